@@ -1,0 +1,179 @@
+# crm: build, install and test.
+#
+#   make, make install, make installcheck     as for any PostgreSQL extension (PGXS)
+#   make demo, make test, make bench          set up what is missing, build, and run
+#                                             on a private throw-away cluster
+#
+# The version stands in crm.control and nowhere else.
+
+PG_CONFIG ?= pg_config
+
+# make demo DATA=dir, kept apart from PGXS's variable of that name
+DEMO_DATA := $(if $(filter command environment,$(firstword $(origin DATA))),$(DATA))
+
+EXTENSION = crm
+EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" crm.control)
+MODULE_big = crm
+
+# ---- C, room by room; a room uses the ground floor and rooms above it in this list ----
+OBJS = \
+	src/crm.o \
+	src/guc.o \
+	src/plan.o \
+	src/config.o \
+	src/install.o \
+	$(TEXT_OBJS) $(TRUST_OBJS) $(TIME_OBJS) $(PROCESS_OBJS) $(ANALYTICS_OBJS) \
+	$(VALUE_OBJS) $(SCORING_OBJS) $(SERVICE_OBJS) $(MARKETING_OBJS)
+
+TEXT_OBJS =
+
+TRUST_OBJS = \
+	src/trust/identity.o
+
+TIME_OBJS =
+
+PROCESS_OBJS =
+
+ANALYTICS_OBJS =
+
+VALUE_OBJS =
+
+SCORING_OBJS =
+
+SERVICE_OBJS =
+
+MARKETING_OBJS =
+
+# ---- what CREATE EXTENSION makes, in this order ----
+EXTENSION_SQL = \
+	sql/extension/00_preamble.sql \
+	sql/extension/05_install.sql \
+	$(TEXT_EXT_SQL) $(TRUST_EXT_SQL) $(TIME_EXT_SQL) $(PROCESS_EXT_SQL) $(ANALYTICS_EXT_SQL) \
+	$(VALUE_EXT_SQL) $(SCORING_EXT_SQL) $(SERVICE_EXT_SQL) $(MARKETING_EXT_SQL) \
+	sql/extension/99_privileges.sql
+
+TEXT_EXT_SQL =
+
+TRUST_EXT_SQL = \
+	sql/extension/15_identity.sql
+
+TIME_EXT_SQL =
+
+PROCESS_EXT_SQL =
+
+ANALYTICS_EXT_SQL =
+
+VALUE_EXT_SQL =
+
+SCORING_EXT_SQL =
+
+SERVICE_EXT_SQL =
+
+MARKETING_EXT_SQL =
+
+# ---- what crm.install() makes: tables once, then changed by sql/upgrade/ steps ----
+TABLES_SQL = \
+	sql/schema/00_installation_tables.sql \
+	$(PEOPLE_TABLES) $(TIME_TABLES) $(PROCESS_TABLES) $(SALES_TABLES) $(ANALYTICS_TABLES) \
+	$(VALUE_TABLES) $(SERVICE_TABLES) $(SCORING_TABLES) $(MARKETING_TABLES) $(EXCHANGE_TABLES)
+
+PEOPLE_TABLES =
+
+TIME_TABLES =
+
+PROCESS_TABLES =
+
+SALES_TABLES =
+
+ANALYTICS_TABLES =
+
+VALUE_TABLES =
+
+SERVICE_TABLES =
+
+SCORING_TABLES =
+
+MARKETING_TABLES =
+
+EXCHANGE_TABLES =
+
+# ---- and functions, triggers, policies, views: made anew by every crm.install() ----
+CODE_SQL = \
+	sql/schema/00_installation_code.sql \
+	$(PEOPLE_CODE) $(TIME_CODE) $(PROCESS_CODE) $(SALES_CODE) $(ANALYTICS_CODE) \
+	$(VALUE_CODE) $(SERVICE_CODE) $(SCORING_CODE) $(MARKETING_CODE) $(EXCHANGE_CODE) \
+	sql/schema/99_privileges_code.sql
+
+PEOPLE_CODE =
+
+TIME_CODE =
+
+PROCESS_CODE =
+
+SALES_CODE =
+
+ANALYTICS_CODE =
+
+VALUE_CODE =
+
+SERVICE_CODE =
+
+SCORING_CODE =
+
+MARKETING_CODE =
+
+EXCHANGE_CODE =
+
+EXTENSION_SCRIPT = sql/crm--$(EXTVERSION).sql
+TABLES_SCRIPT = sql/crm_tables--$(EXTVERSION).sql
+CODE_SCRIPT = sql/crm_code--$(EXTVERSION).sql
+
+DATA_built = $(EXTENSION_SCRIPT) $(TABLES_SCRIPT) $(CODE_SCRIPT)
+DATA = $(wildcard sql/upgrade/crm--*--*.sql) $(wildcard sql/upgrade/crm_tables--*--*.sql)
+DOCS = $(wildcard docs/*.md)
+
+PG_CPPFLAGS = -DCRM_VERSION='"$(EXTVERSION)"' -I$(srcdir)/src
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare $(CRM_CFLAGS)
+SHLIB_LINK = -lsodium -lm
+
+# ---- tests that any DBA can run with make installcheck ----
+REGRESS = install $(filter-out install,$(patsubst tests/sql/%.sql,%,$(sort $(wildcard tests/sql/*.sql))))
+REGRESS_OPTS = --inputdir=tests
+ISOLATION = aa_install $(filter-out aa_install,$(patsubst tests/specs/%.spec,%,$(sort $(wildcard tests/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=tests --outputdir=.
+
+EXTRA_CLEAN = sql/crm_tables--*.sql sql/crm_code--*.sql results regression.diffs regression.out
+
+# PGXS needs the server's headers; the goals below bring them first, so they must not load it.
+ONE_COMMAND_GOALS = demo test bench setup
+ifneq ($(filter $(ONE_COMMAND_GOALS),$(MAKECMDGOALS)),)
+
+.PHONY: $(ONE_COMMAND_GOALS)
+setup:
+	@tests/lib/setup.sh
+demo: setup
+	@DEMO_DATA='$(DEMO_DATA)' tests/demo/run.sh
+test: setup
+	@tests/lib/run.sh $(T)
+bench: setup
+	@tests/bench/run.sh $(B)
+
+else
+
+ifeq ($(shell $(PG_CONFIG) --pgxs 2>/dev/null | xargs -r ls 2>/dev/null),)
+$(error The PostgreSQL server headers are missing: run "make setup", or install postgresql-server-dev-15)
+endif
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(EXTENSION_SCRIPT): $(EXTENSION_SQL) crm.control
+	cat $(EXTENSION_SQL) > $@
+$(TABLES_SCRIPT): $(TABLES_SQL) crm.control
+	cat $(TABLES_SQL) > $@
+$(CODE_SCRIPT): $(CODE_SQL) crm.control
+	cat $(CODE_SQL) > $@
+
+# headers are few and every room may use them: rebuild on any change
+$(OBJS): $(wildcard src/*.h src/*/*.h)
+
+endif

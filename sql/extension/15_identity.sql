@@ -1,0 +1,9 @@
+CREATE FUNCTION crm.tenant_id() RETURNS bigint
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_tenant_id';
+COMMENT ON FUNCTION crm.tenant_id() IS 'Tenant the current role works for; NULL where it has none.';
+
+CREATE FUNCTION crm.user_id() RETURNS bigint
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_user_id';
+COMMENT ON FUNCTION crm.user_id() IS 'CRM user the current role is; NULL where it is none.';

@@ -1,0 +1,16 @@
+/*
+ * crm.c
+ *	  Module entry: what happens when the library is loaded.
+ */
+#include "crm.h"
+
+CRM_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	crm_guc_init();
+	crm_config_init();
+}

@@ -1,0 +1,60 @@
+/*
+ * crm.h
+ *	  The ground floor: what every room may use.
+ *
+ * One section per source file.
+ */
+#ifndef CRM_H
+#define CRM_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "utils/relcache.h"
+
+#include "compat.h"
+#include "errors.h"
+
+/* guc.c */
+extern void crm_guc_init(void);
+extern char *crm_tenant_setting;
+
+/* plan.c */
+extern SPIPlanPtr crm_plan(const char *sql, int nargs, const Oid *argtypes,
+						   Oid relid);
+extern int	crm_execute(const char *sql, int nargs, const Oid *argtypes,
+						Datum *values, const char *nulls, bool read_only,
+						long limit);
+extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
+
+/* Run as the owner of a table, then come back. */
+typedef struct CrmOwnerSwitch
+{
+	Oid			saved_user;
+	int			saved_context;
+} CrmOwnerSwitch;
+
+extern void crm_become(Oid owner, CrmOwnerSwitch *saved);
+extern void crm_become_self(const CrmOwnerSwitch *saved);
+
+/* config.c */
+typedef struct CrmConfigWatch
+{
+	const char *table;			/* in schema crm */
+	Oid			relid;			/* filled at first use */
+	Oid			owner;			/* of the table */
+	uint64		generation;		/* grows whenever the table changed */
+	struct CrmConfigWatch *next;
+} CrmConfigWatch;
+
+extern uint64 crm_config_generation(CrmConfigWatch *watch);
+extern Oid	crm_table_oid(const char *table, bool missing_ok);
+extern Oid	crm_table_owner(Oid relid);
+extern void crm_config_init(void);
+
+/* trust/identity.c */
+extern int64 crm_current_tenant(bool *isnull);
+extern int64 crm_current_user(bool *isnull);
+
+#endif							/* CRM_H */

@@ -1,0 +1,51 @@
+/*
+ * errors.h
+ *	  SQLSTATEs of class CR: the errors a client must be able to branch on.
+ *
+ * They are part of the interface: documented in docs/errors.md, never
+ * renumbered.  Every other error uses PostgreSQL's own codes.
+ */
+#ifndef CRM_ERRORS_H
+#define CRM_ERRORS_H
+
+#define CRM_ERRCODE(c3, c4, c5) MAKE_SQLSTATE('C', 'R', c3, c4, c5)
+
+/* 0: installation and identity */
+#define ERRCODE_CRM_NOT_INSTALLED			CRM_ERRCODE('0', '0', '1')
+#define ERRCODE_CRM_SCHEMA_OUTDATED			CRM_ERRCODE('0', '0', '2')
+#define ERRCODE_CRM_SCHEMA_TOO_NEW			CRM_ERRCODE('0', '0', '3')
+#define ERRCODE_CRM_NO_TENANT				CRM_ERRCODE('0', '1', '0')
+
+/* 1: process */
+#define ERRCODE_CRM_TRANSITION_NOT_ALLOWED	CRM_ERRCODE('1', '0', '1')
+#define ERRCODE_CRM_REQUIRED_FIELDS			CRM_ERRCODE('1', '0', '2')
+#define ERRCODE_CRM_APPROVAL_MISSING		CRM_ERRCODE('1', '0', '3')
+#define ERRCODE_CRM_GUARD_FAILED			CRM_ERRCODE('1', '0', '4')
+#define ERRCODE_CRM_ROLE_NOT_ALLOWED		CRM_ERRCODE('1', '0', '5')
+#define ERRCODE_CRM_LOSS_REASON_MISSING		CRM_ERRCODE('1', '0', '6')
+#define ERRCODE_CRM_UNKNOWN_STAGE			CRM_ERRCODE('1', '0', '7')
+
+/* 2: data */
+#define ERRCODE_CRM_STALE_VERSION			CRM_ERRCODE('2', '0', '1')
+#define ERRCODE_CRM_CUSTOM_FIELD			CRM_ERRCODE('2', '0', '2')
+#define ERRCODE_CRM_RATE_MISSING			CRM_ERRCODE('2', '0', '3')
+#define ERRCODE_CRM_CIRCULAR_TREE			CRM_ERRCODE('2', '0', '4')
+
+/* 3: business time and service */
+#define ERRCODE_CRM_CALENDAR				CRM_ERRCODE('3', '0', '1')
+#define ERRCODE_CRM_NO_OPEN_HOURS			CRM_ERRCODE('3', '0', '2')
+#define ERRCODE_CRM_NO_OPEN_TIME			CRM_ERRCODE('3', '0', '3')
+
+/* 4: models and rules */
+#define ERRCODE_CRM_MODEL_DATA				CRM_ERRCODE('4', '0', '1')
+#define ERRCODE_CRM_MODEL_DOMAIN			CRM_ERRCODE('4', '0', '2')
+#define ERRCODE_CRM_RULE					CRM_ERRCODE('4', '0', '3')
+
+/* 5: analytics */
+#define ERRCODE_CRM_ROLLUP					CRM_ERRCODE('5', '0', '1')
+
+/* 6: marketing and trust */
+#define ERRCODE_CRM_CONSENT_MISSING			CRM_ERRCODE('6', '0', '1')
+#define ERRCODE_CRM_KEY_UNAVAILABLE			CRM_ERRCODE('6', '0', '2')
+
+#endif							/* CRM_ERRORS_H */
