@@ -25,7 +25,11 @@ OBJS = \
 	$(TEXT_OBJS) $(TRUST_OBJS) $(TIME_OBJS) $(PROCESS_OBJS) $(ANALYTICS_OBJS) \
 	$(VALUE_OBJS) $(SCORING_OBJS) $(SERVICE_OBJS) $(MARKETING_OBJS)
 
-TEXT_OBJS =
+TEXT_OBJS = \
+	src/text/fold.o \
+	src/text/address.o \
+	src/text/phone.o \
+	src/text/text.o
 
 TRUST_OBJS = \
 	src/trust/identity.o
@@ -52,7 +56,8 @@ EXTENSION_SQL = \
 	$(VALUE_EXT_SQL) $(SCORING_EXT_SQL) $(SERVICE_EXT_SQL) $(MARKETING_EXT_SQL) \
 	sql/extension/99_privileges.sql
 
-TEXT_EXT_SQL =
+TEXT_EXT_SQL = \
+	sql/extension/10_text.sql
 
 TRUST_EXT_SQL = \
 	sql/extension/15_identity.sql
@@ -77,13 +82,16 @@ TABLES_SQL = \
 	$(PEOPLE_TABLES) $(TIME_TABLES) $(PROCESS_TABLES) $(SALES_TABLES) $(ANALYTICS_TABLES) \
 	$(VALUE_TABLES) $(SERVICE_TABLES) $(SCORING_TABLES) $(MARKETING_TABLES) $(EXCHANGE_TABLES)
 
-PEOPLE_TABLES =
+PEOPLE_TABLES = \
+	sql/schema/10_people_tables.sql
 
 TIME_TABLES =
 
-PROCESS_TABLES =
+PROCESS_TABLES = \
+	sql/schema/20_process_tables.sql
 
-SALES_TABLES =
+SALES_TABLES = \
+	sql/schema/30_sales_tables.sql
 
 ANALYTICS_TABLES =
 
@@ -102,9 +110,11 @@ CODE_SQL = \
 	sql/schema/00_installation_code.sql \
 	$(PEOPLE_CODE) $(TIME_CODE) $(PROCESS_CODE) $(SALES_CODE) $(ANALYTICS_CODE) \
 	$(VALUE_CODE) $(SERVICE_CODE) $(SCORING_CODE) $(MARKETING_CODE) $(EXCHANGE_CODE) \
+	sql/schema/98_seed_code.sql \
 	sql/schema/99_privileges_code.sql
 
-PEOPLE_CODE =
+PEOPLE_CODE = \
+	sql/schema/10_people_code.sql
 
 TIME_CODE =
 

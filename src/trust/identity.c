@@ -51,3 +51,11 @@ crm_user_id(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	PG_RETURN_INT64(user);
 }
+
+PG_FUNCTION_INFO_V1(crm_tenant_country);
+
+Datum
+crm_tenant_country(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_NULL();
+}

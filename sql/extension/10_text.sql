@@ -1,0 +1,34 @@
+CREATE FUNCTION crm.fold_text(value text) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_fold_text';
+COMMENT ON FUNCTION crm.fold_text(text) IS
+'The text as it is compared: small letters without accents, one code point for each Persian and Arabic letter, ASCII digits, no vowel marks, joiners or direction marks, single spaces.';
+
+CREATE FUNCTION crm.name_key(name text) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_name_key';
+COMMENT ON FUNCTION crm.name_key(text) IS
+'Key by which two spellings of a name are equal: the folded words run together, without punctuation and without forms of address before the name.';
+
+CREATE FUNCTION crm.name_words(name text) RETURNS text[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_name_words';
+COMMENT ON FUNCTION crm.name_words(text) IS 'The words of a name, folded (crm.fold_text), in their order.';
+
+CREATE FUNCTION crm.normalize_email(value text) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_normalize_email';
+COMMENT ON FUNCTION crm.normalize_email(text) IS
+'An e-mail address in small letters, its host in Punycode (RFC 3492) where it is not ASCII; accepts mailto: and Name <address>. NULL where it is no address.';
+
+CREATE FUNCTION crm.normalize_phone(value text, country text DEFAULT 'IR') RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_normalize_phone';
+COMMENT ON FUNCTION crm.normalize_phone(text, text) IS
+'A telephone number in E.164 (+989121234567). country (ISO 3166-1) is where a number without a country code belongs. Digits of any script; an extension is left off. NULL where the number does not fit its numbering plan.';
+
+CREATE FUNCTION crm.contact_point_key(kind text, value text, country text DEFAULT 'IR') RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_contact_point_key';
+COMMENT ON FUNCTION crm.contact_point_key(text, text, text) IS
+'Key by which two contact points are equal: e-mail and web addresses and telephone numbers in their normal form, anything else folded. NULL where the value is not one of its kind.';
