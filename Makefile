@@ -44,7 +44,8 @@ VALUE_OBJS =
 
 SCORING_OBJS =
 
-SERVICE_OBJS =
+SERVICE_OBJS = \
+	src/service/worker.o
 
 MARKETING_OBJS =
 
@@ -72,7 +73,8 @@ VALUE_EXT_SQL =
 
 SCORING_EXT_SQL =
 
-SERVICE_EXT_SQL =
+SERVICE_EXT_SQL = \
+	sql/extension/70_worker.sql
 
 MARKETING_EXT_SQL =
 
@@ -97,7 +99,8 @@ ANALYTICS_TABLES =
 
 VALUE_TABLES =
 
-SERVICE_TABLES =
+SERVICE_TABLES = \
+	sql/schema/48_worker_tables.sql
 
 SCORING_TABLES =
 
@@ -126,7 +129,8 @@ ANALYTICS_CODE =
 
 VALUE_CODE =
 
-SERVICE_CODE =
+SERVICE_CODE = \
+	sql/schema/48_worker_code.sql
 
 SCORING_CODE =
 

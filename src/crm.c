@@ -13,4 +13,5 @@ _PG_init(void)
 {
 	crm_guc_init();
 	crm_config_init();
+	crm_worker_init();
 }

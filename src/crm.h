@@ -11,7 +11,9 @@
 
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "utils/guc.h"
 #include "utils/relcache.h"
+#include "utils/timestamp.h"
 
 #include "compat.h"
 #include "errors.h"
@@ -52,6 +54,16 @@ extern uint64 crm_config_generation(CrmConfigWatch *watch);
 extern Oid	crm_table_oid(const char *table, bool missing_ok);
 extern Oid	crm_table_owner(Oid relid);
 extern void crm_config_init(void);
+
+/* service/worker.c */
+extern bool crm_worker_enabled;
+extern char *crm_worker_databases;
+extern int	crm_worker_naptime;
+extern char *crm_worker_role;
+extern bool crm_worker_check_databases(char **newval, void **extra,
+									   GucSource source);
+extern void crm_worker_init(void);
+extern void crm_wake_worker_at(TimestampTz at);
 
 /* trust/identity.c */
 extern int64 crm_current_tenant(bool *isnull);

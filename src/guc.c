@@ -4,6 +4,7 @@
  */
 #include "crm.h"
 
+#include "miscadmin.h"
 #include "utils/guc.h"
 
 char	   *crm_tenant_setting = NULL;
@@ -18,6 +19,43 @@ crm_guc_init(void)
 							   &crm_tenant_setting,
 							   "",
 							   PGC_USERSET,
+							   0,
+							   NULL, NULL, NULL);
+
+	/* read once, when the library is preloaded; of no effect otherwise */
+	DefineCustomBoolVariable("crm.worker",
+							 "Starts the background worker of the CRM with the server.",
+							 "Needs crm in shared_preload_libraries.",
+							 &crm_worker_enabled,
+							 true,
+							 process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.worker_databases",
+							   "Databases in the care of the background worker.",
+							   "Names, separated by commas.",
+							   &crm_worker_databases,
+							   "",
+							   PGC_SIGHUP,
+							   GUC_LIST_INPUT,
+							   crm_worker_check_databases, NULL, NULL);
+
+	DefineCustomIntVariable("crm.worker_naptime",
+							"Longest time between two visits of the background worker to a database.",
+							"It comes earlier when something falls due.",
+							&crm_worker_naptime,
+							60, 1, 86400,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.worker_role",
+							   "Role the background worker acts as.",
+							   "Empty: the owner of the CRM in each database.",
+							   &crm_worker_role,
+							   "",
+							   PGC_SIGHUP,
 							   0,
 							   NULL, NULL, NULL);
 

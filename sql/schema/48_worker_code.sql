@@ -1,0 +1,119 @@
+CREATE OR REPLACE FUNCTION crm.run_maintenance(task_name text DEFAULT NULL, as_of timestamptz DEFAULT now())
+RETURNS TABLE (task text, done bigint, more boolean, next_at timestamptz, error text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t crm.maintenance_tasks;
+    f regprocedure;
+    takes_batch boolean;
+    in_error_for interval;
+BEGIN
+    IF task_name IS NOT NULL AND NOT EXISTS (SELECT FROM crm.maintenance_tasks AS m WHERE m.name = task_name) THEN
+        RAISE EXCEPTION 'there is no maintenance task "%"', task_name
+            USING ERRCODE = 'undefined_object', HINT = 'crm.maintenance_tasks lists them.';
+    END IF;
+    FOR t IN
+        SELECT m.* FROM crm.maintenance_tasks AS m
+        WHERE m.active AND (task_name IS NULL OR m.name = task_name)
+        ORDER BY m.position, m.name
+    LOOP
+        task := t.name;
+        done := 0;
+        more := false;
+        error := NULL;
+        next_at := NULL;
+        f := to_regprocedure(t.function_name || '(timestamptz, integer)');
+        takes_batch := f IS NOT NULL;
+        f := coalesce(f, to_regprocedure(t.function_name || '()'));
+        CONTINUE WHEN f IS NULL;    -- not installed
+
+        -- not yet due, or waiting after a failure
+        IF t.every IS NOT NULL AND t.failures = 0 AND t.last_run_at + t.every > as_of THEN
+            next_at := t.last_run_at + t.every;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        in_error_for := make_interval(secs => least(2.0 ^ least(t.failures - 1, 12), 3600));
+        IF t.failures > 0 AND t.last_error_at + in_error_for > as_of THEN
+            next_at := t.last_error_at + in_error_for;
+            error := t.last_error;
+            RETURN NEXT;
+            CONTINUE;
+        END IF;
+        -- two callers at once: the second leaves the task to the first
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended('crm.maintenance.' || t.name, 0));
+
+        BEGIN
+            IF (SELECT p.proretset OR p.prorettype NOT IN ('int4'::regtype, 'int8'::regtype)
+                FROM pg_proc AS p WHERE p.oid = f)
+            THEN
+                EXECUTE format('SELECT count(*) FROM %s(%s)', f::regproc, CASE WHEN takes_batch THEN '$1, $2' ELSE '' END)
+                    INTO done USING as_of, t.batch;
+                more := false;
+            ELSE
+                EXECUTE format('SELECT coalesce(%s(%s), 0)', f::regproc, CASE WHEN takes_batch THEN '$1, $2' ELSE '' END)
+                    INTO done USING as_of, t.batch;
+                more := takes_batch AND done >= t.batch;
+            END IF;
+            -- a pass with nothing to do writes nothing
+            IF done > 0 OR t.every IS NOT NULL OR t.failures > 0 THEN
+                UPDATE crm.maintenance_tasks AS m
+                SET last_run_at = as_of, last_done = run_maintenance.done, failures = 0
+                WHERE m.name = t.name;
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            -- one task's failure is not the others'
+            done := 0;
+            more := false;
+            error := format('%s: %s', SQLSTATE, SQLERRM);
+            RAISE WARNING 'maintenance task "%" failed: %', t.name, error;
+            UPDATE crm.maintenance_tasks AS m
+            SET failures = m.failures + 1, last_error = run_maintenance.error, last_error_at = as_of
+            WHERE m.name = t.name;
+        END;
+        IF error IS NOT NULL THEN
+            next_at := as_of + make_interval(secs => least(2.0 ^ least(t.failures, 12), 3600));
+        ELSIF more THEN
+            next_at := as_of;
+        ELSIF t.every IS NOT NULL THEN
+            next_at := as_of + t.every;
+        ELSIF to_regprocedure(t.next_function_name || '()') IS NOT NULL THEN
+            EXECUTE format('SELECT %s()', to_regprocedure(t.next_function_name || '()')::regproc) INTO next_at;
+        END IF;
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm.run_maintenance(text, timestamptz) IS
+'Does what is due: one batch of each active task of crm.maintenance_tasks, or of one of them. The background worker calls it; without one any scheduler may. A row a task: things done, whether as much as one batch holds was done (call again), when it is due next, the error if it failed (the other tasks run all the same). A task at work in another session is left to it. Errors: 42704 for an unknown task.';
+
+CREATE OR REPLACE FUNCTION crm.next_maintenance_at() RETURNS timestamptz
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t crm.maintenance_tasks;
+    next_at timestamptz;
+    answer timestamptz;
+BEGIN
+    FOR t IN SELECT m.* FROM crm.maintenance_tasks AS m WHERE m.active LOOP
+        CONTINUE WHEN coalesce(to_regprocedure(t.function_name || '(timestamptz, integer)'),
+                               to_regprocedure(t.function_name || '()')) IS NULL;
+        IF t.failures > 0 THEN
+            next_at := t.last_error_at + make_interval(secs => least(2.0 ^ least(t.failures - 1, 12), 3600));
+        ELSIF t.every IS NOT NULL THEN
+            next_at := coalesce(t.last_run_at + t.every, now());
+        ELSIF to_regprocedure(t.next_function_name || '()') IS NOT NULL THEN
+            EXECUTE format('SELECT %s()', to_regprocedure(t.next_function_name || '()')::regproc) INTO next_at;
+        ELSE
+            next_at := NULL;    -- only the worker's naptime brings it round
+        END IF;
+        answer := least(answer, next_at);
+    END LOOP;
+    RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION crm.next_maintenance_at() IS
+'The next instant at which crm.run_maintenance() has something to do, possibly past; NULL where nothing is in sight.';
