@@ -34,7 +34,14 @@ TEXT_OBJS = \
 TRUST_OBJS = \
 	src/trust/identity.o
 
-TIME_OBJS =
+TIME_OBJS = \
+	src/time/jalali.o \
+	src/time/calendar.o \
+	src/time/zone.o \
+	src/time/definition.o \
+	src/time/cache.o \
+	src/time/business.o \
+	src/time/jalali_face.o
 
 PROCESS_OBJS =
 
@@ -63,7 +70,8 @@ TEXT_EXT_SQL = \
 TRUST_EXT_SQL = \
 	sql/extension/15_identity.sql
 
-TIME_EXT_SQL =
+TIME_EXT_SQL = \
+	sql/extension/20_time.sql
 
 PROCESS_EXT_SQL =
 
@@ -87,7 +95,8 @@ TABLES_SQL = \
 PEOPLE_TABLES = \
 	sql/schema/10_people_tables.sql
 
-TIME_TABLES =
+TIME_TABLES = \
+	sql/schema/10_time_tables.sql
 
 PROCESS_TABLES = \
 	sql/schema/20_process_tables.sql
@@ -119,7 +128,8 @@ CODE_SQL = \
 PEOPLE_CODE = \
 	sql/schema/10_people_code.sql
 
-TIME_CODE =
+TIME_CODE = \
+	sql/schema/10_time_code.sql
 
 PROCESS_CODE =
 

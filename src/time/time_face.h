@@ -1,0 +1,37 @@
+/*
+ * time_face.h
+ *	  What stands between the calendars and PostgreSQL: zones, JSON, the cache.
+ */
+#ifndef CRM_TIME_FACE_H
+#define CRM_TIME_FACE_H
+
+#include "nodes/pg_list.h"
+#include "pgtime.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+
+#include "time/calendar.h"
+
+/* What is wrong with a definition; place is a path into it. */
+typedef struct CalFault
+{
+	const char *reason;
+	char	   *place;
+	char	   *message;
+} CalFault;
+
+/* zone.c */
+extern pg_tz *crm_zone_find(const char *name);
+extern int32 crm_zone_stretch(void *zone, int64 at, int64 *end);
+
+/* definition.c */
+extern CalRules *crm_calendar_parse(Jsonb *definition, List **faults);
+extern void crm_calendar_raise(List *faults, const char *code);
+extern bool crm_parse_civil_date(const char *text, int len, int32 *date);
+
+/* cache.c */
+extern Calendar *crm_calendar_get(int64 calendar_id);
+extern uint64 crm_calendars_generation(void);
+extern void crm_calendar_answer(CalAnswer answer, int64 calendar_id, const char *question);
+
+#endif							/* CRM_TIME_FACE_H */
