@@ -45,7 +45,10 @@ TIME_OBJS = \
 
 PROCESS_OBJS =
 
-ANALYTICS_OBJS =
+ANALYTICS_OBJS = \
+	src/analytics/rollup_plan.o \
+	src/analytics/rollup_trigger.o \
+	src/analytics/rollup_define.o
 
 VALUE_OBJS =
 
@@ -75,7 +78,8 @@ TIME_EXT_SQL = \
 
 PROCESS_EXT_SQL =
 
-ANALYTICS_EXT_SQL =
+ANALYTICS_EXT_SQL = \
+	sql/extension/40_rollup.sql
 
 VALUE_EXT_SQL =
 
@@ -104,7 +108,8 @@ PROCESS_TABLES = \
 SALES_TABLES = \
 	sql/schema/30_sales_tables.sql
 
-ANALYTICS_TABLES =
+ANALYTICS_TABLES = \
+	sql/schema/40_rollup_tables.sql
 
 VALUE_TABLES =
 
@@ -135,7 +140,8 @@ PROCESS_CODE =
 
 SALES_CODE =
 
-ANALYTICS_CODE =
+ANALYTICS_CODE = \
+	sql/schema/40_rollup_code.sql
 
 VALUE_CODE =
 

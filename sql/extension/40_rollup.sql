@@ -1,0 +1,57 @@
+-- The rollup engine: what triggers call and what crm.create_rollup() is made of.
+
+CREATE FUNCTION crm.rollup_row() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_rollup_row';
+COMMENT ON FUNCTION crm.rollup_row() IS
+'AFTER ROW trigger of a rollup source, made by crm.create_rollup(): collects what the row adds to rollups or takes from them.';
+
+CREATE FUNCTION crm.rollup_flush() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_rollup_flush';
+COMMENT ON FUNCTION crm.rollup_flush() IS
+'AFTER STATEMENT trigger of a rollup source, made by crm.create_rollup(): appends what the statement has collected to the delta table.';
+
+CREATE FUNCTION crm.rollup_truncate() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_rollup_truncate';
+COMMENT ON FUNCTION crm.rollup_truncate() IS
+'TRUNCATE trigger of a rollup source, made by crm.create_rollup(): empties the rollups with it, or counts one truncated partition out.';
+
+CREATE FUNCTION crm.rollup_parse(source regclass, keys text[], measures text[], filter text)
+RETURNS TABLE (role text, name text, aggregate text, expression text, condition text, type text)
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_rollup_parse';
+COMMENT ON FUNCTION crm.rollup_parse(regclass, text[], text[], text) IS
+'Checks the declaration of a rollup against its source and returns its parts in one normal form: a row for each key, measure and filter. Errors say what a rollup cannot keep, and why.';
+
+CREATE FUNCTION crm.rollup_expression(source regclass, expression text) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_rollup_expression';
+COMMENT ON FUNCTION crm.rollup_expression(regclass, text) IS
+'An expression over one row of a table, checked and printed in one normal form.';
+
+CREATE FUNCTION crm.rollup_columns(source_view regclass)
+RETURNS TABLE (column_name text, expression text)
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_rollup_columns';
+COMMENT ON FUNCTION crm.rollup_columns(regclass) IS
+'The columns of a rollup source and the expressions they are made from, with the names that the columns of the source have now.';
+
+CREATE FUNCTION crm.rollup_condition(source_view regclass) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_rollup_condition';
+COMMENT ON FUNCTION crm.rollup_condition(regclass) IS
+'Condition of the update trigger of a rollup source: some column that its rollups read has changed.';
+
+CREATE FUNCTION crm.bytes_differ(a anyelement, b anyelement) RETURNS boolean
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_bytes_differ';
+COMMENT ON FUNCTION crm.bytes_differ(anyelement, anyelement) IS
+'Whether two values differ in their bytes: stricter than equality of their type (1.0 and 1.00 are equal numbers with different text). NULL is the same as NULL.';
+
+CREATE FUNCTION crm.rollup_lock(source regclass) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_rollup_lock';
+COMMENT ON FUNCTION crm.rollup_lock(regclass) IS
+'Keeps writers out of a table and its partitions until the transaction ends; readers go on. Needs the TRIGGER privilege. Error 25001 outside READ COMMITTED.';

@@ -1,0 +1,83 @@
+/*
+ * rollup.h
+ *	  What the files of the rollup engine share.
+ *
+ * A source is a table that feeds one rollup or more.  Its layout says which
+ * columns its delta table has and by which expressions a row of the source
+ * becomes a row of deltas; it is read from the view
+ * crm_internal.rollup_source_<id>, so that renamed columns are followed and
+ * columns in use cannot be dropped or altered.  A plan is a layout compiled
+ * for one relation: the source itself, or one of its partitions.
+ */
+#ifndef CRM_ROLLUP_H
+#define CRM_ROLLUP_H
+
+#include "crm.h"
+
+#include "access/attnum.h"
+#include "executor/tuptable.h"
+#include "nodes/execnodes.h"
+
+typedef enum RollupMeasureKind
+{
+	MEASURE_COUNT,				/* integer in the delta table */
+	MEASURE_INTEGER,			/* bigint */
+	MEASURE_NUMERIC
+} RollupMeasureKind;
+
+typedef struct RollupKey
+{
+	AttrNumber	attno;			/* in the delta table */
+	int16		typlen;
+	bool		typbyval;
+} RollupKey;
+
+typedef struct RollupMeasure
+{
+	AttrNumber	attno;			/* in the delta table */
+	RollupMeasureKind kind;
+} RollupMeasure;
+
+typedef struct RollupLayout
+{
+	int64		source;			/* id in crm.rollup_sources */
+	MemoryContext cx;
+	bool		valid;
+	int			refs;			/* pending deltas of this transaction */
+	Oid			root;			/* the source */
+	Oid			view;
+	Oid			delta;
+	Oid			owner;			/* of the view: expressions run as this role */
+	int			natts;			/* of the delta table */
+	int			nkeys;
+	int			nmeasures;
+	RollupKey  *keys;
+	RollupMeasure *measures;
+	Index		varno;			/* of the source in targets */
+	List	   *targets;		/* expressions, keys first */
+	struct RollupLayout *next;
+} RollupLayout;
+
+typedef struct RollupPlan
+{
+	Oid			relid;
+	int64		source;
+	MemoryContext cx;
+	bool		valid;
+	RollupLayout *layout;
+	ExprContext *econtext;
+	ProjectionInfo *projection;
+	struct RollupPlan *next;
+} RollupPlan;
+
+/* rollup_plan.c */
+extern RollupPlan *crm_rollup_plan(int64 source, Relation rel);
+extern void crm_rollup_release_layouts(void);
+extern Oid	crm_rollup_view_oid(int64 source, bool missing_ok);
+extern Oid	crm_rollup_delta_oid(int64 source, bool missing_ok);
+extern List *crm_rollup_view_targets(Oid view, Oid *root, Index *varno);
+
+/* rollup_trigger.c */
+extern void crm_rollup_count_relation(int64 source, Relation rel, int sign);
+
+#endif							/* CRM_ROLLUP_H */
