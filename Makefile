@@ -127,6 +127,7 @@ CODE_SQL = \
 	sql/schema/00_installation_code.sql \
 	$(PEOPLE_CODE) $(TIME_CODE) $(PROCESS_CODE) $(SALES_CODE) $(ANALYTICS_CODE) \
 	$(VALUE_CODE) $(SERVICE_CODE) $(SCORING_CODE) $(MARKETING_CODE) $(EXCHANGE_CODE) \
+	sql/schema/95_access_code.sql \
 	sql/schema/98_seed_code.sql \
 	sql/schema/99_privileges_code.sql
 

@@ -19,4 +19,13 @@
 #define CRM_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* 16: what a check hook of a setting hands on belongs to the settings' memory */
+#if PG_VERSION_NUM >= 160000
+#define guc_malloc_compat(size) guc_malloc(LOG, size)
+#define guc_free_compat(p) guc_free(p)
+#else
+#define guc_malloc_compat(size) malloc(size)
+#define guc_free_compat(p) free(p)
+#endif
+
 #endif							/* CRM_COMPAT_H */

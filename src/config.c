@@ -22,6 +22,7 @@
 #include "utils/syscache.h"
 
 static CrmConfigWatch *watches = NULL;
+static bool reread_pending = false;
 
 static void
 relation_changed(Datum arg, Oid relid)
@@ -34,6 +35,16 @@ relation_changed(Datum arg, Oid relid)
 			w->relid = InvalidOid;	/* it may have been dropped or made anew */
 		}
 	}
+}
+
+/*
+ * What was read just now may be out of date: take everything as changed as
+ * soon as the newest state can be read.
+ */
+void
+crm_config_reread(void)
+{
+	reread_pending = true;
 }
 
 /* The oid of a table in schema crm, with a useful error where it is missing. */
@@ -73,6 +84,11 @@ crm_table_owner(Oid relid)
 uint64
 crm_config_generation(CrmConfigWatch *watch)
 {
+	if (reread_pending && !IsInParallelMode())
+	{
+		reread_pending = false;
+		relation_changed((Datum) 0, InvalidOid);
+	}
 	if (watch->generation == 0)
 	{
 		watch->generation = 1;

@@ -13,5 +13,6 @@ _PG_init(void)
 {
 	crm_guc_init();
 	crm_config_init();
+	crm_identity_init();
 	crm_worker_init();
 }

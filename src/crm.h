@@ -20,7 +20,8 @@
 
 /* guc.c */
 extern void crm_guc_init(void);
-extern char *crm_tenant_setting;
+extern bool crm_tenant_set;
+extern int64 crm_tenant_setting_id;
 
 /* plan.c */
 extern SPIPlanPtr crm_plan(const char *sql, int nargs, const Oid *argtypes,
@@ -28,6 +29,8 @@ extern SPIPlanPtr crm_plan(const char *sql, int nargs, const Oid *argtypes,
 extern int	crm_execute(const char *sql, int nargs, const Oid *argtypes,
 						Datum *values, const char *nulls, bool read_only,
 						long limit);
+extern void crm_read_config(const char *sql, int nargs, const Oid *argtypes,
+							Datum *values);
 extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
 
 /* Run as the owner of a table, then come back. */
@@ -53,6 +56,7 @@ typedef struct CrmConfigWatch
 extern uint64 crm_config_generation(CrmConfigWatch *watch);
 extern Oid	crm_table_oid(const char *table, bool missing_ok);
 extern Oid	crm_table_owner(Oid relid);
+extern void crm_config_reread(void);
 extern void crm_config_init(void);
 
 /* service/worker.c */
@@ -66,6 +70,19 @@ extern void crm_worker_init(void);
 extern void crm_wake_worker_at(TimestampTz at);
 
 /* trust/identity.c */
+typedef enum CrmAccess
+{
+	CRM_ACCESS_NONE,
+	CRM_ACCESS_READER,
+	CRM_ACCESS_AGENT,
+	CRM_ACCESS_MANAGER,
+	CRM_ACCESS_ADMIN
+} CrmAccess;
+
+extern void crm_identity_init(void);
+extern CrmAccess crm_current_access(void);
+extern CrmAccess crm_access_level(const char *name);
+extern const char *crm_access_name(CrmAccess access);
 extern int64 crm_current_tenant(bool *isnull);
 extern int64 crm_current_user(bool *isnull);
 

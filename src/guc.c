@@ -7,7 +7,40 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
-char	   *crm_tenant_setting = NULL;
+static char *crm_tenant_setting = NULL;
+bool		crm_tenant_set = false;
+int64		crm_tenant_setting_id = 0;
+
+/* The number is kept beside its text, so that nobody parses it twice. */
+static bool
+check_tenant(char **newval, void **extra, GucSource source)
+{
+	int64	   *id;
+	char	   *end;
+
+	if (**newval == '\0')
+		return true;
+	id = (int64 *) guc_malloc_compat(sizeof(int64));
+	if (id == NULL)
+		return false;
+	errno = 0;
+	*id = strtoi64(*newval, &end, 10);
+	if (errno != 0 || *end != '\0' || *id <= 0)
+	{
+		guc_free_compat(id);
+		GUC_check_errdetail("It is the id of a tenant, a positive whole number.");
+		return false;
+	}
+	*extra = id;
+	return true;
+}
+
+static void
+assign_tenant(const char *newval, void *extra)
+{
+	crm_tenant_set = extra != NULL;
+	crm_tenant_setting_id = extra != NULL ? *(int64 *) extra : 0;
+}
 
 void
 crm_guc_init(void)
@@ -20,7 +53,7 @@ crm_guc_init(void)
 							   "",
 							   PGC_USERSET,
 							   0,
-							   NULL, NULL, NULL);
+							   check_tenant, assign_tenant, NULL);
 
 	/* read once, when the library is preloaded; of no effect otherwise */
 	DefineCustomBoolVariable("crm.worker",

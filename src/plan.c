@@ -10,10 +10,12 @@
  */
 #include "crm.h"
 
+#include "access/xact.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 typedef struct PlanKey
 {
@@ -115,6 +117,33 @@ crm_execute(const char *sql, int nargs, const Oid *argtypes, Datum *values,
 	return rc;
 }
 
+/*
+ * Read configuration that is to be compiled and kept.
+ *
+ * The news of a change can arrive in the middle of a statement.  Read through
+ * the statement's own, older snapshot, the old state would be compiled anew
+ * and, as no further news comes, kept for good.  So the newest snapshot is
+ * used, as for system catalogs.  Where that is forbidden, during a parallel
+ * query, what is compiled now is read again after it.
+ */
+void
+crm_read_config(const char *sql, int nargs, const Oid *argtypes, Datum *values)
+{
+	SPIPlanPtr	plan = crm_plan(sql, nargs, argtypes, InvalidOid);
+	Snapshot	snapshot = InvalidSnapshot;
+	int			rc;
+
+	if (IsInParallelMode())
+		crm_config_reread();
+	else
+		snapshot = GetLatestSnapshot();
+	rc = SPI_execute_snapshot(plan, values, NULL, snapshot, InvalidSnapshot,
+							  true, false, 0);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "could not read configuration: %s: %s",
+			 SPI_result_code_string(rc), sql);
+}
+
 /* One value of the last result; rows count from 0, columns from 1. */
 Datum
 crm_spi_value(uint64 row, int column, bool *isnull)
@@ -133,7 +162,8 @@ crm_become(Oid owner, CrmOwnerSwitch *saved)
 {
 	GetUserIdAndSecContext(&saved->saved_user, &saved->saved_context);
 	SetUserIdAndSecContext(owner,
-						   saved->saved_context | SECURITY_LOCAL_USERID_CHANGE);
+						   saved->saved_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
 }
 
 void

@@ -1,12 +1,37 @@
 CREATE FUNCTION crm.tenant_id() RETURNS bigint
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_tenant_id';
-COMMENT ON FUNCTION crm.tenant_id() IS 'Tenant the current role works for; NULL where it has none.';
+COMMENT ON FUNCTION crm.tenant_id() IS
+'Tenant the current role works for: that of the CRM user it is mapped to or of its grant; for the owner of the CRM the setting crm.tenant, or the only tenant there is. NULL where it has none.';
 
 CREATE FUNCTION crm.user_id() RETURNS bigint
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_user_id';
-COMMENT ON FUNCTION crm.user_id() IS 'CRM user the current role is; NULL where it is none.';
+COMMENT ON FUNCTION crm.user_id() IS 'CRM user (crm.users.id) the current role is; NULL where it is none.';
+
+CREATE FUNCTION crm.user_access() RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_user_access';
+COMMENT ON FUNCTION crm.user_access() IS 'Access level of the current role: reader, agent, manager or admin; NULL where it has none.';
+
+CREATE FUNCTION crm.has_access(level text) RETURNS boolean
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_has_access';
+COMMENT ON FUNCTION crm.has_access(text) IS
+'Whether the current role has at least this access level (reader < agent < manager < admin). Error 22023 for an unknown level.';
+
+CREATE FUNCTION crm.can_see(owner_id bigint, team_id bigint, shared_user_ids bigint[] DEFAULT NULL, shared_team_ids bigint[] DEFAULT NULL)
+RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 2
+AS 'MODULE_PATHNAME', 'crm_can_see';
+COMMENT ON FUNCTION crm.can_see(bigint, bigint, bigint[], bigint[]) IS
+'Whether the current user may see a row of their tenant with these columns: managers, admins and readers that are no user see all; others their own rows, rows of people and teams they lead (a team includes the teams below it), rows shared with them or their teams, and rows nobody owns (those of a team: its members). Reads no table.';
+
+CREATE FUNCTION crm.can_change(owner_id bigint, team_id bigint) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE COST 2
+AS 'MODULE_PATHNAME', 'crm_can_change';
+COMMENT ON FUNCTION crm.can_change(bigint, bigint) IS
+'Whether the current user may write a row of their tenant with these columns: as crm.can_see, but sharing does not allow it and a reader never may.';
 
 CREATE FUNCTION crm.tenant_country() RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE

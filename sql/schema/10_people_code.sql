@@ -196,3 +196,16 @@ END
 $$;
 COMMENT ON FUNCTION crm.create_tenant(text, text, text, text) IS
 'Makes a tenant with what it needs to begin. language fa: rials, zone Asia/Tehran, weeks from Saturday with Friday as the day of rest, fiscal years from 1 Farvardin; otherwise US dollars, UTC and ISO weeks unless given. Only for the owner of the CRM. Returns the tenant.';
+
+-- ---- identities are compiled out of these ----
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY '{tenants,users,teams,team_memberships,access_grants,custom_fields}'::text[] LOOP
+        EXECUTE pg_catalog.format(
+            'CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.%I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed()', t || '_after_changed', t);
+    END LOOP;
+END
+$$;
