@@ -68,7 +68,7 @@ CREATE TABLE crm.users (
     CONSTRAINT users_manager_id_fkey FOREIGN KEY (tenant_id, manager_id) REFERENCES crm.users (tenant_id, id),
     CONSTRAINT users_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT users_name_check CHECK (name <> ''),
-    CONSTRAINT users_time_zone_check CHECK (timezone(time_zone, timestamp '2000-01-01 00:00') IS NOT NULL),
+    CONSTRAINT users_time_zone_check CHECK (time_zone IS NULL OR timezone(time_zone, timestamp '2000-01-01 00:00') IS NOT NULL),
     CONSTRAINT users_access_check CHECK (access IN ('reader', 'agent', 'manager', 'admin'))
 );
 CREATE UNIQUE INDEX users_db_role_idx ON crm.users (db_role) WHERE db_role IS NOT NULL;
