@@ -52,7 +52,16 @@ ANALYTICS_OBJS = \
 
 VALUE_OBJS =
 
-SCORING_OBJS =
+SCORING_OBJS = \
+	src/scoring/logistic.o \
+	src/scoring/logistic_sql.o \
+	src/scoring/metrics.o \
+	src/scoring/metrics_sql.o \
+	src/scoring/model_sql.o \
+	src/scoring/counts.o \
+	src/scoring/encode.o \
+	src/scoring/bayes.o \
+	src/scoring/pls.o
 
 SERVICE_OBJS = \
 	src/service/worker.o
@@ -83,7 +92,8 @@ ANALYTICS_EXT_SQL = \
 
 VALUE_EXT_SQL =
 
-SCORING_EXT_SQL =
+SCORING_EXT_SQL = \
+	sql/extension/60_scoring.sql
 
 SERVICE_EXT_SQL = \
 	sql/extension/70_worker.sql

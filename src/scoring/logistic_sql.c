@@ -1,0 +1,317 @@
+/*
+ * logistic_sql.c
+ *	  crm.logistic_fit and crm.logistic_predict.
+ */
+#include "crm.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "scoring/logistic.h"
+#include "scoring/model_sql.h"
+
+/* The memory of an aggregate's state. */
+void
+model_memory(FunctionCallInfo fcinfo, MemoryContext *context, const char *name)
+{
+	if (!AggCheckCallContext(fcinfo, context))
+		elog(ERROR, "%s called in non-aggregate context", name);
+}
+
+/* An outcome is 0 or 1. */
+bool
+model_outcome(double y, const char *function)
+{
+	if (y != 0 && y != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+				 errmsg("outcome %g passed to \"crm.%s\" is neither 0 nor 1", y, function),
+				 errhint("Cast a boolean with (won)::int; leave rows without an outcome out with FILTER (WHERE ...).")));
+	return y == 1;
+}
+
+void
+model_refuse_missing_class(int64 n, int64 wins)
+{
+	if (n == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DATA),
+				 errmsg("no row to learn from"),
+				 errdetail("The input is empty, or every row has a null."),
+				 errhint("Rows with a null outcome, score or feature are left out: replace nulls first.")));
+	if (wins == 0 || wins == n)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DATA),
+				 errmsg("all " INT64_FORMAT " rows have outcome %d", n, wins > 0 ? 1 : 0),
+				 errdetail("A model needs rows of both outcomes.")));
+}
+
+TupleDesc
+model_result_type(FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return BlessTupleDesc(desc);
+}
+
+ArrayType *
+model_doubles(const double *v, int n, bool nan_is_null)
+{
+	Datum	   *d = palloc(sizeof(Datum) * Max(n, 1));
+	bool	   *isnull = palloc0(Max(n, 1));
+	int			lb = 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		d[i] = Float8GetDatum(v[i]);
+		isnull[i] = nan_is_null && isnan(v[i]);
+	}
+	if (n == 0)
+		return construct_empty_array(FLOAT8OID);
+	return construct_md_array(d, isnull, 1, &n, &lb, FLOAT8OID, 8, true, TYPALIGN_DOUBLE);
+}
+
+/* The places, from 1, where a flag is set. */
+ArrayType *
+model_indexes(const bool *v, int n)
+{
+	Datum	   *d = palloc(sizeof(Datum) * Max(n, 1));
+	int			m = 0;
+
+	for (int i = 0; i < n; i++)
+		if (v[i])
+			d[m++] = Int32GetDatum(i + 1);
+	return construct_array(d, m, INT4OID, 4, true, TYPALIGN_INT);
+}
+
+/*
+ * The values of a float8[]: without copying where no element is null.  With
+ * nulls there is nothing to read.
+ */
+const double *
+model_double_array(Datum array, int *n, bool *has_null)
+{
+	ArrayType  *a = DatumGetArrayTypeP(array);
+
+	if (ARR_NDIM(a) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("an array of one dimension is expected, not of %d", ARR_NDIM(a))));
+	*n = ARR_NDIM(a) == 0 ? 0 : ARR_DIMS(a)[0];
+	*has_null = array_contains_nulls(a);
+	return (const double *) ARR_DATA_PTR(a);
+}
+
+PG_FUNCTION_INFO_V1(crm_logistic_accum);
+PG_FUNCTION_INFO_V1(crm_logistic_final);
+PG_FUNCTION_INFO_V1(crm_logistic_predict);
+PG_FUNCTION_INFO_V1(crm_log_odds);
+
+/* (state, y, x, lambda): one row more. */
+Datum
+crm_logistic_accum(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	MemoryContext old;
+	LogisticRows *rows;
+	const double *x;
+	double	   *to;
+	double		y;
+	int			k;
+	bool		has_null;
+	bool		won;
+
+	model_memory(fcinfo, &context, "crm.logistic_fit");
+	if (PG_ARGISNULL(3))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the penalty of \"crm.logistic_fit\" is null"),
+				 errhint("Pass 0 for no penalty.")));
+	rows = PG_ARGISNULL(0) ? NULL : (LogisticRows *) PG_GETARG_POINTER(0);
+
+	if (PG_ARGISNULL(2))
+	{
+		/* how many columns there are is not known yet, perhaps */
+		if (rows == NULL)
+		{
+			old = MemoryContextSwitchTo(context);
+			rows = logistic_rows(0, PG_GETARG_FLOAT8(3));
+			rows->k = -1;
+			MemoryContextSwitchTo(old);
+		}
+		rows->skipped++;
+		PG_RETURN_POINTER(rows);
+	}
+	x = model_double_array(PG_GETARG_DATUM(2), &k, &has_null);
+	if (rows == NULL || rows->k < 0)
+	{
+		double		lambda = PG_GETARG_FLOAT8(3);
+		int64		skipped = rows == NULL ? 0 : rows->skipped;
+
+		if (!(lambda >= 0) || isinf(lambda))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("penalty %g of \"crm.logistic_fit\" is not a number from 0 on", lambda)));
+		if (k > LOGISTIC_MAX_COLUMNS)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("%d columns are more than \"crm.logistic_fit\" takes", k),
+					 errdetail("At most %d columns.", LOGISTIC_MAX_COLUMNS)));
+		old = MemoryContextSwitchTo(context);
+		rows = logistic_rows(k, lambda);
+		rows->skipped = skipped;
+		MemoryContextSwitchTo(old);
+	}
+	if (k != rows->k)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("a row has %d features, those before it have %d", k, rows->k)));
+	if (PG_ARGISNULL(1) || has_null)
+	{
+		rows->skipped++;
+		PG_RETURN_POINTER(rows);
+	}
+	y = PG_GETARG_FLOAT8(1);
+	won = model_outcome(y, "logistic_fit");
+	for (int j = 0; j < k; j++)
+		if (!isfinite(x[j]))
+			ereport(ERROR,
+					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+					 errmsg("feature %d of a row is %s", j + 1, isnan(x[j]) ? "NaN" : "infinite"),
+					 errhint("Replace it, or make it null to leave the row out.")));
+	old = MemoryContextSwitchTo(context);
+	to = logistic_add_row(rows, won);
+	MemoryContextSwitchTo(old);
+	memcpy(to, x, sizeof(double) * k);
+	PG_RETURN_POINTER(rows);
+}
+
+Datum
+crm_logistic_final(PG_FUNCTION_ARGS)
+{
+	LogisticRows *rows = PG_ARGISNULL(0) ? NULL : (LogisticRows *) PG_GETARG_POINTER(0);
+	TupleDesc	desc = model_result_type(fcinfo);
+	LogisticFit fit;
+	RankMetrics ranks;
+	CalibrationBins bins;
+	uint32	   *order;
+	uint8	   *won;
+	Datum		values[24];
+	bool		nulls[24] = {0};
+	int			i = 0;
+
+	model_refuse_missing_class(rows == NULL ? 0 : rows->n, rows == NULL ? 0 : rows->wins);
+	logistic_fit(rows, &fit);
+	for (int j = 0; j <= rows->k; j++)
+		if (!isfinite(fit.coef[j]))
+			ereport(ERROR,
+					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+					 errmsg("the weight of column %d is not a finite number", j),
+					 errhint("Scale the column: its values are too large or too small.")));
+
+	won = MemoryContextAllocHuge(CurrentMemoryContext, rows->n);
+	for (int c = 0; c < rows->nchunks; c++)
+		memcpy(won + (int64) c * rows->chunk_rows, rows->y[c],
+			   Min(rows->n - (int64) c * rows->chunk_rows, rows->chunk_rows));
+	order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * rows->n);
+	/* ranked by probability, since that is what the user sees */
+	for (int64 r = 0; r < rows->n; r++)
+		fit.eta[r] = logistic_sigmoid(fit.eta[r]);
+	rank_scores(fit.eta, rows->n, order);
+	rank_metrics(fit.eta, won, rows->n, order, &ranks);
+	calibration_bins(fit.eta, won, rows->n, &bins);
+
+	values[i++] = PointerGetDatum(model_doubles(fit.coef, rows->k + 1, false));
+	values[i++] = PointerGetDatum(model_doubles(fit.se, rows->k + 1, true));
+	values[i++] = PointerGetDatum(model_doubles(fit.mean, rows->k, false));
+	values[i++] = Float8GetDatum(fit.lambda);
+	values[i++] = Int64GetDatum(rows->n);
+	values[i++] = Int64GetDatum(rows->skipped);
+	values[i++] = Int64GetDatum(rows->wins);
+	values[i++] = Float8GetDatum(fit.log_likelihood);
+	values[i++] = Float8GetDatum(fit.objective);
+	values[i++] = Float8GetDatum(-fit.log_likelihood / rows->n);
+	values[i++] = Float8GetDatum(brier_score(fit.eta, won, rows->n));
+	values[i++] = Float8GetDatum(ranks.auc);
+	values[i++] = Float8GetDatum(ranks.ks);
+	values[i++] = Float8GetDatum(ranks.average_precision);
+	values[i++] = Float8GetDatum(lift_of_top(won, rows->n, rows->wins, order, 0.1));
+	values[i++] = Float8GetDatum(expected_calibration_error(&bins, rows->n));
+	values[i++] = Int32GetDatum(fit.iterations);
+	values[i++] = BoolGetDatum(fit.converged);
+	values[i++] = BoolGetDatum(fit.separated);
+	values[i++] = PointerGetDatum(model_indexes(fit.separating, rows->k));
+	values[i++] = PointerGetDatum(model_indexes(fit.aliased, rows->k));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/* intercept + sum of weight * feature; false for a null */
+static bool
+log_odds(FunctionCallInfo fcinfo, double *eta)
+{
+	const double *w;
+	const double *x;
+	int			nw;
+	int			k;
+	bool		null_w;
+	bool		null_x;
+	double		s0,
+				s1 = 0,
+				s2 = 0,
+				s3 = 0;
+	int			j = 0;
+
+	w = model_double_array(PG_GETARG_DATUM(0), &nw, &null_w);
+	x = model_double_array(PG_GETARG_DATUM(1), &k, &null_x);
+	if (nw != k + 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%d coefficients do not fit %d features", nw, k),
+				 errdetail("The coefficients are the intercept and one weight for each feature.")));
+	if (null_w || null_x)
+		return false;
+	s0 = w[0];
+	for (; j + 4 <= k; j += 4)
+	{
+		s0 += w[j + 1] * x[j];
+		s1 += w[j + 2] * x[j + 1];
+		s2 += w[j + 3] * x[j + 2];
+		s3 += w[j + 4] * x[j + 3];
+	}
+	for (; j < k; j++)
+		s0 += w[j + 1] * x[j];
+	*eta = (s0 + s1) + (s2 + s3);
+	if (unlikely(!isfinite(*eta)))
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+				 errmsg("the log-odds are not a finite number"),
+				 errdetail("A feature or a coefficient is NaN, infinite or too large.")));
+	return true;
+}
+
+Datum
+crm_logistic_predict(PG_FUNCTION_ARGS)
+{
+	double		eta;
+
+	if (!log_odds(fcinfo, &eta))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(logistic_sigmoid(eta));
+}
+
+Datum
+crm_log_odds(PG_FUNCTION_ARGS)
+{
+	double		eta;
+
+	if (!log_odds(fcinfo, &eta))
+		PG_RETURN_NULL();
+	PG_RETURN_FLOAT8(eta);
+}

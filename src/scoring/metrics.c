@@ -1,0 +1,347 @@
+/*
+ * metrics.c
+ *	  AUC, KS, lift, log-loss, Brier score and calibration error of scores,
+ *	  and the two ways to calibrate them: Platt's sigmoid and isotonic
+ *	  regression.
+ *
+ * Ranking is a radix sort of the scores' bits: linear, and stable, so that
+ * equal scores keep the order in which they came.
+ */
+#include "postgres.h"
+
+#include <math.h>
+
+#include "miscadmin.h"
+#include "scoring/logistic.h"
+#include "scoring/metrics.h"
+
+/*
+ * Order of the scores, best first; equal ones in the order given.  The first
+ * pass counts all digits at once; digits that are the same in every score are
+ * not sorted by.
+ */
+void
+rank_scores(const double *score, int64 n, uint32 *order)
+{
+	typedef struct Item
+	{
+		uint64		key;
+		uint32		at;
+	} Item;
+	Item	   *a = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Item) * Max(n, 1));
+	Item	   *b = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Item) * Max(n, 1));
+	int64	  (*count)[2048] = palloc0(sizeof(int64) * 2048 * 6);
+
+	for (int64 i = 0; i < n; i++)
+	{
+		union
+		{
+			double		d;
+			uint64		u;
+		}			bits;
+
+		bits.d = score[i] + 0.0;	/* -0 is 0 */
+		/* ascending as unsigned: flip all of a negative, the sign of others */
+		if (bits.u >> 63)
+			bits.u = ~bits.u;
+		else
+			bits.u |= UINT64CONST(1) << 63;
+		a[i].key = ~bits.u;		/* best first */
+		a[i].at = (uint32) i;
+		for (int d = 0; d < 6; d++)
+			count[d][(a[i].key >> (11 * d)) & 2047]++;
+	}
+	for (int d = 0; d < 6; d++)
+	{
+		int64		at = 0;
+		Item	   *swap;
+		bool		same = false;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int v = 0; v < 2048; v++)
+		{
+			int64		c = count[d][v];
+
+			same = same || c == n;
+			count[d][v] = at;
+			at += c;
+		}
+		if (same)
+			continue;
+		for (int64 i = 0; i < n; i++)
+			b[count[d][(a[i].key >> (11 * d)) & 2047]++] = a[i];
+		swap = a;
+		a = b;
+		b = swap;
+	}
+	for (int64 i = 0; i < n; i++)
+		order[i] = a[i].at;
+	pfree(a);
+	pfree(b);
+	pfree(count);
+}
+
+/*
+ * AUC as the share of (win, loss) pairs in the right order, ties counting
+ * half; KS as the largest true positive rate less false positive rate;
+ * average precision as the sum of precision over the steps of recall.  All
+ * three only look between distinct scores.
+ */
+void
+rank_metrics(const double *score, const uint8 *won, int64 n,
+			 const uint32 *order, RankMetrics *out)
+{
+	int64		wins = 0,
+				tp = 0,
+				fp = 0;
+	double		pairs = 0,
+				ks = 0,
+				ap = 0;
+
+	for (int64 i = 0; i < n; i++)
+		wins += won[i];
+	for (int64 i = 0; i < n;)
+	{
+		double		s = score[order[i]];
+		int64		w = 0,
+					l = 0;
+
+		for (; i < n && score[order[i]] == s; i++)
+		{
+			if (won[order[i]])
+				w++;
+			else
+				l++;
+		}
+		pairs += (double) l * tp + 0.5 * (double) l * w;
+		tp += w;
+		fp += l;
+		if (tp + fp > 0 && w > 0)
+			ap += (double) w / wins * ((double) tp / (tp + fp));
+		ks = Max(ks, (double) tp / wins - (double) fp / (n - wins));
+	}
+	out->auc = pairs / ((double) wins * (n - wins));
+	out->ks = ks;
+	out->average_precision = ap;
+}
+
+/* Win rate of the best ceil(fraction * n) rows over that of all. */
+double
+lift_of_top(const uint8 *won, int64 n, int64 wins, const uint32 *order,
+			double fraction)
+{
+	int64		top = (int64) ceil(fraction * n - 1e-9);
+	int64		hit = 0;
+
+	top = Max(1, Min(top, n));
+	for (int64 i = 0; i < top; i++)
+		hit += won[order[i]];
+	return ((double) hit / top) / ((double) wins / n);
+}
+
+/* Mean log-loss; probabilities are held 1e-15 away from 0 and 1. */
+double
+log_loss(const double *p, const uint8 *won, int64 n)
+{
+	double		sum = 0,
+				lost = 0;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		double		q = won[i] ? p[i] : 1 - p[i];
+		double		v,
+					t;
+
+		q = Max(1e-15, Min(1 - 1e-15, q));
+		v = -log(q) - lost;
+		t = sum + v;
+		lost = (t - sum) - v;
+		sum = t;
+	}
+	return sum / n;
+}
+
+double
+brier_score(const double *p, const uint8 *won, int64 n)
+{
+	double		sum = 0,
+				lost = 0;
+
+	for (int64 i = 0; i < n; i++)
+	{
+		double		v = (p[i] - won[i]) * (p[i] - won[i]) - lost;
+		double		t = sum + v;
+
+		lost = (t - sum) - v;
+		sum = t;
+	}
+	return sum / n;
+}
+
+/* Ten bins of equal width on [0, 1]. */
+void
+calibration_bins(const double *p, const uint8 *won, int64 n,
+				 CalibrationBins *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (int64 i = 0; i < n; i++)
+	{
+		int			b = (int) (p[i] * CALIBRATION_BINS);
+
+		b = Max(0, Min(CALIBRATION_BINS - 1, b));
+		out->n[b]++;
+		out->wins[b] += won[i];
+		out->sum[b] += p[i];
+	}
+}
+
+double
+expected_calibration_error(const CalibrationBins *b, int64 n)
+{
+	double		sum = 0;
+
+	for (int i = 0; i < CALIBRATION_BINS; i++)
+		sum += fabs(b->wins[i] - b->sum[i]);
+	return sum / n;
+}
+
+/*
+ * Platt's sigmoid p = 1 / (1 + exp(-(a + b * score))) by Newton with step
+ * halving, on his targets (n1+1)/(n1+2) and 1/(n0+2) (Platt 1999; Lin, Lin
+ * and Weng 2007).  Scores are centred and scaled first.  False where all
+ * scores are equal.
+ */
+bool
+platt_fit(const Scored *s, double *intercept, double *slope)
+{
+	double		hi = (s->wins + 1.0) / (s->wins + 2.0);
+	double		lo = 1.0 / (s->n - s->wins + 2.0);
+	double		share = (s->wins * hi + (s->n - s->wins) * lo) / s->n;
+	double		mean = 0,
+				sd = 0,
+				a,
+				b = 0,
+				before = 0;
+
+	for (int64 i = 0; i < s->n; i++)
+		mean += s->score[i] / s->n;
+	for (int64 i = 0; i < s->n; i++)
+		sd += (s->score[i] - mean) * (s->score[i] - mean);
+	sd = sqrt(sd / s->n);
+	if (!(sd > 1e-13 * fabs(mean)))
+		return false;
+	a = log(share / (1 - share));
+
+	for (int iteration = 0; iteration < 100; iteration++)
+	{
+		double		g0 = 0,
+					g1 = 0,
+					h00 = 0,
+					h01 = 0,
+					h11 = 0,
+					det,
+					d0,
+					d1,
+					step = 1;
+
+		CHECK_FOR_INTERRUPTS();
+		before = 0;
+		for (int64 i = 0; i < s->n; i++)
+		{
+			double		z = (s->score[i] - mean) / sd;
+			double		eta = a + b * z;
+			double		p = logistic_sigmoid(eta);
+			double		t = s->won[i] ? hi : lo;
+			double		w = p * logistic_sigmoid(-eta);
+
+			before += logistic_log1pexp(eta) - t * eta;
+			g0 += t - p;
+			g1 += (t - p) * z;
+			h00 += w;
+			h01 += w * z;
+			h11 += w * z * z;
+		}
+		det = h00 * h11 - h01 * h01;
+		if (!(det > 0))
+			break;
+		d0 = (h11 * g0 - h01 * g1) / det;
+		d1 = (h00 * g1 - h01 * g0) / det;
+		if (d0 * g0 + d1 * g1 < 1e-22)
+			break;
+		for (; step > 1e-9; step /= 2)
+		{
+			double		after = 0;
+
+			for (int64 i = 0; i < s->n; i++)
+			{
+				double		eta = a + step * d0 +
+				(b + step * d1) * ((s->score[i] - mean) / sd);
+
+				after += logistic_log1pexp(eta) - (s->won[i] ? hi : lo) * eta;
+			}
+			if (after <= before + 1e-12 * fabs(before))
+				break;
+		}
+		a += step * d0;
+		b += step * d1;
+	}
+	*slope = b / sd;
+	*intercept = a - *slope * mean;
+	return true;
+}
+
+/*
+ * Isotonic regression of the outcome on the score: pool adjacent violators
+ * over the distinct scores.  Only the ends of each level are kept as knots;
+ * between knots the value runs straight.  x and y have room for 2 n values.
+ */
+int
+isotonic_fit(const Scored *s, double *x, double *y)
+{
+	typedef struct Pool
+	{
+		double		weight;
+		double		wins;
+		double		from;
+		double		to;
+	} Pool;
+	uint32	   *order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * s->n);
+	Pool	   *pool = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Pool) * s->n);
+	int64		pools = 0;
+	int			knots = 0;
+
+	rank_scores(s->score, s->n, order);
+	for (int64 i = s->n - 1; i >= 0;)
+	{
+		Pool		next = {0, 0, s->score[order[i]], s->score[order[i]]};
+
+		for (; i >= 0 && s->score[order[i]] == next.from; i--)
+		{
+			next.weight++;
+			next.wins += s->won[order[i]];
+		}
+		/* counts are whole numbers: the comparison is exact */
+		while (pools > 0 &&
+			   pool[pools - 1].wins * next.weight >= next.wins * pool[pools - 1].weight)
+		{
+			pools--;
+			next.from = pool[pools].from;
+			next.weight += pool[pools].weight;
+			next.wins += pool[pools].wins;
+		}
+		pool[pools++] = next;
+	}
+	for (int64 i = 0; i < pools; i++)
+	{
+		x[knots] = pool[i].from;
+		y[knots++] = pool[i].wins / pool[i].weight;
+		if (pool[i].to > pool[i].from)
+		{
+			x[knots] = pool[i].to;
+			y[knots++] = pool[i].wins / pool[i].weight;
+		}
+	}
+	pfree(order);
+	pfree(pool);
+	return knots;
+}
