@@ -43,7 +43,11 @@ TIME_OBJS = \
 	src/time/business.o \
 	src/time/jalali_face.o
 
-PROCESS_OBJS =
+PROCESS_OBJS = \
+	src/process/compile.o \
+	src/process/guard.o \
+	src/process/periods.o \
+	src/process/moves.o
 
 ANALYTICS_OBJS = \
 	src/analytics/rollup_plan.o \
@@ -85,7 +89,8 @@ TRUST_EXT_SQL = \
 TIME_EXT_SQL = \
 	sql/extension/20_time.sql
 
-PROCESS_EXT_SQL =
+PROCESS_EXT_SQL = \
+	sql/extension/30_process.sql
 
 ANALYTICS_EXT_SQL = \
 	sql/extension/40_rollup.sql
@@ -147,9 +152,11 @@ PEOPLE_CODE = \
 TIME_CODE = \
 	sql/schema/10_time_code.sql
 
-PROCESS_CODE =
+PROCESS_CODE = \
+	sql/schema/20_process_code.sql
 
-SALES_CODE =
+SALES_CODE = \
+	sql/schema/30_sales_code.sql
 
 ANALYTICS_CODE = \
 	sql/schema/40_rollup_code.sql

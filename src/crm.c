@@ -4,6 +4,8 @@
  */
 #include "crm.h"
 
+#include "process/process.h"
+
 CRM_MODULE_MAGIC;
 
 void		_PG_init(void);
@@ -14,5 +16,6 @@ _PG_init(void)
 	crm_guc_init();
 	crm_config_init();
 	crm_identity_init();
+	crm_process_init();
 	crm_worker_init();
 }

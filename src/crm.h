@@ -20,6 +20,8 @@
 
 /* guc.c */
 extern void crm_guc_init(void);
+extern char *crm_bypass_reason;
+extern char *crm_history_reason;
 extern bool crm_tenant_set;
 extern int64 crm_tenant_setting_id;
 

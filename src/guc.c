@@ -7,6 +7,8 @@
 #include "miscadmin.h"
 #include "utils/guc.h"
 
+char	   *crm_bypass_reason = NULL;
+char	   *crm_history_reason = NULL;
 static char *crm_tenant_setting = NULL;
 bool		crm_tenant_set = false;
 int64		crm_tenant_setting_id = 0;
@@ -45,6 +47,24 @@ assign_tenant(const char *newval, void *extra)
 void
 crm_guc_init(void)
 {
+	DefineCustomStringVariable("crm.bypass_reason",
+							   "Reason for which guards of stages are not asked, until the transaction ends.",
+							   "Set by crm.bypass_guards(), which asks who may.",
+							   &crm_bypass_reason,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.history_reason",
+							   "Reason for which rows keep the dates they are given, until the transaction ends.",
+							   "Set by crm.begin_history(), which asks who may.",
+							   &crm_history_reason,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
+
 	DefineCustomStringVariable("crm.tenant",
 							   "Tenant that a role without a tenant of its own works for.",
 							   "The id of a row of crm.tenants. Obeyed only for roles that own the CRM; "

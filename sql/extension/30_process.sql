@@ -1,0 +1,31 @@
+CREATE FUNCTION crm.guard_stage() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_guard_stage';
+COMMENT ON FUNCTION crm.guard_stage() IS
+'BEFORE INSERT OR UPDATE row trigger of every table with stages, put there by crm.attach_process: checks the move, fills pipeline, stage, probability and dates. Errors: CR101 move not allowed, CR102 required columns empty, CR103 approval missing, CR104 condition fails, CR105 access level refused, CR106 loss reason missing, CR107 unknown stage or pipeline, 22003 amount or probability not finite.';
+
+CREATE FUNCTION crm.record_stage() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_record_stage';
+COMMENT ON FUNCTION crm.record_stage() IS
+'AFTER trigger of every table with stages, put there by crm.attach_process: keeps crm.stage_periods.';
+
+CREATE FUNCTION crm.allowed_moves_of(subject_table text, subject_id bigint)
+RETURNS TABLE (stage_id bigint, stage_code text, stage_name text, stage_type text, allowed boolean,
+               missing_columns text[], approval text, approval_access text, reason text)
+LANGUAGE c STABLE STRICT
+AS 'MODULE_PATHNAME', 'crm_allowed_moves_of';
+COMMENT ON FUNCTION crm.allowed_moves_of(text, bigint) IS
+'Every other active stage of a row''s pipeline, in order: whether the caller may move the row there now, which columns are still to be filled, whether an approval is needed, requested or approved, and why not. subject_table as in crm.pipelines.subject_table. Error P0002 where the row is not there or not visible.';
+
+CREATE FUNCTION crm.bypass_guards(reason text) RETURNS void
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'crm_bypass_guards';
+COMMENT ON FUNCTION crm.bypass_guards(text) IS
+'Until the transaction ends, moves are made without asking transitions, guards, required columns, loss reasons or approvals. Every period written meanwhile carries the reason. Stages, pipelines and amounts are still checked. Only the owner of the CRM and its administrators; error 42501 for others.';
+
+CREATE FUNCTION crm.begin_history(reason text) RETURNS void
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'crm_begin_history';
+COMMENT ON FUNCTION crm.begin_history(text) IS
+'For imports: like crm.bypass_guards, and rows keep the stage_entered_at, closed_at and close_date they are given; their periods begin then. Only the owner of the CRM and its administrators; error 42501 for others.';

@@ -1,0 +1,642 @@
+/*
+ * periods.c
+ *	  crm.record_stage(): the history of every row with a stage.
+ *
+ * The row trigger only notes what a row became; the statement trigger writes
+ * what was noted, a single row with three small statements, many with two for
+ * all of them.  A full list is written at once, so that memory stays bounded,
+ * and what is left when a transaction prepares or commits (rows put straight
+ * into a partition, rows applied by logical replication, fire no statement
+ * trigger) is written then.
+ *
+ * Statements nest, and inside a savepoint a nested statement may write what an
+ * outer one noted.  Each note therefore says in which subtransaction it was
+ * made and in which it was written: when the latter is rolled back it is
+ * written again, when the former is it never was.
+ *
+ * History is written as the owner of crm.stage_periods.  Its order needs no
+ * lock of its own: every writer holds the row lock of the subject.
+ */
+#include "process.h"
+
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datum.h"
+#include "utils/guc.h"
+#include "utils/hsearch.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#define BATCH 4096
+
+/* columns of a period that come from the row, in the order of the statements */
+enum
+{
+	F_PIPELINE, F_STAGE, F_AMOUNT, F_CURRENCY, F_PROBABILITY, F_CLOSE_DATE,
+	F_OWNER, F_TEAM, F_MOVED, F_BYPASSED, F_REASON, F_COUNT
+};
+
+static const Oid field_types[F_COUNT] = {
+	INT8OID, INT8OID, NUMERICOID, BPCHAROID, NUMERICOID, DATEOID,
+	INT8OID, INT8OID, BOOLOID, BOOLOID, TEXTOID
+};
+
+typedef struct Note
+{
+	SubTransactionId made_in;
+	SubTransactionId written_in;	/* InvalidSubTransactionId: not yet */
+	const char *subject;
+	int64		tenant;
+	int64		id;
+	TimestampTz at;
+	bool		is_new;			/* the row was inserted */
+	bool		is_gone;		/* the row was deleted */
+	Datum		fields[F_COUNT];
+	bool		nulls[F_COUNT];
+} Note;
+
+static MemoryContext notes_context = NULL;
+static Note *notes = NULL;
+static int	nnotes = 0;
+static int	maxnotes = 0;
+static int	nunwritten = 0;
+static bool writing = false;
+
+#define SAME_SUBJECT \
+	" p.tenant_id OPERATOR(pg_catalog.=) $1 AND p.subject_table OPERATOR(pg_catalog.=) $2"
+#define NEW_UPPER(at) \
+	"pg_catalog.tstzrange(pg_catalog.lower(p.period), GREATEST(" at \
+	", pg_catalog.lower(p.period) OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval))"
+#define COLUMNS \
+	"tenant_id, subject_table, subject_id, seq, period, changed_by, changed_role," \
+	" pipeline_id, stage_id, amount, currency, probability, close_date, owner_id, team_id," \
+	" moved, bypassed, bypass_reason"
+
+static const char close_one[] =
+	"UPDATE crm.stage_periods AS p SET period = " NEW_UPPER("$4")
+	" WHERE" SAME_SUBJECT " AND p.subject_id OPERATOR(pg_catalog.=) $3"
+	" AND pg_catalog.upper_inf(p.period)"
+	" RETURNING p.seq, pg_catalog.upper(p.period)";
+
+static const char last_one[] =
+	"SELECT p.seq, pg_catalog.upper(p.period) FROM crm.stage_periods AS p"
+	" WHERE" SAME_SUBJECT " AND p.subject_id OPERATOR(pg_catalog.=) $3"
+	" ORDER BY p.seq DESC LIMIT 1";
+
+static const char open_one[] =
+	"INSERT INTO crm.stage_periods (" COLUMNS ")"
+	" VALUES ($1, $2, $3, $6, pg_catalog.tstzrange($4, NULL), $5, SESSION_USER,"
+	" $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+
+/* $3 ids, $4 instants */
+static const char close_many[] =
+	"UPDATE crm.stage_periods AS p SET period = " NEW_UPPER("v.at")
+	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4)) AS v(id, at)"
+	" WHERE" SAME_SUBJECT " AND p.subject_id OPERATOR(pg_catalog.=) v.id"
+	" AND pg_catalog.upper_inf(p.period)";
+
+/* after close_many: the last period of a subject says where the next begins */
+static const char open_many[] =
+	"INSERT INTO crm.stage_periods (" COLUMNS ")"
+	" SELECT $1, $2, v.id, COALESCE(l.seq, 0) OPERATOR(pg_catalog.+) 1,"
+	" pg_catalog.tstzrange(GREATEST(v.at, l.ended), NULL), $5, SESSION_USER,"
+	" v.pipeline, v.stage, v.amount, v.currency, v.probability, v.close_date, v.owner, v.team,"
+	" v.moved, v.bypassed, v.reason"
+	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4),"
+	" pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9),"
+	" pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13),"
+	" pg_catalog.unnest($14), pg_catalog.unnest($15), pg_catalog.unnest($16))"
+	" AS v(id, at, pipeline, stage, amount, currency, probability, close_date, owner, team,"
+	" moved, bypassed, reason)"
+	" LEFT JOIN LATERAL (SELECT p.seq, pg_catalog.upper(p.period) AS ended"
+	" FROM crm.stage_periods AS p WHERE" SAME_SUBJECT
+	" AND p.subject_id OPERATOR(pg_catalog.=) v.id ORDER BY p.seq DESC LIMIT 1) AS l ON true";
+
+/* ---- noting ---- */
+
+/* The same name as a pointer that lives as long as the list does */
+static const char *
+intern_subject(const char *subject)
+{
+	if (nnotes > 0 && strcmp(notes[nnotes - 1].subject, subject) == 0)
+		return notes[nnotes - 1].subject;
+	return MemoryContextStrdup(notes_context, subject);
+}
+
+static Note *
+add_note(const char *subject)
+{
+	Note	   *note;
+
+	if (notes_context == NULL)
+	{
+		notes_context = AllocSetContextCreate(TopTransactionContext, "crm stage periods",
+											  ALLOCSET_DEFAULT_SIZES);
+		maxnotes = 8;
+		notes = MemoryContextAlloc(notes_context, sizeof(Note) * maxnotes);
+	}
+	if (nnotes == maxnotes)
+	{
+		maxnotes *= 4;
+		notes = repalloc_huge(notes, sizeof(Note) * maxnotes);
+	}
+	subject = intern_subject(subject);
+	note = &notes[nnotes];
+	memset(note, 0, sizeof(Note));
+	note->subject = subject;
+	note->made_in = GetCurrentSubTransactionId();
+	note->written_in = InvalidSubTransactionId;
+	return note;
+}
+
+static void
+set_field(Note *note, int field, HeapTuple tuple, TupleDesc desc, AttrNumber att)
+{
+	Datum		value;
+
+	note->nulls[field] = true;
+	if (att == 0)
+		return;
+	if (field_types[field] == INT8OID)
+		note->fields[field] = Int64GetDatum(crm_process_int(tuple, desc, att, &note->nulls[field]));
+	else
+	{
+		Form_pg_attribute form = TupleDescAttr(desc, att - 1);
+		MemoryContext old;
+
+		value = heap_getattr(tuple, att, desc, &note->nulls[field]);
+		if (note->nulls[field])
+			return;
+		old = MemoryContextSwitchTo(notes_context);
+		if (form->attbyval)
+			note->fields[field] = value;
+		else
+			note->fields[field] = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
+		MemoryContextSwitchTo(old);
+	}
+}
+
+/*
+ * Forget what needs no more memory: notes made and written in the same
+ * subtransaction share its fate.
+ */
+static void
+forget_written(void)
+{
+	int			kept = 0;
+
+	nunwritten = 0;
+	for (int i = 0; i < nnotes; i++)
+	{
+		if (notes[i].made_in == notes[i].written_in)
+			continue;
+		if (notes[i].written_in == InvalidSubTransactionId)
+			nunwritten++;
+		if (kept != i)
+			notes[kept] = notes[i];
+		kept++;
+	}
+	nnotes = kept;
+	if (nnotes == 0 && notes_context != NULL)
+	{
+		MemoryContextDelete(notes_context);
+		notes_context = NULL;
+		notes = NULL;
+		maxnotes = 0;
+	}
+}
+
+/* ---- writing ---- */
+
+static void
+write_one(Note *note)
+{
+	Oid			types[17] = {INT8OID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, INT4OID};
+	Datum		values[17];
+	char		nulls[17];
+	bool		user_null;
+	bool		isnull;
+	int			seq = 1;
+	TimestampTz at = note->at;
+	bool		open = !note->is_new;
+
+	memset(nulls, ' ', sizeof(nulls));
+	values[0] = Int64GetDatum(note->tenant);
+	values[1] = CStringGetTextDatum(note->subject);
+	values[2] = Int64GetDatum(note->id);
+	values[3] = TimestampTzGetDatum(at);
+
+	for (;;)
+	{
+		if (open)
+			crm_execute(close_one, 4, types, values, NULL, false, 0);
+		else
+			crm_execute(last_one, 3, types, values, NULL, false, 1);
+		if (SPI_processed == 0)
+		{
+			if (!open)
+				break;
+			open = false;		/* no open period: when did the last one end? */
+			continue;
+		}
+		seq = DatumGetInt32(crm_spi_value(0, 1, &isnull)) + 1;
+		values[3] = crm_spi_value(0, 2, &isnull);
+		if (!isnull)
+		{
+			at = Max(at, DatumGetTimestampTz(values[3]));
+			break;
+		}
+		values[3] = TimestampTzGetDatum(at);
+		if (open)
+			elog(ERROR, "period of %s " INT64_FORMAT " could not be ended",
+				 note->subject, note->id);
+		open = true;			/* inserted anew over a period left open */
+	}
+	if (note->is_gone)
+		return;
+
+	values[3] = TimestampTzGetDatum(at);
+	values[4] = Int64GetDatum(crm_current_user(&user_null));
+	nulls[4] = user_null ? 'n' : ' ';
+	values[5] = Int32GetDatum(seq);
+	for (int f = 0; f < F_COUNT; f++)
+	{
+		types[6 + f] = field_types[f];
+		values[6 + f] = note->fields[f];
+		nulls[6 + f] = note->nulls[f] ? 'n' : ' ';
+	}
+	crm_execute(open_one, 6 + F_COUNT, types, values, nulls, false, 0);
+}
+
+static Datum
+array_of(Datum *values, bool *nulls, int n, Oid type)
+{
+	int16		len;
+	bool		byval;
+	char		align;
+	int			dims[1];
+	int			lower[1] = {1};
+
+	dims[0] = n;
+	get_typlenbyvalalign(type, &len, &byval, &align);
+	return PointerGetDatum(construct_md_array(values, nulls, 1, dims, lower, type,
+											  len, byval, align));
+}
+
+/* Write notes of one tenant and subject table, no subject twice */
+static void
+write_many(Note *batch, int n)
+{
+	Oid			types[16] = {INT8OID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT8OID};
+	Datum		args[16];
+	char		argnulls[16];
+	Datum	   *values = palloc(sizeof(Datum) * n);
+	bool	   *nulls = palloc(sizeof(bool) * n);
+	bool		user_null;
+	int			alive = 0;
+
+	memset(argnulls, ' ', sizeof(argnulls));
+	args[0] = Int64GetDatum(batch[0].tenant);
+	args[1] = CStringGetTextDatum(batch[0].subject);
+
+	/* new rows have, but for odd cases, nothing to close */
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(batch[i].id);
+	args[2] = array_of(values, NULL, n, INT8OID);
+	for (int i = 0; i < n; i++)
+		values[i] = TimestampTzGetDatum(batch[i].at);
+	args[3] = array_of(values, NULL, n, TIMESTAMPTZOID);
+	crm_execute(close_many, 4, types, args, NULL, false, 0);
+
+	for (int i = 0; i < n; i++)
+		if (!batch[i].is_gone)
+			batch[alive++] = batch[i];
+	n = alive;
+	if (n == 0)
+		return;
+
+	for (int i = 0; i < n; i++)
+		values[i] = Int64GetDatum(batch[i].id);
+	args[2] = array_of(values, NULL, n, INT8OID);
+	for (int i = 0; i < n; i++)
+		values[i] = TimestampTzGetDatum(batch[i].at);
+	args[3] = array_of(values, NULL, n, TIMESTAMPTZOID);
+	args[4] = Int64GetDatum(crm_current_user(&user_null));
+	argnulls[4] = user_null ? 'n' : ' ';
+	for (int f = 0; f < F_COUNT; f++)
+	{
+		for (int i = 0; i < n; i++)
+		{
+			values[i] = batch[i].fields[f];
+			nulls[i] = batch[i].nulls[f];
+		}
+		types[5 + f] = get_array_type(field_types[f]);
+		args[5 + f] = array_of(values, nulls, n, field_types[f]);
+	}
+	crm_execute(open_many, 5 + F_COUNT, types, args, argnulls, false, 0);
+}
+
+/*
+ * The next batch of notes to write, from note i on: of one tenant and subject
+ * table, no subject twice.  Notes are copied, because triggers on
+ * crm.stage_periods may add to the list while it is written.
+ */
+static int
+next_batch(Note *batch, int *i)
+{
+	HTAB	   *seen = NULL;
+	int			n = 0;
+
+	for (; *i < nnotes && n < BATCH; (*i)++)
+	{
+		Note	   *note = &notes[*i];
+		bool		found = false;
+
+		if (note->written_in != InvalidSubTransactionId)
+			continue;
+		if (n > 0)
+		{
+			if (note->tenant != batch[0].tenant ||
+				strcmp(note->subject, batch[0].subject) != 0)
+				break;
+			if (seen == NULL)
+			{
+				HASHCTL		ctl = {0};
+
+				ctl.keysize = sizeof(int64);
+				ctl.entrysize = sizeof(int64);
+				ctl.hcxt = CurrentMemoryContext;
+				seen = hash_create("crm subjects of a batch", 256, &ctl,
+								   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+				hash_search(seen, &batch[0].id, HASH_ENTER, NULL);
+			}
+			hash_search(seen, &note->id, HASH_ENTER, &found);
+			if (found)
+				break;
+		}
+		batch[n++] = *note;
+	}
+	return n;
+}
+
+/* Write all notes that are not written yet, in their order. */
+static void
+write_notes(void)
+{
+	SubTransactionId now_in = GetCurrentSubTransactionId();
+	MemoryContext scratch;
+	CrmOwnerSwitch saved;
+	int			nestlevel;
+
+	if (nunwritten == 0 || writing)
+		return;
+
+	SPI_connect();
+	scratch = AllocSetContextCreate(CurrentMemoryContext, "crm stage periods written",
+									ALLOCSET_DEFAULT_SIZES);
+	crm_become(crm_process_periods_owner(), &saved);
+
+	/* a plan made while the history was small must not scan it when it is large */
+	nestlevel = NewGUCNestLevel();
+	(void) set_config_option("enable_seqscan", "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	writing = true;
+	PG_TRY();
+	{
+		int			i = 0;
+
+		while (i < nnotes)
+		{
+			MemoryContext old = MemoryContextSwitchTo(scratch);
+			Note	   *batch = palloc(sizeof(Note) * Min(nnotes - i, BATCH));
+			int			from = i;
+			int			n = next_batch(batch, &i);
+
+			CHECK_FOR_INTERRUPTS();
+			if (n == 1)
+				write_one(&batch[0]);
+			else if (n > 1)
+				write_many(batch, n);
+			for (int j = from; j < i; j++)
+				if (notes[j].written_in == InvalidSubTransactionId)
+					notes[j].written_in = now_in;
+			MemoryContextSwitchTo(old);
+			MemoryContextReset(scratch);
+		}
+	}
+	PG_FINALLY();
+	{
+		writing = false;
+	}
+	PG_END_TRY();
+	AtEOXact_GUC(true, nestlevel);
+	crm_become_self(&saved);
+	SPI_finish();
+	forget_written();
+}
+
+/* ---- triggers ---- */
+
+static void
+note_row(TriggerData *trigdata)
+{
+	Relation	rel = trigdata->tg_relation;
+	TupleDesc	desc = RelationGetDescr(rel);
+	const ProcessColumns *c = crm_process_columns(rel);
+	const char *subject = trigdata->tg_trigger->tgargs[0];
+	HeapTuple	before = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? NULL : trigdata->tg_trigtuple;
+	HeapTuple	after = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple :
+		TRIGGER_FIRED_BY_INSERT(trigdata->tg_event) ? trigdata->tg_trigtuple : NULL;
+	HeapTuple	row = after ? after : before;
+	Note	   *note = add_note(subject);
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	bool		isnull;
+	bool		moved;
+	const char *reason;
+	Datum		value;
+
+	note->tenant = c->tenant_id ? crm_process_int(row, desc, c->tenant_id, &isnull) :
+		crm_current_tenant(&isnull);
+	note->id = crm_process_int(row, desc, c->id, &isnull);
+	note->at = now;
+	note->is_new = before == NULL;
+	note->is_gone = after == NULL;
+	if (after == NULL)
+	{
+		nnotes++;
+		nunwritten++;
+		return;
+	}
+
+	set_field(note, F_PIPELINE, row, desc, c->pipeline_id);
+	set_field(note, F_STAGE, row, desc, c->stage_id);
+	set_field(note, F_AMOUNT, row, desc, c->amount);
+	set_field(note, F_CURRENCY, row, desc, c->currency);
+	set_field(note, F_PROBABILITY, row, desc, c->probability);
+	/* closed rows have a date, open ones an expectation */
+	set_field(note, F_CLOSE_DATE, row, desc, c->close_date);
+	if (note->nulls[F_CLOSE_DATE])
+		set_field(note, F_CLOSE_DATE, row, desc, c->expected_close_date);
+	set_field(note, F_OWNER, row, desc, c->owner_id);
+	set_field(note, F_TEAM, row, desc, c->team_id);
+
+	moved = before == NULL ||
+		crm_process_int(before, desc, c->stage_id, &isnull) != DatumGetInt64(note->fields[F_STAGE]);
+	note->fields[F_MOVED] = BoolGetDatum(moved);
+	reason = crm_history_reason[0] ? crm_history_reason : crm_bypass_reason;
+	note->fields[F_BYPASSED] = BoolGetDatum(reason[0] != '\0');
+	note->nulls[F_REASON] = reason[0] == '\0';
+	if (reason[0])
+	{
+		MemoryContext old = MemoryContextSwitchTo(notes_context);
+
+		note->fields[F_REASON] = CStringGetTextDatum(reason);
+		MemoryContextSwitchTo(old);
+	}
+	if (moved && c->stage_entered_at)
+	{
+		value = heap_getattr(row, c->stage_entered_at, desc, &isnull);
+		if (!isnull && !TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(value)))
+			note->at = DatumGetTimestampTz(value);
+	}
+	nnotes++;
+	nunwritten++;
+
+	if (moved && reason[0] == '\0')
+	{
+		ProcessConfig *config = crm_process_config(note->tenant);
+		Stage	   *to = crm_process_stage(config, DatumGetInt64(note->fields[F_STAGE]));
+		int64		from = before ? crm_process_int(before, desc, c->stage_id, &isnull) : 0;
+		Edge	   *edge = to ? crm_process_edge(to->pipeline, from, to->id) : NULL;
+
+		if (edge != NULL && edge->approval != NULL &&
+			!crm_process_use_approval(subject, note->tenant, note->id, to->id))
+			ereport(ERROR,
+					(errcode(ERRCODE_CRM_APPROVAL_MISSING),
+					 errmsg("%s " INT64_FORMAT " needs an approval to move to stage \"%s\"",
+							subject, notes[nnotes - 1].id, to->code),
+					 errhint("Ask for one: crm.request_approval().")));
+	}
+}
+
+PG_FUNCTION_INFO_V1(crm_record_stage);
+
+/*
+ * crm.record_stage(subject) -- AFTER trigger, FOR EACH ROW and FOR EACH
+ * STATEMENT, put on a table by crm.attach_process().
+ */
+Datum
+crm_record_stage(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		trigdata->tg_trigger->tgnargs != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("crm.record_stage must be a trigger after a change, with one argument"),
+				 errhint("crm.attach_process() makes it.")));
+
+	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+	{
+		note_row(trigdata);
+		if (nunwritten >= BATCH)
+			write_notes();
+	}
+	else if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+	{
+		Oid			types[1] = {TEXTOID};
+		Datum		values[1];
+		CrmOwnerSwitch saved;
+
+		write_notes();
+		values[0] = CStringGetTextDatum(trigdata->tg_trigger->tgargs[0]);
+		SPI_connect();
+		crm_become(crm_process_periods_owner(), &saved);
+		crm_execute("UPDATE crm.stage_periods AS p SET period = " NEW_UPPER("pg_catalog.now()")
+					" WHERE p.subject_table OPERATOR(pg_catalog.=) $1 AND pg_catalog.upper_inf(p.period)",
+					1, types, values, NULL, false, 0);
+		crm_become_self(&saved);
+		SPI_finish();
+	}
+	else
+		write_notes();
+	return PointerGetDatum(NULL);
+}
+
+/* ---- ends of transactions ---- */
+
+static void
+transaction_ends(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			if (nunwritten > 0)
+			{
+				PushActiveSnapshot(GetTransactionSnapshot());
+				write_notes();
+				PopActiveSnapshot();
+			}
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+		case XACT_EVENT_ABORT:
+			/* their memory goes with the transaction's */
+			notes_context = NULL;
+			notes = NULL;
+			nnotes = maxnotes = nunwritten = 0;
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+subtransaction_ends(SubXactEvent event, SubTransactionId mine,
+					SubTransactionId parent, void *arg)
+{
+	int			kept = 0;
+
+	if (nnotes == 0)
+		return;
+	if (event == SUBXACT_EVENT_COMMIT_SUB)
+	{
+		for (int i = 0; i < nnotes; i++)
+		{
+			if (notes[i].made_in == mine)
+				notes[i].made_in = parent;
+			if (notes[i].written_in == mine)
+				notes[i].written_in = parent;
+		}
+		forget_written();
+	}
+	else if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		for (int i = 0; i < nnotes; i++)
+		{
+			if (notes[i].made_in == mine)
+				continue;
+			if (notes[i].written_in == mine)
+				notes[i].written_in = InvalidSubTransactionId;
+			notes[kept++] = notes[i];
+		}
+		nnotes = kept;
+		forget_written();
+	}
+}
+
+void
+crm_process_init(void)
+{
+	RegisterXactCallback(transaction_ends, NULL);
+	RegisterSubXactCallback(subtransaction_ends, NULL);
+}
