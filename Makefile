@@ -54,7 +54,17 @@ ANALYTICS_OBJS = \
 	src/analytics/rollup_trigger.o \
 	src/analytics/rollup_define.o
 
-VALUE_OBJS =
+VALUE_OBJS = \
+	src/value/special.o \
+	src/value/optimise.o \
+	src/value/bgnbd.o \
+	src/value/paretonbd.o \
+	src/value/bgbb.o \
+	src/value/gammagamma.o \
+	src/value/fit.o \
+	src/value/points.o \
+	src/value/patterns.o \
+	src/value/summary.o
 
 SCORING_OBJS = \
 	src/scoring/logistic.o \
@@ -95,7 +105,9 @@ PROCESS_EXT_SQL = \
 ANALYTICS_EXT_SQL = \
 	sql/extension/40_rollup.sql
 
-VALUE_EXT_SQL =
+VALUE_EXT_SQL = \
+	sql/extension/30_value_models.sql \
+	sql/extension/31_value_summary.sql
 
 SCORING_EXT_SQL = \
 	sql/extension/60_scoring.sql

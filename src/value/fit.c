@@ -1,0 +1,512 @@
+/*
+ * fit.c
+ *	  Likelihoods of a whole customer base over its distinct histories.
+ *
+ * What depends on one statistic alone (log gamma of r + x, log of
+ * alpha + age ...) is computed once per distinct value and evaluation, so
+ * that a history costs one exponential and one logarithm.  Sums are kept in
+ * blocks and compensated, because the optimiser stops on a gradient of 1e-8.
+ */
+#include "value_math.h"
+
+#include <math.h>
+#include <string.h>
+
+#define BLOCK 512
+
+/* The distinct values of one statistic */
+typedef struct Distinct
+{
+	uint32_t   *of;				/* per pattern: which */
+	double	   *value;
+	size_t		count;
+	double	   *table[6];		/* per value: what the model keeps there */
+} Distinct;
+
+typedef struct Problem
+{
+	CrmValueModel model;
+	const CrmPatterns *p;
+	const CrmFitHost *host;
+	double		customers;
+	Distinct	x,
+				t_x,
+				age;
+	double		scale[CRM_FIT_MAX]; /* of covariate effects */
+	size_t		bytes;
+} Problem;
+
+/* Compensated sum */
+typedef struct Sum
+{
+	double		value,
+				lost;
+} Sum;
+
+static void
+add(Sum *s, double v)
+{
+	double		t = s->value + v;
+
+	if (fabs(s->value) >= fabs(v))
+		s->lost += (s->value - t) + v;
+	else
+		s->lost += (v - t) + s->value;
+	s->value = t;
+}
+
+int
+crm_value_parameters(CrmValueModel model)
+{
+	switch (model)
+	{
+		case CRM_NBD:
+			return 2;
+		case CRM_GAMMA_GAMMA:
+			return 3;
+		default:
+			return 4;
+	}
+}
+
+static void *
+take(Problem *p, size_t bytes)
+{
+	p->bytes += bytes;
+	return p->host->alloc(bytes > 0 ? bytes : 8);
+}
+
+/* Finds the distinct values of a column by hashing, and makes its tables */
+static void
+find_distinct(Problem *p, int column, int ntables, Distinct *d)
+{
+	size_t		n = p->p->count,
+				size = 64,
+				i;
+	uint32_t   *slot;
+	double	   *value;
+
+	while (size < n * 2)
+		size *= 2;
+	slot = take(p, size * sizeof(uint32_t));
+	memset(slot, 0xff, size * sizeof(uint32_t));
+	value = take(p, n * sizeof(double));
+	d->of = take(p, n * sizeof(uint32_t));
+	d->count = 0;
+	for (i = 0; i < n; i++)
+	{
+		double		v = p->p->row[i * p->p->width + column];
+		uint64_t	bits;
+		size_t		at;
+
+		if (i % 8192 == 0)
+			p->host->poll();
+		memcpy(&bits, &v, sizeof(bits));
+		bits *= UINT64_C(0x9E3779B97F4A7C15);
+		bits ^= bits >> 29;
+		at = bits & (size - 1);
+		while (slot[at] != UINT32_MAX && value[slot[at]] != v)
+			at = (at + 1) & (size - 1);
+		if (slot[at] == UINT32_MAX)
+		{
+			slot[at] = d->count;
+			value[d->count++] = v;
+		}
+		d->of[i] = slot[at];
+	}
+	d->value = value;
+	for (i = 0; i < ntables; i++)
+		d->table[i] = take(p, d->count * sizeof(double));
+}
+
+/* log(base + v) for every distinct value */
+static void
+tabulate_log(Problem *p, Distinct *d, int table, double base)
+{
+	size_t		i;
+
+	for (i = 0; i < d->count; i++)
+	{
+		if (i % 16384 == 0)
+			p->host->poll();
+		d->table[table][i] = log(base + d->value[i]);
+	}
+}
+
+static void
+tabulate_rising(Problem *p, Distinct *d, int table, double base, double more)
+{
+	size_t		i;
+
+	for (i = 0; i < d->count; i++)
+	{
+		if (i % 4096 == 0)
+			p->host->poll();
+		d->table[table][i] = crm_log_rising(base, d->value[i] + more);
+		d->table[table + 1][i] = crm_digamma_rise(base, d->value[i] + more);
+	}
+}
+
+/* BG/NBD and MBG/NBD from the tables */
+static void
+sum_bg(Problem *p, const double *k, Sum *total)
+{
+	bool		modified = p->model == CRM_MBGNBD;
+	double		r = k[0],
+				alpha = k[1],
+				a = k[2],
+				b = k[3],
+				log_alpha = log(alpha),
+				more = modified ? 1 : 0;
+	size_t		n = p->p->count,
+				i = 0,
+				j;
+
+	tabulate_rising(p, &p->x, 0, r, 0);
+	tabulate_rising(p, &p->x, 2, b, more);
+	tabulate_rising(p, &p->x, 4, a + b, more);
+	tabulate_log(p, &p->age, 0, alpha);
+	tabulate_log(p, &p->t_x, 0, alpha);
+	while (i < n)
+	{
+		size_t		end = i + BLOCK < n ? i + BLOCK : n;
+		double		part[5] = {0, 0, 0, 0, 0};
+
+		if (i % (BLOCK * 16) == 0)
+			p->host->poll();
+		for (; i < end; i++)
+		{
+			const double *row = p->p->row + i * p->p->width;
+			double		w = p->p->weight[i],
+						x = row[0],
+						A = alpha + row[2],
+						log_A = p->age.table[0][p->age.of[i]],
+						since = log_alpha - log_A,
+						g_r,
+						g_alpha,
+						g_a,
+						g_b,
+						value;
+
+			j = p->x.of[i];
+			g_r = p->x.table[1][j] + since;
+			g_alpha = r * row[2] / (alpha * A) - x / A;
+			g_a = -p->x.table[5][j];
+			g_b = p->x.table[3][j] - p->x.table[5][j];
+			value = p->x.table[0][j] + p->x.table[2][j] - p->x.table[4][j] +
+				r * since - x * log_A;
+			if (modified || x > 0)
+			{
+				double		from = alpha + row[1],
+							gap = log_A - p->t_x.table[0][p->t_x.of[i]],
+							trial = b + x - 1 + more,
+							d = log(a / trial) + (r + x) * gap,
+							e = exp(-fabs(d)),
+							gone = (d >= 0 ? 1 : e) / (1 + e);
+
+				value += (d > 0 ? d : 0) + log1p(e);
+				g_r += gone * gap;
+				g_alpha += gone * (r + x) * (1 / A - 1 / from);
+				g_a += gone / a;
+				g_b -= gone / trial;
+			}
+			part[0] += w * value;
+			part[1] += w * g_r;
+			part[2] += w * g_alpha;
+			part[3] += w * g_a;
+			part[4] += w * g_b;
+		}
+		for (j = 0; j < 5; j++)
+			add(&total[j], part[j]);
+	}
+}
+
+/* All other models: one history at a time */
+static void
+sum_each(Problem *p, const double *k, Sum *total)
+{
+	int			np = crm_value_parameters(p->model),
+				nd = p->p->ndropout,
+				nc = nd + p->p->npurchase,
+				c;
+	size_t		n = p->p->count,
+				i = 0;
+
+	if (p->model == CRM_PARETONBD && nc == 0)
+		tabulate_rising(p, &p->x, 0, k[0], 0);
+	while (i < n)
+	{
+		size_t		end = i + BLOCK < n ? i + BLOCK : n;
+		double		part[CRM_FIT_MAX + 1] = {0};
+
+		p->host->poll();
+		for (; i < end; i++)
+		{
+			const double *row = p->p->row + i * p->p->width;
+			double		w = p->p->weight[i],
+						g[4],
+						of_dropout = 1,
+						of_purchase = 1,
+						value = 0,
+						slope_dropout = 0,
+						slope_purchase = 0;
+
+			if (nc > 0)
+			{
+				double		sum = 0;
+
+				for (c = 0; c < nd; c++)
+					sum += k[np + c] * row[3 + c];
+				of_dropout = exp(sum);
+				for (sum = 0; c < nc; c++)
+					sum += k[np + c] * row[3 + c];
+				of_purchase = exp(-sum);
+			}
+			switch (p->model)
+			{
+				case CRM_BGNBD:
+				case CRM_MBGNBD:
+					{
+						CrmBg		m = {p->model == CRM_MBGNBD, k[0],
+						k[1] * of_purchase, k[2] * of_dropout,
+						k[3] * of_dropout};
+
+						value = crm_bg_log_likelihood(&m, row[0], row[1],
+													  row[2], g);
+						slope_dropout = m.a * g[2] + m.b * g[3];
+						slope_purchase = -m.alpha * g[1];
+						g[1] *= of_purchase;
+						g[2] *= of_dropout;
+						g[3] *= of_dropout;
+					}
+					break;
+				case CRM_PARETONBD:
+					{
+						CrmPareto	m = {k[0], k[1] * of_purchase, k[2],
+						k[3] / of_dropout};
+
+						value = crm_pareto_bracket(&m, row[0], row[1],
+												   row[2], g);
+						if (nc == 0)
+						{
+							value += p->x.table[0][p->x.of[i]];
+							g[0] += p->x.table[1][p->x.of[i]];
+						}
+						else
+						{
+							value += crm_log_rising(k[0], row[0]);
+							g[0] += crm_digamma_rise(k[0], row[0]);
+						}
+						slope_dropout = -m.beta * g[3];
+						slope_purchase = -m.alpha * g[1];
+						g[1] *= of_purchase;
+						g[3] /= of_dropout;
+					}
+					break;
+				case CRM_NBD:
+					value = crm_nbd_log_likelihood(k[0], k[1], row[0],
+												   row[2], g);
+					break;
+				case CRM_BGBB:
+					{
+						CrmBgbb		m = {k[0], k[1], k[2], k[3]};
+
+						value = crm_bgbb_log_likelihood(&m, row[0], row[1],
+														row[2], g);
+					}
+					break;
+				case CRM_GAMMA_GAMMA:
+					value = crm_gg_log_likelihood(k[0], k[1], k[2], row[0],
+												  row[1], g);
+					break;
+			}
+			part[0] += w * value;
+			for (c = 0; c < np; c++)
+				part[1 + c] += w * g[c];
+			for (c = 0; c < nc; c++)
+				part[1 + np + c] += w * row[3 + c] *
+					(c < nd ? slope_dropout : slope_purchase);
+		}
+		for (c = 0; c < 1 + np + nc; c++)
+			add(&total[c], part[c]);
+	}
+}
+
+static double
+objective(const double *theta, double *gradient, void *arg)
+{
+	Problem    *p = arg;
+	int			np = crm_value_parameters(p->model),
+				nc = p->p->ndropout + p->p->npurchase,
+				i;
+	double		k[CRM_FIT_MAX];
+	Sum			total[CRM_FIT_MAX + 1];
+
+	for (i = 0; i < np; i++)
+		k[i] = exp(theta[i]);
+	for (; i < np + nc; i++)
+		k[i] = theta[i] * p->scale[i];
+	memset(total, 0, sizeof(total));
+	if (nc == 0 && (p->model == CRM_BGNBD || p->model == CRM_MBGNBD))
+		sum_bg(p, k, total);
+	else
+		sum_each(p, k, total);
+	for (i = 0; gradient && i < np + nc; i++)
+		gradient[i] = -(total[i + 1].value + total[i + 1].lost) *
+			(i < np ? k[i] : p->scale[i]) / p->customers;
+	return -(total[0].value + total[0].lost) / p->customers;
+}
+
+/* Three starts around the moments of the data, in natural parameters */
+static void
+starts(const Problem *p, double *start)
+{
+	static const double bg[3][4] = {
+		{1, 1, 1, 3}, {0.3, 0.3, 0.5, 1}, {3, 3, 1, 12}
+	};
+	static const double pareto[3][4] = {
+		{1, 1, 0.6, 0.4}, {0.4, 0.4, 0.3, 0.1}, {3, 3, 1.5, 2}
+	};
+	static const double bgbb[3][4] = {
+		{1, 1, 0.5, 3}, {0.5, 0.5, 1, 6}, {2, 1, 0.2, 2}
+	};
+	static const double spend[3][3] = {
+		{5, 4, 0.6}, {1, 2, 1}, {20, 10, 0.45}
+	};
+	int			np = crm_value_parameters(p->model),
+				n = np + p->p->ndropout + p->p->npurchase,
+				i,
+				j;
+	double		x = 0,
+				age = 0,
+				money = 0,
+				per_purchase;
+	size_t		row;
+
+	for (row = 0; row < p->p->count; row++)
+	{
+		const double *v = p->p->row + row * p->p->width;
+
+		x += p->p->weight[row] * v[0];
+		money += p->p->weight[row] * v[1];
+		age += p->p->weight[row] * v[2];
+	}
+	age = fmax(age / p->customers, 1e-12);
+	money /= p->customers;
+	per_purchase = age / fmax(x / p->customers, 1e-3);
+	for (i = 0; i < 3; i++)
+		for (j = 0; j < n; j++)
+		{
+			double		v = 1;
+
+			if (j < np)
+				switch (p->model)
+				{
+					case CRM_BGNBD:
+					case CRM_MBGNBD:
+						v = bg[i][j] * (j == 1 ? per_purchase : 1);
+						break;
+					case CRM_PARETONBD:
+						v = pareto[i][j] * (j == 1 ? per_purchase :
+											j == 3 ? age : 1);
+						break;
+					case CRM_NBD:
+						v = pareto[i][j] * (j == 1 ? per_purchase : 1);
+						break;
+					case CRM_BGBB:
+						v = bgbb[i][j];
+						break;
+					case CRM_GAMMA_GAMMA:
+						v = spend[i][j] * (j == 2 ? money : 1);
+						break;
+				}
+			start[i * n + j] = j < np ? log(v) : 0;
+		}
+}
+
+void
+crm_value_fit(CrmValueModel model, const CrmPatterns *patterns,
+			  const CrmFitHost *host, CrmValueFit *fit)
+{
+	Problem		p;
+	int			np = crm_value_parameters(model),
+				nc = patterns->ndropout + patterns->npurchase,
+				n = np + nc,
+				i,
+				j;
+	double		start[3 * CRM_FIT_MAX],
+				half_width[CRM_FIT_MAX],
+				slope[CRM_FIT_MAX];
+	size_t		row;
+	CrmOptimum *best;
+
+	memset(fit, 0, sizeof(*fit));
+	memset(&p, 0, sizeof(p));
+	p.model = model;
+	p.p = patterns;
+	p.host = host;
+	best = take(&p, sizeof(*best));
+	for (row = 0; row < patterns->count; row++)
+		p.customers += patterns->weight[row];
+	fit->n = n;
+	fit->customers = p.customers;
+	if (patterns->count <= n)
+	{
+		fit->state = CRM_FIT_TOO_FEW;
+		return;
+	}
+	if (nc == 0 && model != CRM_BGBB && model != CRM_GAMMA_GAMMA &&
+		model != CRM_NBD)
+	{
+		find_distinct(&p, 0, 6, &p.x);
+		if (model != CRM_PARETONBD)
+		{
+			find_distinct(&p, 1, 1, &p.t_x);
+			find_distinct(&p, 2, 1, &p.age);
+		}
+	}
+
+	/* an effect counts per standard deviation of its covariate */
+	for (i = 0; i < nc; i++)
+	{
+		double		mean = 0,
+					square = 0;
+
+		for (row = 0; row < patterns->count; row++)
+			mean += patterns->weight[row] *
+				patterns->row[row * patterns->width + 3 + i];
+		mean /= p.customers;
+		for (row = 0; row < patterns->count; row++)
+		{
+			double		v = patterns->row[row * patterns->width + 3 + i] - mean;
+
+			square += patterns->weight[row] * v * v;
+		}
+		p.scale[np + i] = square > 0 ? 1 / sqrt(square / p.customers) : 1;
+	}
+	starts(&p, start);
+	for (i = 0; i < n; i++)
+		half_width[i] = i < np ? 14 : 20;
+	crm_optimise(n, objective, &p, start, 3, half_width, host, best);
+
+	for (i = 0; i < n; i++)
+	{
+		fit->estimate[i] = i < np ? exp(best->theta[i]) :
+			best->theta[i] * p.scale[i];
+		slope[i] = i < np ? fit->estimate[i] : p.scale[i];
+	}
+	fit->state = best->state;
+	for (i = 0; i < n; i++)
+		for (j = 0; j < n; j++)
+			fit->covariance[i * n + j] = best->smallest_eigenvalue > 0 ?
+				best->covariance[i * n + j] / p.customers * slope[i] * slope[j] :
+				NAN;
+	for (i = 0; i < n; i++)
+		fit->se[i] = sqrt(fit->covariance[i * n + i]);
+	fit->log_likelihood = -best->value * p.customers;
+	fit->gradient_norm = best->gradient_norm;
+	fit->smallest_eigenvalue = best->smallest_eigenvalue;
+	fit->iterations = best->iterations;
+	fit->evaluations = best->evaluations;
+	fit->bytes = p.bytes;
+}

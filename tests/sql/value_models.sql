@@ -1,0 +1,97 @@
+-- Purchase models: published figures, edges of the domain, errors, fits of given data.
+SET search_path = pg_catalog, pg_temp;
+SET extra_float_digits = 0;
+BEGIN;
+\set ON_ERROR_ROLLBACK on
+
+-- Fader, Hardie, Lee 2005: CDNOW parameters; E[39 weeks | 2, 30.43, 38.86] = 1.226
+SELECT round(crm.bgnbd_expected_purchases(0.243, 4.414, 0.793, 2.426, 2, 30.43, 38.86, 39)::numeric, 3) AS bg,
+       round(crm.bgnbd_p_alive(0.243, 4.414, 0.793, 2.426, 2, 30.43, 38.86)::numeric, 4) AS alive,
+       round(crm.bgnbd_expected_purchases(0.243, 4.414, 0.793, 2.426, 0, 0, 38.86, 39)::numeric, 4) AS none;
+-- BTYD manual: P(X(39) = 0) = .5737864, P(X(2) = 10) = 1.07869e-07
+SELECT crm.bgnbd_pmf(0.243, 4.414, 0.793, 2.426, 0, 39) AS p0, crm.bgnbd_pmf(0.243, 4.414, 0.793, 2.426, 10, 2) AS p10;
+-- Pareto/NBD: E[52 | 26, 30.86, 31] = 25.46
+SELECT round(crm.paretonbd_expected_purchases(0.553, 10.578, 0.606, 11.669, 26, 30.86, 31, 52)::numeric, 2) AS pareto;
+-- BTYD manual: discounted expected residual transactions at 15 % a year
+SELECT round(crm.paretonbd_dert(0.5629966, 12.5590370, 0.4081095, 10.5148048, 7, 35, 77.86, 0.0027)::numeric, 4) AS dert;
+-- Gamma-Gamma (note 025): first customers 24.65 18.91 35.17
+SELECT round(crm.gamma_gamma_expected_spend(6.25, 3.74, 15.44, x, m)::numeric, 2) AS spend
+FROM (VALUES (2, 22.35), (1, 11.77), (0, 0)) AS v(x, m);
+-- BG/BB, donations: P(alive in the next year) printed as .11 .59 .93
+SELECT round(crm.bgbb_p_alive(1.204, 0.75, 0.657, 2.783, x, t_x, 6)::numeric, 2) AS alive
+FROM (VALUES (0, 0), (2, 4), (6, 6)) AS v(x, t_x);
+
+-- probabilities add up to one
+SELECT round(sum(crm.bgnbd_pmf(0.243, 4.414, 0.793, 2.426, n, 20))::numeric, 8) AS bg,
+       round(sum(crm.mbgnbd_pmf(0.525, 6.183, 0.891, 1.614, n, 20))::numeric, 8) AS mbg,
+       round(sum(crm.paretonbd_pmf(0.553, 10.578, 0.606, 11.669, n, 20))::numeric, 8) AS pareto,
+       round(sum(crm.nbd_pmf(0.385, 12.072, n, 20))::numeric, 8) AS nbd
+FROM generate_series(0, 400) AS n;
+SELECT round(sum(crm.bgbb_pmf(1.204, 0.75, 0.657, 2.783, n, 6))::numeric, 12) AS bgbb FROM generate_series(0, 6) AS n;
+-- and their mean is the expectation of a new customer
+SELECT round((sum(n * crm.bgnbd_pmf(0.243, 4.414, 0.793, 2.426, n, 20)) - crm.bgnbd_expected_new(0.243, 4.414, 0.793, 2.426, 20))::numeric, 6) AS bg,
+       round((sum(n * crm.mbgnbd_pmf(0.525, 6.183, 0.891, 1.614, n, 20)) - crm.mbgnbd_expected_new(0.525, 6.183, 0.891, 1.614, 20))::numeric, 6) AS mbg,
+       round((sum(n * crm.paretonbd_pmf(0.553, 10.578, 0.606, 11.669, n, 20)) - crm.paretonbd_expected_new(0.553, 10.578, 0.606, 11.669, 20))::numeric, 6) AS pareto
+FROM generate_series(0, 600) AS n;
+
+-- edges: nothing bought, no time, a = 1, a + b = 1, thousands of purchases, z near 1
+SELECT crm.bgnbd_p_alive(0.2, 4, 0.8, 2, 0, 0, 0) AS alive, crm.bgnbd_expected_purchases(0.2, 4, 0.8, 2, 0, 0, 0, 0) AS none,
+       crm.paretonbd_p_alive(0.5, 10, 0.6, 11, 0, 0, 0) AS pareto;
+SELECT a, round(crm.bgnbd_expected_purchases(0.243, 4.414, a, 2.426, 2, 30.43, 38.86, 39)::numeric, 9) AS expected
+FROM (VALUES (0.9999999999), (1), (1.0000000001)) AS v(a);
+SELECT round(crm.bgnbd_expected_new(0.243, 4.414, 0.4, b, 39)::numeric, 9) AS expected FROM (VALUES (0.5999999999), (0.6), (0.6000000001)) AS v(b);
+SELECT crm.bgnbd_p_alive(0.243, 4.414, 0.793, 2.426, 5000, 990, 1000) > 0 AS many,
+       crm.bgnbd_expected_purchases(0.243, 4.414, 0.793, 2.426, 5000, 999.9, 1000, 1e7) > 0 AS far,
+       crm.paretonbd_log_likelihood(0.5, 0.01, 0.6, 1000, 4000, 999, 1000) IS NOT NULL AS uneven;
+SELECT crm.gamma_gamma_expected_spend(6, 0.9, 15, 0, 0) AS infinite_mean, crm.gamma_gamma_expected_spend(6, 0.9, 15, 1, 20) AS finite_mean,
+       crm.gamma_gamma_log_likelihood(6, 4, 15, 2, 0) AS zero_spend;
+SELECT crm.bgnbd_time_to_p_alive(0.243, 4.414, 0.793, 2.426, 2, 30.43, 38.86, 0) AS never;
+-- survival at the time to a threshold is the threshold
+SELECT round(crm.bgnbd_survival(0.243, 4.414, 0.793, 2.426, 0, 0, 38.86,
+           crm.bgnbd_time_to_p_alive(0.243, 4.414, 0.793, 2.426, 0, 0, 38.86, p))::numeric, 9) AS bg,
+       round(crm.paretonbd_survival(0.553, 10.578, 0.606, 11.669, 2, 30.43, 38.86,
+           crm.paretonbd_time_to_p_alive(0.553, 10.578, 0.606, 11.669, 2, 30.43, 38.86, p))::numeric, 9) AS pareto
+FROM (VALUES (0.9), (0.5), (0.01)) AS v(p);
+-- the unit of time does not matter
+SELECT round((crm.bgnbd_dert(0.243, 4.414, 0.793, 2.426, 2, 30.43, 38.86, 0.0027) -
+              crm.bgnbd_dert(0.243, 4.414 * 7, 0.793, 2.426, 2, 30.43 * 7, 38.86 * 7, 0.0027 / 7))::numeric, 9) AS dert;
+-- without a discount, the series has a limit for a > 1 alone
+SELECT round(crm.bgnbd_dert(0.243, 4.414, 1.5, 2.426, 2, 30.43, 38.86, 0)::numeric, 6) AS finite;
+SELECT crm.bgnbd_dert(0.243, 4.414, 0.793, 2.426, 2, 30.43, 38.86, 0);
+
+-- errors say what is wrong
+SELECT crm.bgnbd_p_alive(0, 4, 0.8, 2, 0, 0, 10);
+SELECT crm.bgnbd_p_alive(0.2, 4, 0.8, 2, 1, 11, 10);
+SELECT crm.bgnbd_p_alive(0.2, 4, 0.8, 2, 0, 3, 10);
+SELECT crm.paretonbd_p_alive(0.2, 4, 0.8, 2, 1.5, 3, 10);
+SELECT crm.paretonbd_p_alive(0.2, 4, 0.8, 'NaN', 1, 3, 10);
+SELECT crm.bgbb_p_alive(1, 1, 1, 1, 3, 2, 6);
+SELECT crm.bgnbd_p_alive(0.2, 4, 0.8, 2, NULL, 3, 10) AS unknown;
+
+-- value
+SELECT crm.contractual_clv(100, 0.8, 0.1) AS contract, crm.contractual_clv(100, 0, 0.1) AS leaves;
+SELECT crm.contractual_clv(100, 1, 0);
+SELECT round(crm.bgnbd_clv(0.243, 4.414, 0.793, 2.426, 2, 30.43, 38.86, 25, 0.0027)::numeric, 6) =
+       round((25 * crm.bgnbd_dert(0.243, 4.414, 0.793, 2.426, 2, 30.43, 38.86, 0.0027))::numeric, 6) AS same;
+
+-- fits: too few, NULLs, weights, no interior optimum
+SELECT (crm.bgnbd_fit(x, t_x, age)).state FROM (VALUES (1, 2, 10), (NULL, 3, 10)) AS v(x, t_x, age);
+SELECT crm.bgnbd_fit(1, 1, 1) IS NULL AS empty FROM (SELECT WHERE false) AS none;
+SELECT (crm.bgnbd_fit(1, 12, 10)).state;
+CREATE TEMP TABLE donors AS
+SELECT x, t_x, 6 AS n, round(2000 * exp(crm.bgbb_log_likelihood(1.2, 0.75, 0.66, 2.8, x, t_x, 6)))::int AS customers
+FROM generate_series(0, 6) AS x, generate_series(0, 6) AS t_x
+WHERE (x = 0) = (t_x = 0) AND x <= t_x;
+SELECT w.patterns, w.customers, w.state, abs(w.log_likelihood - p.log_likelihood) < 1e-6 AS same
+FROM (SELECT (crm.bgbb_fit_weighted(x, t_x, n, customers)).* FROM donors) AS w,
+     (SELECT (crm.bgbb_fit(x, t_x, n)).* FROM donors, generate_series(1, customers)) AS p;
+-- everybody buys at one steady rate: nothing says how rates differ
+SELECT state, left(advice, 47) AS advice FROM (SELECT (crm.bgnbd_fit(10, 9.5 + i / 100.0, 10)).* FROM generate_series(1, 40) AS i) AS f;
+SELECT left_out, patterns FROM (SELECT (crm.gamma_gamma_fit(x, m)).* FROM (VALUES (0, 0), (2, 0), (3, -1), (1, 5.5), (2, NULL)) AS v(x, m)) AS f;
+
+-- the summary: same day once, later purchases unknown, first day not repeated
+SELECT (crm.purchase_summary(d::date, m, '2024-02-05', 'week')).*
+FROM (VALUES ('2024-01-01', 10), ('2024-01-01', 5), ('2024-01-15', 20), ('2024-01-15', 0.5), ('2024-01-08', 7), ('2024-03-01', 99)) AS v(d, m);
+SELECT (crm.purchase_summary(d::date, m, '2023-12-31', 'day')) IS NULL AS nothing_yet FROM (VALUES ('2024-01-01', 10)) AS v(d, m);
+SELECT crm.purchase_summary('2024-01-01', 1, '2024-02-01', 'fortnight');
+ROLLBACK;
