@@ -22,7 +22,7 @@ OBJS = \
 	src/plan.o \
 	src/config.o \
 	src/install.o \
-	$(TEXT_OBJS) $(TRUST_OBJS) $(TIME_OBJS) $(PROCESS_OBJS) $(ANALYTICS_OBJS) \
+	$(TEXT_OBJS) $(TRUST_OBJS) $(PEOPLE_OBJS) $(TIME_OBJS) $(PROCESS_OBJS) $(ANALYTICS_OBJS) \
 	$(VALUE_OBJS) $(SCORING_OBJS) $(SERVICE_OBJS) $(MARKETING_OBJS)
 
 TEXT_OBJS = \
@@ -33,6 +33,11 @@ TEXT_OBJS = \
 
 TRUST_OBJS = \
 	src/trust/identity.o
+
+PEOPLE_OBJS = \
+	src/people/rows.o \
+	src/people/tree.o \
+	src/people/custom_fields.o
 
 TIME_OBJS = \
 	src/time/jalali.o \
@@ -86,7 +91,7 @@ MARKETING_OBJS =
 EXTENSION_SQL = \
 	sql/extension/00_preamble.sql \
 	sql/extension/05_install.sql \
-	$(TEXT_EXT_SQL) $(TRUST_EXT_SQL) $(TIME_EXT_SQL) $(PROCESS_EXT_SQL) $(ANALYTICS_EXT_SQL) \
+	$(TEXT_EXT_SQL) $(TRUST_EXT_SQL) $(PEOPLE_EXT_SQL) $(TIME_EXT_SQL) $(PROCESS_EXT_SQL) $(ANALYTICS_EXT_SQL) \
 	$(VALUE_EXT_SQL) $(SCORING_EXT_SQL) $(SERVICE_EXT_SQL) $(MARKETING_EXT_SQL) \
 	sql/extension/99_privileges.sql
 
@@ -95,6 +100,9 @@ TEXT_EXT_SQL = \
 
 TRUST_EXT_SQL = \
 	sql/extension/15_identity.sql
+
+PEOPLE_EXT_SQL = \
+	sql/extension/18_people.sql
 
 TIME_EXT_SQL = \
 	sql/extension/20_time.sql

@@ -444,6 +444,13 @@ crm_current_access(void)
 	return current_identity()->access;
 }
 
+/* ISO 3166-1 country of the tenant, or "". */
+const char *
+crm_current_country(void)
+{
+	return current_identity()->country;
+}
+
 PG_FUNCTION_INFO_V1(crm_tenant_id);
 
 Datum
