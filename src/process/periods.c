@@ -3,8 +3,7 @@
  *	  crm.record_stage(): the history of every row with a stage.
  *
  * The row trigger only notes what a row became; the statement trigger writes
- * what was noted, a single row with three small statements, many with two for
- * all of them.  A full list is written at once, so that memory stays bounded,
+ * what was noted.  A full list is written at once, so that memory stays bounded,
  * and what is left when a transaction prepares or commits (rows put straight
  * into a partition, rows applied by logical replication, fire no statement
  * trigger) is written then.
@@ -95,29 +94,18 @@ static const char open_one[] =
 	" VALUES ($1, $2, $3, $6, pg_catalog.tstzrange($4, NULL), $5, SESSION_USER,"
 	" $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
 
-/* $3 ids, $4 instants */
-static const char close_many[] =
-	"UPDATE crm.stage_periods AS p SET period = " NEW_UPPER("v.at")
-	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4)) AS v(id, at)"
-	" WHERE" SAME_SUBJECT " AND p.subject_id OPERATOR(pg_catalog.=) v.id"
-	" AND pg_catalog.upper_inf(p.period)";
-
-/* after close_many: the last period of a subject says where the next begins */
+/* the same for many: $3 ids, $4 instants, $6 numbers, then the fields */
 static const char open_many[] =
 	"INSERT INTO crm.stage_periods (" COLUMNS ")"
-	" SELECT $1, $2, v.id, COALESCE(l.seq, 0) OPERATOR(pg_catalog.+) 1,"
-	" pg_catalog.tstzrange(GREATEST(v.at, l.ended), NULL), $5, SESSION_USER,"
+	" SELECT $1, $2, v.id, v.seq, pg_catalog.tstzrange(v.at, NULL), $5, SESSION_USER,"
 	" v.pipeline, v.stage, v.amount, v.currency, v.probability, v.close_date, v.owner, v.team,"
 	" v.moved, v.bypassed, v.reason"
 	" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4),"
 	" pg_catalog.unnest($6), pg_catalog.unnest($7), pg_catalog.unnest($8), pg_catalog.unnest($9),"
 	" pg_catalog.unnest($10), pg_catalog.unnest($11), pg_catalog.unnest($12), pg_catalog.unnest($13),"
-	" pg_catalog.unnest($14), pg_catalog.unnest($15), pg_catalog.unnest($16))"
-	" AS v(id, at, pipeline, stage, amount, currency, probability, close_date, owner, team,"
-	" moved, bypassed, reason)"
-	" LEFT JOIN LATERAL (SELECT p.seq, pg_catalog.upper(p.period) AS ended"
-	" FROM crm.stage_periods AS p WHERE" SAME_SUBJECT
-	" AND p.subject_id OPERATOR(pg_catalog.=) v.id ORDER BY p.seq DESC LIMIT 1) AS l ON true";
+	" pg_catalog.unnest($14), pg_catalog.unnest($15), pg_catalog.unnest($16), pg_catalog.unnest($17))"
+	" AS v(id, at, seq, pipeline, stage, amount, currency, probability, close_date, owner, team,"
+	" moved, bypassed, reason)";
 
 /* ---- noting ---- */
 
@@ -215,64 +203,45 @@ forget_written(void)
 
 /* ---- writing ---- */
 
-static void
-write_one(Note *note)
+/*
+ * End the open period of a subject, if it has one; at becomes the instant the
+ * next one begins.  Returns the number of the last period, 0 for none.
+ */
+static int
+end_period(Note *note, Datum *key)
 {
-	Oid			types[17] = {INT8OID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, INT4OID};
-	Datum		values[17];
-	char		nulls[17];
-	bool		user_null;
-	bool		isnull;
-	int			seq = 1;
-	TimestampTz at = note->at;
+	static const Oid types[4] = {INT8OID, TEXTOID, INT8OID, TIMESTAMPTZOID};
 	bool		open = !note->is_new;
+	bool		isnull;
+	int			seq;
+	Datum		ended;
 
-	memset(nulls, ' ', sizeof(nulls));
-	values[0] = Int64GetDatum(note->tenant);
-	values[1] = CStringGetTextDatum(note->subject);
-	values[2] = Int64GetDatum(note->id);
-	values[3] = TimestampTzGetDatum(at);
-
+	key[2] = Int64GetDatum(note->id);
+	key[3] = TimestampTzGetDatum(note->at);
 	for (;;)
 	{
 		if (open)
-			crm_execute(close_one, 4, types, values, NULL, false, 0);
+			crm_execute(close_one, 4, types, key, NULL, false, 0);
 		else
-			crm_execute(last_one, 3, types, values, NULL, false, 1);
+			crm_execute(last_one, 3, types, key, NULL, false, 1);
 		if (SPI_processed == 0)
 		{
+			SPI_freetuptable(SPI_tuptable);
 			if (!open)
-				break;
+				return 0;
 			open = false;		/* no open period: when did the last one end? */
 			continue;
 		}
-		seq = DatumGetInt32(crm_spi_value(0, 1, &isnull)) + 1;
-		values[3] = crm_spi_value(0, 2, &isnull);
+		seq = DatumGetInt32(crm_spi_value(0, 1, &isnull));
+		ended = crm_spi_value(0, 2, &isnull);
+		SPI_freetuptable(SPI_tuptable);
 		if (!isnull)
 		{
-			at = Max(at, DatumGetTimestampTz(values[3]));
-			break;
+			note->at = Max(note->at, DatumGetTimestampTz(ended));
+			return seq;
 		}
-		values[3] = TimestampTzGetDatum(at);
-		if (open)
-			elog(ERROR, "period of %s " INT64_FORMAT " could not be ended",
-				 note->subject, note->id);
 		open = true;			/* inserted anew over a period left open */
 	}
-	if (note->is_gone)
-		return;
-
-	values[3] = TimestampTzGetDatum(at);
-	values[4] = Int64GetDatum(crm_current_user(&user_null));
-	nulls[4] = user_null ? 'n' : ' ';
-	values[5] = Int32GetDatum(seq);
-	for (int f = 0; f < F_COUNT; f++)
-	{
-		types[6 + f] = field_types[f];
-		values[6 + f] = note->fields[f];
-		nulls[6 + f] = note->nulls[f] ? 'n' : ' ';
-	}
-	crm_execute(open_one, 6 + F_COUNT, types, values, nulls, false, 0);
 }
 
 static Datum
@@ -290,57 +259,83 @@ array_of(Datum *values, bool *nulls, int n, Oid type)
 											  len, byval, align));
 }
 
-/* Write notes of one tenant and subject table, no subject twice */
+/*
+ * Write notes of one tenant and subject table, no subject twice.  Periods are
+ * ended one by one: joined to a list of subjects, a planner that takes the
+ * history for small would walk through all of it for each of them.  They begin
+ * all at once, which needs no look into the table.
+ */
 static void
-write_many(Note *batch, int n)
+write_batch(Note *batch, int n)
 {
-	Oid			types[16] = {INT8OID, TEXTOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT8OID};
-	Datum		args[16];
-	char		argnulls[16];
-	Datum	   *values = palloc(sizeof(Datum) * n);
-	bool	   *nulls = palloc(sizeof(bool) * n);
+	Oid			types[6 + F_COUNT] = {INT8OID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, INT4OID};
+	Datum		args[6 + F_COUNT];
+	char		argnulls[6 + F_COUNT];
+	int		   *seqs = palloc(sizeof(int) * n);
 	bool		user_null;
 	int			alive = 0;
 
 	memset(argnulls, ' ', sizeof(argnulls));
 	args[0] = Int64GetDatum(batch[0].tenant);
 	args[1] = CStringGetTextDatum(batch[0].subject);
+	for (int i = 0; i < n; i++)
+	{
+		int			seq = end_period(&batch[i], args) + 1;
 
-	/* new rows have, but for odd cases, nothing to close */
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(batch[i].id);
-	args[2] = array_of(values, NULL, n, INT8OID);
-	for (int i = 0; i < n; i++)
-		values[i] = TimestampTzGetDatum(batch[i].at);
-	args[3] = array_of(values, NULL, n, TIMESTAMPTZOID);
-	crm_execute(close_many, 4, types, args, NULL, false, 0);
-
-	for (int i = 0; i < n; i++)
-		if (!batch[i].is_gone)
-			batch[alive++] = batch[i];
-	n = alive;
-	if (n == 0)
+		if (batch[i].is_gone)
+			continue;
+		seqs[alive] = seq;
+		if (alive != i)
+			batch[alive] = batch[i];
+		alive++;
+	}
+	if (alive == 0)
 		return;
 
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(batch[i].id);
-	args[2] = array_of(values, NULL, n, INT8OID);
-	for (int i = 0; i < n; i++)
-		values[i] = TimestampTzGetDatum(batch[i].at);
-	args[3] = array_of(values, NULL, n, TIMESTAMPTZOID);
 	args[4] = Int64GetDatum(crm_current_user(&user_null));
 	argnulls[4] = user_null ? 'n' : ' ';
-	for (int f = 0; f < F_COUNT; f++)
+	if (alive == 1)
 	{
-		for (int i = 0; i < n; i++)
+		args[2] = Int64GetDatum(batch[0].id);
+		args[3] = TimestampTzGetDatum(batch[0].at);
+		args[5] = Int32GetDatum(seqs[0]);
+		for (int f = 0; f < F_COUNT; f++)
 		{
-			values[i] = batch[i].fields[f];
-			nulls[i] = batch[i].nulls[f];
+			types[6 + f] = field_types[f];
+			args[6 + f] = batch[0].fields[f];
+			argnulls[6 + f] = batch[0].nulls[f] ? 'n' : ' ';
 		}
-		types[5 + f] = get_array_type(field_types[f]);
-		args[5 + f] = array_of(values, nulls, n, field_types[f]);
+		crm_execute(open_one, 6 + F_COUNT, types, args, argnulls, false, 0);
 	}
-	crm_execute(open_many, 5 + F_COUNT, types, args, argnulls, false, 0);
+	else
+	{
+		Datum	   *values = palloc(sizeof(Datum) * alive);
+		bool	   *nulls = palloc(sizeof(bool) * alive);
+
+		types[2] = INT8ARRAYOID;
+		types[3] = TIMESTAMPTZARRAYOID;
+		types[5] = INT4ARRAYOID;
+		for (int i = 0; i < alive; i++)
+			values[i] = Int64GetDatum(batch[i].id);
+		args[2] = array_of(values, NULL, alive, INT8OID);
+		for (int i = 0; i < alive; i++)
+			values[i] = TimestampTzGetDatum(batch[i].at);
+		args[3] = array_of(values, NULL, alive, TIMESTAMPTZOID);
+		for (int i = 0; i < alive; i++)
+			values[i] = Int32GetDatum(seqs[i]);
+		args[5] = array_of(values, NULL, alive, INT4OID);
+		for (int f = 0; f < F_COUNT; f++)
+		{
+			for (int i = 0; i < alive; i++)
+			{
+				values[i] = batch[i].fields[f];
+				nulls[i] = batch[i].nulls[f];
+			}
+			types[6 + f] = get_array_type(field_types[f]);
+			args[6 + f] = array_of(values, nulls, alive, field_types[f]);
+		}
+		crm_execute(open_many, 6 + F_COUNT, types, args, argnulls, false, 0);
+	}
 }
 
 /*
@@ -420,10 +415,8 @@ write_notes(void)
 			int			n = next_batch(batch, &i);
 
 			CHECK_FOR_INTERRUPTS();
-			if (n == 1)
-				write_one(&batch[0]);
-			else if (n > 1)
-				write_many(batch, n);
+			if (n > 0)
+				write_batch(batch, n);
 			for (int j = from; j < i; j++)
 				if (notes[j].written_in == InvalidSubTransactionId)
 					notes[j].written_in = now_in;
