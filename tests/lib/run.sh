@@ -99,7 +99,7 @@ script() {  # kind, file
         *) report "not ok" "$1" "$name" $((SECONDS - t0)); tail -60 "$out";;
     esac
 }
-export CLUSTER STAGED_BIN STAGED_EXTENSION STAGED_LIB PG_CONFIG
+export CLUSTER STAGED_BIN STAGED_EXTENSION STAGED_LIB PG_CONFIG REPO=$repo
 for f in tests/reference/*.sql; do [ -e "$f" ] && script reference "$f"; done
 for f in tests/shell/*.sh; do [ -e "$f" ] && script shell "$f"; done
 
