@@ -37,8 +37,7 @@ TRUST_OBJS = \
 PEOPLE_OBJS = \
 	src/people/rows.o \
 	src/people/tree.o \
-	src/people/custom_fields.o \
-	src/people/money.o
+	src/people/custom_fields.o
 
 TIME_OBJS = \
 	src/time/jalali.o \
@@ -156,7 +155,8 @@ SCORING_TABLES =
 
 MARKETING_TABLES =
 
-EXCHANGE_TABLES =
+EXCHANGE_TABLES = \
+	sql/schema/90_import_tables.sql
 
 # ---- and functions, triggers, policies, views: made anew by every crm.install() ----
 CODE_SQL = \
@@ -168,9 +168,7 @@ CODE_SQL = \
 	sql/schema/99_privileges_code.sql
 
 PEOPLE_CODE = \
-	sql/schema/10_people_code.sql \
-	sql/schema/11_money_code.sql \
-	sql/schema/12_search_code.sql
+	sql/schema/10_people_code.sql
 
 TIME_CODE = \
 	sql/schema/10_time_code.sql
@@ -193,7 +191,9 @@ SCORING_CODE =
 
 MARKETING_CODE =
 
-EXCHANGE_CODE =
+EXCHANGE_CODE = \
+	sql/schema/90_import_code.sql \
+	sql/schema/96_demo_code.sql
 
 EXTENSION_SCRIPT = sql/crm--$(EXTVERSION).sql
 TABLES_SCRIPT = sql/crm_tables--$(EXTVERSION).sql

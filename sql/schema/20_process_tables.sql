@@ -45,7 +45,7 @@ CREATE TABLE crm.stages (
     CONSTRAINT stages_code_check CHECK (code ~ '^[a-z][a-z0-9_]*$'),
     CONSTRAINT stages_type_check CHECK (type IN ('open', 'on_hold', 'won', 'lost', 'done', 'cancelled')),
     CONSTRAINT stages_forecast_category_check CHECK (forecast_category IN ('omitted', 'pipeline', 'best_case', 'most_likely', 'commit', 'closed')),
-    CONSTRAINT stages_probability_check CHECK (probability BETWEEN 0 AND 100
+    CONSTRAINT stages_probability_check CHECK (probability >= 0 AND probability <= 100
         AND (type <> 'won' OR probability = 100) AND (type <> 'lost' OR probability = 0)
         AND (type NOT IN ('open', 'on_hold') OR probability > 0 AND probability < 100)),
     CONSTRAINT stages_rotting_days_check CHECK (rotting_days >= 0)

@@ -1,0 +1,296 @@
+-- A generated company: deterministic, with the shapes of a real one. Every draw is a hash of
+-- (seed, what is drawn, which row), so a row does not depend on how many others are made.
+
+CREATE OR REPLACE FUNCTION crm_internal.demo_uniform(seed bigint, what text, n bigint)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ((hashint8extended(n, hashtextextended(what, seed)) >> 11) & 9007199254740991)::double precision / 9007199254740992;
+COMMENT ON FUNCTION crm_internal.demo_uniform(bigint, text, bigint) IS 'Uniform draw in [0, 1), the n-th of a named stream.';
+
+CREATE OR REPLACE FUNCTION crm_internal.demo_normal(seed bigint, what text, n bigint)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN sqrt(-2 * ln(1 - crm_internal.demo_uniform(seed, what, n))) * cos(2 * pi() * crm_internal.demo_uniform(seed, what || '~', n));
+COMMENT ON FUNCTION crm_internal.demo_normal(bigint, text, bigint) IS 'Standard normal draw (Box-Muller), the n-th of a named stream.';
+
+CREATE OR REPLACE FUNCTION crm_internal.demo_pick(options text[], weights double precision[], u double precision)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT options[o.n]
+    FROM (SELECT w.n, sum(w.w) OVER (ORDER BY w.n) / sum(w.w) OVER () AS upto FROM unnest(weights) WITH ORDINALITY AS w(w, n)) AS o
+    WHERE o.upto > u OR o.n = cardinality(options) ORDER BY o.n LIMIT 1
+$$;
+COMMENT ON FUNCTION crm_internal.demo_pick(text[], double precision[], double precision) IS 'The option that a uniform draw falls on, by weight.';
+
+CREATE OR REPLACE FUNCTION crm_internal.demo_business_instant(at timestamp, u double precision, zone text, weekend smallint[])
+RETURNS timestamptz
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- the working day the instant falls on or the next one, at a time between 8:30 and 17:30
+    SELECT (min(d.day) + time '08:30' + u * interval '9 hours') AT TIME ZONE zone
+    FROM (SELECT at::date + k AS day FROM generate_series(0, 6) AS k) AS d
+    WHERE NOT extract(isodow FROM d.day)::smallint = ANY (weekend)
+$$;
+COMMENT ON FUNCTION crm_internal.demo_business_instant(timestamp, double precision, text, smallint[]) IS 'An instant moved into working hours.';
+
+CREATE OR REPLACE FUNCTION crm_internal.demo_people(size integer, seed bigint, tenant crm.tenants)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t bigint := tenant.tenant_id;
+    fa boolean := tenant.language = 'fa';
+    n_users int := least(8 + 4 * size, 200);
+    n_accounts int := 150 * size;
+    first_names text[];
+    last_names text[];
+    words text[];
+    forms text[];
+BEGIN
+    IF fa THEN
+        first_names := '{علی,مریم,رضا,زهرا,حسین,سارا,محمد,فاطمه,امیر,نرگس,مهدی,لیلا,بهرام,شیرین,کیان,پریسا,آرش,الهام,سعید,نازنین}';
+        last_names := '{رضایی,محمدی,احمدی,کریمی,حسینی,موسوی,جعفری,صادقی,رحیمی,قاسمی,نوری,اکبری,شریفی,کاظمی,طاهری,یزدانی,فرهادی,زارع,بهرامی,سلطانی}';
+        words := '{پارس,البرز,زاگرس,آریا,کاوه,سپهر,نگین,مهر,آذر,سینا,رازی,خلیج,کویر,دماوند,سهند,کارون,تبریز,اروند,پرشین,گلستان}';
+        forms := '{صنعت,تجارت,فناوری,پخش,سازه,دارو,نیرو,غذا}';
+    ELSE
+        first_names := '{Anna,Omar,Grace,Lukas,Maria,David,Aisha,Peter,Sofia,James,Leila,Tom,Nora,Ivan,Emma,Reza,Clara,Hugo,Mina,Paul}';
+        last_names := '{Keller,Santos,Ahmadi,Novak,Miller,Rossi,Jensen,Okafor,Tanaka,Dubois,Hughes,Moreno,Karimi,Larsen,Schmidt,Bauer,Evans,Costa,Haddad,Weber}';
+        words := '{Northwind,Alder,Summit,Cobalt,Harbor,Juniper,Meridian,Quartz,Silverline,Tidewater,Umbra,Vantage,Willow,Zenith,Beacon,Cedar,Delta,Ember,Falcon,Granite}';
+        forms := '{Systems,Foods,Logistics,Health,Energy,Retail,Works,Partners}';
+    END IF;
+
+    INSERT INTO crm.users (tenant_id, name, email, access, source_system, source_id, created_at)
+    SELECT t, first_names[1 + i % 20] || ' ' || last_names[1 + (i * 7 + i / 20) % 20], 'user' || i || '@example.com',
+           CASE WHEN i = 0 THEN 'admin' WHEN i <= 3 THEN 'manager' ELSE 'agent' END, 'demo', 'user-' || i, '2020-01-01'
+    FROM generate_series(0, n_users - 1) AS i;
+    INSERT INTO crm.teams (tenant_id, name, source_system, source_id, lead_id)
+    SELECT t, x.name, 'demo', 'team-' || x.n, u.id
+    FROM (VALUES (0, 'Sales'), (1, 'North'), (2, 'South'), (3, 'Online')) AS x(n, name)
+    JOIN crm.users AS u ON u.tenant_id = t AND u.source_system = 'demo' AND u.source_id = 'user-' || x.n;
+    UPDATE crm.teams AS m SET parent_id = p.id FROM crm.teams AS p
+    WHERE m.tenant_id = t AND p.tenant_id = t AND m.source_system = 'demo' AND p.source_system = 'demo' AND p.source_id = 'team-0' AND m.source_id <> 'team-0';
+    INSERT INTO crm.team_memberships (tenant_id, team_id, user_id, valid)
+    SELECT t, m.id, u.id, tstzrange('2020-01-01', NULL)
+    FROM crm.users AS u JOIN crm.teams AS m ON m.tenant_id = t AND m.source_system = 'demo'
+         AND m.source_id = 'team-' || CASE WHEN substr(u.source_id, 6)::int = 0 THEN 0 ELSE 1 + (substr(u.source_id, 6)::int - 1) % 3 END
+    WHERE u.tenant_id = t AND u.source_system = 'demo';
+    INSERT INTO crm.territories (tenant_id, name, team_id)
+    SELECT t, m.name, m.id FROM crm.teams AS m WHERE m.tenant_id = t AND m.source_system = 'demo' AND m.source_id <> 'team-0';
+
+    INSERT INTO crm.products (tenant_id, code, name, family, tier, list_price, cost, currency, source_system, source_id)
+    SELECT t, p.code, p.name, p.family, p.tier, p.price * CASE WHEN fa THEN 500000 ELSE 1 END, p.price * p.cost * CASE WHEN fa THEN 500000 ELSE 1 END,
+           tenant.base_currency, 'demo', p.code
+    FROM (VALUES ('PLAN-S', 'Plan Start', 'Plan', 1, 600, 0.25), ('PLAN-M', 'Plan Team', 'Plan', 2, 2400, 0.22), ('PLAN-L', 'Plan Company', 'Plan', 3, 9600, 0.2),
+                 ('DEV-1', 'Terminal One', 'Terminal', 1, 350, 0.6), ('DEV-2', 'Terminal Pro', 'Terminal', 2, 900, 0.55),
+                 ('SRV-1', 'Onboarding', 'Service', 1, 1500, 0.5), ('SRV-2', 'Consulting day', 'Service', 2, 1100, 0.6), ('SUP-1', 'Priority support', 'Support', 1, 1800, 0.35))
+         AS p(code, name, family, tier, price, cost);
+
+    -- sizes of companies are log-normal, a few countries hold most of them
+    INSERT INTO crm.accounts (tenant_id, name, kind, roles, industry, country, employees, annual_revenue, currency, territory_id, owner_id, team_id,
+                              source_system, source_id, created_at)
+    SELECT t, words[1 + a.i % 20] || ' ' || forms[1 + (a.i / 20 + a.i) % 8] || CASE WHEN a.i >= 160 THEN ' ' || a.i / 160 + 1 ELSE '' END,
+           CASE WHEN a.u1 < 0.06 THEN 'person' ELSE 'organisation' END,
+           CASE WHEN a.u2 < 0.05 THEN '{partner,prospect}' ELSE '{prospect}' END::text[],
+           crm_internal.demo_pick('{technology,retail,medical,finance,manufacturing,services,education,energy}', '{22,20,14,12,12,10,6,4}', a.u3),
+           crm_internal.demo_pick(CASE WHEN fa THEN '{IR,AE,TR,IQ}' ELSE '{US,DE,GB,FR,AE,IR}' END::text[],
+                                  CASE WHEN fa THEN '{90,4,3,3}' ELSE '{45,18,14,10,7,6}' END::double precision[], a.u4),
+           a.employees, round((a.employees * 90000 * exp(0.4 * crm_internal.demo_normal(seed, 'account revenue', a.i)))::numeric, -3), tenant.base_currency,
+           y.id, o.id, y.team_id, 'demo', 'account-' || a.i, '2020-01-01'::timestamptz + a.u5 * interval '3 years'
+    FROM (SELECT i, crm_internal.demo_uniform(seed, 'account kind', i) AS u1, crm_internal.demo_uniform(seed, 'account role', i) AS u2,
+                 crm_internal.demo_uniform(seed, 'industry', i) AS u3, crm_internal.demo_uniform(seed, 'country', i) AS u4,
+                 crm_internal.demo_uniform(seed, 'account age', i) AS u5,
+                 greatest(1, round(exp(4.2 + 1.4 * crm_internal.demo_normal(seed, 'employees', i)))::int) AS employees,
+                 floor(crm_internal.demo_uniform(seed, 'territory', i) * 3)::int AS k,
+                 4 + floor(crm_internal.demo_uniform(seed, 'account owner', i) * (n_users - 4))::int AS owner
+          FROM generate_series(0, n_accounts - 1) AS i) AS a
+    JOIN crm.users AS o ON o.tenant_id = t AND o.source_system = 'demo' AND o.source_id = 'user-' || a.owner
+    JOIN crm.teams AS m ON m.tenant_id = t AND m.source_system = 'demo' AND m.source_id = 'team-' || 1 + (a.owner - 1) % 3
+    JOIN crm.territories AS y ON y.tenant_id = t AND y.team_id = m.id;
+
+    INSERT INTO crm.contacts (tenant_id, name, account_id, title, language, owner_id, team_id, source_system, source_id, created_at)
+    SELECT t, first_names[1 + floor(20 * crm_internal.demo_uniform(seed, 'first', c.n))::int] || ' ' || last_names[1 + floor(20 * crm_internal.demo_uniform(seed, 'last', c.n))::int],
+           a.id, crm_internal.demo_pick('{Buyer,Head of IT,Owner,Finance,Operations,Assistant}', '{25,20,20,15,12,8}', crm_internal.demo_uniform(seed, 'title', c.n)),
+           tenant.language, a.owner_id, a.team_id, 'demo', 'contact-' || c.n, a.created_at
+    FROM crm.accounts AS a
+    CROSS JOIN LATERAL (SELECT substr(a.source_id, 9)::int AS i) AS x
+    CROSS JOIN LATERAL (SELECT x.i * 8 + k AS n FROM generate_series(0, least(7, floor(ln(1 - crm_internal.demo_uniform(seed, 'contacts', x.i)) / ln(0.6))::int)) AS k) AS c
+    WHERE a.tenant_id = t AND a.source_system = 'demo';
+    INSERT INTO crm.contact_points (tenant_id, contact_id, kind, value, is_primary)
+    SELECT t, c.id, k.kind, CASE k.kind WHEN 'email' THEN 'person' || substr(c.source_id, 9) || '@example.net'
+                                        ELSE CASE WHEN fa THEN '0912' ELSE '+1555' END || lpad((substr(c.source_id, 9)::bigint % 10000000)::text, 7, '0') END, k.kind = 'email'
+    FROM crm.contacts AS c CROSS JOIN (VALUES ('email'), ('mobile')) AS k(kind)
+    WHERE c.tenant_id = t AND c.source_system = 'demo'
+      AND (k.kind = 'email' OR crm_internal.demo_uniform(seed, 'has mobile', substr(c.source_id, 9)::bigint) < 0.7);
+END
+$$;
+COMMENT ON FUNCTION crm_internal.demo_people(integer, bigint, crm.tenants) IS 'Users, teams, products, accounts and contacts of a generated company.';
+
+CREATE OR REPLACE FUNCTION crm_internal.demo_sales(size integer, seed bigint, until date, tenant crm.tenants)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+AS $$
+DECLARE
+    t bigint := tenant.tenant_id;
+    n_deals int := 700 * size;
+    span double precision := 900;                 -- days of history
+    start timestamp := until - 900;
+    horizon timestamptz := until::timestamp AT TIME ZONE tenant.time_zone;
+    pipeline bigint;
+    open_stages bigint[];
+    won bigint;
+    lost bigint;
+    subject_ids bigint[];
+    stage_ids bigint[];
+    entered_at timestamptz[];
+    amounts numeric[];
+BEGIN
+    SELECT p.id INTO pipeline FROM crm.pipelines AS p WHERE p.tenant_id = t AND p.subject_table = 'opportunities' AND p.is_default;
+    SELECT array_agg(s.id ORDER BY s.position) FILTER (WHERE s.type = 'open'), min(s.id) FILTER (WHERE s.type = 'won'), min(s.id) FILTER (WHERE s.type = 'lost')
+    INTO open_stages, won, lost FROM crm.stages AS s WHERE s.tenant_id = t AND s.pipeline_id = pipeline AND s.active;
+
+    -- Each deal: who, what, how much; how far it gets and when. Creation grows over time; large accounts buy more
+    -- often; the odds depend on the seller, the source, the product and the size of the deal.
+    CREATE TEMPORARY TABLE demo_deals ON COMMIT DROP AS
+    SELECT d.*, crm_internal.demo_uniform(seed, 'won', d.i) < 1 / (1 + exp(-d.odds)) AS wins,
+           -- the stage in which a lost deal is lost: early more often than late
+           1 + floor(cardinality(open_stages) * power(crm_internal.demo_uniform(seed, 'lost where', d.i), 1.4))::int AS lost_at
+    FROM (
+        SELECT i, a.id AS account_id, a.name AS account_name, a.owner_id, a.team_id, a.territory_id, p.id AS product_id, p.name AS product_name,
+               x.source, round((p.list_price * x.quantity)::numeric, 2) AS amount,
+               crm_internal.demo_business_instant(start + span * power(x.u_time, 0.8) * interval '1 day', x.u_clock, tenant.time_zone, tenant.weekend) AS created_at,
+               -0.35 + 0.6 * crm_internal.demo_normal(seed, 'seller skill', substr(w.source_id, 6)::bigint) + x.source_effect - 0.25 * ln(x.quantity)
+                   + CASE p.family WHEN 'Plan' THEN 0.2 WHEN 'Support' THEN 0.5 ELSE -0.1 END
+                   + CASE a.industry WHEN 'technology' THEN 0.3 WHEN 'energy' THEN -0.5 ELSE 0 END AS odds
+        FROM (
+            SELECT i, floor(150 * size * power(crm_internal.demo_uniform(seed, 'deal account', i), 1.8))::int AS account,
+                   crm_internal.demo_uniform(seed, 'deal time', i) AS u_time, crm_internal.demo_uniform(seed, 'deal clock', i) AS u_clock,
+                   crm_internal.demo_pick('{PLAN-S,PLAN-M,PLAN-L,DEV-1,DEV-2,SRV-1,SRV-2,SUP-1}', '{20,18,7,16,12,10,9,8}', crm_internal.demo_uniform(seed, 'deal product', i)) AS product,
+                   greatest(1, round(exp(0.9 + 0.9 * crm_internal.demo_normal(seed, 'quantity', i)))) AS quantity,
+                   s.source, s.effect AS source_effect
+            FROM generate_series(1, n_deals) AS i
+            CROSS JOIN LATERAL (SELECT crm_internal.demo_pick('{web,referral,event,cold call,partner,campaign}', '{30,18,12,18,10,12}', crm_internal.demo_uniform(seed, 'deal source', i)) AS source) AS k
+            JOIN (VALUES ('web', -0.1), ('referral', 0.8), ('event', 0.1), ('cold call', -0.6), ('partner', 0.4), ('campaign', -0.2)) AS s(source, effect) ON s.source = k.source
+        ) AS x
+        JOIN crm.accounts AS a ON a.tenant_id = t AND a.source_system = 'demo' AND a.source_id = 'account-' || x.account
+        JOIN crm.users AS w ON w.tenant_id = t AND w.id = a.owner_id
+        JOIN crm.products AS p ON p.tenant_id = t AND p.source_system = 'demo' AND p.source_id = x.product
+    ) AS d;
+
+    -- The way of each deal: stages in order, one in ten skipped, one in twelve sent back once from the last stage;
+    -- log-normal stays; then won or lost. What lies past the horizon has not happened yet.
+    CREATE TEMPORARY TABLE demo_steps ON COMMIT DROP AS
+    WITH way AS (
+        SELECT d.i, k AS n, open_stages[k] AS stage_id, d.created_at,
+               exp(1.9 + 0.15 * k + 0.8 * crm_internal.demo_normal(seed, 'stay', d.i * 64 + k)) AS days
+        FROM demo_deals AS d CROSS JOIN generate_series(1, cardinality(open_stages)) AS k
+        WHERE k = 1 OR ((d.wins OR k <= d.lost_at) AND (crm_internal.demo_uniform(seed, 'skip', d.i * 64 + k) > 0.1 OR k = cardinality(open_stages)))
+        UNION ALL
+        SELECT d.i, cardinality(open_stages) + b.k, open_stages[cardinality(open_stages) - 2 + b.k], d.created_at,
+               exp(1.5 + 0.6 * crm_internal.demo_normal(seed, 'stay again', d.i * 64 + b.k))
+        FROM demo_deals AS d CROSS JOIN generate_series(1, 2) AS b(k)
+        WHERE d.wins AND cardinality(open_stages) > 1 AND crm_internal.demo_uniform(seed, 'back', d.i) < 0.085
+        UNION ALL
+        SELECT d.i, 99, CASE WHEN d.wins THEN won ELSE lost END, d.created_at, 0 FROM demo_deals AS d
+    )
+    SELECT w.i, w.n, w.stage_id,
+           w.created_at + coalesce(sum(w.days) OVER (PARTITION BY w.i ORDER BY w.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) * interval '1 day'
+               + w.n * interval '1 microsecond' AS at
+    FROM way AS w;
+    DELETE FROM demo_steps AS s WHERE s.at >= horizon;
+
+    INSERT INTO crm.opportunities (tenant_id, name, account_id, contact_id, product_id, pipeline_id, stage_id, amount, currency, expected_close_date, close_date,
+                                   loss_reason, lead_source, territory_id, owner_id, team_id, source_system, source_id, created_at, updated_at)
+    SELECT t, d.account_name || ': ' || d.product_name, d.account_id,
+           (SELECT min(c.id) FROM crm.contacts AS c WHERE c.tenant_id = t AND c.account_id = d.account_id), d.product_id, pipeline, l.stage_id, d.amount,
+           tenant.base_currency,
+           (CASE WHEN l.n = 99 THEN l.at ELSE greatest(horizon, d.created_at) + (10 + 80 * crm_internal.demo_uniform(seed, 'expected', d.i)) * interval '1 day' END AT TIME ZONE tenant.time_zone)::date,
+           CASE WHEN l.n = 99 THEN (l.at AT TIME ZONE tenant.time_zone)::date END,
+           CASE WHEN l.stage_id = lost THEN crm_internal.demo_pick(r.codes, r.weights, crm_internal.demo_uniform(seed, 'loss reason', d.i)) END,
+           d.source, d.territory_id, d.owner_id, d.team_id, 'demo', 'deal-' || d.i, d.created_at, l.at
+    FROM demo_deals AS d
+    JOIN (SELECT DISTINCT ON (s.i) s.i, s.n, s.stage_id, s.at FROM demo_steps AS s ORDER BY s.i, s.n DESC) AS l USING (i)
+    CROSS JOIN (SELECT array_agg(r.code ORDER BY r.code) AS codes, array_agg(1.0 / (1 + r.n) ORDER BY r.code)::double precision[] AS weights
+                FROM (SELECT r.code, row_number() OVER (ORDER BY md5(r.code)) AS n FROM crm.loss_reasons AS r WHERE r.tenant_id = t AND r.active AND NOT r.note_required) AS r) AS r
+    ORDER BY d.created_at;
+
+    -- the amount is a guess at first and becomes what it is with the proposal
+    SELECT array_agg(o.id ORDER BY o.id, s.n), array_agg(s.stage_id ORDER BY o.id, s.n), array_agg(s.at ORDER BY o.id, s.n),
+           array_agg(CASE WHEN s.n <= 2 THEN round((o.amount * exp(0.25 * crm_internal.demo_normal(seed, 'guess', s.i)))::numeric, -1) ELSE o.amount END ORDER BY o.id, s.n)
+    INTO subject_ids, stage_ids, entered_at, amounts
+    FROM demo_steps AS s JOIN crm.opportunities AS o ON o.tenant_id = t AND o.source_system = 'demo' AND o.source_id = 'deal-' || s.i;
+    UPDATE crm.opportunities AS o SET stage_entered_at = s.last, closed_at = CASE WHEN o.closed_at IS NOT NULL THEN s.last END
+    FROM (SELECT v.id, max(v.at) AS last FROM unnest(subject_ids, entered_at) AS v(id, at) GROUP BY v.id) AS s
+    WHERE o.tenant_id = t AND o.id = s.id;
+    PERFORM crm.record_history('opportunities', subject_ids, stage_ids, entered_at, amounts);
+
+    UPDATE crm.accounts AS a SET roles = '{customer}'
+    WHERE a.tenant_id = t AND a.source_system = 'demo'
+      AND EXISTS (SELECT FROM crm.opportunities AS o WHERE o.tenant_id = t AND o.account_id = a.id AND o.stage_id = won);
+
+    -- what people did about it: calls and mails while a deal is open, tasks that are still to do
+    INSERT INTO crm.activities (tenant_id, kind, subject, direction, account_id, contact_id, related_table, related_id, due_at, started_at, done_at, outcome, owner_id, team_id, source_system, source_id, created_at)
+    SELECT t, k.kind, initcap(k.kind) || ': ' || o.name, CASE WHEN k.kind IN ('call', 'mail') THEN CASE WHEN k.u < 0.65 THEN 'out' ELSE 'in' END END,
+           o.account_id, o.contact_id, 'opportunities', o.id, k.at, CASE WHEN k.at < horizon THEN k.at END, CASE WHEN k.at < horizon THEN k.at + interval '20 minutes' END,
+           CASE WHEN k.at < horizon AND k.kind = 'call' THEN CASE WHEN k.u < 0.7 THEN 'reached' ELSE 'no answer' END END, o.owner_id, o.team_id, 'demo', 'activity-' || d.i || '-' || k.n, least(k.at, horizon)
+    FROM demo_deals AS d
+    JOIN crm.opportunities AS o ON o.tenant_id = t AND o.source_system = 'demo' AND o.source_id = 'deal-' || d.i
+    CROSS JOIN LATERAL (
+        SELECT n, crm_internal.demo_pick('{call,mail,meeting,task,note}', '{35,35,12,12,6}', crm_internal.demo_uniform(seed, 'activity kind', d.i * 32 + n)) AS kind,
+               crm_internal.demo_uniform(seed, 'activity way', d.i * 32 + n) AS u,
+               crm_internal.demo_business_instant((d.created_at + crm_internal.demo_uniform(seed, 'activity time', d.i * 32 + n) *
+                   (coalesce(o.closed_at, horizon + interval '14 days') - d.created_at)) AT TIME ZONE tenant.time_zone,
+                   crm_internal.demo_uniform(seed, 'activity clock', d.i * 32 + n), tenant.time_zone, tenant.weekend) AS at
+        FROM generate_series(1, 1 + floor(8 * power(crm_internal.demo_uniform(seed, 'activities', d.i), 2))::int) AS n) AS k;
+
+    INSERT INTO crm.quotas (tenant_id, user_id, period, amount, currency)
+    SELECT t, u.id, daterange(q::date, (q + interval '3 months')::date),
+           round((w.yearly / 4 * (0.9 + 0.4 * crm_internal.demo_uniform(seed, 'quota', substr(u.source_id, 6)::bigint)))::numeric, -2), tenant.base_currency
+    FROM (SELECT o.owner_id AS id, greatest(sum(o.amount) FILTER (WHERE o.stage_id = won) / 2.5, 10000) AS yearly FROM crm.opportunities AS o WHERE o.tenant_id = t GROUP BY o.owner_id) AS w
+    JOIN crm.users AS u ON u.tenant_id = t AND u.id = w.id AND u.source_system = 'demo'
+    CROSS JOIN generate_series(date_trunc('quarter', start), until::timestamp, interval '3 months') AS q;
+    DROP TABLE demo_deals, demo_steps;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.demo_sales(integer, bigint, date, crm.tenants) IS 'Opportunities with their history, activities and quotas of a generated company.';
+
+CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT current_date)
+RETURNS TABLE (what text, row_count bigint)
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant crm.tenants;
+BEGIN
+    IF size IS NULL OR size < 1 OR size > 10000 THEN
+        RAISE EXCEPTION 'size of a generated company must be from 1 to 10000' USING ERRCODE = 'numeric_value_out_of_range',
+            HINT = 'Size 1 has 150 accounts and 700 opportunities; others are multiples of it.';
+    END IF;
+    SELECT x.* INTO tenant FROM crm.tenants AS x WHERE x.tenant_id = crm.tenant_id();
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the current role works for no tenant' USING ERRCODE = 'CR010';
+    END IF;
+    IF EXISTS (SELECT FROM crm.accounts AS a WHERE a.tenant_id = tenant.tenant_id) THEN
+        RAISE EXCEPTION 'tenant "%" holds accounts already', tenant.name USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'A demonstration is generated into an empty tenant only.';
+    END IF;
+    PERFORM crm.begin_history('generated demonstration');
+    PERFORM crm_internal.demo_people(size, seed, tenant);
+    PERFORM crm_internal.demo_sales(size, seed, until, tenant);
+    RETURN QUERY
+    SELECT 'users', count(*) FROM crm.users AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'accounts', count(*) FROM crm.accounts AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'contacts', count(*) FROM crm.contacts AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'products', count(*) FROM crm.products AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'opportunities', count(*) FROM crm.opportunities AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'stage periods', count(*) FROM crm.stage_periods AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'activities', count(*) FROM crm.activities AS x WHERE x.tenant_id = tenant.tenant_id;
+END
+$$;
+COMMENT ON FUNCTION crm.generate_demo(integer, bigint, date) IS
+'Fills an empty tenant with a generated company whose history ends at a date: the same arguments give the same company. Sizes are multiples of 150 accounts and 700 opportunities over 900 days, with log-normal deal sizes, growth, working hours, sellers of different skill and sources of different worth. Returns what was made.';

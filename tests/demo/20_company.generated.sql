@@ -1,0 +1,3 @@
+\echo
+\echo '== A generated company'
+SELECT * FROM crm.generate_demo(:size, :seed);
