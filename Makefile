@@ -57,7 +57,11 @@ PROCESS_OBJS = \
 ANALYTICS_OBJS = \
 	src/analytics/rollup_plan.o \
 	src/analytics/rollup_trigger.o \
-	src/analytics/rollup_define.o
+	src/analytics/rollup_define.o \
+	src/analytics/chart_text.o \
+	src/analytics/chart.o \
+	src/analytics/chart_sql.o \
+	src/analytics/association.o
 
 VALUE_OBJS = \
 	src/value/special.o \
@@ -111,7 +115,9 @@ PROCESS_EXT_SQL = \
 	sql/extension/30_process.sql
 
 ANALYTICS_EXT_SQL = \
-	sql/extension/40_rollup.sql
+	sql/extension/40_rollup.sql \
+	sql/extension/60_charts.sql \
+	sql/extension/61_association.sql
 
 VALUE_EXT_SQL = \
 	sql/extension/30_value_models.sql \
@@ -180,7 +186,12 @@ SALES_CODE = \
 	sql/schema/30_sales_code.sql
 
 ANALYTICS_CODE = \
-	sql/schema/40_rollup_code.sql
+	sql/schema/40_rollup_code.sql \
+	sql/schema/60_analytics_code.sql \
+	sql/schema/61_process_analytics_code.sql \
+	sql/schema/62_people_analytics_code.sql \
+	sql/schema/63_reports_code.sql \
+	sql/schema/64_report_pages_code.sql
 
 VALUE_CODE =
 

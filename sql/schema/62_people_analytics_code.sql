@@ -1,0 +1,404 @@
+-- People and customers: performance of users, quotas by the team at the time, cohorts, what goes with
+-- winning, and all that is known of one customer.
+
+CREATE OR REPLACE VIEW crm_analytics.user_activity WITH (security_invoker = true) AS
+SELECT f.tenant_id, f.owner_id AS user_id, f.created_on, f.kind,
+       count(*) AS activities, count(*) FILTER (WHERE f.is_done) AS done, count(*) FILTER (WHERE f.is_late) AS late
+FROM crm_analytics.fact_activities AS f
+GROUP BY 1, 2, 3, 4;
+COMMENT ON VIEW crm_analytics.user_activity IS
+'One row = the activities of one kind that one user (NULL: nobody) was given on one day of the tenant''s zone.';
+
+CREATE OR REPLACE VIEW crm_analytics.individual_performance WITH (security_invoker = true) AS
+SELECT x.tenant_id, x.user_id, u.name, x.month,
+       sum(x.activities)::bigint AS activities, sum(x.calls)::bigint AS calls, sum(x.meetings)::bigint AS meetings,
+       sum(x.created)::bigint AS opportunities_created,
+       sum(x.won)::bigint AS won, sum(x.lost)::bigint AS lost,
+       sum(x.won) / nullif(sum(x.won) + sum(x.lost), 0) AS win_rate,
+       coalesce(sum(x.won_amount), 0) AS won_amount,
+       sum(x.won_amount) / nullif(sum(x.won), 0) AS average_won_amount,
+       sum(x.won_cycle_days) / nullif(sum(x.won), 0) AS mean_won_cycle_days,
+       sum(x.missing_rates)::bigint AS missing_rates
+FROM (
+    SELECT a.tenant_id, a.user_id, date_trunc('month', a.created_on::timestamp)::date AS month,
+           sum(a.activities) AS activities, sum(a.activities) FILTER (WHERE a.kind = 'call') AS calls,
+           sum(a.activities) FILTER (WHERE a.kind IN ('meeting', 'visit')) AS meetings,
+           0 AS created, 0 AS won, 0 AS lost, NULL::numeric AS won_amount, NULL::numeric AS won_cycle_days, 0 AS missing_rates
+    FROM crm_analytics.user_activity AS a GROUP BY 1, 2, 3
+    UNION ALL
+    SELECT c.tenant_id, c.owner_id, c.closed_month, 0, 0, 0, 0, c.won, c.lost, c.won_amount, c.won_cycle_days, c.missing_rates
+    FROM crm_analytics.closed_by_month AS c
+    UNION ALL
+    SELECT o.tenant_id, o.owner_id, date_trunc('month', o.created_at AT TIME ZONE t.time_zone)::date, 0, 0, 0, count(*), 0, 0, NULL, NULL, 0
+    FROM crm.opportunities AS o JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id GROUP BY 1, 2, 3
+) AS x
+JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
+GROUP BY x.tenant_id, x.user_id, u.name, x.month;
+COMMENT ON VIEW crm_analytics.individual_performance IS
+'One row = one user and month: activities given, opportunities created, won and lost as their owner. Base currency at the rate of each day.';
+
+-- ---- quotas ----
+
+CREATE OR REPLACE VIEW crm_analytics.quota_attainment WITH (security_invoker = true) AS
+SELECT q.tenant_id, q.id AS quota_id, q.user_id, u.name, q.period, lower(q.period) AS period_start,
+       q.amount * r.rate AS quota,
+       coalesce(w.amount, 0) AS won_amount, coalesce(w.won, 0) AS won,
+       coalesce(w.amount, 0) / nullif(q.amount * r.rate, 0) AS attainment,
+       coalesce(w.missing_rates, 0) + (r.rate IS NULL)::integer AS missing_rates
+FROM crm.quotas AS q
+JOIN crm.users AS u ON u.tenant_id = q.tenant_id AND u.id = q.user_id
+CROSS JOIN LATERAL (SELECT crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period)) AS rate) AS r
+LEFT JOIN LATERAL (
+    SELECT count(*) AS won, sum(f.base_amount) AS amount, count(*) FILTER (WHERE f.rate_missing) AS missing_rates
+    FROM crm_analytics.fact_opportunities AS f
+    WHERE f.tenant_id = q.tenant_id AND f.owner_id = q.user_id AND f.state = 'won' AND f.closed_on <@ q.period) AS w ON true;
+COMMENT ON VIEW crm_analytics.quota_attainment IS
+'One row = one quota of one user: what was won in its period over what was asked, in base currency (the quota at the rate of the first day of the period). attainment is a share of one.';
+
+CREATE OR REPLACE VIEW crm_analytics.team_quota_attainment WITH (security_invoker = true) AS
+WITH RECURSIVE tree AS (
+    SELECT t.tenant_id, t.id AS ancestor_id, t.id AS team_id FROM crm.teams AS t
+    UNION
+    SELECT r.tenant_id, r.ancestor_id, t.id
+    FROM tree AS r JOIN crm.teams AS t ON t.tenant_id = r.tenant_id AND t.parent_id = r.team_id
+), membership AS (
+    -- one row a user and team of the tree: when the user was in the team or in one below it
+    SELECT r.tenant_id, r.ancestor_id AS team_id, m.user_id, range_agg(m.valid) AS valid
+    FROM tree AS r JOIN crm.team_memberships AS m ON m.tenant_id = r.tenant_id AND m.team_id = r.team_id
+    GROUP BY 1, 2, 3
+), periods AS (
+    SELECT DISTINCT q.tenant_id, q.period, t.time_zone,
+           tstzrange(lower(q.period)::timestamp AT TIME ZONE t.time_zone, upper(q.period)::timestamp AT TIME ZONE t.time_zone) AS span
+    FROM crm.quotas AS q JOIN crm.tenants AS t ON t.tenant_id = q.tenant_id
+), asked AS (
+    SELECT m.tenant_id, m.team_id, q.period,
+           sum(q.amount * b.rate * s.share) AS quota, count(*) FILTER (WHERE b.rate IS NULL) AS missing_rates,
+           count(DISTINCT q.user_id) AS members
+    FROM crm.quotas AS q
+    JOIN periods AS p ON p.tenant_id = q.tenant_id AND p.period = q.period
+    JOIN membership AS m ON m.tenant_id = q.tenant_id AND m.user_id = q.user_id AND m.valid && p.span
+    CROSS JOIN LATERAL (SELECT crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period)) AS rate) AS b
+    CROSS JOIN LATERAL (
+        SELECT sum(extract(epoch FROM upper(i) - lower(i))) / extract(epoch FROM upper(p.span) - lower(p.span)) AS share
+        FROM unnest(m.valid * tstzmultirange(p.span)) AS i) AS s
+    GROUP BY 1, 2, 3
+), sold AS (
+    SELECT m.tenant_id, m.team_id, p.period, count(*) AS won, sum(f.base_amount) AS amount,
+           count(*) FILTER (WHERE f.rate_missing) AS missing_rates
+    FROM periods AS p
+    JOIN crm_analytics.fact_opportunities AS f ON f.tenant_id = p.tenant_id AND f.state = 'won' AND f.closed_on <@ p.period
+    JOIN membership AS m ON m.tenant_id = f.tenant_id AND m.user_id = f.owner_id AND m.valid @> f.closed_at
+    GROUP BY 1, 2, 3
+)
+SELECT t.tenant_id, t.id AS team_id, t.name, t.parent_id, a.period, lower(a.period) AS period_start, a.members,
+       a.quota, coalesce(s.amount, 0) AS won_amount, coalesce(s.won, 0) AS won,
+       coalesce(s.amount, 0) / nullif(a.quota, 0) AS attainment,
+       a.missing_rates + coalesce(s.missing_rates, 0) AS missing_rates
+FROM asked AS a
+JOIN crm.teams AS t ON t.tenant_id = a.tenant_id AND t.id = a.team_id
+LEFT JOIN sold AS s ON s.tenant_id = a.tenant_id AND s.team_id = a.team_id AND s.period = a.period;
+COMMENT ON VIEW crm_analytics.team_quota_attainment IS
+'One row = one team and quota period, with all teams below it. A deal counts for the team its owner belonged to when it closed; a quota counts for a team by the share of the period its user belonged to it. Who moves takes neither past deals nor past quota along. A user in two teams at once counts in both, and once in a team above both.';
+
+-- ---- cohorts ----
+
+CREATE OR REPLACE VIEW crm_analytics.cohort_retention WITH (security_invoker = true) AS
+WITH bought AS (
+    SELECT f.tenant_id, f.account_id, k.calendar, sum(f.base_amount) AS amount,
+           crm_analytics.month_start(f.closed_on, k.calendar) AS month,
+           min(crm_analytics.month_start(f.closed_on, k.calendar)) OVER (PARTITION BY f.tenant_id, f.account_id) AS cohort
+    FROM crm_analytics.fact_opportunities AS f
+    JOIN crm.tenants AS t ON t.tenant_id = f.tenant_id
+    CROSS JOIN LATERAL (SELECT CASE WHEN t.fiscal_year_start LIKE 'jalali:%' THEN 'jalali' ELSE 'gregorian' END AS calendar) AS k
+    WHERE f.state = 'won' AND f.account_id IS NOT NULL
+    GROUP BY f.tenant_id, f.account_id, k.calendar, crm_analytics.month_start(f.closed_on, k.calendar)
+), numbered AS (
+    SELECT b.*, crm_analytics.month_number(b.month, b.calendar) - crm_analytics.month_number(b.cohort, b.calendar) AS months
+    FROM bought AS b
+), cohorts AS (
+    SELECT n.tenant_id, n.cohort, n.calendar, count(DISTINCT n.account_id) AS customers FROM numbered AS n GROUP BY 1, 2, 3
+), active AS (
+    SELECT n.tenant_id, n.cohort, n.months, count(*) AS active, sum(n.amount) AS amount FROM numbered AS n GROUP BY 1, 2, 3
+), grid AS (
+    SELECT c.*, g.months,
+           g.months = crm_analytics.month_number((now() AT TIME ZONE t.time_zone)::date, c.calendar)
+                      - crm_analytics.month_number(c.cohort, c.calendar) AS incomplete
+    FROM cohorts AS c
+    JOIN crm.tenants AS t ON t.tenant_id = c.tenant_id
+    CROSS JOIN LATERAL generate_series(0, crm_analytics.month_number((now() AT TIME ZONE t.time_zone)::date, c.calendar)
+                                          - crm_analytics.month_number(c.cohort, c.calendar)) AS g(months)
+)
+SELECT g.tenant_id, g.cohort AS cohort_month, g.months, g.customers,
+       CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0) END AS active,
+       CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0)::numeric / g.customers END AS retention,
+       CASE WHEN NOT g.incomplete THEN coalesce(a.amount, 0) END AS amount,
+       g.incomplete
+FROM grid AS g
+LEFT JOIN active AS a ON a.tenant_id = g.tenant_id AND a.cohort = g.cohort AND a.months = g.months;
+COMMENT ON VIEW crm_analytics.cohort_retention IS
+'One row = the customers whose first win fell into one month, so many months later: how many bought again in that month and for how much. Months of the tenant''s calendar (Jalali where the fiscal year is). The running month is not over: its figures are NULL.';
+
+-- ---- what goes with winning ----
+
+CREATE OR REPLACE VIEW crm_analytics.win_factors WITH (security_invoker = true) AS
+WITH closed AS (
+    SELECT f.tenant_id, f.state = 'won' AS won, x.attribute, x.value
+    FROM crm_analytics.fact_opportunities AS f
+    LEFT JOIN crm_analytics.dim_account AS a ON a.tenant_id = f.tenant_id AND a.account_id = f.account_id
+    LEFT JOIN crm.products AS p ON p.tenant_id = f.tenant_id AND p.id = f.product_id
+    LEFT JOIN crm.users AS u ON u.tenant_id = f.tenant_id AND u.id = f.owner_id
+    LEFT JOIN crm.teams AS m ON m.tenant_id = f.tenant_id AND m.id = f.team_id
+    LEFT JOIN crm.territories AS y ON y.tenant_id = f.tenant_id AND y.id = f.territory_id
+    LEFT JOIN crm.accounts AS c ON c.tenant_id = f.tenant_id AND c.id = f.competitor_id
+    CROSS JOIN LATERAL (VALUES
+        ('deal.lead_source', f.lead_source),
+        ('deal.product', p.name),
+        ('deal.product_family', p.family),
+        ('deal.owner', u.name),
+        ('deal.team', m.name),
+        ('deal.territory', y.name),
+        ('deal.competitor', c.name),
+        ('deal.has_contact', CASE WHEN f.contact_id IS NULL THEN 'no' ELSE 'yes' END),
+        ('deal.amount', CASE WHEN f.base_amount IS NULL OR f.base_amount <= 0 THEN NULL
+                             ELSE '1e' || floor(log(f.base_amount))::integer || ' to 1e' || floor(log(f.base_amount))::integer + 1 END),
+        ('account.industry', a.industry),
+        ('account.country', a.country::text),
+        ('account.size', a.size_band),
+        ('account.kind', a.kind),
+        ('account.was_customer', CASE WHEN a.account_id IS NULL THEN NULL WHEN a.is_customer THEN 'yes' ELSE 'no' END)
+    ) AS x(attribute, value)
+    WHERE f.state IN ('won', 'lost') AND x.value IS NOT NULL
+), counted AS (
+    SELECT c.tenant_id, c.attribute, c.value, count(*) FILTER (WHERE c.won) AS won, count(*) FILTER (WHERE NOT c.won) AS lost
+    FROM closed AS c GROUP BY 1, 2, 3
+), shares AS (
+    SELECT c.*, sum(c.won) OVER w AS all_won, sum(c.lost) OVER w AS all_lost, count(*) OVER w AS k
+    FROM counted AS c WINDOW w AS (PARTITION BY c.tenant_id, c.attribute)
+), weighed AS (
+    -- half a case added to each cell keeps the weight of evidence finite
+    SELECT s.*,
+           ln(((s.won + 0.5) / (s.all_won + 0.5 * s.k)) / ((s.lost + 0.5) / (s.all_lost + 0.5 * s.k))) AS woe,
+           (s.won + 0.5) / (s.all_won + 0.5 * s.k) - (s.lost + 0.5) / (s.all_lost + 0.5 * s.k) AS gap
+    FROM shares AS s
+)
+SELECT w.tenant_id, w.attribute, w.value, w.won, w.lost, w.won + w.lost AS closed,
+       w.won / (w.won + w.lost)::numeric AS win_rate,
+       w.all_won / (w.all_won + w.all_lost)::numeric AS overall_win_rate,
+       (w.won / (w.won + w.lost)::numeric) / nullif(w.all_won / (w.all_won + w.all_lost)::numeric, 0) AS lift,
+       w.woe AS weight_of_evidence,
+       w.gap * w.woe AS information,
+       sum(w.gap * w.woe) OVER (PARTITION BY w.tenant_id, w.attribute) AS information_value,
+       crm.association_p(w.won, w.lost, (w.all_won - w.won)::bigint, (w.all_lost - w.lost)::bigint) AS p_value,
+       coalesce(crm.association_p(w.won, w.lost, (w.all_won - w.won)::bigint, (w.all_lost - w.lost)::bigint) < 0.05 / w.k, false) AS significant
+FROM weighed AS w;
+COMMENT ON VIEW crm_analytics.win_factors IS
+'One row = one value of one attribute of deals and their accounts, over all won and lost opportunities where it is known: how often it went with winning. Association, not cause.';
+COMMENT ON COLUMN crm_analytics.win_factors.lift IS 'win_rate over that of all closed opportunities for which the attribute is known.';
+COMMENT ON COLUMN crm_analytics.win_factors.weight_of_evidence IS 'ln((share of the won with the value) / (share of the lost with it)), with half a case added to each cell; above 0 speaks for winning.';
+COMMENT ON COLUMN crm_analytics.win_factors.information_value IS 'Sum over the values of (share of won - share of lost) x weight of evidence: below 0.02 useless, 0.02 to 0.1 weak, 0.1 to 0.3 medium, above 0.3 strong (Siddiqi 2006).';
+COMMENT ON COLUMN crm_analytics.win_factors.p_value IS 'Of the value against all others, two-sided (crm.association_p); NULL where there is nothing to compare.';
+COMMENT ON COLUMN crm_analytics.win_factors.significant IS 'p_value below 0.05 divided by the number of values of the attribute (Bonferroni).';
+
+-- ---- what service and marketing add; each looks only at tables that are there ----
+
+CREATE OR REPLACE FUNCTION crm_analytics.customer_service(account_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('crm.tickets') IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN (
+        SELECT jsonb_build_object(
+            'open', count(*) FILTER (WHERE t.closed_at IS NULL), 'closed', count(*) FILTER (WHERE t.closed_at IS NOT NULL),
+            'reopened', count(*) FILTER (WHERE t.reopen_count > 0), 'last_opened_at', max(t.created_at),
+            'tickets', coalesce((SELECT jsonb_agg(x.doc) FROM (
+                SELECT jsonb_build_object('ticket_id', n.id, 'subject', n.subject, 'priority', n.priority, 'stage', s.name,
+                                          'opened_at', n.created_at, 'closed_at', n.closed_at) AS doc
+                FROM crm.tickets AS n JOIN crm.stages AS s ON s.tenant_id = n.tenant_id AND s.id = n.stage_id
+                WHERE n.tenant_id = crm.tenant_id() AND n.account_id = $1
+                ORDER BY n.closed_at IS NOT NULL, n.created_at DESC LIMIT 20) AS x), '[]'))
+        FROM crm.tickets AS t WHERE t.tenant_id = crm.tenant_id() AND t.account_id = $1);
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.customer_service(bigint) IS
+'The service part of customer_360: numbers of tickets and the last 20, open ones first. NULL while there is no table of tickets.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.customer_marketing(account_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass('crm.touches') IS NULL OR to_regclass('crm.consents') IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN jsonb_build_object(
+        'touches', (SELECT coalesce(jsonb_agg(x.doc), '[]') FROM (
+            SELECT to_jsonb(t) - 'tenant_id' AS doc
+            FROM crm.touches AS t JOIN crm.contacts AS c ON c.tenant_id = t.tenant_id AND c.id = t.contact_id
+            WHERE c.tenant_id = crm.tenant_id() AND c.account_id = $1 ORDER BY t.id DESC LIMIT 20) AS x),
+        'consents', (SELECT coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' ORDER BY k.id), '[]')
+            FROM crm.consents AS k JOIN crm.contacts AS c ON c.tenant_id = k.tenant_id AND c.id = k.contact_id
+            WHERE c.tenant_id = crm.tenant_id() AND c.account_id = $1));
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.customer_marketing(bigint) IS
+'The marketing part of customer_360: the last 20 touches of its contacts and their consents. NULL while there are no such tables.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.dashboard_service(tenant_id bigint)
+RETURNS TABLE (area text, metric text, value numeric, unit text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    IF to_regclass('crm.tickets') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT 'service', m.metric, m.value, m.unit
+    FROM (SELECT count(*) FILTER (WHERE t.closed_at IS NULL) AS open,
+                 count(*) FILTER (WHERE t.created_at > now() - interval '30 days') AS opened,
+                 count(*) FILTER (WHERE t.closed_at > now() - interval '30 days') AS closed,
+                 percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.first_response_at - t.created_at)::double precision / 3600)
+                     FILTER (WHERE t.first_response_at IS NOT NULL AND t.created_at > now() - interval '30 days') AS response
+          FROM crm.tickets AS t WHERE t.tenant_id = dashboard_service.tenant_id) AS s,
+         LATERAL (VALUES ('open_tickets', s.open::numeric, 'count'), ('opened_30_days', s.opened, 'count'), ('closed_30_days', s.closed, 'count'),
+                         ('median_first_response_30_days', s.response::numeric, 'hours')) AS m(metric, value, unit);
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.dashboard_service(bigint) IS
+'The service rows of crm_analytics.dashboard; none while there is no table of tickets.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.dashboard_marketing(tenant_id bigint)
+RETURNS TABLE (area text, metric text, value numeric, unit text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT 'marketing', m.metric, m.value, m.unit
+    FROM (SELECT count(*) AS n, count(*) FILTER (WHERE o.lead_source IS NOT NULL) AS known
+          FROM crm.opportunities AS o
+          WHERE o.tenant_id = dashboard_marketing.tenant_id AND o.created_at > now() - interval '30 days') AS s,
+         LATERAL (VALUES ('new_opportunities_30_days', s.n::numeric, 'count'),
+                         ('source_known_30_days', s.known / nullif(s.n, 0)::numeric, 'share')) AS m(metric, value, unit);
+    IF to_regclass('crm.leads') IS NOT NULL THEN
+        RETURN QUERY
+        SELECT 'marketing', 'new_leads_30_days', count(*)::numeric, 'count'
+        FROM crm.leads AS l
+        WHERE l.tenant_id = dashboard_marketing.tenant_id AND l.created_at > now() - interval '30 days';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.dashboard_marketing(bigint) IS
+'The marketing rows of crm_analytics.dashboard; those of leads only once there is a table of them.';
+
+-- ---- one customer ----
+
+CREATE OR REPLACE VIEW crm_analytics.customer_timeline WITH (security_invoker = true) AS
+SELECT a.tenant_id, a.account_id, coalesce(a.done_at, a.started_at, a.due_at, a.created_at) AS at, 'activity' AS what,
+       a.kind AS detail, a.subject AS title, a.outcome AS note, a.owner_id AS user_id, 'activities' AS source_table, a.id AS source_id
+FROM crm.activities AS a
+WHERE a.account_id IS NOT NULL
+UNION ALL
+SELECT o.tenant_id, o.account_id, lower(p.period), 'stage', s.name, o.name, s.type, p.changed_by, 'opportunities', o.id
+FROM crm.stage_periods AS p
+JOIN crm.opportunities AS o ON p.subject_table = 'opportunities' AND o.tenant_id = p.tenant_id AND o.id = p.subject_id
+JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.id = p.stage_id
+WHERE p.moved AND o.account_id IS NOT NULL;
+COMMENT ON VIEW crm_analytics.customer_timeline IS
+'One row = one thing that happened with one account: an activity, or an opportunity that moved to another stage.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.customer_360(account_id bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    mine bigint := crm.tenant_id();
+    known jsonb;
+    the crm.accounts%ROWTYPE;
+BEGIN
+    SELECT a.* INTO the FROM crm.accounts AS a WHERE a.tenant_id = mine AND a.id = customer_360.account_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no account %', customer_360.account_id
+            USING ERRCODE = 'no_data_found', HINT = 'It does not exist, or you may not see it.';
+    END IF;
+    SELECT jsonb_build_object(
+        'account', (SELECT to_jsonb(d) FROM crm_analytics.dim_account AS d WHERE d.tenant_id = mine AND d.account_id = the.id)
+                   || jsonb_build_object('tags', the.tags, 'custom', the.custom, 'website', the.website, 'address', the.address),
+        'contacts', coalesce((SELECT jsonb_agg(jsonb_build_object('contact_id', c.id, 'name', c.name, 'title', c.title, 'preferences', c.preferences,
+                                 'points', (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', p.kind, 'value', p.value, 'primary', p.is_primary)
+                                                                      ORDER BY p.is_primary DESC, p.id), '[]')
+                                            FROM crm.contact_points AS p WHERE p.tenant_id = mine AND p.contact_id = c.id)) ORDER BY c.id)
+                              FROM crm.contacts AS c WHERE c.tenant_id = mine AND c.account_id = the.id), '[]'),
+        'relationships', coalesce((SELECT jsonb_agg(to_jsonb(r) - 'tenant_id' ORDER BY r.id) FROM crm.relationships AS r
+                                   WHERE r.tenant_id = mine AND the.id IN (r.from_account_id, r.to_account_id)), '[]'),
+        'sales', jsonb_build_object(
+            'totals', (SELECT to_jsonb(t) - 'tenant_id' - 'account_id' - 'name' FROM crm_analytics.account_totals AS t
+                       WHERE t.tenant_id = mine AND t.account_id = the.id),
+            'open', coalesce((SELECT jsonb_agg(jsonb_build_object('opportunity_id', f.opportunity_id, 'name', f.name, 'stage', s.name,
+                                 'amount', f.base_amount, 'probability', f.probability, 'expected_on', f.expected_on,
+                                 'days_in_stage', round(f.days_in_stage, 1), 'is_rotting', f.is_rotting) ORDER BY f.expected_on, f.opportunity_id)
+                              FROM crm_analytics.fact_opportunities AS f JOIN crm.stages AS s ON s.tenant_id = f.tenant_id AND s.id = f.stage_id
+                              WHERE f.tenant_id = mine AND f.account_id = the.id AND f.state = 'open'), '[]'),
+            'closed', coalesce((SELECT jsonb_agg(x.doc ORDER BY x.closed_on DESC, x.opportunity_id DESC)
+                                FROM (SELECT f.closed_on, f.opportunity_id,
+                                             jsonb_build_object('opportunity_id', f.opportunity_id, 'name', f.name, 'state', f.state,
+                                                                'amount', f.base_amount, 'closed_on', f.closed_on, 'loss_reason', f.loss_reason) AS doc
+                                      FROM crm_analytics.fact_opportunities AS f
+                                      WHERE f.tenant_id = mine AND f.account_id = the.id AND f.state <> 'open'
+                                      ORDER BY f.closed_on DESC, f.opportunity_id DESC LIMIT 50) AS x), '[]')),
+        'activities', jsonb_build_object(
+            'next', coalesce((SELECT jsonb_agg(x.doc) FROM (SELECT jsonb_build_object('activity_id', v.id, 'kind', v.kind, 'subject', v.subject, 'due_at', v.due_at) AS doc
+                              FROM crm.activities AS v WHERE v.tenant_id = mine AND v.account_id = the.id AND v.done_at IS NULL AND v.due_at IS NOT NULL
+                              ORDER BY v.due_at LIMIT 20) AS x), '[]'),
+            'last', coalesce((SELECT jsonb_agg(x.doc) FROM (SELECT jsonb_build_object('activity_id', v.id, 'kind', v.kind, 'subject', v.subject,
+                                                                                      'at', coalesce(v.done_at, v.created_at), 'outcome', v.outcome) AS doc
+                              FROM crm.activities AS v WHERE v.tenant_id = mine AND v.account_id = the.id
+                              ORDER BY coalesce(v.done_at, v.created_at) DESC LIMIT 20) AS x), '[]'))
+    ) INTO known;
+    RETURN known || jsonb_build_object('service', crm_analytics.customer_service(the.id), 'marketing', crm_analytics.customer_marketing(the.id));
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.customer_360(bigint) IS
+'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, open, last 50 closed), activities (next and last 20), service, marketing. Amounts in base currency. Error P0002 where the account does not exist or is not to be seen.';
+
+CREATE OR REPLACE VIEW crm_analytics.dashboard WITH (security_invoker = true) AS
+WITH today AS (
+    SELECT t.tenant_id, t.base_currency, (now() AT TIME ZONE t.time_zone)::date AS day, t.time_zone FROM crm.tenants AS t
+)
+SELECT t.tenant_id, x.area, x.metric, x.value, x.unit
+FROM today AS t
+CROSS JOIN LATERAL (
+    SELECT 'sales', m.metric, m.value, m.unit
+    FROM (SELECT count(*) AS n, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing
+          FROM (SELECT sum(p.opportunities) AS opportunities, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing_rates
+                FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = t.tenant_id) AS p) AS s,
+         LATERAL (SELECT sum(p.opportunities) AS n FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = t.tenant_id) AS o,
+         LATERAL (SELECT sum(w.won) AS won, sum(w.lost) AS lost, sum(w.won_amount) AS amount, sum(w.won_cycle_days) / nullif(sum(w.won), 0) AS cycle
+                  FROM crm_analytics.closed_by_month AS w
+                  WHERE w.tenant_id = t.tenant_id AND w.closed_month > t.day - interval '12 months') AS c,
+         LATERAL (VALUES ('open_opportunities', coalesce(o.n, 0), 'count'), ('open_amount', coalesce(s.amount, 0), t.base_currency::text),
+                         ('weighted_amount', coalesce(s.weighted, 0), t.base_currency::text),
+                         ('won_12_months', coalesce(c.won, 0), 'count'), ('won_amount_12_months', coalesce(c.amount, 0), t.base_currency::text),
+                         ('win_rate_12_months', c.won / nullif(c.won + c.lost, 0), 'share'),
+                         ('mean_cycle_days_12_months', c.cycle, 'days'),
+                         ('missing_rates', coalesce(s.missing, 0), 'count')) AS m(metric, value, unit)
+    UNION ALL
+    SELECT 'sales', m.metric, m.value, 'count'
+    FROM (SELECT count(*) FILTER (WHERE 'customer' = ANY (a.roles)) AS customers, count(*) AS accounts FROM crm.accounts AS a WHERE a.tenant_id = t.tenant_id) AS a,
+         LATERAL (VALUES ('customers', a.customers), ('accounts', a.accounts)) AS m(metric, value)
+    UNION ALL
+    SELECT 'sales', 'overdue_activities', count(*), 'count'
+    FROM crm.activities AS v WHERE v.tenant_id = t.tenant_id AND v.done_at IS NULL AND v.due_at < now()
+    UNION ALL
+    SELECT e.area, e.metric, e.value, e.unit FROM crm_analytics.dashboard_service(t.tenant_id) AS e
+    UNION ALL
+    SELECT e.area, e.metric, e.value, e.unit FROM crm_analytics.dashboard_marketing(t.tenant_id) AS e
+) AS x(area, metric, value, unit);
+COMMENT ON VIEW crm_analytics.dashboard IS
+'One row = one key figure of one tenant, of all customers together: area (sales, service, marketing), metric, value and its unit (count, share, days, or the base currency). What cannot be computed is NULL.';

@@ -1,0 +1,411 @@
+-- The pages: which figures, in which order.
+
+CREATE OR REPLACE FUNCTION crm_analytics.report_setting(language text)
+RETURNS TABLE (tenant text, lang text, words jsonb, calendar text, today date, zone text, currency text, options jsonb)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT t.name, l.lang, crm_analytics.report_words(l.lang), CASE WHEN l.lang = 'fa' THEN 'jalali' ELSE 'gregorian' END,
+           (now() AT TIME ZONE t.time_zone)::date, t.time_zone, t.base_currency::text,
+           jsonb_build_object('style', false, 'rtl', l.lang = 'fa', 'digits', l.lang, 'empty', crm_analytics.report_words(l.lang) ->> 'none')
+    FROM crm.tenants AS t, LATERAL (SELECT coalesce($1, t.language) AS lang) AS l
+    WHERE t.tenant_id = crm.tenant_id()
+$$;
+COMMENT ON FUNCTION crm_analytics.report_setting(text) IS
+'What every report of the present tenant needs: language (default the tenant''s), words, calendar, today, currency and options of its charts.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.report_months(calendar text, last_day date, months integer)
+RETURNS SETOF date
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT DISTINCT crm_analytics.month_start(d::date, $1)
+    FROM pg_catalog.generate_series(crm_analytics.month_start($2, $1) - ($3 - 1) * 30 - 15, crm_analytics.month_start($2, $1), interval '10 days') AS d
+    WHERE crm_analytics.month_number(d::date, $1) > crm_analytics.month_number($2, $1) - $3
+    UNION
+    SELECT crm_analytics.month_start($2, $1)
+    ORDER BY 1
+$$;
+COMMENT ON FUNCTION crm_analytics.report_months(text, date, integer) IS
+'First days of the last months up to that of a day, in the calendar gregorian or jalali.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.report_pipeline(language text, since timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s record;
+    w jsonb;
+    mine bigint := crm.tenant_id();
+    main_pipeline record;
+    span date[];
+    k record;
+    monthly record;
+    missing bigint;
+    page text := '';
+BEGIN
+    SELECT * INTO s FROM crm_analytics.report_setting(language);
+    w := s.words;
+    SELECT p.id, p.name INTO main_pipeline FROM crm.pipelines AS p
+    WHERE p.tenant_id = mine AND p.subject_table = 'opportunities' ORDER BY p.is_default DESC, p.id LIMIT 1;
+    SELECT array_agg(m ORDER BY m) INTO span FROM crm_analytics.report_months(s.calendar, s.today, 12) AS m;
+
+    SELECT sum(p.opportunities) AS n, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing
+    INTO k FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = mine;
+
+    SELECT jsonb_agg(crm_analytics.report_date(m.month, s.lang, 'month') ORDER BY m.month) AS labels,
+           jsonb_agg(coalesce(c.won, 0) ORDER BY m.month) AS won, jsonb_agg(coalesce(c.lost, 0) ORDER BY m.month) AS lost,
+           jsonb_agg(coalesce(c.won_amount, 0) ORDER BY m.month) AS amounts,
+           sum(c.won) AS all_won, sum(c.lost) AS all_lost, sum(c.won_amount) AS amount, sum(c.cycle) / nullif(sum(c.won), 0) AS cycle,
+           coalesce(sum(c.missing), 0) AS missing
+    INTO monthly
+    FROM unnest(span) AS m(month)
+    LEFT JOIN (SELECT crm_analytics.month_start(d.closed_on, s.calendar) AS month, sum(d.won) AS won, sum(d.lost) AS lost,
+                      sum(d.won_amount) AS won_amount, sum(d.won_cycle_days) AS cycle, sum(d.missing_rates) AS missing
+               FROM (SELECT d.closed_on, sum(d.won) AS won, sum(d.lost) AS lost, sum(d.won_amount) AS won_amount,
+                            sum(d.won_cycle_days) AS won_cycle_days, sum(d.missing_rates) AS missing_rates
+                     FROM crm_analytics.closed_by_day AS d
+                     WHERE d.tenant_id = mine AND d.closed_on >= span[1] AND d.closed_on <= s.today GROUP BY 1) AS d
+               GROUP BY 1) AS c ON c.month = m.month;
+
+    missing := coalesce(k.missing, 0) + monthly.missing;
+    IF missing > 0 THEN
+        page := page || '<p class="warn">' || crm.escape_html((w ->> 'rates_missing') || ' ' || crm.figure_text(missing, 'number', s.lang)) || '</p>';
+    END IF;
+
+    page := page || crm.draw_chart('tiles', jsonb_build_array(
+        jsonb_build_object('label', w ->> 'open_amount', 'value', coalesce(k.amount, 0), 'note', s.currency),
+        jsonb_build_object('label', w ->> 'weighted', 'value', coalesce(k.weighted, 0), 'note', s.currency),
+        jsonb_build_object('label', w ->> 'open_deals', 'value', coalesce(k.n, 0), 'format', 'number'),
+        jsonb_build_object('label', w ->> 'won_amount', 'value', coalesce(monthly.amount, 0), 'note', (w ->> 'last12') || ' · ' || s.currency, 'trend', monthly.amounts),
+        jsonb_build_object('label', w ->> 'win_rate', 'value', monthly.all_won / nullif(monthly.all_won + monthly.all_lost, 0), 'format', 'percent',
+                           'note', crm.figure_text(coalesce(monthly.all_won + monthly.all_lost, 0)::float8, 'number', s.lang) || ' ' || (w ->> 'closed')),
+        jsonb_build_object('label', w ->> 'cycle', 'value', round(monthly.cycle, 1), 'format', 'number', 'note', w ->> 'days')), s.options)
+        || '<div class="grid">';
+
+    -- how the pipeline changed
+    page := page || crm_analytics.report_card(w ->> 'waterfall',
+        crm_analytics.report_date((since AT TIME ZONE s.zone)::date, s.lang) || ' – ' || crm_analytics.report_date(s.today, s.lang) || ' · ' || s.currency,
+        crm.draw_chart('waterfall',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', w ->> f.step, 'value', f.amount, 'total', f.step IN ('start', 'end')) ORDER BY f.place), '[]')
+             FROM crm_analytics.pipeline_waterfall(since, now()) AS f
+             WHERE f.step IN ('start', 'new', 'grown', 'shrunk', 'won', 'lost', 'end') OR f.amount <> 0),
+            s.options || jsonb_build_object('width', 1160, 'title', w ->> 'waterfall', 'unit', s.currency)), true);
+
+    -- funnel and stages of the main pipeline
+    page := page || crm_analytics.report_card(w ->> 'funnel', concat_ws(' · ', main_pipeline.name, w ->> 'funnel_note'),
+        crm.draw_chart('funnel',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', c.stage, 'value', c.reached) ORDER BY c.funnel_step), '[]')
+             FROM crm_analytics.stage_conversion AS c WHERE c.tenant_id = mine AND c.pipeline_id = main_pipeline.id AND c.reached > 0),
+            s.options || jsonb_build_object('format', 'number', 'title', w ->> 'funnel')));
+    page := page || crm_analytics.report_card(w ->> 'by_stage', (w ->> 'stage_note') || ' · ' || s.currency,
+        crm.draw_chart('bars',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', x.name, 'value', x.amount, 'value2', x.weighted,
+                        'note', crm.figure_text(x.n::float8, 'number', s.lang) || ' ' || (w ->> 'deals')) ORDER BY x.pipeline_id, x.position), '[]')
+             FROM (SELECT d.name, d.position, d.pipeline_id, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.opportunities) AS n
+                   FROM crm_analytics.pipeline_now AS p JOIN crm.stages AS d ON d.tenant_id = p.tenant_id AND d.id = p.stage_id
+                   WHERE p.tenant_id = mine GROUP BY 1, 2, 3 ORDER BY 3, 2 LIMIT 30) AS x),
+            s.options || jsonb_build_object('title', w ->> 'by_stage', 'unit', s.currency, 'height', 380)));
+
+    -- forecast: six months from this one, by category
+    page := page || crm_analytics.report_card(w ->> 'forecast', (w ->> 'forecast_note') || ' · ' || s.currency,
+        (WITH ahead AS (
+            SELECT DISTINCT crm_analytics.month_start((s.today + n)::date, s.calendar) AS month
+            FROM generate_series(0, 180, 5) AS n ORDER BY 1 LIMIT 6
+         ), amounts AS (
+            SELECT crm_analytics.month_start(f.expected_on, s.calendar) AS month, f.forecast_category AS category, sum(f.base_amount) AS amount
+            FROM crm_analytics.expected_by_day AS f
+            WHERE f.tenant_id = mine AND f.expected_on >= (SELECT min(month) FROM ahead) GROUP BY 1, 2
+         ), categories AS (
+            SELECT * FROM unnest('{commit,most_likely,best_case,pipeline}'::text[]) WITH ORDINALITY AS c(category, place)
+            WHERE EXISTS (SELECT FROM amounts AS a JOIN ahead USING (month) WHERE a.category = c.category)
+         )
+         SELECT crm.draw_chart('stacked', jsonb_build_object(
+                'labels', (SELECT jsonb_agg(crm_analytics.report_date(month, s.lang, 'month') ORDER BY month) FROM ahead),
+                'series', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                                'name', w ->> CASE c.category WHEN 'pipeline' THEN 'category_pipeline' ELSE c.category END,
+                                'color', c.place - 1,
+                                'values', (SELECT jsonb_agg(coalesce(a.amount, 0) ORDER BY p.month)
+                                           FROM ahead AS p LEFT JOIN amounts AS a ON a.month = p.month AND a.category = c.category)) ORDER BY c.place), '[]')
+                           FROM categories AS c)),
+                s.options || jsonb_build_object('title', w ->> 'forecast', 'unit', s.currency))));
+    page := page || crm_analytics.report_card(w ->> 'won_lost', w ->> 'won_lost_note',
+        crm.draw_chart('columns', jsonb_build_object('labels', monthly.labels, 'series', jsonb_build_array(
+                jsonb_build_object('name', w ->> 'won', 'color', 1, 'values', monthly.won),
+                jsonb_build_object('name', w ->> 'lost', 'color', 6, 'values', monthly.lost))),
+            s.options || jsonb_build_object('format', 'number', 'title', w ->> 'won_lost')));
+
+    page := page || crm_analytics.report_card(w ->> 'owners', (w ->> 'stage_note') || ' · ' || s.currency,
+        crm.draw_chart('bars',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', coalesce(x.name, w ->> 'nobody'), 'value', x.amount, 'value2', x.weighted) ORDER BY x.amount DESC NULLS LAST), '[]')
+             FROM (SELECT u.name, sum(p.amount) AS amount, sum(p.weighted) AS weighted
+                   FROM crm_analytics.pipeline_now AS p LEFT JOIN crm.users AS u ON u.tenant_id = p.tenant_id AND u.id = p.owner_id
+                   WHERE p.tenant_id = mine GROUP BY p.owner_id, u.name ORDER BY 2 DESC NULLS LAST LIMIT 10) AS x),
+            s.options || jsonb_build_object('title', w ->> 'owners', 'unit', s.currency)));
+    page := page || crm_analytics.report_card(w ->> 'loss', w ->> 'last12',
+        crm.draw_chart('bars',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', coalesce(x.reason, w ->> 'no_reason'), 'value', x.n,
+                                'note', crm.figure_text(x.n::float8 / x.all_lost::float8, 'percent', s.lang)) ORDER BY x.n DESC), '[]')
+             FROM (SELECT r.reason, sum(r.lost) AS n, sum(sum(r.lost)) OVER () AS all_lost
+                   FROM crm_analytics.loss_reasons AS r
+                   WHERE r.tenant_id = mine AND r.closed_month > s.today - interval '12 months'
+                   GROUP BY 1 ORDER BY 2 DESC LIMIT 10) AS x),
+            s.options || jsonb_build_object('format', 'number', 'title', w ->> 'loss')));
+
+    -- where time goes
+    page := page || crm_analytics.report_card(w ->> 'time', concat_ws(' · ', main_pipeline.name, w ->> 'time_note'),
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'stage'), jsonb_build_object('label', w ->> 'subjects', 'format', 'number'),
+                jsonb_build_object('label', w ->> 'running', 'format', 'number'), jsonb_build_object('label', w ->> 'median', 'format', 'bar'),
+                jsonb_build_object('label', w ->> 'p90', 'format', 'number'), jsonb_build_object('label', w ->> 'oldest', 'format', 'number')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(t.stage, t.subjects, t.running, round(t.km_median_days::numeric, 1), round(t.km_p90_days::numeric, 1), round(t.oldest_running_days::numeric, 1)) ORDER BY t.position), '[]')
+                     FROM crm_analytics.time_in_stage AS t WHERE t.tenant_id = mine AND t.pipeline_id = main_pipeline.id)), s.options));
+    page := page || crm_analytics.report_card(w ->> 'quota', (w ->> 'quota_note') || ' · ' || s.currency,
+        crm.draw_chart('bars',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', x.name, 'value', x.quota, 'value2', x.won_amount,
+                                'note', CASE WHEN x.attainment IS NOT NULL THEN crm.figure_text(x.attainment::float8, 'percent', s.lang) END) ORDER BY x.attainment DESC NULLS LAST), '[]')
+             FROM (SELECT q.* FROM crm_analytics.quota_attainment AS q
+                   WHERE q.tenant_id = mine AND q.period @> s.today ORDER BY q.attainment DESC NULLS LAST LIMIT 12) AS x),
+            s.options || jsonb_build_object('title', w ->> 'quota', 'unit', s.currency)));
+    page := page || crm_analytics.report_card(w ->> 'bottlenecks', w ->> 'bottlenecks_note',
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'stage'), jsonb_build_object('label', w ->> 'share', 'format', 'percent'),
+                jsonb_build_object('label', w ->> 'arrivals', 'format', 'number'), jsonb_build_object('label', w ->> 'departures', 'format', 'number'),
+                jsonb_build_object('label', w ->> 'in_progress', 'format', 'number'), jsonb_build_object('label', w ->> 'service', 'format', 'number'),
+                jsonb_build_object('label', w ->> 'queue', 'format', 'number'), jsonb_build_object('label', w ->> 'loops', 'format', 'percent'),
+                jsonb_build_object('label', w ->> 'slowest')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(b.stage, b.delay_share, b.arrivals, b.departures, round(b.wip_mean, 1), round(b.service_days, 1), b.queue_growth, b.loop_share,
+                                b.slowest_to_stage || ' (' || crm.figure_text(round(b.slowest_edge_days, 1)::float8, 'number', s.lang) || ' ' || (w ->> 'days') || ')') ORDER BY b.rank), '[]')
+                     FROM crm_analytics.process_bottlenecks('opportunities', now() - interval '12 months', now()) AS b WHERE b.rank <= 8)), s.options), true);
+    page := page || crm_analytics.report_card(w ->> 'rotting', NULL,
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'deal'), jsonb_build_object('label', w ->> 'account'), jsonb_build_object('label', w ->> 'owner'),
+                jsonb_build_object('label', w ->> 'stage'), jsonb_build_object('label', w ->> 'in_stage', 'format', 'number'),
+                jsonb_build_object('label', w ->> 'amount', 'format', 'compact'), jsonb_build_object('label', w ->> 'expected')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.name, x.account, x.owner, x.stage, round(x.days_in_stage), x.base_amount,
+                                                                 crm_analytics.report_date(x.expected_on, s.lang)) ORDER BY x.days_in_stage DESC), '[]')
+                     FROM (SELECT f.name, a.name AS account, u.name AS owner, d.name AS stage, f.days_in_stage, f.base_amount, f.expected_on
+                           FROM (SELECT f.* FROM crm_analytics.fact_opportunities AS f
+                                 WHERE f.tenant_id = mine AND f.state = 'open' ORDER BY f.is_rotting DESC, f.days_in_stage DESC LIMIT 10) AS f
+                           JOIN crm.stages AS d ON d.tenant_id = mine AND d.id = f.stage_id
+                           LEFT JOIN crm.accounts AS a ON a.tenant_id = mine AND a.id = f.account_id
+                           LEFT JOIN crm.users AS u ON u.tenant_id = mine AND u.id = f.owner_id) AS x)), s.options), true);
+
+    RETURN crm_analytics.report_page((w ->> 'pipeline') || ' – ' || s.tenant,
+        (w ->> 'made') || ' ' || crm_analytics.report_date(s.today, s.lang) || ' · ' || (w ->> 'currency') || ' ' || s.currency,
+        page || '</div>', s.lang);
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.report_pipeline(text, timestamptz) IS 'The page of crm_analytics.report_html(''pipeline'').';
+
+CREATE OR REPLACE FUNCTION crm_analytics.report_dashboard(language text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s record;
+    w jsonb;
+    mine bigint := crm.tenant_id();
+    span date[];
+    part text;
+    tiles jsonb;
+    page text := '';
+BEGIN
+    SELECT * INTO s FROM crm_analytics.report_setting(language);
+    w := s.words;
+    SELECT array_agg(m ORDER BY m) INTO span FROM crm_analytics.report_months(s.calendar, s.today, 12) AS m;
+
+    FOREACH part IN ARRAY '{sales,service,marketing}'::text[] LOOP
+        SELECT jsonb_agg(jsonb_build_object('label', coalesce(w ->> d.metric, d.metric),
+                    'value', d.value, 'format', CASE d.unit WHEN 'share' THEN 'percent' WHEN 'count' THEN 'number' WHEN 'days' THEN 'number' WHEN 'hours' THEN 'number' ELSE 'compact' END,
+                    'note', CASE WHEN d.unit IN ('share', 'count') THEN NULL ELSE coalesce(w ->> d.unit, d.unit) END,
+                    'tone', CASE WHEN d.metric IN ('overdue_activities', 'missing_rates') AND d.value > 0 THEN 'bad' END))
+        INTO tiles FROM crm_analytics.dashboard AS d
+        WHERE d.tenant_id = mine AND d.area = part AND NOT (d.metric = 'missing_rates' AND d.value = 0);
+        IF tiles IS NOT NULL THEN
+            page := page || '<h3>' || crm.escape_html(w ->> CASE part WHEN 'service' THEN 'service_area' ELSE part END) || '</h3>' || crm.draw_chart('tiles', tiles, s.options);
+        END IF;
+    END LOOP;
+    page := page || '<div class="grid">';
+
+    page := page || crm_analytics.report_card(w ->> 'revenue', s.currency,
+        crm.draw_chart('lines',
+            (SELECT jsonb_build_object('labels', jsonb_agg(crm_analytics.report_date(m.month, s.lang, 'month') ORDER BY m.month),
+                        'series', jsonb_build_array(
+                            jsonb_build_object('name', w ->> 'won', 'color', 0, 'values', jsonb_agg(coalesce(c.won_amount, 0) ORDER BY m.month)),
+                            jsonb_build_object('name', w ->> 'lost', 'color', 6, 'values', jsonb_agg(coalesce(c.lost_amount, 0) ORDER BY m.month))))
+             FROM unnest(span) AS m(month)
+             LEFT JOIN (SELECT crm_analytics.month_start(d.closed_on, s.calendar) AS month, sum(d.won_amount) AS won_amount, sum(d.lost_amount) AS lost_amount
+                        FROM (SELECT d.closed_on, sum(d.won_amount) AS won_amount, sum(d.lost_amount) AS lost_amount FROM crm_analytics.closed_by_day AS d
+                              WHERE d.tenant_id = mine AND d.closed_on >= span[1] AND d.closed_on <= s.today GROUP BY 1) AS d
+                        GROUP BY 1) AS c ON c.month = m.month),
+            s.options || jsonb_build_object('title', w ->> 'revenue', 'unit', s.currency)));
+    page := page || crm_analytics.report_card(w ->> 'activity', NULL,
+        (WITH weeks AS (
+            SELECT (s.today - (extract(isodow FROM s.today)::integer - t.week_start + 7) % 7 - 7 * n) AS week
+            FROM crm.tenants AS t, generate_series(0, 11) AS n WHERE t.tenant_id = mine
+         ), done AS (
+            SELECT x.week, a.kind, sum(a.activities) AS n
+            FROM weeks AS x JOIN crm_analytics.user_activity AS a ON a.tenant_id = mine AND a.created_on >= x.week AND a.created_on < x.week + 7
+            GROUP BY 1, 2
+         ), used AS (
+            SELECT d.kind, row_number() OVER (ORDER BY sum(d.n) DESC, d.kind) - 1 AS place FROM done AS d GROUP BY 1
+         )
+         SELECT crm.draw_chart('stacked', jsonb_build_object(
+            'labels', (SELECT jsonb_agg(crm_analytics.report_date(week, s.lang, 'short') ORDER BY week) FROM weeks),
+            'series', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', coalesce(w ->> u.kind, u.kind), 'color', u.place,
+                            'values', (SELECT jsonb_agg(coalesce(d.n, 0) ORDER BY x.week) FROM weeks AS x LEFT JOIN done AS d ON d.week = x.week AND d.kind = u.kind)) ORDER BY u.place), '[]')
+                       FROM used AS u)),
+            s.options || jsonb_build_object('format', 'number', 'title', w ->> 'activity'))));
+    page := page || crm_analytics.report_card(w ->> 'sources', (w ->> 'sources_note') || ' · ' || (w ->> 'last12'),
+        crm.draw_chart('bars',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', coalesce(x.lead_source, w ->> 'unknown'), 'value', x.n,
+                                'note', CASE WHEN x.win_rate IS NOT NULL THEN crm.figure_text(x.win_rate::float8, 'percent', s.lang) END) ORDER BY x.n DESC), '[]')
+             FROM (SELECT l.lead_source, sum(l.opportunities) AS n, sum(l.won) / nullif(sum(l.won) + sum(l.lost), 0) AS win_rate
+                   FROM crm_analytics.lead_sources AS l WHERE l.tenant_id = mine AND l.created_month > s.today - interval '12 months'
+                   GROUP BY 1 ORDER BY 2 DESC LIMIT 10) AS x),
+            s.options || jsonb_build_object('format', 'number', 'title', w ->> 'sources')));
+    page := page || crm_analytics.report_card(w ->> 'top', s.currency || ' · ' || (w ->> 'last12'),
+        crm.draw_chart('bars',
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', x.name, 'value', x.amount) ORDER BY x.amount DESC), '[]')
+             FROM (SELECT a.name, sum(f.base_amount) AS amount
+                   FROM crm_analytics.fact_opportunities AS f JOIN crm.accounts AS a ON a.tenant_id = f.tenant_id AND a.id = f.account_id
+                   WHERE f.tenant_id = mine AND f.state = 'won' AND f.closed_on > s.today - interval '12 months' AND f.base_amount IS NOT NULL
+                   GROUP BY a.id, a.name ORDER BY 2 DESC LIMIT 10) AS x),
+            s.options || jsonb_build_object('title', w ->> 'top', 'unit', s.currency)));
+    page := page || crm_analytics.report_card(w ->> 'cohorts', w ->> 'cohorts_note',
+        (WITH own AS (SELECT c.* FROM crm_analytics.cohort_retention AS c WHERE c.tenant_id = mine AND c.cohort_month >= span[1] - 5 AND c.months BETWEEN 1 AND 11)
+         SELECT crm.draw_chart('heatmap', jsonb_build_object(
+            'labels', (SELECT coalesce(jsonb_agg('+' || crm.figure_text(n, 'number', s.lang) ORDER BY n), '[]')
+                       FROM generate_series(1, (SELECT max(months) FROM own)) AS n),
+            'series', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', crm_analytics.report_date(h.cohort_month, s.lang, 'month') || ' (' || crm.figure_text(h.customers, 'number', s.lang) || ')',
+                            'values', (SELECT jsonb_agg(c.retention ORDER BY n) FROM generate_series(1, (SELECT max(months) FROM own)) AS n
+                                       LEFT JOIN own AS c ON c.cohort_month = h.cohort_month AND c.months = n)) ORDER BY h.cohort_month), '[]')
+                       FROM (SELECT DISTINCT c.cohort_month, c.customers FROM own AS c) AS h)),
+            s.options || jsonb_build_object('format', 'percent', 'width', 1160, 'title', w ->> 'cohorts'))), true);
+    page := page || crm_analytics.report_card(w ->> 'people', w ->> 'people_note',
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'name'), jsonb_build_object('label', (w ->> 'amount') || ' (' || s.currency || ')', 'format', 'bar'),
+                jsonb_build_object('label', w ->> 'won', 'format', 'number'), jsonb_build_object('label', w ->> 'lost', 'format', 'number'),
+                jsonb_build_object('label', w ->> 'win_rate', 'format', 'percent'), jsonb_build_object('label', w ->> 'activities', 'format', 'number')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.name, x.amount, x.won, x.lost, x.rate, x.activities) ORDER BY x.amount DESC), '[]')
+                     FROM (SELECT p.name, sum(p.won_amount) AS amount, sum(p.won) AS won, sum(p.lost) AS lost, sum(p.won) / nullif(sum(p.won) + sum(p.lost), 0) AS rate, sum(p.activities) AS activities
+                           FROM crm_analytics.individual_performance AS p WHERE p.tenant_id = mine AND p.month > s.today - interval '3 months'
+                           GROUP BY p.user_id, p.name ORDER BY 2 DESC LIMIT 15) AS x)), s.options), true);
+    page := page || crm_analytics.report_card(w ->> 'factors', w ->> 'factors_note',
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'attribute'), jsonb_build_object('label', w ->> 'value'), jsonb_build_object('label', w ->> 'cases', 'format', 'number'),
+                jsonb_build_object('label', w ->> 'win_rate', 'format', 'percent'), jsonb_build_object('label', w ->> 'lift', 'format', 'number'), jsonb_build_object('label', 'p', 'format', 'text')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.attribute, x.value, x.closed, x.win_rate, x.lift, to_char(x.p_value, '0.0EEEE')) ORDER BY x.p_value), '[]')
+                     FROM (SELECT f.* FROM crm_analytics.win_factors AS f WHERE f.tenant_id = mine AND f.significant ORDER BY f.p_value LIMIT 10) AS x)), s.options), true);
+
+    RETURN crm_analytics.report_page((w ->> 'dashboard') || ' – ' || s.tenant,
+        (w ->> 'made') || ' ' || crm_analytics.report_date(s.today, s.lang) || ' · ' || (w ->> 'currency') || ' ' || s.currency,
+        page || '</div>', s.lang);
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.report_dashboard(text) IS 'The page of crm_analytics.report_html(''dashboard'').';
+
+CREATE OR REPLACE FUNCTION crm_analytics.report_customer(account_id bigint, language text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s record;
+    w jsonb;
+    mine bigint := crm.tenant_id();
+    doc jsonb := crm_analytics.customer_360(account_id);
+    totals jsonb := doc #> '{sales,totals}';
+    span date[];
+    page text := '';
+BEGIN
+    SELECT * INTO s FROM crm_analytics.report_setting(language);
+    w := s.words;
+    SELECT array_agg(m ORDER BY m) INTO span FROM crm_analytics.report_months(s.calendar, s.today, 24) AS m;
+
+    page := page || crm.draw_chart('tiles', jsonb_build_array(
+        jsonb_build_object('label', w ->> 'lifetime', 'value', totals -> 'won_amount', 'note', s.currency, 'tone', CASE WHEN (totals ->> 'won_amount')::numeric > 0 THEN 'good' END),
+        jsonb_build_object('label', w ->> 'open_amount', 'value', totals -> 'open_amount', 'note', s.currency),
+        jsonb_build_object('label', w ->> 'win_rate', 'value', (totals ->> 'won')::numeric / nullif((totals ->> 'won')::numeric + (totals ->> 'lost')::numeric, 0), 'format', 'percent',
+                           'note', crm.figure_text((totals ->> 'won')::float8, 'number', s.lang) || ' / ' || crm.figure_text((totals ->> 'won')::float8 + (totals ->> 'lost')::float8, 'number', s.lang)),
+        jsonb_build_object('label', w ->> 'activities', 'value', totals -> 'activities', 'format', 'number'),
+        jsonb_build_object('label', w ->> 'first', 'value', crm_analytics.report_date((totals ->> 'first_won_on')::date, s.lang)),
+        jsonb_build_object('label', w ->> 'last_activity', 'value', crm_analytics.report_date(((totals ->> 'last_activity_at')::timestamptz AT TIME ZONE s.zone)::date, s.lang))), s.options)
+        || '<div class="grid">';
+
+    page := page || crm_analytics.report_card(w ->> 'revenue', s.currency,
+        crm.draw_chart('columns',
+            (SELECT jsonb_build_object('labels', jsonb_agg(crm_analytics.report_date(m.month, s.lang, 'month') ORDER BY m.month),
+                        'series', jsonb_build_array(jsonb_build_object('name', w ->> 'won', 'values', jsonb_agg(coalesce(c.amount, 0) ORDER BY m.month))))
+             FROM unnest(span) AS m(month)
+             LEFT JOIN (SELECT crm_analytics.month_start(f.closed_on, s.calendar) AS month, sum(f.base_amount) AS amount
+                        FROM crm_analytics.fact_opportunities AS f
+                        WHERE f.tenant_id = mine AND f.account_id = report_customer.account_id AND f.state = 'won' GROUP BY 1) AS c ON c.month = m.month),
+            s.options || jsonb_build_object('width', 1160, 'height', 210, 'title', w ->> 'revenue', 'unit', s.currency)), true);
+    page := page || crm_analytics.report_card(w ->> 'open_deals', NULL,
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'deal'), jsonb_build_object('label', w ->> 'stage'),
+                jsonb_build_object('label', w ->> 'amount', 'format', 'compact'), jsonb_build_object('label', w ->> 'expected')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(o ->> 'name', o ->> 'stage', o -> 'amount', crm_analytics.report_date((o ->> 'expected_on')::date, s.lang))), '[]')
+                     FROM (SELECT o FROM jsonb_array_elements(doc #> '{sales,open}') AS o LIMIT 12) AS x)), s.options));
+    page := page || crm_analytics.report_card(w ->> 'contacts', NULL,
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'name'), jsonb_build_object('label', w ->> 'title'), jsonb_build_object('label', w ->> 'reach')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(c ->> 'name', c ->> 'title',
+                                (SELECT string_agg(p ->> 'value', ', ') FROM (SELECT p FROM jsonb_array_elements(c -> 'points') AS p LIMIT 3) AS y))), '[]')
+                     FROM (SELECT c FROM jsonb_array_elements(doc -> 'contacts') AS c LIMIT 12) AS x)), s.options));
+    IF doc -> 'service' <> 'null' THEN
+        page := page || crm_analytics.report_card(w ->> 'tickets', NULL,
+            crm.draw_chart('table', jsonb_build_object(
+                'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'subject'), jsonb_build_object('label', w ->> 'stage'), jsonb_build_object('label', w ->> 'priority'), jsonb_build_object('label', w ->> 'opened')),
+                'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(t ->> 'subject', t ->> 'stage', t ->> 'priority', crm_analytics.report_date((t ->> 'opened_at')::timestamptz::date, s.lang))), '[]')
+                         FROM (SELECT t FROM jsonb_array_elements(doc #> '{service,tickets}') AS t LIMIT 12) AS x)), s.options), true);
+    END IF;
+    page := page || crm_analytics.report_card(w ->> 'timeline', NULL,
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'when'), jsonb_build_object('label', w ->> 'what'), jsonb_build_object('label', w ->> 'subject'), jsonb_build_object('label', w ->> 'owner')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(crm_analytics.report_date((t.at AT TIME ZONE s.zone)::date, s.lang), coalesce(w ->> t.detail, t.detail), t.title, t.name) ORDER BY t.at DESC), '[]')
+                     FROM (SELECT t.*, u.name FROM crm_analytics.customer_timeline AS t LEFT JOIN crm.users AS u ON u.tenant_id = t.tenant_id AND u.id = t.user_id
+                           WHERE t.tenant_id = mine AND t.account_id = report_customer.account_id ORDER BY t.at DESC LIMIT 25) AS t)), s.options), true);
+
+    RETURN crm_analytics.report_page(doc #>> '{account,name}',
+        concat_ws(' · ', w ->> 'customer', doc #>> '{account,industry}', doc #>> '{account,city}', doc #>> '{account,country}', doc #>> '{account,owner}',
+                  (w ->> 'made') || ' ' || crm_analytics.report_date(s.today, s.lang)),
+        page || '</div>', s.lang);
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.report_customer(bigint, text) IS 'The page of crm_analytics.report_html(''customer'').';
+
+CREATE OR REPLACE FUNCTION crm_analytics.report_html(name text, account_id bigint DEFAULT NULL, language text DEFAULT NULL, since timestamptz DEFAULT NULL)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF language IS NOT NULL AND language NOT IN ('en', 'fa') THEN
+        RAISE EXCEPTION 'there is no report in language "%"', language
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Languages are en and fa; NULL takes that of the tenant.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM crm.tenants AS t WHERE t.tenant_id = crm.tenant_id()) THEN
+        RAISE EXCEPTION 'there is no tenant to report on' USING ERRCODE = 'CR010', HINT = 'Set crm.tenant, or work as a user of a tenant.';
+    END IF;
+    CASE name
+        WHEN 'pipeline' THEN
+            IF since > now() THEN
+                RAISE EXCEPTION 'since lies in the future' USING ERRCODE = 'invalid_parameter_value';
+            END IF;
+            RETURN crm_analytics.report_pipeline(language, coalesce(since, now() - interval '90 days'));
+        WHEN 'dashboard' THEN
+            RETURN crm_analytics.report_dashboard(language);
+        WHEN 'customer' THEN
+            IF account_id IS NULL THEN
+                RAISE EXCEPTION 'which customer?' USING ERRCODE = 'invalid_parameter_value', HINT = 'Give account_id.';
+            END IF;
+            RETURN crm_analytics.report_customer(account_id, language);
+        ELSE
+            RAISE EXCEPTION 'there is no report "%"', name
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Reports are pipeline, dashboard and customer.';
+    END CASE;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.report_html(text, bigint, text, timestamptz) IS
+'A report as one HTML page, complete in itself: inline SVG, no script, nothing loaded; light and dark, for screen and paper. name: pipeline, dashboard, customer (with account_id). language: en, or fa (right to left, Jalali dates, Persian digits); default that of the tenant. since: from when the pipeline report shows its changes, default 90 days ago. Shows what the caller may see. Errors 22023, P0002 for an account that is not there, CR010 without a tenant.';

@@ -1,0 +1,71 @@
+/*
+ * chart.h
+ *	  Drawing of charts as SVG and HTML, shared by the files of the drawing.
+ */
+#ifndef CRM_CHART_H
+#define CRM_CHART_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+typedef enum ChartFormat
+{
+	CHART_NUMBER,				/* 1,234.5 */
+	CHART_COMPACT,				/* 1.2K */
+	CHART_PERCENT				/* a share of one as 12.3% */
+} ChartFormat;
+
+typedef struct ChartSeries
+{
+	char	   *name;			/* may be NULL */
+	int			color;			/* of the palette */
+	double	   *values;			/* as many as there are labels */
+	bool	   *nulls;
+} ChartSeries;
+
+typedef struct Chart
+{
+	StringInfo	out;
+	const char *kind;
+
+	/* what to draw */
+	int			nlabels;
+	char	  **labels;
+	char	  **notes;			/* entries, or all, may be NULL */
+	bool	   *totals;			/* waterfall: a level, not a change */
+	int			nseries;
+	ChartSeries *series;
+
+	/* how */
+	double		width;
+	double		height;			/* 0: as the kind needs */
+	bool		rtl;			/* mirrored, for languages read from the right */
+	bool		persian;		/* Persian digits and words of magnitude */
+	bool		area;			/* fill below the first line */
+	bool		style;			/* carry the style sheet inside the picture */
+	ChartFormat format;
+	char	   *unit;			/* said in the notes that appear on pointing */
+	char	   *title;			/* for screen readers */
+	char	   *empty;			/* said where there is nothing to draw */
+} Chart;
+
+/* chart_text.c */
+extern void chart_escape(StringInfo out, const char *text);
+extern double chart_text_width(const char *text, double size);
+extern char *chart_fit(const char *text, double size, double room);
+extern char *chart_number(const Chart *chart, double value);
+extern char *chart_number_as(double value, ChartFormat format, bool persian);
+extern char *chart_percent(const Chart *chart, double share);
+extern char *chart_digits(char *text, bool persian);
+
+/* chart.c */
+extern void chart_draw(Chart *chart);
+extern bool chart_kind_known(const char *kind);
+extern void chart_spark(StringInfo out, const double *values, int n, bool rtl);
+
+extern const char *const chart_style;
+
+#define CHART_COLORS 8
+
+#endif							/* CRM_CHART_H */
