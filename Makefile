@@ -87,7 +87,9 @@ SCORING_OBJS = \
 	src/scoring/pls.o
 
 SERVICE_OBJS = \
-	src/service/worker.o
+	src/service/worker.o \
+	src/service/clock.o \
+	src/service/clock_face.o
 
 MARKETING_OBJS =
 
@@ -127,7 +129,8 @@ SCORING_EXT_SQL = \
 	sql/extension/60_scoring.sql
 
 SERVICE_EXT_SQL = \
-	sql/extension/70_worker.sql
+	sql/extension/70_worker.sql \
+	sql/extension/50_service_clocks.sql
 
 MARKETING_EXT_SQL =
 
@@ -155,7 +158,8 @@ ANALYTICS_TABLES = \
 VALUE_TABLES =
 
 SERVICE_TABLES = \
-	sql/schema/48_worker_tables.sql
+	sql/schema/48_worker_tables.sql \
+	sql/schema/50_service_clocks_tables.sql
 
 SCORING_TABLES =
 
@@ -196,7 +200,8 @@ ANALYTICS_CODE = \
 VALUE_CODE =
 
 SERVICE_CODE = \
-	sql/schema/48_worker_code.sql
+	sql/schema/48_worker_code.sql \
+	sql/schema/50_service_clocks_code.sql
 
 SCORING_CODE =
 

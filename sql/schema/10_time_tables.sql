@@ -16,7 +16,7 @@ COMMENT ON COLUMN crm.calendars.id IS 'Number to pass to crm.business_add() and 
 COMMENT ON COLUMN crm.calendars.code IS 'Short name chosen by the user, unique in the company.';
 COMMENT ON COLUMN crm.calendars.name IS 'Name for people.';
 COMMENT ON COLUMN crm.calendars.created_at IS 'When the row was made.';
-COMMENT ON COLUMN crm.calendars.updated_at IS 'When the calendar was last defined.';
+COMMENT ON COLUMN crm.calendars.updated_at IS 'When its hours or holidays last changed.';
 
 CREATE TABLE crm.calendar_versions (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),

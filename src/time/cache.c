@@ -210,14 +210,24 @@ load_calendar(int64 tenant, int64 id)
 Calendar *
 crm_calendar_get(int64 calendar_id)
 {
-	uint64		generation = crm_calendars_generation();
 	bool		no_tenant;
+	int64		tenant = crm_current_tenant(&no_tenant);
+
+	/* no row has tenant 0 */
+	return crm_calendar_get_of(no_tenant ? 0 : tenant, calendar_id);
+}
+
+/* The compiled calendar of a tenant; an error where there is none. */
+Calendar *
+crm_calendar_get_of(int64 tenant, int64 calendar_id)
+{
+	uint64		generation = crm_calendars_generation();
 	CacheKey	key;
 	CacheEntry *entry;
 	Calendar   *cal;
 	bool		found;
 
-	key.tenant = crm_current_tenant(&no_tenant);
+	key.tenant = tenant;
 	key.id = calendar_id;
 	if (unlikely(calendars == NULL || generation != calendars_seen ||
 				 hash_get_num_entries(calendars) >= MAX_CALENDARS))
@@ -226,14 +236,13 @@ crm_calendar_get(int64 calendar_id)
 		calendars_seen = generation;
 	}
 	if (last_used != NULL && last_used->key.id == key.id &&
-		last_used->key.tenant == key.tenant && !no_tenant)
+		last_used->key.tenant == key.tenant)
 		return last_used->calendar;
 
-	entry = no_tenant ? NULL :
-		(CacheEntry *) hash_search(calendars, &key, HASH_FIND, NULL);
+	entry = (CacheEntry *) hash_search(calendars, &key, HASH_FIND, NULL);
 	if (entry == NULL)
 	{
-		cal = no_tenant ? NULL : load_calendar(key.tenant, calendar_id);
+		cal = load_calendar(tenant, calendar_id);
 		if (cal == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),

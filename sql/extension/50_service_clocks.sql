@@ -1,0 +1,29 @@
+-- Service clocks: the automaton.
+CREATE FUNCTION crm.sla_fold(subject_type text, subject_id bigint, as_of timestamptz DEFAULT NULL,
+                             known_at timestamptz DEFAULT NULL, tenant_id bigint DEFAULT crm.tenant_id())
+RETURNS TABLE (metric text, cycle integer, state text, policy_id bigint, target_id bigint, target_seconds double precision,
+               calendar_id bigint, started_at timestamptz, counted_from timestamptz, running_since timestamptz,
+               paused_since timestamptz, stopped_at timestamptz, due_at timestamptz, due_pinned boolean,
+               due_before_change boolean, breached_at timestamptz, stretches timestamptz[], stretch_calendars bigint[])
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_sla_fold';
+COMMENT ON FUNCTION crm.sla_fold(text, bigint, timestamptz, timestamptz, bigint) IS
+'Clocks of a subject, computed from its events in crm.sla_events. as_of: only what had happened by then, and breaches up to that instant included; NULL: everything, as stored in crm.sla_clocks. known_at: only what had been recorded by then. Time used is the business time of stretches (from and to in turn, counted by calendar_id or by stretch_calendars) and from running_since on.';
+
+CREATE FUNCTION crm.sla_due(calendar_id bigint, seconds double precision, running_since timestamptz,
+                            stretches timestamptz[] DEFAULT NULL, stretch_calendars bigint[] DEFAULT NULL,
+                            tenant_id bigint DEFAULT crm.tenant_id())
+RETURNS timestamptz
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_sla_due';
+COMMENT ON FUNCTION crm.sla_due(bigint, double precision, timestamptz, timestamptz[], bigint[], bigint) IS
+'Instant at which a clock has used that many seconds, given the stretches in which it ran and since when it runs (NULL: it rests); NULL where it does not come to that. calendar_id NULL counts calendar time; stretch_calendars holds 0 for that. With a share of the target it gives the instant of a warning.';
+
+CREATE FUNCTION crm.sla_used(calendar_id bigint, as_of timestamptz, running_since timestamptz,
+                             stretches timestamptz[] DEFAULT NULL, stretch_calendars bigint[] DEFAULT NULL,
+                             tenant_id bigint DEFAULT crm.tenant_id())
+RETURNS double precision
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_sla_used';
+COMMENT ON FUNCTION crm.sla_used(bigint, timestamptz, timestamptz, timestamptz[], bigint[], bigint) IS
+'Seconds a clock has used up to as_of; see crm.sla_due().';
