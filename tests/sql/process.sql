@@ -29,7 +29,7 @@ RETURNING stage_id = pg_temp.stage('proposal') AS proposal, probability;
 
 -- moves
 SELECT o.probability, o.stage_entered_at > o.created_at AS later FROM crm.move_opportunity(910001, 'negotiation') AS o;
-SELECT o.probability, o.amount::int, o.close_date = current_date AS closed_today, o.closed_at IS NOT NULL AS closed
+SELECT o.probability, o.amount::int, o.close_date = (now() AT TIME ZONE 'UTC')::date AS closed_today, o.closed_at IS NOT NULL AS closed
 FROM crm.win_opportunity(910001, 150) AS o;
 SELECT o.probability, o.close_date, o.closed_at, o.stage_id = pg_temp.stage('negotiation') AS where_it_was FROM crm.reopen_opportunity(910001) AS o;
 SELECT o.probability, o.loss_reason, o.close_date FROM crm.lose_opportunity(910001, 'price', close_date => '2024-02-29') AS o;
