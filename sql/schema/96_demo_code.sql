@@ -138,7 +138,7 @@ AS $$
 DECLARE
     t bigint := tenant.tenant_id;
     n_deals int := 700 * size;
-    span double precision := 900;                 -- days of history
+    span double precision := 895;                 -- days of history, less what a weekend can add
     start timestamp := until - 900;
     horizon timestamptz := until::timestamp AT TIME ZONE tenant.time_zone;
     pipeline bigint;
