@@ -158,8 +158,10 @@ ANALYTICS_TABLES = \
 VALUE_TABLES =
 
 SERVICE_TABLES = \
+	sql/schema/45_event_tables.sql \
 	sql/schema/48_worker_tables.sql \
-	sql/schema/50_service_clocks_tables.sql
+	sql/schema/50_service_clocks_tables.sql \
+	sql/schema/50_service_tables.sql
 
 SCORING_TABLES =
 
@@ -200,8 +202,15 @@ ANALYTICS_CODE = \
 VALUE_CODE =
 
 SERVICE_CODE = \
+	sql/schema/45_event_code.sql \
 	sql/schema/48_worker_code.sql \
-	sql/schema/50_service_clocks_code.sql
+	sql/schema/50_service_clocks_code.sql \
+	sql/schema/50_service_code.sql \
+	sql/schema/52_routing_code.sql \
+	sql/schema/54_knowledge_code.sql \
+	sql/schema/55_survey_code.sql \
+	sql/schema/56_service_report_code.sql \
+	sql/schema/59_service_triggers_code.sql
 
 SCORING_CODE =
 

@@ -190,6 +190,7 @@ BEGIN
     RETURNING t.* INTO made;
 
     -- what a tenant starts with, one line for each kind; the tenant is made.tenant_id
+    PERFORM crm.seed_service(made.tenant_id);
     PERFORM crm.create_default_pipelines(made.tenant_id);
 
     RETURN made;

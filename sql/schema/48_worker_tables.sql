@@ -29,5 +29,6 @@ COMMENT ON COLUMN crm.maintenance_tasks.failures IS 'Failed runs in a row; the p
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
     ('escalate',     10, 'crm.escalate',     'crm.next_escalation_at', NULL,       1000),
     ('send_surveys', 20, 'crm.send_due_surveys', 'crm.next_survey_at', NULL,       1000),
+    ('route_waiting', 30, 'crm.route_waiting', NULL,                   '1 minute', 1000),
     ('fold_rollups', 50, 'crm.fold_rollups', NULL,                     '1 minute', 1000),
     ('seal_audit',   60, 'crm.seal_audit',   NULL,                     '1 minute', 1000);

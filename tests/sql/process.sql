@@ -18,7 +18,7 @@ CREATE FUNCTION pg_temp.stage(code text) RETURNS bigint LANGUAGE sql AS $$
 
 SELECT p.code, p.is_default, p.strict_order, s.position, s.code, s.type, s.probability, s.forecast_category
 FROM crm.pipelines AS p JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.pipeline_id = p.id
-WHERE p.tenant_id = crm.tenant_id() ORDER BY s.position;
+WHERE p.tenant_id = crm.tenant_id() AND p.subject_table = 'opportunities' ORDER BY s.position;
 
 -- pipeline, stage and probability are filled in
 INSERT INTO crm.opportunities (id, name, amount) VALUES (910001, 'Pump', 100)

@@ -1,0 +1,106 @@
+-- Security definer throughout: the outbox is written on behalf of everybody and read by those who deliver.
+CREATE OR REPLACE FUNCTION crm.emit_event(
+    kind text, subject_table text DEFAULT NULL, subject_id bigint DEFAULT NULL,
+    payload jsonb DEFAULT '{}', scheduled_at timestamptz DEFAULT now(), dedupe_key text DEFAULT NULL)
+RETURNS crm.events
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    made crm.events;
+BEGIN
+    INSERT INTO crm.events AS e (tenant_id, kind, subject_table, subject_id, payload, scheduled_at, dedupe_key)
+    VALUES (t, emit_event.kind, emit_event.subject_table, emit_event.subject_id, emit_event.payload,
+            emit_event.scheduled_at, emit_event.dedupe_key)
+    ON CONFLICT ON CONSTRAINT events_dedupe_key_key DO NOTHING
+    RETURNING e.* INTO made;
+    IF NOT FOUND THEN
+        SELECT e.* INTO made FROM crm.events AS e
+        WHERE e.tenant_id = t AND e.kind = emit_event.kind AND e.dedupe_key = emit_event.dedupe_key;
+    END IF;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.emit_event(text, text, bigint, jsonb, timestamptz, text) IS
+'Writes an event into the outbox and returns it; with a dedupe_key that the kind has had, returns the one that is there.';
+
+CREATE OR REPLACE FUNCTION crm.claim_events(
+    consumer text, batch integer DEFAULT 100, lease interval DEFAULT '5 minutes',
+    kinds text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
+RETURNS SETOF crm.events
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+BEGIN
+    IF batch < 1 OR lease <= '0' THEN
+        RAISE EXCEPTION 'batch and lease must be positive' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+        WITH due AS MATERIALIZED (
+            SELECT e.id
+            FROM crm.events AS e
+            WHERE e.tenant_id = t AND e.delivered_at IS NULL AND e.failed_at IS NULL
+              AND e.scheduled_at <= as_of
+              AND (e.claimed_until IS NULL OR e.claimed_until <= as_of)
+              AND (kinds IS NULL OR e.kind = ANY (kinds))
+            ORDER BY e.scheduled_at, e.id
+            LIMIT batch
+            FOR UPDATE SKIP LOCKED)
+        UPDATE crm.events AS e
+        SET claimed_by = consumer, claimed_until = as_of + lease, attempts = e.attempts + 1
+        FROM due
+        WHERE e.tenant_id = t AND e.id = due.id
+        RETURNING e.*;
+END
+$$;
+COMMENT ON FUNCTION crm.claim_events(text, integer, interval, text[], timestamptz) IS
+'Takes the next due events for a consumer, the oldest first, and keeps them from others for the time of the lease; commit, deliver, then call crm.confirm_event() or crm.fail_event(). Any number of consumers at once. kinds NULL: all.';
+
+CREATE OR REPLACE FUNCTION crm.confirm_event(event_id bigint)
+RETURNS crm.events
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    changed crm.events;
+BEGIN
+    -- secrets have no business in a delivered event
+    UPDATE crm.events AS e
+    SET delivered_at = coalesce(e.delivered_at, now()), failed_at = NULL, claimed_until = NULL,
+        payload = e.payload - 'token'
+    WHERE e.tenant_id = crm.tenant_id() AND e.id = event_id
+    RETURNING e.* INTO changed;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no event %', event_id USING ERRCODE = 'no_data_found';
+    END IF;
+    RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION crm.confirm_event(bigint) IS
+'Marks an event as delivered and returns it. Harmless the second time. A token in its payload is removed. Errors: P0002 for an unknown event.';
+
+CREATE OR REPLACE FUNCTION crm.fail_event(event_id bigint, error text, retry_after interval DEFAULT NULL)
+RETURNS crm.events
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    changed crm.events;
+BEGIN
+    UPDATE crm.events AS e
+    SET last_error = fail_event.error, claimed_until = NULL,
+        failed_at = CASE WHEN retry_after IS NULL THEN now() END,
+        scheduled_at = CASE WHEN retry_after IS NULL THEN e.scheduled_at ELSE now() + retry_after END
+    WHERE e.tenant_id = crm.tenant_id() AND e.id = event_id AND e.delivered_at IS NULL
+    RETURNING e.* INTO changed;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no undelivered event %', event_id USING ERRCODE = 'no_data_found';
+    END IF;
+    RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION crm.fail_event(bigint, text, interval) IS
+'Notes that an event could not be delivered: with retry_after it is tried again after that time, without it is given up. Returns the event. Errors: P0002 where there is no undelivered event of that id.';

@@ -1,0 +1,767 @@
+-- Tickets: what keeps them right for every writer, and the commands.
+
+CREATE OR REPLACE FUNCTION crm.seed_service(tenant_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := seed_service.tenant_id;
+    pipeline bigint;
+BEGIN
+    INSERT INTO crm.priorities (tenant_id, code, name, rank)
+    VALUES (t, 'low', 'Low', 10), (t, 'normal', 'Normal', 20), (t, 'high', 'High', 30), (t, 'urgent', 'Urgent', 40)
+    ON CONFLICT DO NOTHING;
+    INSERT INTO crm.ticket_types (tenant_id, code, name)
+    VALUES (t, 'question', 'Question'), (t, 'incident', 'Incident'), (t, 'problem', 'Problem'),
+           (t, 'request', 'Request'), (t, 'complaint', 'Complaint')
+    ON CONFLICT DO NOTHING;
+    IF EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = t AND p.subject_table = 'tickets') THEN
+        RETURN;
+    END IF;
+    INSERT INTO crm.pipelines (tenant_id, code, name, subject_table, is_default)
+    VALUES (t, 'support', 'Support', 'tickets', true)
+    RETURNING id INTO pipeline;
+    INSERT INTO crm.stages (tenant_id, pipeline_id, code, name, position, type, is_initial, forecast_category)
+    VALUES (t, pipeline, 'new', 'New', 10, 'open', true, 'omitted'),
+           (t, pipeline, 'open', 'Open', 20, 'open', false, 'omitted'),
+           (t, pipeline, 'waiting', 'Waiting for the customer', 30, 'on_hold', false, 'omitted'),
+           (t, pipeline, 'on_hold', 'On hold', 40, 'on_hold', false, 'omitted'),
+           (t, pipeline, 'resolved', 'Resolved', 50, 'done', false, 'omitted'),
+           (t, pipeline, 'closed', 'Closed', 60, 'done', false, 'omitted'),
+           (t, pipeline, 'merged', 'Merged', 70, 'cancelled', false, 'omitted'),
+           (t, pipeline, 'cancelled', 'Cancelled', 80, 'cancelled', false, 'omitted');
+END
+$$;
+COMMENT ON FUNCTION crm.seed_service(bigint) IS
+'Gives a tenant priorities, ticket types and the pipeline support of tickets, where they are missing.';
+
+-- ---- triggers ----
+
+SELECT crm.attach_process('crm.tickets');
+
+CREATE OR REPLACE FUNCTION crm_internal.queues_check() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    circle boolean;
+BEGIN
+    IF NEW.escalates_to_id IS NULL THEN
+        RETURN NEW;
+    END IF;
+    -- one change of the tree at a time, so that two halves of a circle cannot meet
+    PERFORM pg_advisory_xact_lock(hashtextextended('crm.queues', NEW.tenant_id));
+    WITH RECURSIVE way AS (
+        SELECT q.id, q.escalates_to_id FROM crm.queues AS q
+        WHERE q.tenant_id = NEW.tenant_id AND q.id = NEW.escalates_to_id
+        UNION
+        SELECT q.id, q.escalates_to_id FROM way AS w
+        JOIN crm.queues AS q ON q.tenant_id = NEW.tenant_id AND q.id = w.escalates_to_id)
+    SELECT true INTO circle FROM way AS w WHERE w.id = NEW.id OR w.escalates_to_id = NEW.id LIMIT 1;
+    IF circle THEN
+        RAISE EXCEPTION 'queue "%" would escalate to itself', NEW.code
+            USING ERRCODE = 'CR204',
+                  DETAIL = format('The queues that tickets pass from queue %s on lead back to "%s".', NEW.escalates_to_id, NEW.code),
+                  HINT = 'Let the last queue of the chain escalate to none.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.queues_check() IS 'Refuses circles of escalating queues.';
+-- after the row is stored, so that a new row sees its own id
+CREATE OR REPLACE TRIGGER queues_after_check
+    AFTER INSERT OR UPDATE OF escalates_to_id ON crm.queues
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.queues_check();
+
+CREATE OR REPLACE FUNCTION crm_internal.tickets_defaults() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.queue_id IS NOT NULL AND (NEW.pipeline_id IS NULL AND NEW.stage_id IS NULL OR NEW.team_id IS NULL) THEN
+        SELECT CASE WHEN NEW.pipeline_id IS NULL AND NEW.stage_id IS NULL THEN q.pipeline_id ELSE NEW.pipeline_id END,
+               coalesce(NEW.team_id, q.team_id)
+        INTO NEW.pipeline_id, NEW.team_id
+        FROM crm.queues AS q
+        WHERE q.tenant_id = NEW.tenant_id AND q.id = NEW.queue_id;
+    END IF;
+    IF NEW.contact_id IS NOT NULL AND NEW.account_id IS NULL THEN
+        SELECT c.account_id INTO NEW.account_id
+        FROM crm.contacts AS c
+        WHERE c.tenant_id = NEW.tenant_id AND c.id = NEW.contact_id;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.tickets_defaults() IS 'A new ticket takes pipeline and team from its queue and the account from its contact.';
+CREATE OR REPLACE TRIGGER tickets_before_defaults
+    BEFORE INSERT ON crm.tickets
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_defaults();
+
+-- named to run after the guard of stages, which fills stage_entered_at
+CREATE OR REPLACE FUNCTION crm_internal.tickets_tally() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    old_type text;
+    new_type text;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.queue_id <> NEW.queue_id OR OLD.owner_id <> NEW.owner_id THEN
+            NEW.transfer_count := OLD.transfer_count + 1;
+        END IF;
+        IF OLD.queue_id IS DISTINCT FROM NEW.queue_id AND NEW.team_id IS NOT DISTINCT FROM OLD.team_id THEN
+            SELECT coalesce(q.team_id, NEW.team_id) INTO NEW.team_id
+            FROM crm.queues AS q
+            WHERE q.tenant_id = NEW.tenant_id AND q.id = NEW.queue_id;
+        END IF;
+        IF OLD.stage_id = NEW.stage_id THEN
+            RETURN NEW;
+        END IF;
+        SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
+    END IF;
+    SELECT s.type INTO new_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
+    IF new_type IN ('done', 'won') AND old_type IS DISTINCT FROM new_type THEN
+        NEW.resolved_at := NEW.stage_entered_at;
+    ELSIF new_type IN ('open', 'on_hold') AND old_type NOT IN ('open', 'on_hold') THEN
+        NEW.reopen_count := OLD.reopen_count + 1;
+        NEW.merged_into_id := NULL;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.tickets_tally() IS 'Keeps resolved_at, reopen_count, transfer_count and the team of a ticket.';
+CREATE OR REPLACE TRIGGER tickets_before_tally
+    BEFORE INSERT OR UPDATE ON crm.tickets
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_tally();
+
+-- security definer: the records below are written for people who may not write them themselves
+CREATE OR REPLACE FUNCTION crm_internal.tickets_follow() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    at CONSTANT timestamptz := CASE WHEN current_setting('crm.history_reason', true) <> '' THEN NEW.updated_at ELSE now() END;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.queue_id IS NOT NULL OR NEW.owner_id IS NOT NULL THEN
+            INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, to_queue_id, to_owner_id, changed_by, changed_at)
+            VALUES (NEW.tenant_id, NEW.id, NEW.queue_id, NEW.owner_id, crm.user_id(), NEW.created_at);
+        END IF;
+    ELSE
+        IF OLD.queue_id IS DISTINCT FROM NEW.queue_id OR OLD.owner_id IS DISTINCT FROM NEW.owner_id THEN
+            INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, from_queue_id, to_queue_id, from_owner_id, to_owner_id,
+                                              changed_by, changed_at)
+            VALUES (NEW.tenant_id, NEW.id, OLD.queue_id, NEW.queue_id, OLD.owner_id, NEW.owner_id, crm.user_id(), at);
+        END IF;
+        IF OLD.owner_id IS NOT NULL AND OLD.closed_at IS NULL
+           AND (NEW.closed_at IS NOT NULL OR NEW.owner_id IS DISTINCT FROM OLD.owner_id) THEN
+            UPDATE crm.agents AS a SET last_released_at = greatest(a.last_released_at, coalesce(NEW.closed_at, at))
+            WHERE a.tenant_id = NEW.tenant_id AND a.user_id = OLD.owner_id;
+        END IF;
+        IF OLD.closed_at IS NOT NULL AND NEW.closed_at IS NULL THEN
+            UPDATE crm.survey_responses AS r SET cancelled_at = now()
+            WHERE r.tenant_id = NEW.tenant_id AND r.subject_table = 'tickets' AND r.subject_id = NEW.id
+              AND r.sent_at IS NULL AND r.cancelled_at IS NULL;
+        END IF;
+        IF OLD.resolved_at IS NOT DISTINCT FROM NEW.resolved_at THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+    -- imported history is not asked about
+    IF NEW.resolved_at IS NOT NULL AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
+        PERFORM crm_internal.schedule_surveys(NEW.tenant_id, 'ticket.resolved', 'tickets', NEW.id, to_jsonb(NEW), NEW.resolved_at);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.tickets_follow() IS 'What follows from a change of a ticket: the record of transfers, released capacity, surveys.';
+CREATE OR REPLACE TRIGGER tickets_after_follow
+    AFTER INSERT OR UPDATE OF queue_id, owner_id, stage_id, closed_at ON crm.tickets
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_follow();
+
+-- Nothing said to a merged ticket is lost: it goes where the ticket went.
+CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_place() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    next_id bigint;
+BEGIN
+    LOOP
+        SELECT k.merged_into_id INTO next_id FROM crm.tickets AS k
+        WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.ticket_id;
+        EXIT WHEN next_id IS NULL;
+        NEW.ticket_id := next_id;
+    END LOOP;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.ticket_messages_place() IS 'A message to a merged ticket goes to the ticket that goes on in its place.';
+CREATE OR REPLACE TRIGGER ticket_messages_before_place
+    BEFORE INSERT ON crm.ticket_messages
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_place();
+
+CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_follow() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.author_kind = 'agent' AND NEW.is_public AND NEW.direction = 'out' THEN
+        UPDATE crm.tickets AS k SET first_response_at = NEW.sent_at
+        WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.ticket_id
+          AND (k.first_response_at IS NULL OR k.first_response_at > NEW.sent_at);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.ticket_messages_follow() IS 'What follows from a message: the first response of its ticket.';
+CREATE OR REPLACE TRIGGER ticket_messages_after_follow
+    AFTER INSERT ON crm.ticket_messages
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_follow();
+
+-- ---- commands ----
+
+CREATE OR REPLACE FUNCTION crm.get_ticket(ticket_id bigint, for_update boolean DEFAULT false)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ticket crm.tickets;
+BEGIN
+    IF for_update THEN
+        SELECT k.* INTO ticket FROM crm.tickets AS k WHERE k.tenant_id = t AND k.id = ticket_id FOR UPDATE;
+    ELSE
+        SELECT k.* INTO ticket FROM crm.tickets AS k WHERE k.tenant_id = t AND k.id = ticket_id;
+    END IF;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no ticket %', ticket_id
+            USING ERRCODE = 'no_data_found', HINT = 'It may belong to another company, or you may not see or change it.';
+    END IF;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.get_ticket(bigint, boolean) IS
+'A ticket that must be there, locked for a change if wanted. Errors: P0002 where it is not there, not seen or, for a change, not to be changed.';
+
+CREATE OR REPLACE FUNCTION crm.find_queue(code text) RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    answer bigint;
+BEGIN
+    IF code IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT q.id INTO answer FROM crm.queues AS q WHERE q.tenant_id = crm.tenant_id() AND q.code = find_queue.code AND q.active;
+    IF answer IS NULL THEN
+        RAISE EXCEPTION 'there is no active queue "%"', code
+            USING ERRCODE = 'undefined_object', HINT = 'crm.queues lists them by code.';
+    END IF;
+    RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION crm.find_queue(text) IS 'Id of an active queue by its code; NULL for NULL. Errors: 42704 where there is none.';
+
+CREATE OR REPLACE FUNCTION crm.open_ticket(
+    subject text,
+    description text DEFAULT NULL,
+    channel text DEFAULT 'api',
+    contact_id bigint DEFAULT NULL,
+    account_id bigint DEFAULT NULL,
+    queue text DEFAULT NULL,
+    type text DEFAULT 'question',
+    priority text DEFAULT 'normal',
+    product_id bigint DEFAULT NULL,
+    order_id bigint DEFAULT NULL,
+    skill_ids bigint[] DEFAULT '{}',
+    owner_id bigint DEFAULT NULL,
+    tags text[] DEFAULT '{}',
+    custom jsonb DEFAULT '{}',
+    route boolean DEFAULT true)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    q CONSTANT bigint := crm.find_queue(open_ticket.queue);
+    made crm.tickets;
+BEGIN
+    INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, contact_id, account_id, queue_id, type, priority,
+                                  product_id, order_id, skill_ids, owner_id, tags, custom)
+    VALUES (t, open_ticket.subject, open_ticket.description, open_ticket.channel, open_ticket.contact_id,
+            open_ticket.account_id, q, open_ticket.type, open_ticket.priority, open_ticket.product_id, open_ticket.order_id,
+            open_ticket.skill_ids, open_ticket.owner_id, open_ticket.tags, open_ticket.custom)
+    RETURNING k.* INTO made;
+    IF route AND made.owner_id IS NULL THEN
+        PERFORM crm.route_ticket(made.id);
+        made := crm.get_ticket(made.id, false);
+    END IF;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.open_ticket(text, text, text, bigint, bigint, text, text, text, bigint, bigint, bigint[], bigint, text[], jsonb, boolean) IS
+'Opens a ticket and gives it to an agent by the rules of its queue (route false: leaves it unassigned). queue is a code; account defaults to the contact''s, team and process to the queue''s. Returns the ticket. Errors: 42704 for an unknown queue, 23503 for an unknown contact, type or priority.';
+
+CREATE OR REPLACE FUNCTION crm.reopen_ticket(ticket_id bigint, reason text DEFAULT NULL)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ticket crm.tickets := crm.get_ticket(ticket_id, true);
+BEGIN
+    IF ticket.closed_at IS NULL THEN
+        RETURN ticket;
+    END IF;
+    UPDATE crm.tickets AS k
+    SET stage_id = (SELECT s.id FROM crm.stages AS s
+                    WHERE s.tenant_id = t AND s.pipeline_id = ticket.pipeline_id AND s.type = 'open' AND s.active
+                    ORDER BY s.code = 'open' DESC, s.is_initial DESC, s.position LIMIT 1)
+    WHERE k.tenant_id = t AND k.id = ticket.id
+    RETURNING k.* INTO ticket;
+    IF reason IS NOT NULL THEN
+        INSERT INTO crm.ticket_messages (tenant_id, ticket_id, channel, direction, author_kind, author_user_id, is_public, body)
+        VALUES (t, ticket.id, 'api', 'internal', CASE WHEN crm.user_id() IS NULL THEN 'system' ELSE 'agent' END,
+                crm.user_id(), false, reason);
+    END IF;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.reopen_ticket(bigint, text) IS
+'Moves a closed ticket back to the open stage of its process (the one with code open, else the initial one); an open one is left as it is. The reason becomes an internal note. Returns the ticket. A merged ticket stands on its own again, but its messages stay where they went.';
+
+CREATE OR REPLACE FUNCTION crm.resolve_ticket(ticket_id bigint, note text DEFAULT NULL, stage text DEFAULT NULL)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ticket crm.tickets := crm.get_ticket(ticket_id, true);
+    target bigint;
+BEGIN
+    SELECT s.id INTO target FROM crm.stages AS s
+    WHERE s.tenant_id = t AND s.pipeline_id = ticket.pipeline_id AND s.active AND s.type IN ('done', 'won')
+      AND (stage IS NULL OR s.code = stage)
+    ORDER BY s.position LIMIT 1;
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'the process of ticket % has no stage % that resolves it', ticket_id, coalesce('"' || stage || '"', 'of type done')
+            USING ERRCODE = 'CR107', HINT = 'crm.allowed_moves_of(''tickets'', id) lists the stages.';
+    END IF;
+    IF note IS NOT NULL THEN
+        INSERT INTO crm.ticket_messages (tenant_id, ticket_id, channel, direction, author_kind, author_user_id, is_public, body)
+        VALUES (t, ticket.id, 'api', 'internal', CASE WHEN crm.user_id() IS NULL THEN 'system' ELSE 'agent' END,
+                crm.user_id(), false, note);
+    END IF;
+    UPDATE crm.tickets AS k SET stage_id = target
+    WHERE k.tenant_id = t AND k.id = ticket.id
+    RETURNING k.* INTO ticket;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.resolve_ticket(bigint, text, text) IS
+'Moves a ticket to the first stage of type done of its process, or to the one named by code; the note is kept internally. Returns the ticket. Errors: CR107 where there is no such stage, and whatever the process demands (CR101 to CR105).';
+
+CREATE OR REPLACE FUNCTION crm.move_ticket(ticket_id bigint, stage text)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ticket crm.tickets := crm.get_ticket(ticket_id, true);
+    target bigint;
+BEGIN
+    SELECT s.id INTO target FROM crm.stages AS s
+    WHERE s.tenant_id = t AND s.pipeline_id = ticket.pipeline_id AND s.code = stage;
+    IF target IS NULL THEN
+        RAISE EXCEPTION 'the process of ticket % has no stage "%"', ticket_id, stage
+            USING ERRCODE = 'CR107', HINT = 'crm.allowed_moves_of(''tickets'', id) lists the stages.';
+    END IF;
+    UPDATE crm.tickets AS k SET stage_id = target
+    WHERE k.tenant_id = t AND k.id = ticket.id
+    RETURNING k.* INTO ticket;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.move_ticket(bigint, text) IS
+'Moves a ticket to the stage with that code and returns it. Errors: CR107 for an unknown stage, and whatever the process demands (CR101 to CR105).';
+
+CREATE OR REPLACE FUNCTION crm.transfer_ticket(ticket_id bigint, queue text DEFAULT NULL, owner_id bigint DEFAULT NULL, route boolean DEFAULT true)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    q CONSTANT bigint := crm.find_queue(transfer_ticket.queue);
+    ticket crm.tickets := crm.get_ticket(ticket_id, true);
+BEGIN
+    IF num_nonnulls(q, transfer_ticket.owner_id) = 0 THEN
+        RAISE EXCEPTION 'a transfer needs a queue or an owner' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    UPDATE crm.tickets AS k
+    SET queue_id = coalesce(q, k.queue_id), owner_id = transfer_ticket.owner_id
+    WHERE k.tenant_id = t AND k.id = ticket.id
+    RETURNING k.* INTO ticket;
+    IF route AND ticket.owner_id IS NULL THEN
+        PERFORM crm.route_ticket(ticket.id);
+        ticket := crm.get_ticket(ticket.id, false);
+    END IF;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.transfer_ticket(bigint, text, bigint, boolean) IS
+'Hands a ticket over to another queue, another owner or both; without an owner it is given out anew by the rules of the queue. Returns the ticket.';
+
+CREATE OR REPLACE FUNCTION crm.follow_ticket(ticket_id bigint, user_id bigint DEFAULT NULL, contact_id bigint DEFAULT NULL)
+RETURNS crm.ticket_followers
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    who CONSTANT bigint := CASE WHEN num_nonnulls(follow_ticket.user_id, follow_ticket.contact_id) = 0 THEN crm.user_id()
+                                ELSE follow_ticket.user_id END;
+    made crm.ticket_followers;
+BEGIN
+    INSERT INTO crm.ticket_followers AS f (tenant_id, ticket_id, user_id, contact_id)
+    VALUES (t, follow_ticket.ticket_id, who, follow_ticket.contact_id)
+    ON CONFLICT DO NOTHING
+    RETURNING f.* INTO made;
+    IF NOT FOUND THEN
+        SELECT f.* INTO made FROM crm.ticket_followers AS f
+        WHERE f.tenant_id = t AND f.ticket_id = follow_ticket.ticket_id
+          AND f.user_id IS NOT DISTINCT FROM who AND f.contact_id IS NOT DISTINCT FROM follow_ticket.contact_id;
+    END IF;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.follow_ticket(bigint, bigint, bigint) IS
+'Makes a user or a contact a follower of a ticket (the caller, where neither is given); harmless the second time. Returns the row.';
+
+CREATE OR REPLACE FUNCTION crm.add_ticket_message(
+    ticket_id bigint,
+    body text,
+    direction text DEFAULT 'in',
+    channel text DEFAULT NULL,
+    author_kind text DEFAULT NULL,
+    author_user_id bigint DEFAULT NULL,
+    author_contact_id bigint DEFAULT NULL,
+    author_address text DEFAULT NULL,
+    is_public boolean DEFAULT NULL,
+    subject text DEFAULT NULL,
+    external_id text DEFAULT NULL,
+    thread_id text DEFAULT NULL,
+    in_reply_to text DEFAULT NULL,
+    attachments jsonb DEFAULT '[]',
+    sent_at timestamptz DEFAULT now())
+RETURNS crm.ticket_messages
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ticket crm.tickets;
+    follow_up crm.tickets;
+    made crm.ticket_messages;
+    kind CONSTANT text := coalesce(add_ticket_message.author_kind,
+        CASE WHEN add_ticket_message.direction = 'in' THEN 'customer' ELSE 'agent' END);
+    way text := add_ticket_message.channel;
+BEGIN
+    ticket := crm.get_ticket(add_ticket_message.ticket_id, true);
+    WHILE ticket.merged_into_id IS NOT NULL LOOP
+        ticket := crm.get_ticket(ticket.merged_into_id, true);
+    END LOOP;
+    way := coalesce(way, ticket.channel);
+    -- the channel delivered it before
+    IF external_id IS NOT NULL THEN
+        SELECT m.* INTO made FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = way AND m.external_id = add_ticket_message.external_id;
+        IF FOUND THEN
+            RETURN made;
+        END IF;
+    END IF;
+
+    -- an answer to a solved ticket reopens it, or opens another where that is long ago
+    IF kind = 'customer' AND add_ticket_message.direction = 'in' AND ticket.closed_at IS NOT NULL THEN
+        IF add_ticket_message.sent_at <= ticket.closed_at + coalesce(
+               (SELECT q.reopen_window FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id), '7 days')
+        THEN
+            IF add_ticket_message.sent_at > ticket.closed_at THEN
+                BEGIN
+                    ticket := crm.reopen_ticket(ticket.id);
+                EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' THEN
+                    -- what a customer says is kept whatever the process thinks of it
+                    PERFORM crm.emit_event('ticket.reopen_refused', 'tickets', ticket.id, jsonb_build_object('error', SQLERRM));
+                END;
+            END IF;
+        ELSE
+            INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, type, priority, queue_id, contact_id,
+                                          account_id, product_id, order_id, skill_ids, language, follow_up_of_id)
+            VALUES (t, ticket.subject, add_ticket_message.body, way, ticket.type, ticket.priority, ticket.queue_id,
+                    ticket.contact_id, ticket.account_id, ticket.product_id, ticket.order_id, ticket.skill_ids,
+                    ticket.language, ticket.id)
+            RETURNING k.* INTO follow_up;
+            ticket := follow_up;
+        END IF;
+    END IF;
+
+    INSERT INTO crm.ticket_messages AS m (tenant_id, ticket_id, channel, direction, author_kind, author_user_id, author_contact_id,
+                                          author_address, is_public, subject, body, external_id, thread_id, in_reply_to,
+                                          attachments, sent_at)
+    VALUES (t, ticket.id, way, add_ticket_message.direction, kind,
+            CASE WHEN kind = 'agent' THEN coalesce(add_ticket_message.author_user_id, crm.user_id())
+                 ELSE add_ticket_message.author_user_id END,
+            CASE WHEN kind = 'customer' THEN coalesce(add_ticket_message.author_contact_id, ticket.contact_id)
+                 ELSE add_ticket_message.author_contact_id END,
+            add_ticket_message.author_address,
+            coalesce(add_ticket_message.is_public, add_ticket_message.direction <> 'internal'),
+            add_ticket_message.subject, add_ticket_message.body, add_ticket_message.external_id, add_ticket_message.thread_id,
+            add_ticket_message.in_reply_to, add_ticket_message.attachments, add_ticket_message.sent_at)
+    ON CONFLICT ON CONSTRAINT ticket_messages_external_id_key DO NOTHING
+    RETURNING m.* INTO made;
+    IF NOT FOUND THEN
+        SELECT m.* INTO made FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = way AND m.external_id = add_ticket_message.external_id;
+    END IF;
+    IF follow_up.id IS NOT NULL THEN
+        PERFORM crm.route_ticket(follow_up.id);
+    END IF;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.add_ticket_message(bigint, text, text, text, text, bigint, bigint, text, boolean, text, text, text, text, jsonb, timestamptz) IS
+'Adds what was said to a ticket and returns the message; one with an external_id the channel has delivered before is not stored again but returned. A customer''s message to a solved ticket reopens it within the reopening window of its queue (7 days without a queue) and opens a follow-up later: look at ticket_id of the answer. Messages to a merged ticket go to the one that goes on. author_kind defaults to customer for direction in and to agent otherwise. Errors: P0002 for an unknown ticket.';
+
+CREATE OR REPLACE FUNCTION crm.receive_message(
+    channel text,
+    body text,
+    from_address text DEFAULT NULL,
+    subject text DEFAULT NULL,
+    external_id text DEFAULT NULL,
+    thread_id text DEFAULT NULL,
+    in_reply_to text DEFAULT NULL,
+    queue text DEFAULT NULL,
+    automatic boolean DEFAULT false,
+    attachments jsonb DEFAULT '[]',
+    sent_at timestamptz DEFAULT now())
+RETURNS crm.ticket_messages
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    made crm.ticket_messages;
+    ticket bigint;
+    sender bigint;
+    fresh boolean := false;
+    address_kind CONSTANT text := CASE receive_message.channel WHEN 'mail' THEN 'email' WHEN 'phone' THEN 'phone' END;
+BEGIN
+    -- the same message from two mail collectors at once
+    IF receive_message.external_id IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.external_id, t));
+        SELECT m.* INTO made FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.external_id = receive_message.external_id;
+        IF FOUND THEN
+            RETURN made;
+        END IF;
+    END IF;
+
+    SELECT p.contact_id INTO sender
+    FROM crm.contact_points AS p
+    WHERE p.tenant_id = t AND p.contact_id IS NOT NULL
+      AND p.value_key = CASE WHEN address_kind IS NULL THEN crm.fold_text(receive_message.from_address)
+                             ELSE crm.contact_point_key(address_kind, receive_message.from_address) END
+      AND (address_kind IS NULL OR p.kind = address_kind OR address_kind = 'phone' AND p.kind = 'mobile')
+    ORDER BY p.id LIMIT 1;
+
+    -- the message it answers, else its conversation, else the number in the headline
+    SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
+    WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.external_id = receive_message.in_reply_to;
+    IF ticket IS NULL AND receive_message.thread_id IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.thread_id, t));
+        SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.thread_id = receive_message.thread_id
+        ORDER BY m.id DESC LIMIT 1;
+    END IF;
+    IF ticket IS NULL AND receive_message.subject ~ '\[#[0-9]{1,18}\]' THEN
+        -- only from somebody who has to do with the ticket: numbers can be guessed
+        SELECT k.id INTO ticket FROM crm.tickets AS k
+        WHERE k.tenant_id = t AND k.id = substring(receive_message.subject FROM '\[#([0-9]{1,18})\]')::bigint
+          AND (k.contact_id = sender
+               OR EXISTS (SELECT FROM crm.ticket_followers AS f
+                          WHERE f.tenant_id = t AND f.ticket_id = k.id AND f.contact_id = sender)
+               OR EXISTS (SELECT FROM crm.ticket_messages AS m
+                          WHERE m.tenant_id = t AND m.ticket_id = k.id AND m.direction = 'in'
+                            AND crm.fold_text(m.author_address) = crm.fold_text(receive_message.from_address)));
+    END IF;
+    IF ticket IS NULL THEN
+        fresh := true;
+        INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, queue_id, contact_id)
+        VALUES (t, coalesce(nullif(btrim(receive_message.subject), ''), left(btrim(receive_message.body), 80), '-'),
+                receive_message.body, receive_message.channel, crm.find_queue(receive_message.queue), sender)
+        RETURNING k.id INTO ticket;
+    END IF;
+    made := crm.add_ticket_message(
+        ticket_id => ticket, body => receive_message.body, direction => 'in', channel => receive_message.channel,
+        author_kind => CASE WHEN automatic THEN 'automatic' ELSE 'customer' END, author_contact_id => sender,
+        author_address => receive_message.from_address, subject => receive_message.subject,
+        external_id => receive_message.external_id, thread_id => receive_message.thread_id,
+        in_reply_to => receive_message.in_reply_to, attachments => receive_message.attachments,
+        sent_at => receive_message.sent_at);
+    IF fresh THEN
+        PERFORM crm.route_ticket(ticket);
+    END IF;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.receive_message(text, text, text, text, text, text, text, text, boolean, jsonb, timestamptz) IS
+'What a mailbox, chat or telephone gateway calls for each incoming message: stores it once (external_id), finds the ticket by the message it answers, its conversation or [#number] in the headline from somebody known to the ticket, and opens a ticket otherwise; finds the contact by address. automatic: an answering machine wrote it (it neither reopens nor counts as an answer). Returns the message.';
+
+CREATE OR REPLACE FUNCTION crm.merge_tickets(source_id bigint, target_id bigint)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    source crm.tickets;
+    target crm.tickets;
+    stage bigint;
+BEGIN
+    -- in one order, whoever merges what into what
+    PERFORM crm.get_ticket(least(source_id, target_id), true);
+    PERFORM crm.get_ticket(greatest(source_id, target_id), true);
+    source := crm.get_ticket(source_id, true);
+    target := crm.get_ticket(target_id, true);
+    IF source.id = target.id THEN
+        RAISE EXCEPTION 'ticket % cannot be merged into itself', source_id USING ERRCODE = 'CR204';
+    END IF;
+    IF source.merged_into_id = target.id THEN
+        RETURN target;
+    END IF;
+    IF source.merged_into_id IS NOT NULL OR target.merged_into_id IS NOT NULL THEN
+        RAISE EXCEPTION 'ticket % has been merged into ticket %',
+            CASE WHEN source.merged_into_id IS NOT NULL THEN source.id ELSE target.id END,
+            coalesce(source.merged_into_id, target.merged_into_id)
+            USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Use the ticket that goes on.';
+    END IF;
+    SELECT s.id INTO stage FROM crm.stages AS s
+    WHERE s.tenant_id = t AND s.pipeline_id = source.pipeline_id AND s.active AND s.type = 'cancelled'
+    ORDER BY s.code = 'merged' DESC, s.position LIMIT 1;
+    IF stage IS NULL THEN
+        RAISE EXCEPTION 'the process of ticket % has no stage of type cancelled', source_id
+            USING ERRCODE = 'CR107', HINT = 'Add a stage with code merged and type cancelled.';
+    END IF;
+
+    UPDATE crm.ticket_messages AS m SET ticket_id = target.id WHERE m.tenant_id = t AND m.ticket_id = source.id;
+    INSERT INTO crm.ticket_followers (tenant_id, ticket_id, user_id, contact_id)
+    SELECT t, target.id, f.user_id, f.contact_id FROM crm.ticket_followers AS f
+    WHERE f.tenant_id = t AND f.ticket_id = source.id
+    ON CONFLICT DO NOTHING;
+    -- who asked in the merged ticket wants to hear of it, too
+    IF source.contact_id <> target.contact_id THEN
+        INSERT INTO crm.ticket_followers (tenant_id, ticket_id, contact_id)
+        VALUES (t, target.id, source.contact_id) ON CONFLICT DO NOTHING;
+    END IF;
+    UPDATE crm.tickets AS k SET parent_id = nullif(target.id, k.id) WHERE k.tenant_id = t AND k.parent_id = source.id;
+    UPDATE crm.tickets AS k SET stage_id = stage, merged_into_id = target.id
+    WHERE k.tenant_id = t AND k.id = source.id;
+    INSERT INTO crm.ticket_messages (tenant_id, ticket_id, channel, direction, author_kind, author_user_id, is_public, body)
+    VALUES (t, target.id, 'api', 'internal', 'system', crm.user_id(), false,
+            format('Ticket %s "%s" was merged into this one.', source.id, source.subject));
+    UPDATE crm.tickets AS k
+    SET tags = (SELECT coalesce(array_agg(DISTINCT x), '{}') FROM unnest(target.tags || source.tags) AS x),
+        contact_id = coalesce(k.contact_id, source.contact_id),
+        account_id = coalesce(k.account_id, source.account_id),
+        product_id = coalesce(k.product_id, source.product_id),
+        order_id = coalesce(k.order_id, source.order_id),
+        first_response_at = least(k.first_response_at, source.first_response_at)
+    WHERE k.tenant_id = t AND k.id = target.id
+    RETURNING k.* INTO target;
+    RETURN target;
+END
+$$;
+COMMENT ON FUNCTION crm.merge_tickets(bigint, bigint) IS
+'Merges a ticket into another that goes on in its place, and returns that one: messages, followers and tags come over, children follow, the asker becomes a follower; the merged ticket is closed in the stage merged and its clocks end, neither met nor missed. Errors: CR204 for a ticket and itself, 55000 where one of them has been merged before, CR107 where the process has no stage of type cancelled.';
+
+CREATE OR REPLACE FUNCTION crm.split_ticket(ticket_id bigint, message_ids bigint[], subject text DEFAULT NULL)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    source crm.tickets := crm.get_ticket(split_ticket.ticket_id, true);
+    made crm.tickets;
+    first_body text;
+    taken bigint;
+BEGIN
+    SELECT count(*), (array_agg(m.body ORDER BY m.sent_at, m.id))[1] INTO taken, first_body
+    FROM crm.ticket_messages AS m
+    WHERE m.tenant_id = t AND m.ticket_id = source.id AND m.id = ANY (message_ids);
+    IF taken = 0 OR taken <> (SELECT count(DISTINCT x) FROM unnest(message_ids) AS x) THEN
+        RAISE EXCEPTION 'ticket % does not have all of these messages', source.id
+            USING ERRCODE = 'no_data_found', DETAIL = format('Messages asked for: %s; found: %s.', message_ids, taken);
+    END IF;
+    IF NOT EXISTS (SELECT FROM crm.ticket_messages AS m
+                   WHERE m.tenant_id = t AND m.ticket_id = source.id AND m.id <> ALL (message_ids)) THEN
+        RAISE EXCEPTION 'nothing would be left of ticket %', source.id
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave at least one message behind.';
+    END IF;
+    INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, type, priority, queue_id, contact_id, account_id,
+                                  product_id, order_id, skill_ids, language, tags, owner_id, team_id, split_from_id)
+    VALUES (t, coalesce(split_ticket.subject, source.subject), first_body, source.channel, source.type, source.priority,
+            source.queue_id, source.contact_id, source.account_id, source.product_id, source.order_id, source.skill_ids,
+            source.language, source.tags, source.owner_id, source.team_id, source.id)
+    RETURNING k.* INTO made;
+    UPDATE crm.ticket_messages AS m SET ticket_id = made.id
+    WHERE m.tenant_id = t AND m.ticket_id = source.id AND m.id = ANY (message_ids);
+    INSERT INTO crm.ticket_followers (tenant_id, ticket_id, user_id, contact_id)
+    SELECT t, made.id, f.user_id, f.contact_id FROM crm.ticket_followers AS f
+    WHERE f.tenant_id = t AND f.ticket_id = source.id;
+    INSERT INTO crm.ticket_messages (tenant_id, ticket_id, channel, direction, author_kind, author_user_id, is_public, body)
+    VALUES (t, source.id, 'api', 'internal', 'system', crm.user_id(), false, format('%s message(s) were split off as ticket %s.', taken, made.id));
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.split_ticket(bigint, bigint[], text) IS
+'Makes a ticket of its own from some messages of a ticket, with the same asker, queue and owner, and returns it. Errors: P0002 where a message is not the ticket''s, 22023 where nothing would be left.';
+
+CREATE OR REPLACE FUNCTION crm.search_tickets(query text, max_rows integer DEFAULT 20)
+RETURNS TABLE (ticket_id bigint, subject text, stage text, rank real, snippet text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    q CONSTANT tsquery := crm.search_query(query);
+BEGIN
+    RETURN QUERY
+        SELECT k.id, k.subject, s.code, hit.rank, hit.snippet
+        FROM (SELECT DISTINCT ON (m.ticket_id) m.ticket_id, ts_rank(m.search, q) AS rank,
+                     ts_headline('simple', m.body, q, 'StartSel=«, StopSel=», MaxWords=20, MinWords=8') AS snippet
+              FROM crm.ticket_messages AS m
+              WHERE m.tenant_id = t AND m.search @@ q
+              ORDER BY m.ticket_id, ts_rank(m.search, q) DESC) AS hit
+        JOIN crm.tickets AS k ON k.tenant_id = t AND k.id = hit.ticket_id
+        JOIN crm.stages AS s ON s.tenant_id = t AND s.id = k.stage_id
+        ORDER BY hit.rank DESC, k.id DESC
+        LIMIT max_rows;
+END
+$$;
+COMMENT ON FUNCTION crm.search_tickets(text, integer) IS
+'Tickets whose messages match, best first. The query is written as for a search engine: words, "phrases", or, -not; spellings of Persian and Arabic letters and digits meet.';

@@ -1,0 +1,185 @@
+-- Surveys: asked after events, answered by token.
+
+CREATE OR REPLACE FUNCTION crm_internal.survey_responses_check() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kind text;
+BEGIN
+    SELECT s.kind INTO kind FROM crm.surveys AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.survey_id;
+    IF NEW.score < (CASE kind WHEN 'nps' THEN 0 ELSE 1 END)
+       OR NEW.score > (CASE kind WHEN 'csat' THEN 5 WHEN 'nps' THEN 10 ELSE 7 END) THEN
+        RAISE EXCEPTION 'score % is outside the scale of the survey', NEW.score
+            USING ERRCODE = 'numeric_value_out_of_range',
+                  DETAIL = format('A %s survey is answered by %s.', upper(kind),
+                                  CASE kind WHEN 'csat' THEN '1 to 5' WHEN 'nps' THEN '0 to 10' ELSE '1 to 7' END);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.survey_responses_check() IS 'Holds scores to the scale of their survey.';
+CREATE OR REPLACE TRIGGER survey_responses_before_check
+    BEFORE INSERT OR UPDATE OF score ON crm.survey_responses
+    FOR EACH ROW WHEN (NEW.score IS NOT NULL) EXECUTE FUNCTION crm_internal.survey_responses_check();
+
+-- sends what is in the table: gives it a token and writes it into the outbox
+CREATE OR REPLACE FUNCTION crm_internal.send_survey_response(tenant bigint, response bigint, at timestamptz)
+RETURNS crm.survey_responses
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    token CONSTANT text := replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
+    r crm.survey_responses;
+    s crm.surveys;
+BEGIN
+    UPDATE crm.survey_responses AS x
+    SET sent_at = at, token_hash = sha256(convert_to(token, 'UTF8')),
+        expires_at = at + (SELECT y.expires_after FROM crm.surveys AS y WHERE y.tenant_id = tenant AND y.id = x.survey_id)
+    WHERE x.tenant_id = tenant AND x.id = response
+    RETURNING x.* INTO r;
+    SELECT y.* INTO s FROM crm.surveys AS y WHERE y.tenant_id = tenant AND y.id = r.survey_id;
+    INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
+    VALUES (tenant, 'survey.send', 'survey_responses', r.id,
+            jsonb_build_object('survey', s.code, 'kind', s.kind, 'question', s.question, 'contact_id', r.contact_id,
+                               'about_table', r.subject_table, 'about_id', r.subject_id, 'token', token,
+                               'expires_at', r.expires_at),
+            r.id::text);
+    RETURN r;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.send_survey_response(bigint, bigint, timestamptz) IS
+'Sends a survey that is waiting; the token is in the event only.';
+
+CREATE OR REPLACE FUNCTION crm_internal.schedule_surveys(
+    tenant bigint, event text, subject_table text, subject_id bigint, record jsonb, at timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    made record;
+    contact CONSTANT bigint := (record ->> 'contact_id')::bigint;
+BEGIN
+    IF contact IS NULL THEN
+        RETURN;
+    END IF;
+    FOR made IN
+        INSERT INTO crm.survey_responses AS r (tenant_id, survey_id, subject_table, subject_id, contact_id, owner_id, team_id, scheduled_at)
+        SELECT tenant, s.id, schedule_surveys.subject_table, schedule_surveys.subject_id, contact,
+               (schedule_surveys.record ->> 'owner_id')::bigint, (schedule_surveys.record ->> 'team_id')::bigint, at + s.delay
+        FROM crm.surveys AS s
+        WHERE s.tenant_id = tenant AND s.active AND s.on_event = event
+          AND crm.condition_holds(schedule_surveys.record, s.condition)
+          AND NOT EXISTS (SELECT FROM crm.survey_responses AS o
+                          WHERE o.tenant_id = tenant AND o.survey_id = s.id AND o.cancelled_at IS NULL AND o.contact_id = contact
+                            AND coalesce(o.sent_at, o.scheduled_at) > at - s.rest_period)
+          -- once for each subject, however often it is solved
+          AND NOT EXISTS (SELECT FROM crm.survey_responses AS o
+                          WHERE o.tenant_id = tenant AND o.survey_id = s.id AND o.cancelled_at IS NULL
+                            AND o.subject_table = schedule_surveys.subject_table AND o.subject_id = schedule_surveys.subject_id)
+        RETURNING r.id, r.scheduled_at
+    LOOP
+        IF made.scheduled_at <= greatest(at, now()) THEN
+            PERFORM crm_internal.send_survey_response(tenant, made.id, now());
+        ELSE
+            PERFORM crm.wake_worker(made.scheduled_at);
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.schedule_surveys(bigint, text, text, bigint, jsonb, timestamptz) IS
+'Plans the surveys that an event calls for.';
+
+CREATE OR REPLACE FUNCTION crm.send_survey(
+    survey text, contact_id bigint, subject_table text DEFAULT NULL, subject_id bigint DEFAULT NULL)
+RETURNS crm.survey_responses
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    -- security definer: the token goes to the customer through the outbox, which agents do not read
+    t CONSTANT bigint := crm.tenant_id();
+    s crm.surveys;
+    made bigint;
+    owner bigint;
+    team bigint;
+BEGIN
+    SELECT y.* INTO s FROM crm.surveys AS y WHERE y.tenant_id = t AND y.code = survey AND y.active;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no active survey "%"', survey USING ERRCODE = 'undefined_object', HINT = 'crm.surveys lists them by code.';
+    END IF;
+    IF send_survey.subject_table = 'tickets' THEN
+        SELECT k.owner_id, k.team_id INTO owner, team FROM crm.tickets AS k WHERE k.tenant_id = t AND k.id = send_survey.subject_id;
+    END IF;
+    INSERT INTO crm.survey_responses AS r (tenant_id, survey_id, subject_table, subject_id, contact_id, owner_id, team_id)
+    VALUES (t, s.id, send_survey.subject_table, send_survey.subject_id, send_survey.contact_id, owner, team)
+    RETURNING r.id INTO made;
+    RETURN crm_internal.send_survey_response(t, made, now());
+END
+$$;
+COMMENT ON FUNCTION crm.send_survey(text, bigint, text, bigint) IS
+'Sends a survey to a contact at once, about a record or in general, and returns the row the answer will be written to. The event survey.send in the outbox carries the token that answers it. Errors: 42704 for an unknown survey.';
+
+CREATE OR REPLACE FUNCTION crm.send_due_surveys(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    n bigint;
+BEGIN
+    WITH due AS MATERIALIZED (
+        SELECT r.tenant_id, r.id FROM crm.survey_responses AS r
+        WHERE r.sent_at IS NULL AND r.cancelled_at IS NULL AND r.scheduled_at <= as_of
+        ORDER BY r.scheduled_at LIMIT batch FOR UPDATE SKIP LOCKED)
+    SELECT count((crm_internal.send_survey_response(d.tenant_id, d.id, as_of)).id) INTO n FROM due AS d;
+    RETURN n;
+END
+$$;
+COMMENT ON FUNCTION crm.send_due_surveys(timestamptz, integer) IS
+'Sends planned surveys whose time has come, for all tenants, each once however many callers there are. Returns how many. A maintenance task; for the owner of the CRM.';
+
+CREATE OR REPLACE FUNCTION crm.next_survey_at() RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.scheduled_at FROM crm.survey_responses AS r
+    WHERE r.sent_at IS NULL AND r.cancelled_at IS NULL ORDER BY r.scheduled_at LIMIT 1
+$$;
+COMMENT ON FUNCTION crm.next_survey_at() IS 'When the next planned survey is to be sent; NULL where none is planned.';
+
+CREATE OR REPLACE FUNCTION crm.answer_survey(token text, score integer, comment text DEFAULT NULL, as_of timestamptz DEFAULT now())
+RETURNS crm.survey_responses
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- security definer: whoever has the token may answer, and see nothing else
+    t CONSTANT bigint := crm.tenant_id();
+    r crm.survey_responses;
+BEGIN
+    SELECT x.* INTO r FROM crm.survey_responses AS x
+    WHERE x.tenant_id = t AND x.token_hash = sha256(convert_to(coalesce(token, ''), 'UTF8'))
+    FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'this survey token is not known' USING ERRCODE = 'no_data_found';
+    END IF;
+    IF r.expires_at <= as_of THEN
+        RAISE EXCEPTION 'this survey could be answered until %', r.expires_at USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+    IF score IS NULL OR score NOT BETWEEN 0 AND 10 THEN
+        RAISE EXCEPTION 'score % is outside the scale of the survey', coalesce(score::text, 'NULL') USING ERRCODE = 'numeric_value_out_of_range';
+    END IF;
+    UPDATE crm.survey_responses AS x
+    SET score = answer_survey.score, comment = coalesce(answer_survey.comment, x.comment), answered_at = as_of
+    WHERE x.tenant_id = t AND x.id = r.id
+    RETURNING x.* INTO r;
+    RETURN r;
+END
+$$;
+COMMENT ON FUNCTION crm.answer_survey(text, integer, text, timestamptz) IS
+'Writes down the answer of whoever has the token; until the survey expires the last answer counts. Returns the row. Errors: P0002 for an unknown token, 55000 after expiry, 22003 for a score off the scale.';
