@@ -673,12 +673,16 @@ BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT g.group_key, v.measure, v.stored, v.recomputed, v.stored - v.recomputed '
         'FROM (SELECT jsonb_build_object(%1$s) AS group_key, %2$s FROM ('
-        'SELECT %3$s, true AS stored FROM (%4$s) AS x UNION ALL SELECT %3$s, false FROM crm_internal.rollup_source_%5$s'
+        -- the source is locked first, as everywhere, hence not through its view, which is opened late
+        'SELECT %3$s, false AS stored FROM (SELECT %8$s FROM %5$s) AS x UNION ALL SELECT %3$s, true FROM (%4$s) AS x'
         ') AS u GROUP BY %6$s) AS g '
         'CROSS JOIN LATERAL (VALUES %7$s) AS v (measure, stored, recomputed) '
         'WHERE v.stored <> v.recomputed',
-        coalesce(grouping_keys, ''), sums, concat_ws(', ', keys, measures), crm_internal.rollup_storage_sql(p.id), p.source_id,
-        coalesce(keys, '()'), labels);
+        coalesce(grouping_keys, ''), sums, concat_ws(', ', keys, measures), crm_internal.rollup_storage_sql(p.id),
+        crm_internal.rollup_from((SELECT s.source FROM crm.rollup_sources AS s WHERE s.id = p.source_id)),
+        coalesce(keys, '()'), labels,
+        (SELECT string_agg(format('%s AS %I', c.expression, c.column_name), ', ')
+         FROM crm.rollup_columns(to_regclass(format('crm_internal.rollup_source_%s', p.source_id))) AS c));
 END
 $$;
 COMMENT ON FUNCTION crm.verify_rollup(text) IS
