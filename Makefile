@@ -57,6 +57,7 @@ PROCESS_OBJS = \
 ANALYTICS_OBJS = \
 	src/analytics/rollup_plan.o \
 	src/analytics/rollup_trigger.o \
+	src/analytics/rollup_ddl.o \
 	src/analytics/rollup_define.o \
 	src/analytics/chart_text.o \
 	src/analytics/chart.o \

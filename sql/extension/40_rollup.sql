@@ -55,3 +55,17 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_rollup_lock';
 COMMENT ON FUNCTION crm.rollup_lock(regclass) IS
 'Keeps writers out of a table and its partitions until the transaction ends; readers go on. Needs the TRIGGER privilege. Error 25001 outside READ COMMITTED.';
+
+CREATE FUNCTION crm.rollup_ddl() RETURNS event_trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_rollup_ddl';
+COMMENT ON FUNCTION crm.rollup_ddl() IS
+'Event trigger: partitions of rollup sources that are attached, detached, created or dropped are counted in or out; rollups whose definition went by CASCADE are dropped.';
+
+CREATE EVENT TRIGGER crm_rollup_start ON ddl_command_start WHEN TAG IN ('DROP TABLE')
+EXECUTE FUNCTION crm.rollup_ddl();
+CREATE EVENT TRIGGER crm_rollup_end ON ddl_command_end WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE')
+EXECUTE FUNCTION crm.rollup_ddl();
+CREATE EVENT TRIGGER crm_rollup_drop ON sql_drop
+WHEN TAG IN ('ALTER TABLE', 'DROP TABLE', 'DROP VIEW', 'DROP SCHEMA', 'DROP FUNCTION', 'DROP TYPE', 'DROP OWNED')
+EXECUTE FUNCTION crm.rollup_ddl();

@@ -552,10 +552,10 @@ BEGIN
                 END LOOP;
             END LOOP;
         END IF;
+        DELETE FROM crm.rollup_sources AS r WHERE r.id = p.source_id;
         PERFORM crm_internal.rollup_drop_relation(source_view, 'VIEW');
         PERFORM crm_internal.rollup_drop_relation(source_view || '_deltas', 'TABLE');
         PERFORM crm_internal.rollup_drop_relation(format('crm_internal.%I', p.base_table), 'TABLE');
-        DELETE FROM crm.rollup_sources AS r WHERE r.id = p.source_id;
         RETURN p;
     END IF;
 
@@ -576,8 +576,9 @@ BEGIN
                            crm_internal.rollup_from(s.source));
             EXECUTE format('ALTER VIEW crm_internal.rollup_source_%s_next OWNER TO %I', p.source_id,
                            (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = to_regclass(source_view)));
-            EXECUTE format('DROP VIEW %s', source_view);
+            EXECUTE format('ALTER VIEW crm_internal.rollup_source_%1$s RENAME TO rollup_source_%1$s_before', p.source_id);
             EXECUTE format('ALTER VIEW crm_internal.rollup_source_%1$s_next RENAME TO rollup_source_%1$s', p.source_id);
+            EXECUTE format('DROP VIEW crm_internal.rollup_source_%s_before', p.source_id);
             EXECUTE format('ALTER TABLE crm_internal.rollup_source_%s_deltas %s', p.source_id, gone);
             PERFORM crm_internal.rollup_triggers(p.source_id);
         END IF;
