@@ -199,6 +199,22 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.rollup_fill(bigint) IS 'Fills the base of a rollup from its source; writers must be locked out.';
 
+CREATE OR REPLACE FUNCTION crm_internal.rollup_storage()
+RETURNS SETOF regclass
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT DISTINCT v.storage
+    FROM crm.rollups AS p
+    JOIN crm.rollup_sources AS s ON s.id = p.source_id
+    JOIN pg_catalog.pg_class AS c ON c.oid = s.source AND c.relnamespace = 'crm'::regnamespace
+    CROSS JOIN LATERAL (VALUES (to_regclass(format('crm_internal.%I', p.base_table))),
+                               (to_regclass(format('crm_internal.rollup_source_%s_deltas', s.id)))) AS v (storage)
+    WHERE v.storage IS NOT NULL
+$$;
+COMMENT ON FUNCTION crm_internal.rollup_storage() IS
+'Tables that hold the rollups of the CRM''s own tables: who may read the CRM reads them through their views.';
+
 CREATE OR REPLACE FUNCTION crm_internal.rollup_storage_sql(rollup_id bigint)
 RETURNS text
 LANGUAGE sql STABLE

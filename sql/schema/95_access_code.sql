@@ -41,6 +41,17 @@ AS $$
         ('function', 'bypass_guards', 'admin'),
         ('function', 'begin_history', 'admin'),
         ('function', 'record_history', 'admin'),
+        ('function', 'create_rollup', 'owner'),
+        ('function', 'drop_rollup', 'owner'),
+        ('function', 'fold_rollups', 'owner'),
+        ('function', 'verify_rollup', 'owner'),
+        ('function', 'rebuild_rollup', 'owner'),
+        ('function', 'grant_rollup', 'owner'),
+        ('function', 'rollup_lock', 'owner'),
+        ('function', 'rollup_parse', 'owner'),
+        ('function', 'rollup_expression', 'owner'),
+        ('function', 'rollup_columns', 'owner'),
+        ('function', 'rollup_condition', 'owner'),
         ('function', 'grant_access', 'owner'),
         ('function', 'revoke_access', 'owner'),
         ('function', 'run_maintenance', 'owner'),
@@ -181,6 +192,10 @@ DECLARE
 BEGIN
     -- what an earlier level allowed goes first
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA crm, crm_analytics FROM %I', role_name);
+    SELECT string_agg(r.storage::text, ', ') INTO relations FROM crm_internal.rollup_storage() AS r (storage);
+    IF relations IS NOT NULL THEN
+        EXECUTE format('REVOKE ALL ON %s FROM %I', relations, role_name);
+    END IF;
     SELECT string_agg(r.function::text, ', ') INTO functions FROM crm_internal.function_rules() AS r;
     EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %I', functions, role_name);
     EXECUTE format('REVOKE ALL ON SCHEMA crm, crm_analytics FROM %I', role_name);
@@ -195,6 +210,11 @@ BEGIN
     WHERE (c.relnamespace = 'crm'::regnamespace OR c.relnamespace = 'crm_analytics'::regnamespace)
       AND (r.class <> 'owner' OR c.relkind = 'v');
     EXECUTE format('GRANT SELECT ON %s TO %I', relations, role_name);
+    -- rollups of the CRM's tables are read with the rights of their reader
+    SELECT string_agg(r.storage::text, ', ') INTO relations FROM crm_internal.rollup_storage() AS r (storage);
+    IF relations IS NOT NULL THEN
+        EXECUTE format('GRANT SELECT ON %s TO %I', relations, role_name);
+    END IF;
 
     SELECT string_agg(r.relation::text, ', ') INTO relations
     FROM crm_internal.table_rules() AS r

@@ -32,8 +32,8 @@ SQL
 \\set stage random(1, 6)
 \\set amount random(1, 100000)
 BEGIN;
-INSERT INTO $t (day, owner, stage, amount, note) VALUES ('2026-01-01'::date + :day, :owner, :stage, :amount, 'a note of some length') RETURNING id \\gset
-UPDATE $t SET stage = :stage % 6 + 1, amount = amount + 1 WHERE id = :id;
+INSERT INTO $t (day, owner, stage, amount, note) VALUES ('2026-01-01'::date + :day::int, :owner, :stage, :amount, 'a note of some length') RETURNING id \\gset
+UPDATE $t SET stage = :stage::int % 6 + 1, amount = amount + 1 WHERE id = :id;
 COMMIT;
 SQL
     cat >three_$t.sql <<SQL

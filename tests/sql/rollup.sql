@@ -217,8 +217,8 @@ CREATE ROLE rollup_writer;
 CREATE TABLE visits (tenant_id bigint NOT NULL DEFAULT 1, kind text, n integer);
 ALTER TABLE visits ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON visits USING (tenant_id = crm.tenant_id());
-GRANT USAGE ON SCHEMA rollup_test, crm_analytics, crm TO rollup_reader, rollup_writer;
-GRANT EXECUTE ON FUNCTION crm.tenant_id() TO rollup_reader, rollup_writer;
+GRANT USAGE ON SCHEMA rollup_test TO rollup_reader, rollup_writer;
+SELECT crm.grant_access('rollup_reader', 'reader') IS NOT NULL AS granted, crm.grant_access('rollup_writer', 'agent') IS NOT NULL AS granted;
 GRANT SELECT ON visits TO rollup_reader;
 GRANT INSERT, UPDATE, DELETE, SELECT ON visits TO rollup_writer;
 SELECT name FROM crm.create_rollup('visits_by_kind', 'visits', ARRAY['kind'], ARRAY['sum(n) AS n']);
@@ -256,6 +256,7 @@ SELECT * FROM crm.verify_rollup('theirs_by_kind');
 SELECT name FROM crm.drop_rollup('theirs_by_kind');
 
 SET client_min_messages = warning;
+SELECT crm.revoke_access('rollup_reader'), crm.revoke_access('rollup_writer');
 DROP SCHEMA rollup_test CASCADE;
 DROP OWNED BY rollup_reader, rollup_writer;
 DROP ROLE rollup_reader, rollup_writer;
