@@ -74,7 +74,11 @@ VALUE_OBJS = \
 	src/value/fit.o \
 	src/value/points.o \
 	src/value/patterns.o \
-	src/value/summary.o
+	src/value/summary.o \
+	src/value/kmeans.o \
+	src/value/eclat.o \
+	src/value/segments.o \
+	src/value/baskets.o
 
 SCORING_OBJS = \
 	src/scoring/logistic.o \
@@ -124,7 +128,8 @@ ANALYTICS_EXT_SQL = \
 
 VALUE_EXT_SQL = \
 	sql/extension/30_value_models.sql \
-	sql/extension/31_value_summary.sql
+	sql/extension/31_value_summary.sql \
+	sql/extension/32_value_segments.sql
 
 SCORING_EXT_SQL = \
 	sql/extension/60_scoring.sql

@@ -46,6 +46,8 @@ crm_bg_log_likelihood(const CrmBg *m, double x, double t_x, double age,
 				odds = crm_bg_odds(m, x, t_x, age),
 				value;
 
+	if (age == 0 && x == 0 && gradient == NULL)
+		return 0;				/* nothing has been seen */
 	value = crm_log_rising(m->b, trials) -
 		crm_log_rising(m->a + m->b, trials) +
 		crm_log_rising(m->r, x) -

@@ -243,8 +243,8 @@ crm_pareto_any(const CrmPareto *m, double x, double t_x, double age,
 	while (from < width)
 	{
 		double		u0 = B * expm1(from),
-					panel = fmax(next, 2 / fmax(m->s + R * (B + u0) /
-												(A + u0), 0.7)),
+					panel = fmax(next, 2 / (m->s + fmax(R, 1) * (B + u0) /
+											(A + u0))),
 					half,
 					middle;
 		int			i;
@@ -282,26 +282,27 @@ crm_pareto_pmf(const CrmPareto *m, double n, double horizon)
 	bounds[0] = 0;
 	bounds[1] = peak;
 	bounds[2] = width;
-	for (piece = 0; piece < 2; piece++)
+	for (piece = 0; piece < 4; piece++)
 	{
-		double		length = bounds[piece + 1] - bounds[piece];
+		double		lo = bounds[piece / 2],
+					hi = bounds[piece / 2 + 1],
+					middle = (lo + hi) / 2,
+					end = piece % 2 ? hi : lo,
+					length = middle - end;
 		int			k;
 
 		for (k = 0; k < 24; k++)
 		{
-			double		lo = k == 23 ? 0 : ldexp(1, -(k + 1)),
-						hi = ldexp(1, -k),
-						half = length * (hi - lo) / 2,
-						middle;
+			double		far = ldexp(length, -k),
+						near = k == 23 ? 0 : far / 2,
+						half = fabs(far - near) / 2,
+						centre = end + (far + near) / 2;
 			int			i;
 
-			/* the second piece from the peak on, the first up to it */
-			middle = piece == 0 ? bounds[1] - length * (hi + lo) / 2 :
-				bounds[1] + length * (hi + lo) / 2;
 			for (i = 0; half > 0 && i < 2 * CRM_GAUSS_HALF; i++)
 			{
 				int			j = i >> 1;
-				double		w = middle +
+				double		w = centre +
 					(i & 1 ? half : -half) * crm_gauss_node[j];
 
 				value += half * crm_gauss_weight[j] * m->s * exp(-m->s * w) *

@@ -414,18 +414,6 @@ crm_patterns_deserialize(PG_FUNCTION_ARGS)
 
 /* ---- the fit ---- */
 
-static void *
-host_alloc(size_t bytes)
-{
-	return MemoryContextAllocHuge(CurrentMemoryContext, bytes);
-}
-
-static void
-host_poll(void)
-{
-	CHECK_FOR_INTERRUPTS();
-}
-
 static const char *const state_names[] = {
 	"converged", "no interior optimum", "not converged", "too few customers"
 };
@@ -465,7 +453,6 @@ fit_row(FunctionCallInfo fcinfo, CrmValueModel model, bool covariates)
 {
 	PatternState *s;
 	CrmPatterns patterns;
-	CrmFitHost	host = {host_alloc, host_poll};
 	CrmValueFit *fit;
 	TupleDesc	desc;
 	Datum		value[32];
@@ -494,7 +481,7 @@ fit_row(FunctionCallInfo fcinfo, CrmValueModel model, bool covariates)
 	work = AllocSetContextCreate(CurrentMemoryContext, "crm fit",
 								 ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(work);
-	crm_value_fit(model, &patterns, &host, fit);
+	crm_value_fit(model, &patterns, &crm_value_host, fit);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(work);
 

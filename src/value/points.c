@@ -12,9 +12,32 @@
 #include <math.h>
 
 #include "miscadmin.h"
+#include "utils/memutils.h"
 
 #include "value_face.h"
 #include "value_math.h"
+
+/* ---- what the mathematics needs of a server ---- */
+
+static void *
+host_alloc(size_t bytes)
+{
+	return MemoryContextAllocHuge(CurrentMemoryContext, Max(bytes, 8));
+}
+
+static void
+host_release(void *memory)
+{
+	pfree(memory);
+}
+
+static void
+host_poll(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
+const CrmFitHost crm_value_host = {host_alloc, host_release, host_poll};
 
 /* ---- checks ---- */
 

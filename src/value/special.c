@@ -327,6 +327,34 @@ peel_right(double p, double q, void *arg)
 }
 
 /*
+ * How far to one side of the mode (in asinh of scales) weight and weight
+ * times f count.  The second may peak far from the first: the mean of a
+ * steep f is made in the tail.
+ */
+static double
+reach(double a, double b, double mode, double scale, double peak,
+	  CrmUnitFunction f, void *arg)
+{
+	double		most = -INFINITY,
+				y;
+
+	for (y = 1; y < 60; y *= 1.1)
+	{
+		double		u = mode + scale * sinh(y),
+					e = exp(-fabs(u)),
+					w = -a * crm_softplus(-u) - b * crm_softplus(u) - peak,
+					wf = w + log(fabs(f((u > 0 ? 1 : e) / (1 + e),
+										(u > 0 ? e : 1) / (1 + e), arg)));
+
+		if (wf > most)
+			most = wf;
+		if (w < -44 && !(wf > most - 44))
+			break;
+	}
+	return y;
+}
+
+/*
  * Mean of f(p) over p ~ Beta(a, b), for a smooth f with known ends.
  *
  * The density in u = logit p is log-concave with slopes a and -b; the
@@ -372,21 +400,8 @@ crm_beta_mean(double a, double b, CrmUnitFunction f, double f0, double f1,
 	scale = sqrt(1 / a + 1 / b);
 	peak = -a * crm_softplus(-mode) - b * crm_softplus(mode);
 
-	/* where the weight has fallen to exp(-44): both sides by doubling */
-	for (lo = 1; lo < 60; lo *= 1.1)
-	{
-		double		u = mode - scale * sinh(lo);
-
-		if (-a * crm_softplus(-u) - b * crm_softplus(u) - peak < -44)
-			break;
-	}
-	for (hi = 1; hi < 60; hi *= 1.1)
-	{
-		double		u = mode + scale * sinh(hi);
-
-		if (-a * crm_softplus(-u) - b * crm_softplus(u) - peak < -44)
-			break;
-	}
+	lo = reach(a, b, mode, -scale, peak, f, arg);
+	hi = reach(a, b, mode, scale, peak, f, arg);
 
 	n = 40;
 	step = (hi + lo) / n;

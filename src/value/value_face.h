@@ -7,11 +7,14 @@
 
 #include "fmgr.h"
 
+#include "value_math.h"
+
 extern double crm_value_positive(double v, const char *name);
 extern double crm_value_not_negative(double v, const char *name);
 extern double crm_value_whole(double v, const char *name);
 extern void crm_value_history(double x, double *t_x, double age);
 extern void crm_value_opportunities(double x, double t_x, double n);
+extern const CrmFitHost crm_value_host;
 extern Datum crm_value_result(FunctionCallInfo fcinfo, double v);
 
 #endif							/* CRM_VALUE_FACE_H */

@@ -123,6 +123,7 @@ extern double crm_gg_log_likelihood(double p, double q, double g, double x,
 typedef struct CrmFitHost
 {
 	void	   *(*alloc) (size_t bytes);
+	void		(*release) (void *memory);
 	void		(*poll) (void);
 } CrmFitHost;
 

@@ -1,0 +1,391 @@
+/*
+ * kmeans.c
+ *	  k-means: k-means++ starts, then Lloyd's iteration with Hamerly's bounds.
+ *
+ * Each point keeps an upper bound of the distance to its centre and a lower
+ * bound of that to any other; only where they meet are distances computed.
+ * The same points in the same order with the same seed give the same bits.
+ */
+#include "cluster_math.h"
+
+#include <float.h>
+#include <math.h>
+#include <string.h>
+
+#define POLL_EVERY 16384
+
+static uint64_t
+next_random(uint64_t *state)
+{
+	uint64_t	z = (*state += UINT64_C(0x9E3779B97F4A7C15));
+
+	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+	return z ^ (z >> 31);
+}
+
+/* in [0, 1) */
+static double
+uniform(uint64_t *state)
+{
+	return (next_random(state) >> 11) * 0x1p-53;
+}
+
+static inline double
+distance2(const double *a, const double *b, int d)
+{
+	double		sum = 0;
+	int			j;
+
+	for (j = 0; j < d; j++)
+		sum += (a[j] - b[j]) * (a[j] - b[j]);
+	return sum;
+}
+
+/* Nearest centre, and the square of the distance to it */
+int
+crm_kmeans_nearest(const double *centre, int k, int d, const double *point,
+				   double *square)
+{
+	int			best = 0,
+				c;
+	double		least = INFINITY;
+
+	for (c = 0; c < k; c++)
+	{
+		double		s = distance2(point, centre + (size_t) c * d, d);
+
+		if (s < least)
+		{
+			least = s;
+			best = c;
+		}
+	}
+	*square = least;
+	return best;
+}
+
+/* k-means++: each further centre with probability by squared distance */
+static int
+plus_plus(const double *point, size_t n, int d, int k, uint64_t *random,
+		  double *nearest, double *centre, const CrmFitHost *host)
+{
+	size_t		i,
+				chosen = (size_t) (uniform(random) * n);
+	int			c;
+
+	memcpy(centre, point + chosen * d, d * sizeof(double));
+	for (i = 0; i < n; i++)
+		nearest[i] = INFINITY;
+	for (c = 1; c <= k; c++)
+	{
+		double		total = 0,
+					mark;
+
+		for (i = 0; i < n; i++)
+		{
+			double		s = distance2(point + i * d,
+									  centre + (size_t) (c - 1) * d, d);
+
+			if (i % POLL_EVERY == 0)
+				host->poll();
+			if (s < nearest[i])
+				nearest[i] = s;
+			total += nearest[i];
+		}
+		if (c == k || !(total > 0))
+			return c;
+		mark = uniform(random) * total;
+		chosen = n;
+		for (i = 0; i < n; i++)
+		{
+			if (nearest[i] <= 0)
+				continue;
+			chosen = i;
+			mark -= nearest[i];
+			if (mark < 0)
+				break;
+		}
+		memcpy(centre + (size_t) c * d, point + chosen * d,
+			   d * sizeof(double));
+	}
+	return k;
+}
+
+typedef struct Work
+{
+	double	   *centre,
+			   *moved,			/* how far each centre moved */
+			   *half,			/* half the distance to the nearest other */
+			   *sum,
+			   *upper,
+			   *lower;
+	int64_t    *size;
+	int		   *of;
+} Work;
+
+/* Sums and sizes anew, so that rounding does not build up */
+static void
+recount(const double *point, size_t n, int d, int k, Work *w,
+		const CrmFitHost *host)
+{
+	size_t		i;
+	int			j;
+
+	memset(w->sum, 0, (size_t) k * d * sizeof(double));
+	memset(w->size, 0, k * sizeof(int64_t));
+	for (i = 0; i < n; i++)
+	{
+		double	   *s = w->sum + (size_t) w->of[i] * d;
+
+		if (i % POLL_EVERY == 0)
+			host->poll();
+		w->size[w->of[i]]++;
+		for (j = 0; j < d; j++)
+			s[j] += point[i * d + j];
+	}
+}
+
+/* An empty cluster takes the point farthest from its centre */
+static bool
+fill_empty(const double *point, size_t n, int d, int k, Work *w)
+{
+	bool		filled = false;
+	int			c;
+
+	for (c = 0; c < k; c++)
+	{
+		size_t		i,
+					far = 0;
+		double		most = -1;
+
+		if (w->size[c] > 0)
+			continue;
+		for (i = 0; i < n; i++)
+		{
+			double		s = distance2(point + i * d, w->centre +
+									  (size_t) w->of[i] * d, d);
+
+			if (s > most && w->size[w->of[i]] > 1)
+			{
+				most = s;
+				far = i;
+			}
+		}
+		if (most < 0)
+			continue;
+		w->size[w->of[far]]--;
+		w->size[c] = 1;
+		w->of[far] = c;
+		memcpy(w->centre + (size_t) c * d, point + far * d,
+			   d * sizeof(double));
+		filled = true;
+	}
+	return filled;
+}
+
+static int
+lloyd(const double *point, size_t n, int d, int k, Work *w,
+	  const CrmFitHost *host, bool *settled)
+{
+	int			iteration,
+				c,
+				e,
+				j;
+	size_t		i;
+
+	for (i = 0; i < n; i++)
+	{
+		double		first = INFINITY,
+					second = INFINITY;
+
+		if (i % POLL_EVERY == 0)
+			host->poll();
+		for (c = 0; c < k; c++)
+		{
+			double		s = distance2(point + i * d,
+									  w->centre + (size_t) c * d, d);
+
+			if (s < first)
+			{
+				second = first;
+				first = s;
+				w->of[i] = c;
+			}
+			else if (s < second)
+				second = s;
+		}
+		w->upper[i] = sqrt(first);
+		w->lower[i] = sqrt(second);
+	}
+	recount(point, n, d, k, w, host);
+	if (fill_empty(point, n, d, k, w))
+		recount(point, n, d, k, w, host);
+
+	*settled = false;
+	for (iteration = 1; iteration <= 1000; iteration++)
+	{
+		double		most = 0,
+					next = 0;
+		int			most_of = 0;
+		int64_t		changed = 0;
+
+		for (c = 0; c < k; c++)
+		{
+			double		s = 0;
+
+			for (j = 0; j < d; j++)
+			{
+				double		v = w->sum[(size_t) c * d + j] / w->size[c],
+							m = v - w->centre[(size_t) c * d + j];
+
+				s += m * m;
+				w->centre[(size_t) c * d + j] = v;
+			}
+			w->moved[c] = sqrt(s);
+			if (w->moved[c] >= most)
+			{
+				next = most;
+				most = w->moved[c];
+				most_of = c;
+			}
+			else if (w->moved[c] > next)
+				next = w->moved[c];
+		}
+		for (c = 0; c < k; c++)
+		{
+			double		least = INFINITY;
+
+			for (e = 0; e < k; e++)
+				if (e != c)
+					least = fmin(least, distance2(w->centre + (size_t) c * d,
+												  w->centre + (size_t) e * d, d));
+			w->half[c] = sqrt(least) / 2;
+		}
+		for (i = 0; i < n; i++)
+		{
+			int			old = w->of[i],
+						now = old;
+			double		bound,
+						first,
+						second;
+
+			if (i % POLL_EVERY == 0)
+				host->poll();
+			w->upper[i] += w->moved[old];
+			w->lower[i] -= old == most_of ? next : most;
+			bound = fmax(w->half[old], w->lower[i]);
+			if (w->upper[i] < bound)
+				continue;
+			first = distance2(point + i * d, w->centre + (size_t) old * d, d);
+			w->upper[i] = sqrt(first);
+			if (w->upper[i] < bound)
+				continue;
+			second = INFINITY;
+			for (c = 0; c < k; c++)
+			{
+				double		s;
+
+				if (c == old)
+					continue;
+				s = distance2(point + i * d, w->centre + (size_t) c * d, d);
+				if (s < first)
+				{
+					second = first;
+					first = s;
+					now = c;
+				}
+				else if (s < second)
+					second = s;
+			}
+			w->lower[i] = sqrt(second);
+			if (now != old)
+			{
+				w->upper[i] = sqrt(first);
+				w->of[i] = now;
+				w->size[old]--;
+				w->size[now]++;
+				for (j = 0; j < d; j++)
+				{
+					w->sum[(size_t) old * d + j] -= point[i * d + j];
+					w->sum[(size_t) now * d + j] += point[i * d + j];
+				}
+				changed++;
+			}
+		}
+		if (fill_empty(point, n, d, k, w))
+		{
+			/* bounds of all points are void */
+			recount(point, n, d, k, w, host);
+			for (i = 0; i < n; i++)
+			{
+				w->upper[i] = INFINITY;
+				w->lower[i] = 0;
+			}
+			changed++;
+		}
+		if (changed == 0)
+		{
+			*settled = true;
+			break;
+		}
+	}
+	return iteration;
+}
+
+void
+crm_kmeans_run(const double *point, size_t n, int d, int k, uint64_t seed,
+			   int starts, const CrmFitHost *host, CrmKmeans *result)
+{
+	Work		w;
+	uint64_t	random = seed;
+	int			start;
+	size_t		i;
+	int			j;
+
+	if ((size_t) k > n)
+		k = n;
+	w.centre = host->alloc((size_t) k * d * sizeof(double));
+	w.sum = host->alloc((size_t) k * d * sizeof(double));
+	w.moved = host->alloc(k * sizeof(double));
+	w.half = host->alloc(k * sizeof(double));
+	w.size = host->alloc(k * sizeof(int64_t));
+	w.of = host->alloc(n * sizeof(int));
+	w.upper = host->alloc(n * sizeof(double));
+	w.lower = host->alloc(n * sizeof(double));
+	result->centre = host->alloc((size_t) k * d * sizeof(double));
+	result->size = host->alloc(k * sizeof(int64_t));
+	result->inertia = INFINITY;
+	for (start = 0; start < starts; start++)
+	{
+		bool		settled;
+		int			found = plus_plus(point, n, d, k, &random, w.upper,
+									  w.centre, host),
+					iterations = lloyd(point, n, d, found, &w, host, &settled);
+		double		inertia = 0,
+					lost = 0;
+
+		recount(point, n, d, found, &w, host);
+		for (j = 0; j < found * d; j++)
+			w.centre[j] = w.sum[j] / w.size[j / d];
+		for (i = 0; i < n; i++)
+		{
+			double		y = distance2(point + i * d, w.centre +
+									  (size_t) w.of[i] * d, d) - lost,
+						t = inertia + y;
+
+			lost = (t - inertia) - y;
+			inertia = t;
+		}
+		if (inertia < result->inertia)
+		{
+			result->k = found;
+			result->iterations = iterations;
+			result->settled = settled;
+			result->inertia = inertia;
+			memcpy(result->centre, w.centre,
+				   (size_t) found * d * sizeof(double));
+			memcpy(result->size, w.size, found * sizeof(int64_t));
+		}
+	}
+}
