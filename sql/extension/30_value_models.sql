@@ -5,67 +5,67 @@
 -- BG/NBD
 
 CREATE FUNCTION crm.bgnbd_log_likelihood(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_log_likelihood';
 COMMENT ON FUNCTION crm.bgnbd_log_likelihood(double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: log-likelihood of one customer''s history, nothing left out. Error CR402 for parameters not above zero or a history that cannot be. Source: Fader, Hardie and Lee 2005, Marketing Science 24(2).';
 
 CREATE FUNCTION crm.bgnbd_p_alive(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_p_alive';
 COMMENT ON FUNCTION crm.bgnbd_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: P(alive at age) given the history; 1 for every customer without a repeat purchase, by the model. Error CR402 for parameters not above zero or a history that cannot be. Source: Fader, Hardie and Lee 2005, Marketing Science 24(2).';
 
 CREATE FUNCTION crm.bgnbd_expected_purchases(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_expected_purchases';
 COMMENT ON FUNCTION crm.bgnbd_expected_purchases(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: purchases expected in (age, age + horizon] given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Fader, Hardie and Lee 2005, Marketing Science 24(2).';
 
 CREATE FUNCTION crm.bgnbd_expected_new(r double precision, alpha double precision, a double precision, b double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_expected_new';
 COMMENT ON FUNCTION crm.bgnbd_expected_new(double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: repeat purchases expected of a new customer within the horizon (time from the first purchase). Source: Fader, Hardie and Lee 2005, Marketing Science 24(2).';
 
 CREATE FUNCTION crm.bgnbd_survival(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_survival';
 COMMENT ON FUNCTION crm.bgnbd_survival(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: P(alive at age + horizon) given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Fader, Hardie and Lee 2005, Marketing Science 24(2).';
 
 CREATE FUNCTION crm.bgnbd_time_to_p_alive(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, threshold double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_time_to_p_alive';
 COMMENT ON FUNCTION crm.bgnbd_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: smallest time from age on after which P(alive), given the history, is at most the threshold; 0 where it is already, NULL where it never is. Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.bgnbd_p_any_purchase(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_p_any_purchase';
 COMMENT ON FUNCTION crm.bgnbd_p_any_purchase(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: P(at least one purchase in (age, age + horizon]) given the history. Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.bgnbd_pmf(r double precision, alpha double precision, a double precision, b double precision, n double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_pmf';
 COMMENT ON FUNCTION crm.bgnbd_pmf(double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: P(a new customer makes exactly n repeat purchases within the horizon). Source: Fader, Hardie and Lee 2005, Marketing Science 24(2).';
 
 CREATE FUNCTION crm.bgnbd_dert(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_dert';
 COMMENT ON FUNCTION crm.bgnbd_dert(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: discounted expected residual purchases, continuous rate per unit of time. Without a discount finite only for a > 1, else an error (CR402). No closed form is known: a mean over the dropout probability. Source: Fader, Hardie and Lee 2005, Marketing Science 24(2).';
 
 CREATE FUNCTION crm.bgnbd_clv(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, spend double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_clv';
 COMMENT ON FUNCTION crm.bgnbd_clv(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: lifetime value of the future, spend (or margin) per purchase times discounted expected residual purchases; discount: continuous rate per unit of time.';
 
 CREATE FUNCTION crm.bgnbd_clv_by_period(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, spend double precision, periods integer, step double precision, rate double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_clv_by_period';
 COMMENT ON FUNCTION crm.bgnbd_clv_by_period(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision, integer, double precision, double precision) IS
 'BG/NBD: value over a number of periods of length step: the sum of spend times the purchases expected in period i, discounted by (1 + rate)^-i. The rate is per period.';
@@ -73,67 +73,67 @@ COMMENT ON FUNCTION crm.bgnbd_clv_by_period(double precision, double precision, 
 -- MBG/NBD
 
 CREATE FUNCTION crm.mbgnbd_log_likelihood(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_log_likelihood';
 COMMENT ON FUNCTION crm.mbgnbd_log_likelihood(double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: log-likelihood of one customer''s history, nothing left out. Error CR402 for parameters not above zero or a history that cannot be. Source: Batislam, Denizel and Filiztekin 2007, International Journal of Research in Marketing 24(3).';
 
 CREATE FUNCTION crm.mbgnbd_p_alive(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_p_alive';
 COMMENT ON FUNCTION crm.mbgnbd_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: P(alive at age) given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Batislam, Denizel and Filiztekin 2007, International Journal of Research in Marketing 24(3).';
 
 CREATE FUNCTION crm.mbgnbd_expected_purchases(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_expected_purchases';
 COMMENT ON FUNCTION crm.mbgnbd_expected_purchases(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: purchases expected in (age, age + horizon] given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Batislam, Denizel and Filiztekin 2007, International Journal of Research in Marketing 24(3).';
 
 CREATE FUNCTION crm.mbgnbd_expected_new(r double precision, alpha double precision, a double precision, b double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_expected_new';
 COMMENT ON FUNCTION crm.mbgnbd_expected_new(double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: repeat purchases expected of a new customer within the horizon (time from the first purchase). Source: Batislam, Denizel and Filiztekin 2007, International Journal of Research in Marketing 24(3).';
 
 CREATE FUNCTION crm.mbgnbd_survival(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_survival';
 COMMENT ON FUNCTION crm.mbgnbd_survival(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: P(alive at age + horizon) given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Batislam, Denizel and Filiztekin 2007, International Journal of Research in Marketing 24(3).';
 
 CREATE FUNCTION crm.mbgnbd_time_to_p_alive(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, threshold double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_time_to_p_alive';
 COMMENT ON FUNCTION crm.mbgnbd_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: smallest time from age on after which P(alive), given the history, is at most the threshold; 0 where it is already, NULL where it never is. Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.mbgnbd_p_any_purchase(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_p_any_purchase';
 COMMENT ON FUNCTION crm.mbgnbd_p_any_purchase(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: P(at least one purchase in (age, age + horizon]) given the history. Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.mbgnbd_pmf(r double precision, alpha double precision, a double precision, b double precision, n double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_pmf';
 COMMENT ON FUNCTION crm.mbgnbd_pmf(double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: P(a new customer makes exactly n repeat purchases within the horizon). Source: Batislam, Denizel and Filiztekin 2007, International Journal of Research in Marketing 24(3).';
 
 CREATE FUNCTION crm.mbgnbd_dert(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_dert';
 COMMENT ON FUNCTION crm.mbgnbd_dert(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: discounted expected residual purchases, continuous rate per unit of time. Without a discount finite only for a > 1, else an error (CR402). No closed form is known: a mean over the dropout probability. Source: Batislam, Denizel and Filiztekin 2007, International Journal of Research in Marketing 24(3).';
 
 CREATE FUNCTION crm.mbgnbd_clv(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, spend double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_clv';
 COMMENT ON FUNCTION crm.mbgnbd_clv(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: lifetime value of the future, spend (or margin) per purchase times discounted expected residual purchases; discount: continuous rate per unit of time.';
 
 CREATE FUNCTION crm.mbgnbd_clv_by_period(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, spend double precision, periods integer, step double precision, rate double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_clv_by_period';
 COMMENT ON FUNCTION crm.mbgnbd_clv_by_period(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision, integer, double precision, double precision) IS
 'MBG/NBD: value over a number of periods of length step: the sum of spend times the purchases expected in period i, discounted by (1 + rate)^-i. The rate is per period.';
@@ -141,67 +141,67 @@ COMMENT ON FUNCTION crm.mbgnbd_clv_by_period(double precision, double precision,
 -- Pareto/NBD
 
 CREATE FUNCTION crm.paretonbd_log_likelihood(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_log_likelihood';
 COMMENT ON FUNCTION crm.paretonbd_log_likelihood(double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: log-likelihood of one customer''s history, nothing left out. Error CR402 for parameters not above zero or a history that cannot be. Source: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
 
 CREATE FUNCTION crm.paretonbd_p_alive(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_p_alive';
 COMMENT ON FUNCTION crm.paretonbd_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: P(alive at age) given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
 
 CREATE FUNCTION crm.paretonbd_expected_purchases(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_expected_purchases';
 COMMENT ON FUNCTION crm.paretonbd_expected_purchases(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: purchases expected in (age, age + horizon] given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
 
 CREATE FUNCTION crm.paretonbd_expected_new(r double precision, alpha double precision, s double precision, beta double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_expected_new';
 COMMENT ON FUNCTION crm.paretonbd_expected_new(double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: repeat purchases expected of a new customer within the horizon (time from the first purchase). Source: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
 
 CREATE FUNCTION crm.paretonbd_survival(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_survival';
 COMMENT ON FUNCTION crm.paretonbd_survival(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: P(alive at age + horizon) given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
 
 CREATE FUNCTION crm.paretonbd_time_to_p_alive(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, threshold double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_time_to_p_alive';
 COMMENT ON FUNCTION crm.paretonbd_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: smallest time from age on after which P(alive), given the history, is at most the threshold; 0 where it is already, NULL where it never is. Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.paretonbd_p_any_purchase(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_p_any_purchase';
 COMMENT ON FUNCTION crm.paretonbd_p_any_purchase(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: P(at least one purchase in (age, age + horizon]) given the history. Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.paretonbd_pmf(r double precision, alpha double precision, s double precision, beta double precision, n double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_pmf';
 COMMENT ON FUNCTION crm.paretonbd_pmf(double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: P(a new customer makes exactly n repeat purchases within the horizon). Source: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
 
 CREATE FUNCTION crm.paretonbd_dert(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_dert';
 COMMENT ON FUNCTION crm.paretonbd_dert(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: discounted expected residual purchases, continuous rate per unit of time. Without a discount finite only for s > 1, else an error (CR402). Source: Schmittlein, Morrison and Colombo 1987, Management Science 33(1); Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
 
 CREATE FUNCTION crm.paretonbd_clv(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, spend double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_clv';
 COMMENT ON FUNCTION crm.paretonbd_clv(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: lifetime value of the future, spend (or margin) per purchase times discounted expected residual purchases; discount: continuous rate per unit of time.';
 
 CREATE FUNCTION crm.paretonbd_clv_by_period(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, spend double precision, periods integer, step double precision, rate double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_clv_by_period';
 COMMENT ON FUNCTION crm.paretonbd_clv_by_period(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision, integer, double precision, double precision) IS
 'Pareto/NBD: value over a number of periods of length step: the sum of spend times the purchases expected in period i, discounted by (1 + rate)^-i. The rate is per period.';
@@ -209,19 +209,19 @@ COMMENT ON FUNCTION crm.paretonbd_clv_by_period(double precision, double precisi
 -- NBD
 
 CREATE FUNCTION crm.nbd_log_likelihood(r double precision, alpha double precision, x double precision, t_x double precision, age double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_nbd_log_likelihood_sql';
 COMMENT ON FUNCTION crm.nbd_log_likelihood(double precision, double precision, double precision, double precision, double precision) IS
 'NBD: log-likelihood of one customer''s history, nothing left out. Error CR402 for parameters not above zero or a history that cannot be. Source: Ehrenberg 1959; purchases without dropout.';
 
 CREATE FUNCTION crm.nbd_expected_purchases(r double precision, alpha double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_nbd_expected_purchases';
 COMMENT ON FUNCTION crm.nbd_expected_purchases(double precision, double precision, double precision, double precision, double precision, double precision) IS
 'NBD: purchases expected in (age, age + horizon] given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Ehrenberg 1959; purchases without dropout.';
 
 CREATE FUNCTION crm.nbd_pmf(r double precision, alpha double precision, n double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_nbd_pmf_sql';
 COMMENT ON FUNCTION crm.nbd_pmf(double precision, double precision, double precision, double precision) IS
 'NBD: P(a new customer makes exactly n repeat purchases within the horizon). Source: Ehrenberg 1959; purchases without dropout.';
@@ -229,61 +229,61 @@ COMMENT ON FUNCTION crm.nbd_pmf(double precision, double precision, double preci
 -- BG/BB
 
 CREATE FUNCTION crm.bgbb_log_likelihood(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_log_likelihood_sql';
 COMMENT ON FUNCTION crm.bgbb_log_likelihood(double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: log-likelihood of one customer''s history, nothing left out. Error CR402 for parameters not above zero or a history that cannot be. Source: Fader, Hardie and Shang 2010, Marketing Science 29(6).';
 
 CREATE FUNCTION crm.bgbb_p_alive(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_p_alive_sql';
 COMMENT ON FUNCTION crm.bgbb_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: P(alive at opportunity n + 1) given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Fader, Hardie and Shang 2010, Marketing Science 29(6).';
 
 CREATE FUNCTION crm.bgbb_expected_purchases(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_expected_purchases';
 COMMENT ON FUNCTION crm.bgbb_expected_purchases(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: purchases expected in n+1 .. n+horizon given the history. Error CR402 for parameters not above zero or a history that cannot be. Source: Fader, Hardie and Shang 2010, Marketing Science 29(6).';
 
 CREATE FUNCTION crm.bgbb_expected_new(alpha double precision, beta double precision, gamma double precision, delta double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_expected_new';
 COMMENT ON FUNCTION crm.bgbb_expected_new(double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: purchases expected of a new customer at the first horizon opportunities. Source: Fader, Hardie and Shang 2010, Marketing Science 29(6).';
 
 CREATE FUNCTION crm.bgbb_survival(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_survival';
 COMMENT ON FUNCTION crm.bgbb_survival(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: P(alive at opportunity n + horizon) given the history; with horizon 1 it is bgbb_p_alive. Error CR402 for parameters not above zero or a history that cannot be. Source: Fader, Hardie and Shang 2010, Marketing Science 29(6).';
 
 CREATE FUNCTION crm.bgbb_time_to_p_alive(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision, threshold double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_time_to_p_alive';
 COMMENT ON FUNCTION crm.bgbb_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: smallest number of opportunities from n on after which P(alive), given the history, is at most the threshold; 0 where it is already, NULL where it never is. Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.bgbb_p_any_purchase(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_p_any_purchase';
 COMMENT ON FUNCTION crm.bgbb_p_any_purchase(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: P(at least one purchase in n+1 .. n+horizon) given the history. Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.bgbb_pmf(alpha double precision, beta double precision, gamma double precision, delta double precision, n double precision, horizon double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_pmf_sql';
 COMMENT ON FUNCTION crm.bgbb_pmf(double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: P(a new customer makes exactly n purchases within the horizon). Source: Fader, Hardie and Shang 2010, Marketing Science 29(6).';
 
 CREATE FUNCTION crm.bgbb_dert(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_dert_sql';
 COMMENT ON FUNCTION crm.bgbb_dert(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: discounted expected residual purchases, rate per opportunity, discounted to n. Without a discount finite only for gamma > 1, else an error (CR402). Source: Fader, Hardie and Shang 2010, Marketing Science 29(6).';
 
 CREATE FUNCTION crm.bgbb_clv(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision, spend double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_clv';
 COMMENT ON FUNCTION crm.bgbb_clv(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: lifetime value of the future, spend (or margin) per purchase times discounted expected residual purchases; discount: rate per opportunity, discounted to n.';
@@ -291,13 +291,13 @@ COMMENT ON FUNCTION crm.bgbb_clv(double precision, double precision, double prec
 -- Gamma-Gamma: spend per purchase
 
 CREATE FUNCTION crm.gamma_gamma_log_likelihood(p double precision, q double precision, gamma double precision, x double precision, mean_spend double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_gamma_gamma_log_likelihood';
 COMMENT ON FUNCTION crm.gamma_gamma_log_likelihood(double precision, double precision, double precision, double precision, double precision) IS
 'Gamma-Gamma: log-density of the mean spend over x purchases; 0 for x = 0, NULL for a mean of 0, which the model excludes. Source: Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
 
 CREATE FUNCTION crm.gamma_gamma_expected_spend(p double precision, q double precision, gamma double precision, x double precision, mean_spend double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_gamma_gamma_expected_spend';
 COMMENT ON FUNCTION crm.gamma_gamma_expected_spend(double precision, double precision, double precision, double precision, double precision) IS
 'Gamma-Gamma: mean spend per purchase expected of a customer with a mean of mean_spend over x purchases; for x = 0 the mean of the population. NULL where it is infinite (p x + q <= 1). Source: Fader, Hardie and Lee 2005, Journal of Marketing Research 42(4).';
@@ -305,13 +305,13 @@ COMMENT ON FUNCTION crm.gamma_gamma_expected_spend(double precision, double prec
 -- Value without a model
 
 CREATE FUNCTION crm.contractual_clv(margin double precision, retention double precision, discount double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_contractual_clv';
 COMMENT ON FUNCTION crm.contractual_clv(double precision, double precision, double precision) IS
 'Value of a customer under contract: margin at the end of each period while retained, margin * retention / (1 + discount - retention); retention and discount per period. Error CR402 for retention 1 without a discount. Source: Gupta and Lehmann 2003, Journal of Interactive Marketing 17(1).';
 
 CREATE FUNCTION crm.covariate_factor(effects double precision[], covariates double precision[]) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_covariate_factor';
 COMMENT ON FUNCTION crm.covariate_factor(double precision[], double precision[]) IS
 'exp(sum of effect times covariate). A fit with covariates gives a customer alpha / factor of the purchase effects; for Pareto/NBD beta / factor of the dropout effects, for BG/NBD a and b times it.';

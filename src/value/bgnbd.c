@@ -188,6 +188,75 @@ crm_bg_expected(const CrmBg *m, double x, double t_x, double age,
 	return alive * expected_alive(m, x, age, horizon);
 }
 
+/*
+ * Expected purchases at horizons step, 2 step ... n step (n <= 16): the
+ * coefficients of the series do not depend on the horizon, so that one pass
+ * serves all.
+ */
+#define MOST_STEPS 16
+
+void
+crm_bg_expected_steps(const CrmBg *m, double x, double t_x, double age,
+					  double step, int n, double *expected)
+{
+	double		alive = crm_bg_p_alive(m, x, t_x, age),
+				B = m->b + x + (m->modified ? 1 : 0),
+				c = m->a + B - 1,
+				c_less_R = m->a + m->b - m->r - (m->modified ? 0 : 1),
+				a1 = m->a - 1,
+				A = m->alpha + age,
+				z[MOST_STEPS],
+				power[MOST_STEPS],
+				sum[MOST_STEPS],
+				coefficient = c_less_R,
+				largest = fabs(c_less_R),
+				last;
+	int			i,
+				k;
+	bool		short_enough = n * step <= 9 * A;
+
+	for (i = 0; i < MOST_STEPS; i++)
+	{
+		z[i] = i < n ? (i + 1) * step / (A + (i + 1) * step) : 0;
+		power[i] = z[i];
+		sum[i] = coefficient * z[i];
+	}
+	last = z[n - 1];
+	for (k = 2; short_enough && k < 1000; k++)
+	{
+		double		term;
+
+		coefficient *= (c_less_R + k - 1) * (m->a + k - 2) /
+			((c + k - 1) * k);
+		for (i = 0; i < MOST_STEPS; i++)
+		{
+			power[i] *= z[i];
+			sum[i] += coefficient * power[i];
+		}
+		term = fabs(coefficient * power[n - 1]);
+		if (term > largest)
+			largest = term;
+		else if (term < 1e-16 * (1 - last) * fabs(sum[n - 1]))
+			break;
+	}
+	for (i = 0; i < n; i++)
+	{
+		double		horizon = (i + 1) * step,
+					log_rest = -log1p(horizon / A),
+					grown = expm1(a1 * log_rest),
+					e = a1 == 0 ? -log_rest : -grown / a1,
+					rest = 1 + grown,
+					value = c * e - rest * sum[i];
+
+		if (short_enough && value > 0 &&
+			(fabs(c * e) + rest * largest) * 4 * DBL_EPSILON < 2e-12 * value)
+			expected[i] = alive * value;
+		else
+			expected[i] = alive == 0 || horizon == 0 ? 0 :
+				alive * expected_alive(m, x, age, horizon);
+	}
+}
+
 /* P(alive at age + horizon) of a customer alive at age */
 static double
 survival_alive(const CrmBg *m, double x, double age, double w)

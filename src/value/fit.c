@@ -20,7 +20,7 @@ typedef struct Distinct
 	uint32_t   *of;				/* per pattern: which */
 	double	   *value;
 	size_t		count;
-	double	   *table[6];		/* per value: what the model keeps there */
+	double	   *table[7];		/* per value: what the model keeps there */
 } Distinct;
 
 typedef struct Problem
@@ -167,6 +167,9 @@ sum_bg(Problem *p, const double *k, Sum *total)
 	tabulate_rising(p, &p->x, 4, a + b, more);
 	tabulate_log(p, &p->age, 0, alpha);
 	tabulate_log(p, &p->t_x, 0, alpha);
+	for (j = 0; j < p->x.count; j++)
+		if (modified || p->x.value[j] > 0)
+			p->x.table[6][j] = log(a / (b + p->x.value[j] - 1 + more));
 	while (i < n)
 	{
 		size_t		end = i + BLOCK < n ? i + BLOCK : n;
@@ -200,7 +203,7 @@ sum_bg(Problem *p, const double *k, Sum *total)
 				double		from = alpha + row[1],
 							gap = log_A - p->t_x.table[0][p->t_x.of[i]],
 							trial = b + x - 1 + more,
-							d = log(a / trial) + (r + x) * gap,
+							d = p->x.table[6][j] + (r + x) * gap,
 							e = exp(-fabs(d)),
 							gone = (d >= 0 ? 1 : e) / (1 + e);
 
@@ -424,6 +427,63 @@ starts(const Problem *p, double *start)
 		}
 }
 
+/* Tables of one set of patterns */
+static void
+prepare(Problem *p)
+{
+	int			nc = p->p->ndropout + p->p->npurchase;
+
+	if (nc > 0 || p->model == CRM_BGBB || p->model == CRM_GAMMA_GAMMA ||
+		p->model == CRM_NBD)
+		return;
+	find_distinct(p, 0, 7, &p->x);
+	if (p->model != CRM_PARETONBD)
+	{
+		find_distinct(p, 1, 1, &p->t_x);
+		find_distinct(p, 2, 1, &p->age);
+	}
+}
+
+/*
+ * The optimum of every k-th pattern: a start so near, and a curvature so
+ * like, that all the patterns need a quarter of the evaluations.
+ */
+#define MANY_PATTERNS 20000
+#define SAMPLE_PATTERNS 5000
+
+static CrmOptimum *
+fit_sample(const Problem *full, const double *start, const double *half_width,
+		   int n, int *evaluations)
+{
+	const CrmPatterns *all = full->p;
+	size_t		stride = all->count / SAMPLE_PATTERNS,
+				count = all->count / stride,
+				i;
+	Problem		p = *full;
+	CrmPatterns some = *all;
+	CrmOptimum *optimum = take(&p, sizeof(*optimum));
+	double	   *row = take(&p, count * all->width * sizeof(double)),
+			   *weight = take(&p, count * sizeof(double));
+
+	p.customers = 0;
+	for (i = 0; i < count; i++)
+	{
+		memcpy(row + i * all->width, all->row + i * stride * all->width,
+			   all->width * sizeof(double));
+		weight[i] = all->weight[i * stride];
+		p.customers += weight[i];
+	}
+	some.count = count;
+	some.row = row;
+	some.weight = weight;
+	p.p = &some;
+	prepare(&p);
+	crm_optimise(n, objective, &p, start, 3, half_width, NULL, full->host,
+				 optimum);
+	*evaluations = optimum->evaluations;
+	return optimum->state == CRM_FIT_CONVERGED ? optimum : NULL;
+}
+
 void
 crm_value_fit(CrmValueModel model, const CrmPatterns *patterns,
 			  const CrmFitHost *host, CrmValueFit *fit)
@@ -438,7 +498,9 @@ crm_value_fit(CrmValueModel model, const CrmPatterns *patterns,
 				half_width[CRM_FIT_MAX],
 				slope[CRM_FIT_MAX];
 	size_t		row;
-	CrmOptimum *best;
+	CrmOptimum *best,
+			   *near = NULL;
+	int			tried = 0;
 
 	memset(fit, 0, sizeof(*fit));
 	memset(&p, 0, sizeof(p));
@@ -455,16 +517,7 @@ crm_value_fit(CrmValueModel model, const CrmPatterns *patterns,
 		fit->state = CRM_FIT_TOO_FEW;
 		return;
 	}
-	if (nc == 0 && model != CRM_BGBB && model != CRM_GAMMA_GAMMA &&
-		model != CRM_NBD)
-	{
-		find_distinct(&p, 0, 6, &p.x);
-		if (model != CRM_PARETONBD)
-		{
-			find_distinct(&p, 1, 1, &p.t_x);
-			find_distinct(&p, 2, 1, &p.age);
-		}
-	}
+	prepare(&p);
 
 	/* an effect counts per standard deviation of its covariate */
 	for (i = 0; i < nc; i++)
@@ -487,7 +540,9 @@ crm_value_fit(CrmValueModel model, const CrmPatterns *patterns,
 	starts(&p, start);
 	for (i = 0; i < n; i++)
 		half_width[i] = i < np ? 14 : 20;
-	crm_optimise(n, objective, &p, start, 3, half_width, host, best);
+	if (patterns->count >= MANY_PATTERNS)
+		near = fit_sample(&p, start, half_width, n, &tried);
+	crm_optimise(n, objective, &p, start, 3, half_width, near, host, best);
 
 	for (i = 0; i < n; i++)
 	{
@@ -507,6 +562,6 @@ crm_value_fit(CrmValueModel model, const CrmPatterns *patterns,
 	fit->gradient_norm = best->gradient_norm;
 	fit->smallest_eigenvalue = best->smallest_eigenvalue;
 	fit->iterations = best->iterations;
-	fit->evaluations = best->evaluations;
+	fit->evaluations = best->evaluations + tried;
 	fit->bytes = p.bytes;
 }

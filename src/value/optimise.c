@@ -72,10 +72,12 @@ dot(int n, const double *a, const double *b)
 
 /*
  * BFGS with a bisecting line search for the weak Wolfe conditions.
- * theta is start and result; returns the value there.
+ * theta is start and result; returns the value there.  inverse is the
+ * inverse Hessian near the start, if it is known.
  */
 static double
-bfgs(Search *s, double *theta, double *gradient, int *iterations)
+bfgs(Search *s, double *theta, double *gradient, const double *inverse,
+	 int *iterations)
 {
 	int			n = s->n,
 				i,
@@ -91,6 +93,11 @@ bfgs(Search *s, double *theta, double *gradient, int *iterations)
 	value = evaluate(s, theta, gradient);
 	if (!isfinite(value))
 		return value;
+	if (inverse)
+	{
+		memcpy(H, inverse, sizeof(double) * n * n);
+		fresh = false;
+	}
 	for (iteration = 0; iteration < 500; iteration++)
 	{
 		double		lo = 0,
@@ -365,9 +372,13 @@ crm_symmetric_eigen(int n, double *m, double *values, double *vectors)
 		values[i] = m[i * n + i];
 }
 
-/* Covariance of theta (times the number of customers), smallest eigenvalue */
+/*
+ * Covariance of theta (times the number of customers), smallest eigenvalue.
+ * Differences of the gradient are central; one-sided, at half the cost,
+ * where its value at the optimum is given.
+ */
 static void
-curvature(Search *s, CrmOptimum *o)
+curvature(Search *s, const double *gradient, CrmOptimum *o)
 {
 	int			n = s->n,
 				i,
@@ -388,12 +399,19 @@ curvature(Search *s, CrmOptimum *o)
 		at[i] = o->theta[i] + h;
 		s->host->poll();
 		s->f(at, up, s->arg);
-		at[i] = o->theta[i] - h;
-		s->host->poll();
-		s->f(at, down, s->arg);
-		s->evaluations += 2;
-		for (j = 0; j < n; j++)
-			H[i * n + j] = (up[j] - down[j]) / (2 * h);
+		s->evaluations++;
+		if (gradient)
+			for (j = 0; j < n; j++)
+				H[i * n + j] = (up[j] - gradient[j]) / h;
+		else
+		{
+			at[i] = o->theta[i] - h;
+			s->host->poll();
+			s->f(at, down, s->arg);
+			s->evaluations++;
+			for (j = 0; j < n; j++)
+				H[i * n + j] = (up[j] - down[j]) / (2 * h);
+		}
 	}
 	for (i = 0; i < n; i++)
 		for (j = 0; j < i; j++)
@@ -423,25 +441,28 @@ curvature(Search *s, CrmOptimum *o)
 
 void
 crm_optimise(int n, CrmObjective f, void *arg, const double *starts,
-			 int nstarts, const double *half_width, const CrmFitHost *host,
-			 CrmOptimum *o)
+			 int nstarts, const double *half_width, const CrmOptimum *near,
+			 const CrmFitHost *host, CrmOptimum *o)
 {
 	Search		s = {n, f, arg, starts, half_width, host, 0};
 	double		best = INFINITY,
-				norm = INFINITY;
+				norm = INFINITY,
+				at_best[CRM_FIT_MAX];
 	int			start,
 				i;
 	bool		at_wall = false;
 
 	o->iterations = 0;
 	memcpy(o->theta, starts, n * sizeof(double));
-	for (start = 0; start <= nstarts; start++)
+	for (start = near ? -1 : 0; start <= nstarts; start++)
 	{
 		double		theta[CRM_FIT_MAX],
 					gradient[CRM_FIT_MAX],
 					value;
 
-		if (start < nstarts)
+		if (start < 0)
+			memcpy(theta, near->theta, n * sizeof(double));
+		else if (start < nstarts)
 			memcpy(theta, starts + start * n, n * sizeof(double));
 		else
 		{
@@ -450,11 +471,13 @@ crm_optimise(int n, CrmObjective f, void *arg, const double *starts,
 				   n * sizeof(double));
 			nelder_mead(&s, theta);
 		}
-		value = bfgs(&s, theta, gradient, &o->iterations);
+		value = bfgs(&s, theta, gradient, start < 0 ? near->covariance : NULL,
+					 &o->iterations);
 		if (value < best)
 		{
 			best = value;
 			memcpy(o->theta, theta, n * sizeof(double));
+			memcpy(at_best, gradient, n * sizeof(double));
 			norm = largest(n, gradient);
 			at_wall = false;
 			for (i = 0; i < n; i++)
@@ -476,7 +499,7 @@ crm_optimise(int n, CrmObjective f, void *arg, const double *starts,
 		o->evaluations = s.evaluations;
 		return;
 	}
-	curvature(&s, o);
+	curvature(&s, near && norm < GRADIENT_ENOUGH ? at_best : NULL, o);
 	o->evaluations = s.evaluations;
 
 	/* flat: a parameter could be hundreds of times as large for nothing */

@@ -180,17 +180,24 @@ crm_pareto_p_alive(const CrmPareto *m, double x, double t_x, double age)
 	return odds == -INFINITY ? 1 : crm_logistic(-odds);
 }
 
-/* Purchases expected in (age, age + horizon] */
+/* Purchases expected in (age, age + horizon] of a customer alive at age */
 double
-crm_pareto_expected(const CrmPareto *m, double x, double t_x, double age,
-					double horizon)
+crm_pareto_expected_alive(const CrmPareto *m, double x, double age,
+						  double horizon)
 {
 	double		log_q = log1p(horizon / (m->beta + age)),
 				s1 = m->s - 1,
 				stay = s1 == 0 ? log_q : -expm1(-s1 * log_q) / s1;
 
-	return crm_pareto_p_alive(m, x, t_x, age) * (m->r + x) *
-		(m->beta + age) / (m->alpha + age) * stay;
+	return (m->r + x) * (m->beta + age) / (m->alpha + age) * stay;
+}
+
+double
+crm_pareto_expected(const CrmPareto *m, double x, double t_x, double age,
+					double horizon)
+{
+	return crm_pareto_p_alive(m, x, t_x, age) *
+		crm_pareto_expected_alive(m, x, age, horizon);
 }
 
 double

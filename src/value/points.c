@@ -157,8 +157,9 @@ discount_arg(FunctionCallInfo fcinfo, int i, bool finite_without,
  * Sum over periods of spend times the purchases expected in the period,
  * discounted by (1 + rate)^-i.
  */
-typedef double (*Expected) (const void *model, double x, double t_x,
-							double age, double horizon);
+#define MOST_AT_ONCE 16
+typedef void (*Expected) (const void *model, double x, double t_x,
+						  double age, double step, int n, double *expected);
 
 static double
 by_period(FunctionCallInfo fcinfo, Expected expected, const void *model,
@@ -167,6 +168,7 @@ by_period(FunctionCallInfo fcinfo, Expected expected, const void *model,
 	double		spend = ARG(7),
 				step = crm_value_not_negative(ARG(9), "step"),
 				rate = crm_value_not_negative(ARG(10), "rate"),
+				now[MOST_AT_ONCE],
 				before = 0,
 				factor = 1,
 				sum = 0;
@@ -181,14 +183,18 @@ by_period(FunctionCallInfo fcinfo, Expected expected, const void *model,
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("number of periods must be zero or more")));
-	for (i = 1; i <= periods; i++)
+	if (periods <= MOST_AT_ONCE && periods > 0)
+		expected(model, x, t_x, age, step, periods, now);
+	for (i = 0; i < periods; i++)
 	{
-		double		now = expected(model, x, t_x, age, i * step);
-
-		CHECK_FOR_INTERRUPTS();
+		if (periods > MOST_AT_ONCE)
+		{
+			CHECK_FOR_INTERRUPTS();
+			expected(model, x, t_x, age, (i + 1) * step, 1, now);
+		}
 		factor /= 1 + rate;
-		sum += (now - before) * factor;
-		before = now;
+		sum += (now[periods > MOST_AT_ONCE ? 0 : i] - before) * factor;
+		before = now[periods > MOST_AT_ONCE ? 0 : i];
 	}
 	return spend * sum;
 }
@@ -208,10 +214,11 @@ bg_model(FunctionCallInfo fcinfo, bool modified)
 	return m;
 }
 
-static double
-bg_expected(const void *m, double x, double t_x, double age, double horizon)
+static void
+bg_expected(const void *m, double x, double t_x, double age, double step,
+			int n, double *expected)
 {
-	return crm_bg_expected(m, x, t_x, age, horizon);
+	crm_bg_expected_steps(m, x, t_x, age, step, n, expected);
 }
 
 #define BG_HISTORY(modified) \
@@ -328,11 +335,17 @@ pareto_model(FunctionCallInfo fcinfo)
 	return m;
 }
 
-static double
-pareto_expected(const void *m, double x, double t_x, double age,
-				double horizon)
+static void
+pareto_expected(const void *model, double x, double t_x, double age,
+				double step, int n, double *expected)
 {
-	return crm_pareto_expected(m, x, t_x, age, horizon);
+	const CrmPareto *m = model;
+	double		alive = crm_pareto_p_alive(m, x, t_x, age);
+	int			i;
+
+	for (i = 0; i < n; i++)
+		expected[i] = alive *
+			crm_pareto_expected_alive(m, x, age, (i + 1) * step);
 }
 
 #define PARETO_HISTORY \

@@ -47,6 +47,9 @@ extern double crm_bg_log_likelihood(const CrmBg *m, double x, double t_x,
 extern double crm_bg_p_alive(const CrmBg *m, double x, double t_x, double age);
 extern double crm_bg_expected(const CrmBg *m, double x, double t_x,
 							  double age, double horizon);
+extern void crm_bg_expected_steps(const CrmBg *m, double x, double t_x,
+								  double age, double step, int n,
+								  double *expected);
 extern double crm_bg_survival(const CrmBg *m, double x, double t_x,
 							  double age, double horizon);
 extern double crm_bg_time_to(const CrmBg *m, double x, double t_x,
@@ -74,6 +77,8 @@ extern double crm_pareto_bracket(const CrmPareto *m, double x, double t_x,
 								 double age, double *gradient);
 extern double crm_pareto_p_alive(const CrmPareto *m, double x, double t_x,
 								 double age);
+extern double crm_pareto_expected_alive(const CrmPareto *m, double x,
+										double age, double horizon);
 extern double crm_pareto_expected(const CrmPareto *m, double x, double t_x,
 								  double age, double horizon);
 extern double crm_pareto_survival(const CrmPareto *m, double x, double t_x,
@@ -153,8 +158,8 @@ typedef struct CrmOptimum
 
 extern void crm_optimise(int n, CrmObjective f, void *arg,
 						 const double *starts, int nstarts,
-						 const double *half_width, const CrmFitHost *host,
-						 CrmOptimum *result);
+						 const double *half_width, const CrmOptimum *near,
+						 const CrmFitHost *host, CrmOptimum *result);
 extern void crm_symmetric_eigen(int n, double *matrix, double *values,
 								double *vectors);
 
