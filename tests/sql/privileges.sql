@@ -39,9 +39,9 @@ WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'cr
   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS s WHERE s ~ '^search_path=')
   -- an inlined expression over its arguments names nothing
   AND NOT (p.provolatile = 'i' AND l.lanname = 'sql');
--- functions with the rights of the owner: each one known
-SELECT p.oid::regprocedure AS security_definer FROM pg_proc AS p
-WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'crm_internal'::regnamespace) AND p.prosecdef ORDER BY p.oid::regprocedure::text COLLATE "C";
+-- functions that act with the rights of the owner for somebody else: each one known
+SELECT p.proname AS security_definer, r.class FROM pg_proc AS p JOIN crm_internal.function_rules() AS r ON r.function = p.oid
+WHERE p.prosecdef AND r.class <> 'owner' ORDER BY p.proname COLLATE "C";
 -- nothing of what holds data belongs to the extension
 SELECT c.oid::regclass AS member FROM pg_class AS c
 JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
