@@ -68,6 +68,8 @@ WHERE CASE x.kind WHEN 'table' THEN to_regclass('crm.' || x.name) IS NULL
                   ELSE NOT EXISTS (SELECT FROM pg_proc AS p WHERE p.proname = x.name AND p.pronamespace = 'crm'::regnamespace) END
   AND x.name NOT IN ('generate_demo', 'distribute');
 
+SELECT x.kind, x.name AS listed_twice FROM crm_internal.access_exceptions() AS x GROUP BY x.kind, x.name HAVING count(*) > 1;
+
 -- rights of the levels differ in this way
 BEGIN;
 SET LOCAL client_min_messages = warning;
