@@ -37,8 +37,7 @@ TRUST_OBJS = \
 PEOPLE_OBJS = \
 	src/people/rows.o \
 	src/people/tree.o \
-	src/people/custom_fields.o \
-	src/people/money.o
+	src/people/custom_fields.o
 
 TIME_OBJS = \
 	src/time/jalali.o \
@@ -75,6 +74,7 @@ VALUE_OBJS = \
 	src/value/fit.o \
 	src/value/points.o \
 	src/value/patterns.o \
+	src/value/cohort.o \
 	src/value/summary.o \
 	src/value/kmeans.o \
 	src/value/eclat.o \
@@ -187,9 +187,7 @@ CODE_SQL = \
 	sql/schema/99_privileges_code.sql
 
 PEOPLE_CODE = \
-	sql/schema/10_people_code.sql \
-	sql/schema/11_money_code.sql \
-	sql/schema/12_search_code.sql
+	sql/schema/10_people_code.sql
 
 TIME_CODE = \
 	sql/schema/10_time_code.sql

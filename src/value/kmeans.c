@@ -14,6 +14,14 @@
 
 #define POLL_EVERY 16384
 
+/*
+ * From so many points on, a start also ends when its centres move by less
+ * than this share of the mean variance (squares): the last points to change
+ * sides of a border would take most of the time.
+ */
+#define MANY_POINTS 100000
+#define STILL 1e-4
+
 static uint64_t
 next_random(uint64_t *state)
 {
@@ -34,10 +42,21 @@ uniform(uint64_t *state)
 static inline double
 distance2(const double *a, const double *b, int d)
 {
-	double		sum = 0;
+	double		sum = (a[0] - b[0]) * (a[0] - b[0]);
 	int			j;
 
-	for (j = 0; j < d; j++)
+	/* the usual widths without a loop */
+	if (d <= 4)
+	{
+		if (d > 1)
+			sum += (a[1] - b[1]) * (a[1] - b[1]);
+		if (d > 2)
+			sum += (a[2] - b[2]) * (a[2] - b[2]);
+		if (d > 3)
+			sum += (a[3] - b[3]) * (a[3] - b[3]);
+		return sum;
+	}
+	for (j = 1; j < d; j++)
 		sum += (a[j] - b[j]) * (a[j] - b[j]);
 	return sum;
 }
@@ -193,6 +212,7 @@ lloyd(const double *point, size_t n, int d, int k, Work *w,
 				e,
 				j;
 	size_t		i;
+	double		variance = 0;
 
 	for (i = 0; i < n; i++)
 	{
@@ -221,12 +241,26 @@ lloyd(const double *point, size_t n, int d, int k, Work *w,
 	recount(point, n, d, k, w, host);
 	if (fill_empty(point, n, d, k, w))
 		recount(point, n, d, k, w, host);
+	if (n >= MANY_POINTS)
+		for (j = 0; j < d; j++)
+		{
+			double		mean = 0,
+						square = 0;
+
+			for (i = 0; i < n; i++)
+				mean += point[i * d + j];
+			mean /= n;
+			for (i = 0; i < n; i++)
+				square += (point[i * d + j] - mean) * (point[i * d + j] - mean);
+			variance += square / n / d;
+		}
 
 	*settled = false;
 	for (iteration = 1; iteration <= 1000; iteration++)
 	{
 		double		most = 0,
-					next = 0;
+					next = 0,
+					shift = 0;
 		int			most_of = 0;
 		int64_t		changed = 0;
 
@@ -242,6 +276,7 @@ lloyd(const double *point, size_t n, int d, int k, Work *w,
 				s += m * m;
 				w->centre[(size_t) c * d + j] = v;
 			}
+			shift += s;
 			w->moved[c] = sqrt(s);
 			if (w->moved[c] >= most)
 			{
@@ -324,6 +359,8 @@ lloyd(const double *point, size_t n, int d, int k, Work *w,
 			}
 			changed++;
 		}
+		if (shift < STILL * variance)
+			break;
 		if (changed == 0)
 		{
 			*settled = true;

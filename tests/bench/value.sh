@@ -29,7 +29,7 @@ BEGIN
 END $$;
 CREATE TABLE customers_100k AS SELECT * FROM customers WHERE id <= 100000;
 CREATE TABLE purchases AS
-SELECT (random() * 1000000)::int AS customer_id, '2020-01-01'::date + (random() * 700)::int AS day, (random() * 10000)::int / 100.0::float8 AS amount
+SELECT (random() * 500000)::int AS customer_id, '2020-01-01'::date + (random() * 700)::int AS day, (random() * 10000)::int / 100.0::float8 AS amount
 FROM generate_series(1, 5000000);
 CREATE TABLE points AS SELECT ARRAY[ln(1 + x), ln(1 + age - t_x), ln(1 + x * spend)] AS p FROM customers;
 VACUUM ANALYZE customers, customers_100k, purchases, points;
@@ -64,6 +64,8 @@ row "P(alive), 1M rows" "SELECT sum(crm.bgnbd_p_alive(0.3, 16, 1.01, 2.46, x, t_
 row "E[purchases in 39], 1M rows" "SELECT sum(crm.bgnbd_expected_purchases(0.3, 16, 1.01, 2.46, x, t_x, age, 39)) FROM customers" 0.99 numpy 1
 row "12-month CLV, 1M rows" "SELECT sum(crm.bgnbd_clv_by_period(0.3, 16, 1.01, 2.46, x, t_x, age, crm.gamma_gamma_expected_spend(6.25, 3.74, 15.44, x, spend), 12, 30.4, 0.01)) FROM customers" 27 numpy 6
 row "summary of 5M purchases" "SELECT sum((s).x) FROM (SELECT crm.purchase_summary(day, amount, '2021-12-31', 'day') AS s FROM purchases GROUP BY customer_id OFFSET 0) AS q" 11.8 pandas 3
+plain=$(best "SELECT sum(s) FROM (SELECT sum(amount) AS s FROM purchases GROUP BY customer_id OFFSET 0) AS q")
+line "plain sum over the same purchases and groups" "${plain}s" "" "" "" ""
 row "k-means, 1M x 3, k = 5" "SELECT (crm.kmeans(p, 5, 1, 1)).inertia FROM points" 9.7 scikit-learn 2.5
 if [ -r "${CRM_DATA:-}/scoring/groceries.csv" ]; then
     sql -c 'CREATE TABLE groceries (trans_id bigint, item text)' -c "\\copy groceries FROM '$CRM_DATA/scoring/groceries.csv' CSV HEADER"
@@ -72,7 +74,7 @@ fi
 
 # from the cancel to the end of the statement, in milliseconds
 late=$(psql -X -At -c 'SET max_parallel_workers_per_gather = 0' -c "SET statement_timeout = 400" -c '\timing on' \
-    -c "SELECT (crm.paretonbd_fit(x, t_x + random(), age + 1)).r FROM customers" 2>/dev/null | awk '/^Time:/ {t = $2} END {printf "%.0f", t - 400}')
+    -c "SELECT (crm.paretonbd_fit(x, t_x + random(), age + 1)).r FROM customers WHERE x > 0" 2>/dev/null | awk '/^Time:/ {t = $2} END {printf "%.0f", t - 400}')
 line "cancel stops a fit" "${late}ms" "" "" "< 100ms" "$(awk -v a="$late" 'BEGIN {print (a < 100) ? "ok" : "miss"}')"
 line "memory of the BG/NBD fit of 1M customers" "$(value "$PGDATABASE" "SELECT pg_size_pretty((crm.bgnbd_fit(x, t_x, age)).memory_bytes) FROM customers")" \
     "$(value "$PGDATABASE" "SELECT count(*) FROM (SELECT DISTINCT x, t_x, age FROM customers) AS d") patterns" "" "" ""

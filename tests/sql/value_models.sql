@@ -94,4 +94,15 @@ SELECT (crm.purchase_summary(d::date, m, '2024-02-05', 'week')).*
 FROM (VALUES ('2024-01-01', 10), ('2024-01-01', 5), ('2024-01-15', 20), ('2024-01-15', 0.5), ('2024-01-08', 7), ('2024-03-01', 99)) AS v(d, m);
 SELECT (crm.purchase_summary(d::date, m, '2023-12-31', 'day')) IS NULL AS nothing_yet FROM (VALUES ('2024-01-01', 10)) AS v(d, m);
 SELECT crm.purchase_summary('2024-01-01', 1, '2024-02-01', 'fortnight');
+-- cohorts: 10 of 4 and 6 of 2 customers in period 0, later ones of the older cohort alone
+SELECT (crm.cohort_clv(period, margin, customers, 0.25)).*
+FROM (VALUES (0, 10, 4), (0, 6, 4), (1, 8, 4), (3, 99, 4), (2, NULL, 4)) AS v(period, margin, customers);
+
+-- covariates: those with z = 1 buy twice as often; P(more dropout) is left alone
+CREATE TEMP TABLE shops AS
+SELECT i % 2 AS z, n AS x, CASE WHEN n = 0 THEN 0 ELSE 30 + (i * 7) % 9 END::float8 AS t_x, 40 + i % 3 AS age
+FROM generate_series(1, 600) AS i, LATERAL (SELECT CASE WHEN i % 5 < 2 THEN 0 ELSE ((i * i) % 11) * (1 + i % 2) END AS n) AS v;
+SELECT state, cardinality(purchase_effects) AS effects, cardinality(dropout_effects) AS none, round(purchase_effects[1]::numeric, 2) > 0.3 AS more
+FROM (SELECT (crm.paretonbd_fit_covariates(x, t_x, age, '{}', ARRAY[z])).* FROM shops) AS f;
+SELECT crm.covariate_factor('{0.5,-1}', '{2,1}') AS one;
 ROLLBACK;
