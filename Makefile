@@ -37,7 +37,8 @@ TRUST_OBJS = \
 PEOPLE_OBJS = \
 	src/people/rows.o \
 	src/people/tree.o \
-	src/people/custom_fields.o
+	src/people/custom_fields.o \
+	src/people/money.o
 
 TIME_OBJS = \
 	src/time/jalali.o \
@@ -187,7 +188,9 @@ CODE_SQL = \
 	sql/schema/99_privileges_code.sql
 
 PEOPLE_CODE = \
-	sql/schema/10_people_code.sql
+	sql/schema/10_people_code.sql \
+	sql/schema/11_money_code.sql \
+	sql/schema/12_search_code.sql
 
 TIME_CODE = \
 	sql/schema/10_time_code.sql

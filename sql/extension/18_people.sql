@@ -26,3 +26,23 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_normalize_tags';
 COMMENT ON FUNCTION crm.normalize_tags(text[]) IS
 'Tags folded as crm.fold_text() does, sorted, each once, without empty ones. Error 22001 for a tag of more than 100 characters.';
+
+CREATE FUNCTION crm.convert_currency(
+    amount numeric,
+    from_currency text,
+    to_currency text,
+    mode text DEFAULT 'at_event_date',
+    event_date date DEFAULT NULL,
+    close_date date DEFAULT NULL,
+    as_of timestamptz DEFAULT now())
+RETURNS numeric
+LANGUAGE c STABLE PARALLEL SAFE COST 5
+AS 'MODULE_PATHNAME', 'crm_convert_currency';
+COMMENT ON FUNCTION crm.convert_currency(numeric, text, text, text, date, date, timestamptz) IS
+'An amount in another currency, not rounded, at the rate of crm.exchange_rates that holds on: event_date (mode at_event_date), close_date (at_close_date; today''s where it is NULL, the deal being open) or the tenant''s day at as_of (at_today). The pair''s own rate or its inverse, whichever is later; else through the tenant''s base currency. NULL for a NULL amount or currency. Errors: CR203 where no rate is known, 22004 for at_event_date without a date, 22023 for an unknown mode or code, 22003 for NaN or infinity, CR010 without a tenant.';
+
+CREATE FUNCTION crm.name_terms(tenant_id bigint, name text) RETURNS text[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_name_terms';
+COMMENT ON FUNCTION crm.name_terms(bigint, text) IS
+'The folded words of a name, each with its tenant before it: terms of the indexes that crm.find_contacts() and crm.find_accounts() search.';

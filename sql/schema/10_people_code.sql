@@ -1,4 +1,4 @@
--- Tenants, currencies, money, tags and search.
+-- Tenants and currencies, and the triggers of every row.
 
 -- ISO 4217, with the minor units it gives
 INSERT INTO crm.currencies (code, name, minor_units) VALUES
@@ -204,7 +204,7 @@ DO $$
 DECLARE
     t text;
 BEGIN
-    FOREACH t IN ARRAY '{tenants,users,teams,team_memberships,access_grants,custom_fields}'::text[] LOOP
+    FOREACH t IN ARRAY '{tenants,users,teams,team_memberships,access_grants,custom_fields,currencies,exchange_rates}'::text[] LOOP
         EXECUTE pg_catalog.format(
             'CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.%I '
             'FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed()', t || '_after_changed', t);

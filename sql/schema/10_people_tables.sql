@@ -184,7 +184,8 @@ CREATE TABLE crm.accounts (
     CONSTRAINT accounts_employees_check CHECK (employees >= 0),
     CONSTRAINT accounts_annual_revenue_check CHECK (annual_revenue >= 0 AND annual_revenue <> 'NaN')
 );
-CREATE INDEX accounts_name_key_idx ON crm.accounts (tenant_id, name_key);
+CREATE INDEX accounts_name_key_idx ON crm.accounts (tenant_id, name_key text_pattern_ops);
+CREATE INDEX accounts_name_words_idx ON crm.accounts USING gin (array_to_tsvector(crm.name_terms(tenant_id, name)));
 CREATE INDEX accounts_parent_id_idx ON crm.accounts (tenant_id, parent_id);
 CREATE INDEX accounts_owner_id_idx ON crm.accounts (tenant_id, owner_id);
 CREATE INDEX accounts_team_id_idx ON crm.accounts (tenant_id, team_id);
@@ -225,7 +226,8 @@ CREATE TABLE crm.contacts (
     CONSTRAINT contacts_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT contacts_name_check CHECK (name <> '')
 );
-CREATE INDEX contacts_name_key_idx ON crm.contacts (tenant_id, name_key);
+CREATE INDEX contacts_name_key_idx ON crm.contacts (tenant_id, name_key text_pattern_ops);
+CREATE INDEX contacts_name_words_idx ON crm.contacts USING gin (array_to_tsvector(crm.name_terms(tenant_id, name)));
 CREATE INDEX contacts_account_id_idx ON crm.contacts (tenant_id, account_id);
 CREATE INDEX contacts_owner_id_idx ON crm.contacts (tenant_id, owner_id);
 CREATE INDEX contacts_team_id_idx ON crm.contacts (tenant_id, team_id);
@@ -317,7 +319,7 @@ CREATE TABLE crm.products (
     CONSTRAINT products_list_price_check CHECK (list_price >= 0 AND list_price <> 'NaN'),
     CONSTRAINT products_cost_check CHECK (cost >= 0 AND cost <> 'NaN')
 );
-CREATE INDEX products_name_key_idx ON crm.products (tenant_id, name_key);
+CREATE INDEX products_name_key_idx ON crm.products (tenant_id, name_key text_pattern_ops);
 COMMENT ON TABLE crm.products IS 'What the company sells. family and tier order products for up-selling; incompatible_ids are never recommended together.';
 
 CREATE TABLE crm.price_books (

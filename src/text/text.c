@@ -76,6 +76,28 @@ crm_name_words(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(construct_array(words, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+PG_FUNCTION_INFO_V1(crm_name_terms);
+
+/* Words with their tenant, so that a search reads nothing of another one. */
+Datum
+crm_name_terms(PG_FUNCTION_ARGS)
+{
+	int64		tenant = PG_GETARG_INT64(0);
+	text	   *value = PG_GETARG_TEXT_PP(1);
+	StringInfoData out;
+	char	   *tokens[MAX_TOKENS];
+	Datum		terms[MAX_TOKENS];
+	int			n;
+
+	check_encoding();
+	initStringInfo(&out);
+	crm_fold(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &out);
+	n = crm_fold_tokens(&out, tokens, MAX_TOKENS);
+	for (int i = 0; i < n; i++)
+		terms[i] = CStringGetTextDatum(psprintf(INT64_FORMAT ":%s", tenant, tokens[i]));
+	PG_RETURN_ARRAYTYPE_P(construct_array(terms, n, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
 PG_FUNCTION_INFO_V1(crm_normalize_email);
 
 Datum

@@ -1,0 +1,330 @@
+/*
+ * money.c
+ *	  Amounts from one currency into another, at dated rates.
+ *
+ * A rate holds from its date until the next one of the same pair.  Where a
+ * pair has no rate of its own, its inverse serves, then the way through the
+ * tenant's base currency.  A rate that is missing is an error, never 1.
+ *
+ * Reports convert every row, so the rates of a pair are kept in the backend,
+ * sorted by date, until a rate changes.
+ */
+#include "crm.h"
+
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/datetime.h"
+#include "utils/hsearch.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+typedef struct PairKey
+{
+	int64		tenant;
+	char		from[4];
+	char		to[4];
+} PairKey;
+
+typedef struct Pair
+{
+	PairKey		key;			/* hash key: must be first */
+	int			n;
+	DateADT    *since;			/* sorted */
+	Numeric    *rate;
+} Pair;
+
+/* What conversions of a tenant need to know of it. */
+typedef struct Tenant
+{
+	int64		tenant;			/* hash key: must be first */
+	char		base[4];
+	char	   *time_zone;
+} Tenant;
+
+static CrmConfigWatch watches[] = {
+	{.table = "exchange_rates"},
+	{.table = "tenants"},
+	{.table = "currencies"},
+};
+
+static HTAB *pairs = NULL;
+static HTAB *tenants = NULL;
+static MemoryContext rates_context = NULL;
+static uint64 compiled_generation = 0;
+
+static void
+forget_old_rates(void)
+{
+	uint64		generation = 0;
+	HASHCTL		ctl = {0};
+
+	for (int i = 0; i < lengthof(watches); i++)
+		generation += crm_config_generation(&watches[i]);
+	if (generation == compiled_generation && pairs != NULL && tenants != NULL)
+		return;
+
+	pairs = tenants = NULL;
+	if (rates_context == NULL)
+		rates_context = AllocSetContextCreate(TopMemoryContext, "crm exchange rates",
+											  ALLOCSET_DEFAULT_SIZES);
+	else
+		MemoryContextReset(rates_context);
+	ctl.hcxt = rates_context;
+	ctl.keysize = sizeof(PairKey);
+	ctl.entrysize = sizeof(Pair);
+	pairs = hash_create("crm exchange rates", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ctl.keysize = sizeof(int64);
+	ctl.entrysize = sizeof(Tenant);
+	tenants = hash_create("crm tenants", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	compiled_generation = generation;
+}
+
+static Pair *
+rates_of(int64 tenant, const char *from, const char *to)
+{
+	PairKey		key;
+	Pair		fresh;
+	Pair	   *pair;
+	Oid			types[3] = {INT8OID, BPCHAROID, BPCHAROID};
+	Datum		values[3];
+	CrmOwnerSwitch saved;
+	MemoryContext old;
+	bool		isnull;
+	bool		found;
+
+	MemSet(&key, 0, sizeof(key));
+	key.tenant = tenant;
+	strlcpy(key.from, from, sizeof(key.from));
+	strlcpy(key.to, to, sizeof(key.to));
+	pair = (Pair *) hash_search(pairs, &key, HASH_FIND, NULL);
+	if (pair != NULL)
+		return pair;
+
+	MemSet(&fresh, 0, sizeof(fresh));
+	fresh.key = key;
+	values[0] = Int64GetDatum(tenant);
+	values[1] = CStringGetTextDatum(from);
+	values[2] = CStringGetTextDatum(to);
+	SPI_connect();
+	crm_become(watches[0].owner, &saved);
+	crm_read_config("SELECT r.valid_from, r.rate FROM crm.exchange_rates AS r"
+					" WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = $3"
+					" ORDER BY r.valid_from", 3, types, values);
+	old = MemoryContextSwitchTo(rates_context);
+	fresh.n = (int) SPI_processed;
+	fresh.since = palloc(sizeof(DateADT) * Max(fresh.n, 1));
+	fresh.rate = palloc(sizeof(Numeric) * Max(fresh.n, 1));
+	for (int i = 0; i < fresh.n; i++)
+	{
+		fresh.since[i] = DatumGetDateADT(crm_spi_value(i, 1, &isnull));
+		fresh.rate[i] = DatumGetNumericCopy(crm_spi_value(i, 2, &isnull));
+	}
+	MemoryContextSwitchTo(old);
+	crm_become_self(&saved);
+	SPI_finish();
+
+	pair = (Pair *) hash_search(pairs, &key, HASH_ENTER, &found);
+	*pair = fresh;
+	return pair;
+}
+
+static Tenant *
+tenant_of(int64 id)
+{
+	Tenant		fresh;
+	Tenant	   *tenant = (Tenant *) hash_search(tenants, &id, HASH_FIND, NULL);
+	Oid			types[1] = {INT8OID};
+	Datum		values[1];
+	CrmOwnerSwitch saved;
+	bool		isnull;
+	bool		found;
+
+	if (tenant != NULL)
+		return tenant;
+	MemSet(&fresh, 0, sizeof(fresh));
+	fresh.tenant = id;
+	values[0] = Int64GetDatum(id);
+	SPI_connect();
+	crm_become(watches[0].owner, &saved);
+	crm_read_config("SELECT t.base_currency::pg_catalog.text, t.time_zone FROM crm.tenants AS t"
+					" WHERE t.tenant_id = $1", 1, types, values);
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_NO_TENANT),
+				 errmsg("there is no tenant " INT64_FORMAT, id)));
+	strlcpy(fresh.base, TextDatumGetCString(crm_spi_value(0, 1, &isnull)), sizeof(fresh.base));
+	fresh.time_zone = MemoryContextStrdup(rates_context,
+										  TextDatumGetCString(crm_spi_value(0, 2, &isnull)));
+	crm_become_self(&saved);
+	SPI_finish();
+	tenant = (Tenant *) hash_search(tenants, &id, HASH_ENTER, &found);
+	*tenant = fresh;
+	return tenant;
+}
+
+/* The place of the rate that holds on a day; -1 before the first. */
+static int
+find_rate(const Pair *pair, DateADT day)
+{
+	int			low = 0;
+	int			high = pair->n;
+
+	while (low < high)
+	{
+		int			middle = (low + high) / 2;
+
+		if (pair->since[middle] <= day)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low - 1;
+}
+
+/*
+ * How much one unit of a currency is of another, as numerator and denominator
+ * to be applied to an amount.  The later of a rate and its inverse counts, a
+ * rate of its own where they are of one day.  False where there is neither.
+ */
+static bool
+pair_rate(int64 tenant, const char *from, const char *to, DateADT day,
+		  Numeric *times, Numeric *over)
+{
+	Pair	   *direct;
+	Pair	   *inverse;
+	int			d;
+	int			i;
+
+	*times = *over = NULL;
+	if (strcmp(from, to) == 0)
+		return true;
+	direct = rates_of(tenant, from, to);
+	inverse = rates_of(tenant, to, from);
+	d = find_rate(direct, day);
+	i = find_rate(inverse, day);
+	if (d >= 0 && (i < 0 || direct->since[d] >= inverse->since[i]))
+		*times = direct->rate[d];
+	else if (i >= 0)
+		*over = inverse->rate[i];
+	else
+		return false;
+	return true;
+}
+
+static Datum
+apply(Datum amount, Numeric times, Numeric over)
+{
+	if (times != NULL)
+		amount = DirectFunctionCall2(numeric_mul, amount, NumericGetDatum(times));
+	if (over != NULL)
+		amount = DirectFunctionCall2(numeric_div, amount, NumericGetDatum(over));
+	return amount;
+}
+
+/* A currency's code in capitals; an error for what cannot be one. */
+static void
+currency_code(text *value, char *code)
+{
+	char	   *given = text_to_cstring(value);
+	int			i;
+
+	for (i = 0; i < 3 && given[i] != '\0'; i++)
+		code[i] = pg_toupper((unsigned char) given[i]);
+	code[i] = '\0';
+	if (i != 3 || given[3] != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" is not the code of a currency", given),
+				 errhint("Codes are those of ISO 4217, such as USD; crm.currencies lists them.")));
+}
+
+static char *
+date_text(DateADT day)
+{
+	return DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(day)));
+}
+
+PG_FUNCTION_INFO_V1(crm_convert_currency);
+
+/*
+ * crm.convert_currency(amount, from_currency, to_currency, mode, event_date,
+ * close_date, as_of) -> numeric
+ */
+Datum
+crm_convert_currency(PG_FUNCTION_ARGS)
+{
+	char		from[4];
+	char		to[4];
+	char	   *mode;
+	Datum		amount;
+	Tenant	   *tenant;
+	Numeric		times;
+	Numeric		over;
+	Numeric		base_times;
+	Numeric		base_over;
+	DateADT		day;
+	int64		tenant_id;
+	bool		isnull;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3) || PG_ARGISNULL(6))
+		PG_RETURN_NULL();
+	amount = PG_GETARG_DATUM(0);
+	if (numeric_is_nan(DatumGetNumeric(amount)) || numeric_is_inf(DatumGetNumeric(amount)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("amount must be a finite number")));
+	currency_code(PG_GETARG_TEXT_PP(1), from);
+	currency_code(PG_GETARG_TEXT_PP(2), to);
+	mode = text_to_cstring(PG_GETARG_TEXT_PP(3));
+
+	tenant_id = crm_current_tenant(&isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_NO_TENANT),
+				 errmsg("the current role works for no tenant, so there are no rates")));
+	forget_old_rates();
+	tenant = tenant_of(tenant_id);
+
+	if (strcmp(mode, "at_event_date") == 0)
+	{
+		if (PG_ARGISNULL(4))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("conversion at_event_date needs event_date"),
+					 errhint("Give the date of the event, or choose mode at_today.")));
+		day = PG_GETARG_DATEADT(4);
+	}
+	else if (strcmp(mode, "at_close_date") == 0 && !PG_ARGISNULL(5))
+		day = PG_GETARG_DATEADT(5);
+	else if (strcmp(mode, "at_today") == 0 || strcmp(mode, "at_close_date") == 0)
+		day = DatumGetDateADT(DirectFunctionCall1(timestamp_date,
+												  DirectFunctionCall2(timestamptz_zone,
+																	  CStringGetTextDatum(tenant->time_zone),
+																	  PG_GETARG_DATUM(6))));
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown mode of conversion \"%s\"", mode),
+				 errhint("Modes are at_event_date, at_close_date and at_today.")));
+	if (strcmp(from, to) == 0)
+		PG_RETURN_DATUM(amount);
+
+	if (pair_rate(tenant_id, from, to, day, &times, &over))
+		PG_RETURN_DATUM(apply(amount, times, over));
+	if (pair_rate(tenant_id, from, tenant->base, day, &times, &over) &&
+		pair_rate(tenant_id, tenant->base, to, day, &base_times, &base_over))
+	{
+		/* multiply before dividing, so that little is lost */
+		amount = apply(apply(amount, times, NULL), base_times, NULL);
+		PG_RETURN_DATUM(apply(apply(amount, NULL, over), NULL, base_over));
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_CRM_RATE_MISSING),
+			 errmsg("there is no exchange rate from %s to %s on %s", from, to, date_text(day)),
+			 errdetail("Neither this pair, nor its inverse, nor the way through the base currency %s has a rate on or before that day.",
+					   tenant->base),
+			 errhint("Add it to crm.exchange_rates.")));
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,94 @@
+-- What the catalogs must say about rights, whatever is added to the CRM.
+\t on
+-- PUBLIC may execute immutable functions over their arguments and nothing else
+SELECT p.oid::regprocedure AS executable_by_public
+FROM pg_proc AS p
+WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'crm_internal'::regnamespace)
+  AND has_function_privilege('public', p.oid, 'EXECUTE')
+  AND NOT (p.provolatile = 'i' AND EXISTS (SELECT FROM pg_depend AS d JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'crm'
+                                           WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'));
+-- and read no table, view or sequence, and use no schema
+SELECT c.oid::regclass AS readable_by_public
+FROM pg_class AS c
+WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'crm_internal'::regnamespace)
+  AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')
+  AND CASE WHEN c.relkind = 'S' THEN has_sequence_privilege('public', c.oid, 'USAGE, SELECT, UPDATE')
+           ELSE has_table_privilege('public', c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER') END;
+SELECT n.nspname AS usable_by_public FROM pg_namespace AS n
+WHERE n.nspname IN ('crm', 'crm_analytics', 'crm_internal') AND has_schema_privilege('public', n.oid, 'USAGE, CREATE');
+
+-- every table with a tenant is under row security, with at most one policy for each command, permissive and without subquery
+SELECT c.oid::regclass AS without_row_security
+FROM pg_class AS c
+JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'tenant_id' AND NOT a.attisdropped
+WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relrowsecurity;
+SELECT p.tablename, p.cmd, count(*) AS policies FROM pg_policies AS p WHERE p.schemaname = 'crm'
+GROUP BY p.tablename, p.cmd HAVING count(*) > 1 OR p.cmd = 'ALL';
+SELECT p.tablename, p.policyname AS restrictive_or_with_subquery FROM pg_policies AS p
+WHERE p.schemaname = 'crm' AND (p.permissive <> 'PERMISSIVE' OR concat(p.qual, p.with_check) ~* '\mselect\M');
+SELECT p.tablename, p.policyname AS not_by_tenant_first FROM pg_policies AS p
+WHERE p.schemaname = 'crm' AND coalesce(p.qual, p.with_check) !~ '^\(+tenant_id = crm\.tenant_id\(\)';
+
+-- views show what their reader may see; functions do not look where their caller says
+SELECT c.oid::regclass AS view_with_rights_of_its_owner FROM pg_class AS c
+WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND c.relkind = 'v'
+  AND NOT coalesce('security_invoker=true' = ANY (c.reloptions), false);
+SELECT p.oid::regprocedure AS without_search_path FROM pg_proc AS p JOIN pg_language AS l ON l.oid = p.prolang
+WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'crm_internal'::regnamespace)
+  AND l.lanname IN ('sql', 'plpgsql') AND p.prosqlbody IS NULL
+  AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS s WHERE s ~ '^search_path=')
+  -- an inlined expression over its arguments names nothing
+  AND NOT (p.provolatile = 'i' AND l.lanname = 'sql');
+-- functions that act with the rights of the owner for somebody else: each one known
+SELECT p.proname AS security_definer, r.class FROM pg_proc AS p JOIN crm_internal.function_rules() AS r ON r.function = p.oid
+WHERE p.prosecdef AND r.class <> 'owner' ORDER BY p.proname COLLATE "C";
+-- nothing of what holds data belongs to the extension
+SELECT c.oid::regclass AS member FROM pg_class AS c
+JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+JOIN pg_extension AS e ON e.oid = d.refobjid AND e.extname = 'crm'
+WHERE c.relkind <> 'c';
+-- everything public is described
+SELECT c.oid::regclass AS table_without_comment FROM pg_class AS c
+WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND c.relkind IN ('r', 'p', 'v') AND NOT c.relispartition
+  AND obj_description(c.oid, 'pg_class') IS NULL;
+SELECT p.oid::regprocedure AS function_without_comment FROM pg_proc AS p
+WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND obj_description(p.oid, 'pg_proc') IS NULL;
+-- no two functions of one name, none with OUT parameters
+SELECT p.proname AS overloaded FROM pg_proc AS p WHERE p.pronamespace = 'crm'::regnamespace GROUP BY p.proname HAVING count(*) > 1;
+
+-- classes of tables and functions, as rights are given
+\t off
+SELECT r.class, string_agg(r.name, ' ' ORDER BY r.name COLLATE "C") AS tables FROM crm_internal.table_rules() AS r
+WHERE r.name IN ('accounts', 'contacts', 'contact_points', 'opportunities', 'activities', 'stages', 'pipelines', 'users', 'teams', 'tenants', 'access_grants', 'currencies',
+                 'products', 'prices', 'stage_periods', 'custom_fields', 'installation')
+GROUP BY r.class ORDER BY r.class;
+-- an entry of the list of exceptions that names nothing is a slip
+SELECT x.kind, x.name FROM crm_internal.access_exceptions() AS x
+WHERE CASE x.kind WHEN 'table' THEN to_regclass('crm.' || x.name) IS NULL
+                  ELSE NOT EXISTS (SELECT FROM pg_proc AS p WHERE p.proname = x.name AND p.pronamespace = 'crm'::regnamespace) END
+  AND x.name NOT IN ('generate_demo', 'distribute');
+
+SELECT x.kind, x.name AS listed_twice FROM crm_internal.access_exceptions() AS x GROUP BY x.kind, x.name HAVING count(*) > 1;
+
+-- rights of the levels differ in this way
+BEGIN;
+SET LOCAL client_min_messages = warning;
+CREATE ROLE regress_reader; CREATE ROLE regress_agent; CREATE ROLE regress_manager; CREATE ROLE regress_admin;
+SELECT count(g) FROM unnest('{reader,agent,manager,admin}'::text[]) AS l, LATERAL crm.grant_access(('regress_' || l)::name, l) AS g;
+SELECT t.name, l.level, concat(CASE WHEN has_table_privilege('regress_' || l.level, 'crm.' || t.name, 'SELECT') THEN 'r' END,
+    CASE WHEN has_table_privilege('regress_' || l.level, 'crm.' || t.name, 'INSERT') THEN 'a' END,
+    CASE WHEN has_table_privilege('regress_' || l.level, 'crm.' || t.name, 'UPDATE') THEN 'w' END,
+    CASE WHEN has_table_privilege('regress_' || l.level, 'crm.' || t.name, 'DELETE') THEN 'd' END,
+    CASE WHEN has_table_privilege('regress_' || l.level, 'crm.' || t.name, 'TRUNCATE, REFERENCES, TRIGGER') THEN '!' END) AS rights
+FROM unnest('{accounts,products,stages,stage_periods,currencies,access_grants}'::text[]) WITH ORDINALITY AS t (name, n),
+     unnest('{reader,agent,manager,admin}'::text[]) WITH ORDINALITY AS l (level, m)
+ORDER BY t.n, l.m;
+SELECT f.name, string_agg(l.level, ' ' ORDER BY l.m) AS levels
+FROM unnest('{"crm.find_contacts(text,integer)","crm.tenant_id()","crm.change_tags(text,bigint,text[],text[])","crm.install()","crm.grant_access(name,text,bigint)","crm.create_tenant(text,text,text,text)"}'::text[]) WITH ORDINALITY AS f (name, n)
+LEFT JOIN unnest('{reader,agent,manager,admin}'::text[]) WITH ORDINALITY AS l (level, m) ON has_function_privilege('regress_' || l.level, f.name, 'EXECUTE')
+GROUP BY f.name, f.n ORDER BY f.n;
+-- a level taken back leaves nothing behind
+SELECT count(*) FILTER (WHERE crm.revoke_access(('regress_' || l)::name)) AS revoked FROM unnest('{reader,agent,manager,admin}'::text[]) AS l;
+SELECT count(*) AS left_over FROM pg_shdepend AS d JOIN pg_roles AS r ON r.oid = d.refobjid
+WHERE r.rolname IN ('regress_reader', 'regress_agent', 'regress_manager', 'regress_admin');
+ROLLBACK;
