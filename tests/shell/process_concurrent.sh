@@ -13,7 +13,7 @@ cat >"$WORK/hot.sql" <<'SQL'
 \set id random(1, 5)
 \set other random(1, 8)
 BEGIN;
-WITH m AS (UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s WHERE s.tenant_id = 1 AND s.position = :other), amount = amount + 1
+WITH m AS (UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s JOIN crm.pipelines AS p ON p.tenant_id = 1 AND p.id = s.pipeline_id WHERE s.tenant_id = 1 AND p.code = 'sales' AND s.position = :other), amount = amount + 1
            WHERE tenant_id = 1 AND id = :id RETURNING id, stage_id)
 INSERT INTO moves SELECT id, stage_id FROM m;
 END;
@@ -23,10 +23,10 @@ cat >"$WORK/cold.sql" <<'SQL'
 \set one random(1, 8)
 \set two random(1, 8)
 BEGIN;
-UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s WHERE s.tenant_id = 1 AND s.position = :one), amount = amount + 1 WHERE tenant_id = 1 AND id = :id;
+UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s JOIN crm.pipelines AS p ON p.tenant_id = 1 AND p.id = s.pipeline_id WHERE s.tenant_id = 1 AND p.code = 'sales' AND s.position = :one), amount = amount + 1 WHERE tenant_id = 1 AND id = :id;
 INSERT INTO moves SELECT id, stage_id FROM crm.opportunities WHERE tenant_id = 1 AND id = :id;
 SAVEPOINT s;
-UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s WHERE s.tenant_id = 1 AND s.position = :two), amount = amount + 1 WHERE tenant_id = 1 AND id = :id;
+UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s JOIN crm.pipelines AS p ON p.tenant_id = 1 AND p.id = s.pipeline_id WHERE s.tenant_id = 1 AND p.code = 'sales' AND s.position = :two), amount = amount + 1 WHERE tenant_id = 1 AND id = :id;
 ROLLBACK TO s;
 UPDATE crm.opportunities SET amount = amount + 1 WHERE tenant_id = 1 AND id = :id;
 INSERT INTO moves SELECT id, stage_id FROM crm.opportunities WHERE tenant_id = 1 AND id = :id;
