@@ -172,6 +172,18 @@ forget_groups(Pending *p)
 }
 
 /*
+ * What a level holds for a source is void.  There may be several: a layout
+ * that was invalidated meanwhile keeps what was collected by it.
+ */
+static void
+forget_source(Level *level, int64 source)
+{
+	for (Pending *p = level->pending; p != NULL; p = p->next)
+		if (p->layout->source == source)
+			forget_groups(p);
+}
+
+/*
  * Keys are told apart by their bytes: two that are equal but differ in their
  * bytes become two deltas, and reading adds them up.
  */
@@ -586,15 +598,16 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId self,
 			return;
 		}
 		for (Pending *p = top->pending; p != NULL; p = p->next)
+			if (p->truncated)
+			{
+				forget_source(below, p->layout->source);
+				level_pending(below, p->layout)->truncated = true;
+			}
+		for (Pending *p = top->pending; p != NULL; p = p->next)
 		{
 			RollupLayout *layout = p->layout;
 			Pending    *into = level_pending(below, layout);
 
-			if (p->truncated)
-			{
-				into->truncated = true;
-				forget_groups(into);
-			}
 			for (int i = 0; i < p->ngroups; i++)
 			{
 				char	   *group = GROUP(p, i);
@@ -810,7 +823,7 @@ crm_rollup_truncate(PG_FUNCTION_ARGS)
 
 		if (*link != NULL)
 			*link = (*link)->next;
-		forget_groups(p);
+		forget_source(level, source);
 		p->truncated = true;
 		truncate_storage(source, plan->layout);
 	}
