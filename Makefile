@@ -91,7 +91,11 @@ SCORING_OBJS = \
 	src/scoring/counts.o \
 	src/scoring/encode.o \
 	src/scoring/bayes.o \
-	src/scoring/pls.o
+	src/scoring/pls.o \
+	src/scoring/points.o \
+	src/scoring/points_compile.o \
+	src/scoring/points_sql.o \
+	src/scoring/points_top.o
 
 SERVICE_OBJS = \
 	src/service/worker.o \
@@ -134,7 +138,8 @@ VALUE_EXT_SQL = \
 	sql/extension/32_value_segments.sql
 
 SCORING_EXT_SQL = \
-	sql/extension/60_scoring.sql
+	sql/extension/60_scoring.sql \
+	sql/extension/61_points.sql
 
 SERVICE_EXT_SQL = \
 	sql/extension/70_worker.sql \
@@ -171,7 +176,8 @@ SERVICE_TABLES = \
 	sql/schema/50_service_clocks_tables.sql \
 	sql/schema/50_service_tables.sql
 
-SCORING_TABLES =
+SCORING_TABLES = \
+	sql/schema/60_scoring_tables.sql
 
 MARKETING_TABLES =
 
@@ -222,7 +228,8 @@ SERVICE_CODE = \
 	sql/schema/56_service_report_code.sql \
 	sql/schema/59_service_triggers_code.sql
 
-SCORING_CODE =
+SCORING_CODE = \
+	sql/schema/60_scoring_code.sql
 
 MARKETING_CODE =
 

@@ -29,6 +29,9 @@ AS $$
         ('table', 'stage_periods', 'log'),
         ('table', 'ticket_transfers', 'log'),
         ('table', 'assignments', 'log'),
+        ('table', 'score_subjects', 'log'),
+        ('table', 'lead_scores', 'log'),
+        ('table', 'score_crossings', 'log'),
         -- of the owner alone
         ('table', 'access_grants', 'owner'),
         -- functions that are not for the level their volatility suggests
@@ -53,6 +56,13 @@ AS $$
         ('function', 'rollup_expression', 'owner'),
         ('function', 'rollup_columns', 'owner'),
         ('function', 'rollup_condition', 'owner'),
+        ('function', 'record_score_crossings', 'owner'),
+        ('function', 'next_score_crossing_at', 'owner'),
+        ('function', 'replay_stale_scores', 'owner'),
+        ('function', 'replay_scores', 'admin'),
+        ('function', 'verify_lead_scores', 'admin'),
+        ('function', 'define_score_model', 'admin'),
+        ('function', 'preview_score_model', 'admin'),
         ('function', 'grant_access', 'owner'),
         ('function', 'revoke_access', 'owner'),
         ('function', 'define_calendar', 'admin'),

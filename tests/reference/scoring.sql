@@ -237,12 +237,32 @@ SELECT d.id, CASE d.quantity WHEN 'probability_pct' THEN 100 * crm.deal_odds_pre
                                         ELSE d.j ->> 'value' END) END
 FROM deal_models AS d;
 
+-- ---- points ----
+CREATE TEMP TABLE points_rules (rule text, event text, points float8, grp text, half_life_days float8, cap float8);
+CREATE TEMP TABLE points_events (lead int, event text, days float8);
+\copy points_rules FROM PROGRAM 'cat "$CRM_DATA/scoring/points_rules.csv"' WITH (FORMAT csv, HEADER)
+\copy points_events FROM PROGRAM 'cat "$CRM_DATA/scoring/points_events.csv"' WITH (FORMAT csv, HEADER)
+CREATE TEMP TABLE points_model AS
+SELECT jsonb_build_object('rules', jsonb_agg(jsonb_strip_nulls(jsonb_build_object('name', rule || event, 'event', event, 'group', grp, 'points', points,
+       'cap', cap, 'decay', CASE WHEN half_life_days IS NOT NULL THEN 'half_life' END, 'period', half_life_days * 86400)))) AS definition
+FROM points_rules WHERE grp <> 'fit';
+INSERT INTO got
+SELECT r.id, (crm.points_score(m.definition, (SELECT crm.points_replay(m.definition, e.event, NULL, d.zero + make_interval(secs => e.days * 86400), NULL ORDER BY e.days)
+                                              FROM points_events AS e WHERE e.lead = (r.j ->> 'lead')::int),
+              d.zero + make_interval(secs => (r.j ->> 'as_of_day')::float8 * 86400))).engagement
+FROM reference AS r, points_model AS m, (SELECT timestamptz '2026-01-01 00:00+00' AS zero) AS d
+WHERE r.algorithm = 'points' AND r.quantity = 'engagement';
+INSERT INTO got
+SELECT r.id, crm.decayed_points((r.j ->> 'points')::float8, (r.j ->> 'months_old')::float8, 'step',
+                                (r.j ->> 'every_months')::float8, (r.j ->> 'percent')::float8 / 100)
+FROM reference AS r WHERE r.algorithm = 'points' AND r.quantity = 'step_decay';
+
 -- ---- verdict ----
 CREATE TEMP VIEW verdict AS
 SELECT r.*, g.value AS got, abs(g.value - r.value::float8) <= r.tolerance * greatest(1, abs(r.value::float8)) AS fine
 FROM reference AS r LEFT JOIN got AS g USING (id)
 WHERE r.algorithm IN ('logit', 'logit_l2', 'explain_logodds', 'fairness', 'naive_bayes', 'platt', 'isotonic',
-                      'calibration_metrics', 'psi', 'odoo_pls');
+                      'calibration_metrics', 'psi', 'odoo_pls', 'points');
 SELECT algorithm, count(*) AS rows, count(*) FILTER (WHERE fine) AS fine FROM verdict GROUP BY 1 ORDER BY 1;
 SELECT algorithm, dataset, quantity, args, value, got FROM verdict WHERE fine IS NOT TRUE ORDER BY id LIMIT 40;
 DO $$ BEGIN

@@ -1,0 +1,666 @@
+-- Lead scoring by points: keeping states with the ledger, reading, publishing models.
+
+-- ---- a model and its rules as one definition ----
+
+CREATE OR REPLACE FUNCTION crm_internal.score_definition(model crm.score_models)
+RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT jsonb_strip_nulls(jsonb_build_object(
+        'min', model.min_score, 'max', model.max_score, 'groups', model.group_caps, 'thresholds', model.thresholds,
+        'fit_grades', to_jsonb(model.fit_grades), 'engagement_grades', to_jsonb(model.engagement_grades),
+        'hysteresis', model.hysteresis,
+        'rules', coalesce((
+            SELECT jsonb_agg(jsonb_build_object(
+                'name', r.name, 'group', r.group_name, 'event', r.event_kind, 'when', r.condition, 'points', r.points,
+                'cap', r.cap, 'decay', r.decay, 'period', extract(epoch FROM r.decay_period), 'share', r.decay_share,
+                'repeat', CASE WHEN r.event_kind IS NOT NULL OR r.repeat_policy <> 'every' THEN r.repeat_policy END,
+                'times', r.repeat_times, 'window', extract(epoch FROM r.repeat_window)) ORDER BY r.id)
+            FROM crm.score_rules AS r
+            WHERE r.tenant_id = model.tenant_id AND r.model_id = model.id AND r.active), '[]')))
+$$;
+COMMENT ON FUNCTION crm_internal.score_definition(crm.score_models) IS 'A score model and its active rules as crm.points_check takes it.';
+
+CREATE OR REPLACE FUNCTION crm.keep_score_definition()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    NEW.definition := crm_internal.score_definition(NEW);
+    PERFORM crm.points_check(NEW.definition);
+    IF TG_OP = 'UPDATE' THEN
+        NEW.version := OLD.version + (NEW.definition IS DISTINCT FROM OLD.definition)::integer;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm.keep_score_definition() IS 'Trigger: checks a score model and keeps its definition and version.';
+CREATE OR REPLACE TRIGGER score_models_before_definition BEFORE INSERT OR UPDATE ON crm.score_models
+    FOR EACH ROW EXECUTE FUNCTION crm.keep_score_definition();
+CREATE OR REPLACE TRIGGER score_models_after_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.score_models
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
+
+CREATE OR REPLACE FUNCTION crm.score_rules_changed()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- the model's own trigger takes the new rules in
+    IF TG_OP = 'INSERT' THEN
+        UPDATE crm.score_models AS m SET version = m.version
+        WHERE (m.tenant_id, m.id) IN (SELECT n.tenant_id, n.model_id FROM new_rules AS n);
+    ELSIF TG_OP = 'DELETE' THEN
+        UPDATE crm.score_models AS m SET version = m.version
+        WHERE (m.tenant_id, m.id) IN (SELECT o.tenant_id, o.model_id FROM old_rules AS o);
+    ELSE
+        UPDATE crm.score_models AS m SET version = m.version
+        WHERE (m.tenant_id, m.id) IN (SELECT n.tenant_id, n.model_id FROM new_rules AS n
+                                      UNION SELECT o.tenant_id, o.model_id FROM old_rules AS o);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.score_rules_changed() IS 'Trigger: a changed rule makes a new version of its score model.';
+CREATE OR REPLACE TRIGGER score_rules_after_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.score_rules
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
+CREATE OR REPLACE TRIGGER score_rules_after_insert AFTER INSERT ON crm.score_rules
+    REFERENCING NEW TABLE AS new_rules FOR EACH STATEMENT EXECUTE FUNCTION crm.score_rules_changed();
+CREATE OR REPLACE TRIGGER score_rules_after_update AFTER UPDATE ON crm.score_rules
+    REFERENCING OLD TABLE AS old_rules NEW TABLE AS new_rules FOR EACH STATEMENT EXECUTE FUNCTION crm.score_rules_changed();
+CREATE OR REPLACE TRIGGER score_rules_after_delete AFTER DELETE ON crm.score_rules
+    REFERENCING OLD TABLE AS old_rules FOR EACH STATEMENT EXECUTE FUNCTION crm.score_rules_changed();
+
+-- ---- states ----
+
+-- The caller has locked the leads' rows of score_subjects.
+CREATE OR REPLACE FUNCTION crm_internal.replay_scores(tenant bigint, model bigint, leads bigint[], at timestamptz)
+RETURNS integer
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH replayed AS MATERIALIZED (
+        SELECT m.tenant_id, m.id AS model_id, u.lead_id, m.version,
+               crm.points_fit(m.definition,
+                              (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
+                               FROM crm.score_events AS e
+                               WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id AND e.id <= u.last_event_id),
+                              u.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r
+        FROM crm.score_models AS m
+        JOIN crm.score_subjects AS u ON u.tenant_id = m.tenant_id
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = u.tenant_id AND s.model_id = m.id AND s.lead_id = u.lead_id
+        WHERE m.tenant_id = tenant AND m.id = model AND u.lead_id = ANY (leads)
+    ), crossed AS (
+        INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
+        SELECT p.tenant_id, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
+        FROM replayed AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+    ), kept AS (
+        INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
+        SELECT p.tenant_id, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
+        FROM replayed AS p
+        ON CONFLICT (tenant_id, model_id, lead_id) DO UPDATE
+        SET version = excluded.version, state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key,
+            next_crossing = excluded.next_crossing, inside = excluded.inside
+        RETURNING 1
+    )
+    SELECT count(*)::integer FROM kept
+$$;
+COMMENT ON FUNCTION crm_internal.replay_scores(bigint, bigint, bigint[], timestamptz) IS
+'States of some leads anew from their events; what they were inside of before stays, so that only a change is announced.';
+
+CREATE OR REPLACE FUNCTION crm.check_score_event()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.occurred_at > now() THEN
+        IF NEW.occurred_at > now() + interval '5 minutes' THEN
+            RAISE EXCEPTION 'an event is dated ahead, at %', NEW.occurred_at
+                USING ERRCODE = 'CR403', HINT = 'Record what has happened; clocks may differ by five minutes.';
+        END IF;
+        NEW.occurred_at := now();
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm.check_score_event() IS 'Trigger: an event lies in the past.';
+CREATE OR REPLACE TRIGGER score_events_before_check BEFORE INSERT OR UPDATE OF occurred_at ON crm.score_events
+    FOR EACH ROW WHEN (NEW.occurred_at > now()) EXECUTE FUNCTION crm.check_score_event();
+
+CREATE OR REPLACE FUNCTION crm.take_score_events()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    late record;
+BEGIN
+    -- the rows of leads are locked in one order, so that two loads cannot block each other for good
+    INSERT INTO crm.score_subjects (tenant_id, lead_id)
+    SELECT DISTINCT n.tenant_id, n.lead_id FROM new_events AS n
+    WHERE NOT EXISTS (SELECT FROM crm.score_subjects AS u WHERE u.tenant_id = n.tenant_id AND u.lead_id = n.lead_id)
+    ORDER BY n.tenant_id, n.lead_id
+    ON CONFLICT DO NOTHING;
+    PERFORM FROM crm.score_subjects AS u
+    WHERE (u.tenant_id, u.lead_id) IN (SELECT n.tenant_id, n.lead_id FROM new_events AS n)
+    ORDER BY u.tenant_id, u.lead_id
+    FOR NO KEY UPDATE;
+
+    -- a lead whose state is of the present version, and whose events come in the order of id: fold
+    WITH batch AS MATERIALIZED (
+        SELECT n.tenant_id, n.lead_id, min(n.id) AS first_id
+        FROM new_events AS n GROUP BY n.tenant_id, n.lead_id
+    ), folded AS MATERIALIZED (
+        SELECT m.tenant_id, m.id AS model_id, u.lead_id, m.version,
+               crm.points_fold(m.definition, s.state, n.kind, n.object, n.occurred_at, n.attributes ORDER BY n.id) AS r
+        FROM batch AS b
+        JOIN crm.score_subjects AS u ON u.tenant_id = b.tenant_id AND u.lead_id = b.lead_id
+        JOIN crm.score_models AS m ON m.tenant_id = b.tenant_id AND m.active
+        JOIN new_events AS n ON n.tenant_id = b.tenant_id AND n.lead_id = b.lead_id
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = b.tenant_id AND s.model_id = m.id AND s.lead_id = b.lead_id
+        WHERE b.first_id > u.last_event_id
+          AND (s.version = m.version OR s.version IS NULL AND u.last_event_id = 0 AND u.attributes IS NULL)
+        GROUP BY m.tenant_id, m.id, u.lead_id, s.tenant_id, s.model_id, s.lead_id
+    ), crossed AS (
+        INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
+        SELECT p.tenant_id, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
+        FROM folded AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+    )
+    INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
+    SELECT p.tenant_id, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
+    FROM folded AS p
+    ON CONFLICT (tenant_id, model_id, lead_id) DO UPDATE
+    SET version = excluded.version, state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key,
+        next_crossing = excluded.next_crossing, inside = excluded.inside;
+
+    -- the others are brought back from the ledger
+    FOR late IN
+        WITH batch AS MATERIALIZED (
+            SELECT n.tenant_id, n.lead_id, min(n.id) AS first_id, max(n.id) AS last_id, max(n.occurred_at) AS last_at
+            FROM new_events AS n GROUP BY n.tenant_id, n.lead_id
+        ), before AS MATERIALIZED (
+            SELECT u.tenant_id, u.lead_id, u.last_event_id, b.first_id
+            FROM batch AS b JOIN crm.score_subjects AS u USING (tenant_id, lead_id)
+        ), moved AS (
+            UPDATE crm.score_subjects AS u
+            SET last_event_id = greatest(u.last_event_id, b.last_id), last_event_at = greatest(u.last_event_at, b.last_at)
+            FROM batch AS b WHERE u.tenant_id = b.tenant_id AND u.lead_id = b.lead_id
+        )
+        SELECT m.tenant_id, m.id, array_agg(b.lead_id ORDER BY b.lead_id) AS leads
+        FROM before AS b
+        JOIN crm.score_models AS m ON m.tenant_id = b.tenant_id AND m.active
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = b.tenant_id AND s.model_id = m.id AND s.lead_id = b.lead_id
+        WHERE b.first_id <= b.last_event_id OR s.version IS DISTINCT FROM m.version
+        GROUP BY m.tenant_id, m.id
+    LOOP
+        PERFORM crm_internal.replay_scores(late.tenant_id, late.id, late.leads, now());
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.take_score_events() IS 'Trigger: takes new events of leads into their scores.';
+CREATE OR REPLACE TRIGGER score_events_after_insert AFTER INSERT ON crm.score_events
+    REFERENCING NEW TABLE AS new_events FOR EACH STATEMENT EXECUTE FUNCTION crm.take_score_events();
+
+CREATE OR REPLACE FUNCTION crm.correct_score_events()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenants bigint[];
+    leads bigint[];
+    touched record;
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        UPDATE crm.score_subjects SET last_event_id = 0, last_event_at = '-infinity';
+        UPDATE crm.lead_scores SET version = -1;
+        RETURN NULL;
+    ELSIF TG_OP = 'DELETE' THEN
+        SELECT array_agg(d.tenant_id), array_agg(d.lead_id) INTO tenants, leads
+        FROM (SELECT DISTINCT o.tenant_id, o.lead_id FROM old_events AS o) AS d;
+    ELSE
+        SELECT array_agg(d.tenant_id), array_agg(d.lead_id) INTO tenants, leads
+        FROM (SELECT o.tenant_id, o.lead_id FROM old_events AS o
+              UNION SELECT n.tenant_id, n.lead_id FROM new_events AS n) AS d;
+    END IF;
+    -- an event may have been given to a lead that had none
+    INSERT INTO crm.score_subjects (tenant_id, lead_id)
+    SELECT t.tenant_id, t.lead_id FROM unnest(tenants, leads) AS t (tenant_id, lead_id) ORDER BY t.tenant_id, t.lead_id
+    ON CONFLICT DO NOTHING;
+    PERFORM FROM crm.score_subjects AS u
+    WHERE (u.tenant_id, u.lead_id) IN (SELECT t.tenant_id, t.lead_id FROM unnest(tenants, leads) AS t (tenant_id, lead_id))
+    ORDER BY u.tenant_id, u.lead_id FOR NO KEY UPDATE;
+    UPDATE crm.score_subjects AS u
+    SET last_event_id = coalesce(l.id, 0), last_event_at = coalesce(l.at, '-infinity')
+    FROM (SELECT t.tenant_id, t.lead_id, max(e.id) AS id, max(e.occurred_at) AS at
+          FROM unnest(tenants, leads) AS t (tenant_id, lead_id)
+          LEFT JOIN crm.score_events AS e ON e.tenant_id = t.tenant_id AND e.lead_id = t.lead_id
+          GROUP BY t.tenant_id, t.lead_id) AS l
+    WHERE u.tenant_id = l.tenant_id AND u.lead_id = l.lead_id;
+    FOR touched IN
+        SELECT m.tenant_id, m.id, array_agg(t.lead_id) AS leads
+        FROM unnest(tenants, leads) AS t (tenant_id, lead_id)
+        JOIN crm.score_models AS m ON m.tenant_id = t.tenant_id AND m.active
+        GROUP BY m.tenant_id, m.id
+    LOOP
+        PERFORM crm_internal.replay_scores(touched.tenant_id, touched.id, touched.leads, now());
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.correct_score_events() IS 'Trigger: replays leads whose events were changed or deleted.';
+CREATE OR REPLACE TRIGGER score_events_after_update AFTER UPDATE ON crm.score_events
+    REFERENCING OLD TABLE AS old_events NEW TABLE AS new_events FOR EACH STATEMENT EXECUTE FUNCTION crm.correct_score_events();
+CREATE OR REPLACE TRIGGER score_events_after_delete AFTER DELETE ON crm.score_events
+    REFERENCING OLD TABLE AS old_events FOR EACH STATEMENT EXECUTE FUNCTION crm.correct_score_events();
+CREATE OR REPLACE TRIGGER score_events_after_truncate AFTER TRUNCATE ON crm.score_events
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.correct_score_events();
+
+CREATE OR REPLACE FUNCTION crm_internal.score_subject(tenant bigint, lead bigint, new_attributes jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    u crm.score_subjects;
+    stale record;
+BEGIN
+    INSERT INTO crm.score_subjects AS s (tenant_id, lead_id, attributes) VALUES (tenant, lead, new_attributes)
+    ON CONFLICT (tenant_id, lead_id) DO UPDATE SET attributes = excluded.attributes
+    RETURNING s.* INTO u;
+    WITH fitted AS MATERIALIZED (
+        SELECT m.id AS model_id, m.version,
+               crm.points_fit(m.definition, s.state, new_attributes, greatest(now(), nullif(u.last_event_at, '-infinity'))) AS r
+        FROM crm.score_models AS m
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.lead_id = lead
+        WHERE m.tenant_id = tenant AND m.active
+          AND (s.version = m.version OR s.version IS NULL AND u.last_event_id = 0)
+    ), crossed AS (
+        INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
+        SELECT tenant, p.model_id, lead, c.threshold, c.direction, c.at, c.score
+        FROM fitted AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+    )
+    INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
+    SELECT tenant, p.model_id, lead, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
+    FROM fitted AS p
+    ON CONFLICT (tenant_id, model_id, lead_id) DO UPDATE
+    SET version = excluded.version, state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key,
+        next_crossing = excluded.next_crossing, inside = excluded.inside;
+    FOR stale IN
+        SELECT m.id FROM crm.score_models AS m
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.lead_id = lead
+        WHERE m.tenant_id = tenant AND m.active AND s.version IS DISTINCT FROM m.version
+    LOOP
+        PERFORM crm_internal.replay_scores(tenant, stale.id, ARRAY[lead], now());
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.score_subject(bigint, bigint, jsonb) IS 'Fit of a lead anew, in every active model, from what it is now.';
+
+CREATE OR REPLACE FUNCTION crm.score_lead(lead_id bigint, attributes jsonb)
+RETURNS crm.score_subjects
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    u crm.score_subjects;
+BEGIN
+    IF lead_id IS NULL THEN
+        RAISE EXCEPTION 'which lead to score is null' USING ERRCODE = 'null_value_not_allowed';
+    END IF;
+    PERFORM crm_internal.score_subject(crm.tenant_id(), lead_id, attributes);
+    SELECT s.* INTO u FROM crm.score_subjects AS s WHERE s.tenant_id = crm.tenant_id() AND s.lead_id = score_lead.lead_id;
+    RETURN u;
+END
+$$;
+COMMENT ON FUNCTION crm.score_lead(bigint, jsonb) IS
+'Evaluates the fit rules of every active model on what a lead is now (attributes). Returns the row kept.';
+
+-- ---- reading ----
+
+CREATE OR REPLACE FUNCTION crm_internal.score_model(model_name text)
+RETURNS crm.score_models
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m crm.score_models;
+BEGIN
+    SELECT s.* INTO m FROM crm.score_models AS s
+    WHERE s.tenant_id = crm.tenant_id() AND (s.name = model_name OR model_name IS NULL AND s.active)
+    ORDER BY s.id LIMIT 1;
+    IF m.id IS NULL THEN
+        IF model_name IS NULL THEN
+            RAISE EXCEPTION 'there is no active score model'
+                USING ERRCODE = 'no_data_found', HINT = 'Make one with crm.define_score_model().';
+        END IF;
+        RAISE EXCEPTION 'there is no score model "%"', model_name
+            USING ERRCODE = 'no_data_found', HINT = 'crm.score_models lists them.';
+    END IF;
+    RETURN m;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.score_model(text) IS 'A score model by name; NULL: the first active one.';
+
+-- The state from which the score at an instant follows: the kept one, or where that cannot
+-- be used (the instant lies before the last event, or the rules have changed) a replay.
+CREATE OR REPLACE FUNCTION crm_internal.state_at(model crm.score_models, lead bigint, at timestamptz)
+RETURNS bytea
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+               WHEN s.version = model.version AND at >= u.last_event_at THEN s.state
+               ELSE (crm.points_fit(model.definition,
+                         (SELECT crm.points_replay(model.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
+                          FROM crm.score_events AS e
+                          WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id AND e.occurred_at <= at),
+                         u.attributes, at)).state
+           END
+    FROM crm.score_subjects AS u
+    LEFT JOIN crm.lead_scores AS s ON s.tenant_id = u.tenant_id AND s.model_id = model.id AND s.lead_id = u.lead_id
+    WHERE u.tenant_id = model.tenant_id AND u.lead_id = lead AND at IS NOT NULL
+$$;
+COMMENT ON FUNCTION crm_internal.state_at(crm.score_models, bigint, timestamptz) IS
+'State of a lead for reading its score at an instant; NULL for a lead that was never scored.';
+
+CREATE OR REPLACE FUNCTION crm.lead_score_parts(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
+RETURNS crm.points_parts
+LANGUAGE sql STABLE PARALLEL SAFE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm.points_score(m.definition, crm_internal.state_at(m, lead_score_parts.lead_id, as_of), as_of)
+    FROM crm_internal.score_model(model) AS m
+$$;
+COMMENT ON FUNCTION crm.lead_score_parts(bigint, timestamptz, text) IS
+'Fit, engagement, score and grade of a lead at an instant. Engagement is exact at any instant, past ones too; fit is what the lead is now. model: by name; NULL: the first active one. A lead never scored has the score of no events. P0002: no such model.';
+
+CREATE OR REPLACE FUNCTION crm.lead_score(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
+RETURNS numeric
+LANGUAGE sql STABLE PARALLEL SAFE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT (crm.lead_score_parts(lead_score.lead_id, as_of, model)).score
+$$;
+COMMENT ON FUNCTION crm.lead_score(bigint, timestamptz, text) IS
+'Score of a lead at an instant, at most 10 decimals; the sum of crm.explain_lead_score() to the last digit.';
+
+CREATE OR REPLACE FUNCTION crm.explain_lead_score(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
+RETURNS TABLE (kind text, item text, group_name text, events bigint, last_event timestamptz,
+               decayed numeric, cap_loss numeric, points numeric)
+LANGUAGE sql STABLE PARALLEL SAFE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT e.*
+    FROM crm_internal.score_model(model) AS m,
+         crm.points_explain(m.definition, crm_internal.state_at(m, explain_lead_score.lead_id, as_of), as_of) AS e
+$$;
+COMMENT ON FUNCTION crm.explain_lead_score(bigint, timestamptz, text) IS
+'Why a lead has its score: one row per rule that gives points or has events, per group cap in force, and for the limit of the total. points sum to crm.lead_score() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes.';
+
+CREATE OR REPLACE FUNCTION crm.top_leads(n integer DEFAULT 10, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
+RETURNS TABLE (lead_id bigint, fit numeric, engagement numeric, score numeric, grade text)
+LANGUAGE plpgsql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    m crm.score_models := crm_internal.score_model(model);
+BEGIN
+    IF n IS NULL OR n < 0 THEN
+        RAISE EXCEPTION 'how many leads to list is no number from 0 on' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF as_of < now() THEN
+        -- an index knows the future, not the past
+        RETURN QUERY
+            SELECT u.lead_id, p.fit, p.engagement, p.score, p.grade
+            FROM crm.score_subjects AS u,
+                 crm.points_score(m.definition, crm_internal.state_at(m, u.lead_id, as_of), as_of) AS p
+            WHERE u.tenant_id = m.tenant_id
+            ORDER BY p.score DESC, p.fit + p.engagement DESC, u.lead_id LIMIT n;
+    ELSIF EXISTS (SELECT FROM crm.lead_scores AS s
+                  WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version)
+    THEN
+        RETURN QUERY
+            SELECT a.lead_id, a.fit, a.engagement, a.score, a.grade
+            FROM (SELECT t.* FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, n, as_of) AS t
+                  UNION ALL
+                  SELECT s.lead_id, p.fit, p.engagement, p.score, p.grade
+                  FROM crm.lead_scores AS s,
+                       crm.points_score(m.definition, crm_internal.state_at(m, s.lead_id, as_of), as_of) AS p
+                  WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version) AS a
+            ORDER BY a.score DESC, a.fit + a.engagement DESC, a.lead_id LIMIT n;
+    ELSE
+        RETURN QUERY SELECT t.* FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, n, as_of) AS t;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm.top_leads(integer, timestamptz, text) IS
+'The n best leads at an instant, best first; equal scores by fit + engagement before the limits, then by id. From now on served by an index; an instant in the past replays every lead.';
+
+-- ---- time ----
+
+CREATE OR REPLACE FUNCTION crm.next_score_crossing_at()
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT min(s.next_crossing) FROM crm.lead_scores AS s WHERE s.next_crossing IS NOT NULL
+$$;
+COMMENT ON FUNCTION crm.next_score_crossing_at() IS 'When time alone will next take a lead across a threshold.';
+
+CREATE OR REPLACE FUNCTION crm.record_score_crossings(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenants bigint[];
+    models bigint[];
+    leads bigint[];
+    done integer;
+BEGIN
+    SELECT array_agg(d.tenant_id), array_agg(d.model_id), array_agg(d.lead_id)
+    INTO tenants, models, leads
+    FROM (SELECT s.tenant_id, s.model_id, s.lead_id
+          FROM crm.lead_scores AS s
+          JOIN crm.score_subjects AS u ON u.tenant_id = s.tenant_id AND u.lead_id = s.lead_id
+          WHERE s.next_crossing <= as_of
+          ORDER BY s.next_crossing LIMIT batch
+          FOR NO KEY UPDATE OF u SKIP LOCKED) AS d;
+    -- read again: what another session did before the lock is taken into account
+    WITH moved AS MATERIALIZED (
+        SELECT s.tenant_id, s.model_id, s.lead_id, crm.points_advance(m.definition, s.state, as_of) AS r
+        FROM unnest(tenants, models, leads) AS d (tenant_id, model_id, lead_id)
+        JOIN crm.lead_scores AS s USING (tenant_id, model_id, lead_id)
+        JOIN crm.score_models AS m ON m.tenant_id = s.tenant_id AND m.id = s.model_id AND m.version = s.version
+        WHERE s.next_crossing <= as_of
+    ), crossed AS (
+        INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
+        SELECT p.tenant_id, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
+        FROM moved AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+    ), kept AS (
+        UPDATE crm.lead_scores AS s
+        SET state = (p.r).state, ceiling = (p.r).ceiling, rank_key = (p.r).rank_key,
+            next_crossing = (p.r).next_crossing, inside = (p.r).inside
+        FROM moved AS p
+        WHERE s.tenant_id = p.tenant_id AND s.model_id = p.model_id AND s.lead_id = p.lead_id
+        RETURNING 1
+    )
+    SELECT count(*)::integer INTO done FROM kept;
+    RETURN done;
+END
+$$;
+COMMENT ON FUNCTION crm.record_score_crossings(timestamptz, integer) IS
+'Writes down the thresholds that time alone has taken leads across by as_of, each at its instant, for at most batch leads; leads that others are working on are left for the next call. Returns how many leads were looked at. The worker calls it.';
+
+-- ---- publishing ----
+
+CREATE OR REPLACE FUNCTION crm.replay_stale_scores(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m crm.score_models;
+    leads bigint[];
+    done integer := 0;
+BEGIN
+    FOR m IN SELECT s.* FROM crm.score_models AS s WHERE s.active ORDER BY s.tenant_id, s.id LOOP
+        EXIT WHEN done >= batch;
+        SELECT array_agg(d.lead_id) INTO leads
+        FROM (SELECT u.lead_id
+              FROM crm.lead_scores AS s
+              JOIN crm.score_subjects AS u ON u.tenant_id = s.tenant_id AND u.lead_id = s.lead_id
+              WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version
+              ORDER BY u.lead_id LIMIT batch - done
+              FOR NO KEY UPDATE OF u SKIP LOCKED) AS d;
+        CONTINUE WHEN leads IS NULL;
+        done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, as_of);
+    END LOOP;
+    RETURN done;
+END
+$$;
+COMMENT ON FUNCTION crm.replay_stale_scores(timestamptz, integer) IS
+'Replays the events of leads whose state belongs to an older version of a model, at most batch of them. Scores read right meanwhile. Returns how many. The worker calls it.';
+
+CREATE OR REPLACE FUNCTION crm.replay_scores(model text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m crm.score_models := crm_internal.score_model(model);
+    leads bigint[];
+    done bigint := 0;
+    after bigint := '-9223372036854775808';
+BEGIN
+    LOOP
+        SELECT array_agg(d.lead_id) INTO leads
+        FROM (SELECT u.lead_id FROM crm.score_subjects AS u
+              WHERE u.tenant_id = m.tenant_id AND u.lead_id > after
+              ORDER BY u.lead_id LIMIT 10000
+              FOR NO KEY UPDATE) AS d;
+        EXIT WHEN leads IS NULL;
+        done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, now());
+        after := (SELECT max(l) FROM unnest(leads) AS l);
+    END LOOP;
+    RETURN done;
+END
+$$;
+COMMENT ON FUNCTION crm.replay_scores(text) IS
+'Makes the states of all leads in a model anew from the ledger of events, noting thresholds that the present rules take them across. Needed only after a change of rules by hand, and not even then: the worker does it, and reading is right before. Returns the number of leads.';
+
+CREATE OR REPLACE FUNCTION crm.verify_lead_scores(model text DEFAULT NULL)
+RETURNS TABLE (lead_id bigint, reason text)
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT u.lead_id,
+           CASE WHEN s.lead_id IS NULL THEN 'no state' WHEN s.version <> m.version THEN 'state of version ' || s.version
+                ELSE 'state differs from the replay of the events' END
+    FROM crm_internal.score_model(model) AS m
+    JOIN crm.score_subjects AS u ON u.tenant_id = m.tenant_id
+    LEFT JOIN crm.lead_scores AS s ON s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.lead_id = u.lead_id
+    WHERE s.version IS DISTINCT FROM m.version
+       OR crm.points_rules(s.state) IS DISTINCT FROM crm.points_rules((crm.points_fit(m.definition,
+              (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
+               FROM crm.score_events AS e WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id),
+              u.attributes, now())).state)
+$$;
+COMMENT ON FUNCTION crm.verify_lead_scores(text) IS
+'Leads whose kept state is not bit for bit what their events make; empty where all is right.';
+
+CREATE OR REPLACE FUNCTION crm.define_score_model(definition jsonb)
+RETURNS crm.score_models
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    m crm.score_models;
+    tenant bigint := crm.tenant_id();
+BEGIN
+    PERFORM crm.points_check(definition);
+    IF definition ->> 'name' IS NULL THEN
+        RAISE EXCEPTION 'the score model has no name'
+            USING ERRCODE = 'CR403', HINT = 'Add "name" to the definition.';
+    END IF;
+    INSERT INTO crm.score_models AS s (tenant_id, name, min_score, max_score, group_caps, thresholds, fit_grades, engagement_grades, hysteresis)
+    VALUES (tenant, definition ->> 'name', (definition ->> 'min')::numeric, (definition ->> 'max')::numeric,
+            coalesce(definition -> 'groups', '{}'), coalesce(definition -> 'thresholds', '[]'),
+            ARRAY(SELECT jsonb_array_elements_text(coalesce(definition -> 'fit_grades', '[]'))::numeric),
+            ARRAY(SELECT jsonb_array_elements_text(coalesce(definition -> 'engagement_grades', '[]'))::numeric),
+            coalesce((definition ->> 'hysteresis')::numeric, 0))
+    ON CONFLICT (tenant_id, name) DO UPDATE
+    SET min_score = excluded.min_score, max_score = excluded.max_score, group_caps = excluded.group_caps,
+        thresholds = excluded.thresholds, fit_grades = excluded.fit_grades,
+        engagement_grades = excluded.engagement_grades, hysteresis = excluded.hysteresis, active = true
+    RETURNING s.* INTO m;
+    DELETE FROM crm.score_rules AS r WHERE r.tenant_id = tenant AND r.model_id = m.id;
+    INSERT INTO crm.score_rules (tenant_id, model_id, name, group_name, event_kind, condition, points, cap, decay, decay_period,
+                                 decay_share, repeat_policy, repeat_times, repeat_window)
+    SELECT tenant, m.id, r.e ->> 'name', r.e ->> 'group', r.e ->> 'event', r.e ->> 'when', (r.e ->> 'points')::numeric,
+           (r.e ->> 'cap')::numeric, coalesce(r.e ->> 'decay', 'none'),
+           CASE WHEN jsonb_typeof(r.e -> 'period') = 'number' THEN make_interval(secs => (r.e ->> 'period')::float8)
+                ELSE (r.e ->> 'period')::interval END,
+           (r.e ->> 'share')::numeric, coalesce(r.e ->> 'repeat', 'every'), (r.e ->> 'times')::integer,
+           CASE WHEN jsonb_typeof(r.e -> 'window') = 'number' THEN make_interval(secs => (r.e ->> 'window')::float8)
+                ELSE (r.e ->> 'window')::interval END
+    FROM jsonb_array_elements(coalesce(definition -> 'rules', '[]')) WITH ORDINALITY AS r (e, i)
+    ORDER BY r.i;
+    PERFORM crm.replay_scores(m.name);
+    SELECT s.* INTO m FROM crm.score_models AS s WHERE s.tenant_id = tenant AND s.id = m.id;
+    RETURN m;
+END
+$$;
+COMMENT ON FUNCTION crm.define_score_model(jsonb) IS
+'Makes a score model, or gives the one of that name new rules, and replays the events of all leads under it; thresholds that the new rules take leads across are noted. The keys of the definition are those of crm.points_check, and name. CR403: something is wrong with it. Returns the model.';
+
+CREATE OR REPLACE FUNCTION crm.preview_score_model(definition jsonb, as_of timestamptz DEFAULT now())
+RETURNS TABLE (lead_id bigint, score_now numeric, score_then numeric, threshold text, direction text)
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH old AS (
+        SELECT m.* FROM crm.score_models AS m
+        WHERE m.tenant_id = crm.tenant_id() AND m.name = preview_score_model.definition ->> 'name'
+    ), scored AS (
+        SELECT u.lead_id, coalesce(s.inside, '{}') AS inside,
+               CASE WHEN o.id IS NOT NULL
+                    THEN (crm.points_score(o.definition, crm_internal.state_at(o, u.lead_id, as_of), as_of)).score END AS score_now,
+               crm.points_fit(preview_score_model.definition,
+                   (SELECT crm.points_replay(preview_score_model.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
+                    FROM crm.score_events AS e WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id AND e.occurred_at <= as_of),
+                   u.attributes, as_of, coalesce(s.inside, '{}')) AS r
+        FROM crm.score_subjects AS u
+        LEFT JOIN old AS o ON true
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = u.tenant_id AND s.model_id = o.id AND s.lead_id = u.lead_id
+        WHERE u.tenant_id = crm.tenant_id()
+    )
+    SELECT p.lead_id, p.score_now, (p.r).score, c.threshold, c.direction
+    FROM scored AS p
+    LEFT JOIN jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text) ON true
+    WHERE c.threshold IS NOT NULL OR (p.r).score IS DISTINCT FROM p.score_now
+    ORDER BY c.threshold NULLS LAST, (p.r).score DESC, p.lead_id
+$$;
+COMMENT ON FUNCTION crm.preview_score_model(jsonb, timestamptz) IS
+'What crm.define_score_model() of the same definition would do: leads whose score changes, with the score now (NULL where there is no model of that name) and then, and the thresholds they would cross (NULL: none). Writes nothing.';

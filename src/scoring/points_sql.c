@@ -1,0 +1,735 @@
+/*
+ * points_sql.c
+ *	  The points engine as SQL functions on plain values.
+ *
+ * A lead's state is one bytea: it changes with every event and is read as a
+ * whole, so one row and one value beat a row per rule.  What it holds is shown
+ * by crm.points_explain, and it can always be had again from the events.
+ */
+#include "crm.h"
+
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+
+#include "scoring/counts.h"
+#include "scoring/model_sql.h"
+#include "scoring/points_sql.h"
+
+PG_FUNCTION_INFO_V1(crm_points_check);
+PG_FUNCTION_INFO_V1(crm_points_accum);
+PG_FUNCTION_INFO_V1(crm_points_fold_final);
+PG_FUNCTION_INFO_V1(crm_points_replay_accum);
+PG_FUNCTION_INFO_V1(crm_points_replay_final);
+PG_FUNCTION_INFO_V1(crm_points_fit);
+PG_FUNCTION_INFO_V1(crm_points_advance);
+PG_FUNCTION_INFO_V1(crm_points_score);
+PG_FUNCTION_INFO_V1(crm_points_explain);
+PG_FUNCTION_INFO_V1(crm_points_rules);
+PG_FUNCTION_INFO_V1(crm_decayed_points);
+
+#define STATE_MAGIC 0x31535043	/* CPS1 */
+
+/* what stands in front of the rules */
+typedef struct PackedHead
+{
+	uint32		magic;
+	uint32		rules;
+	uint64		fingerprint;
+	int64		clock;
+	uint32		inside;
+	int32		fit_grade;
+	int32		engagement_grade;
+	uint32		unused;
+} PackedHead;
+
+#define HAS_DATA 1
+#define HAS_TIMES 2
+#define HAS_RECENT 4
+#define HAS_OBJECTS 8
+
+static void
+pack_list(StringInfo buf, const int64 *list, int32 n)
+{
+	appendBinaryStringInfo(buf, (char *) &n, sizeof(n));
+	appendBinaryStringInfo(buf, (char *) list, sizeof(int64) * n);
+}
+
+static bytea *
+points_pack(const PointsModel *m, const PointsState *s)
+{
+	StringInfoData buf;
+	PackedHead	head = {STATE_MAGIC};
+
+	head.rules = m->nrules;
+	head.fingerprint = m->fingerprint;
+	head.clock = s->clock;
+	head.inside = s->inside;
+	head.fit_grade = s->fit_grade;
+	head.engagement_grade = s->engagement_grade;
+	initStringInfo(&buf);
+	appendStringInfoSpaces(&buf, VARHDRSZ);
+	appendBinaryStringInfo(&buf, (char *) &head, sizeof(head));
+	for (int i = 0; i < m->nrules; i++)
+	{
+		const PointsRuleState *r = &s->rules[i];
+		bool		fit = m->rules[i].event == NULL;
+		uint8		flags = fit ? (r->value != 0 ? HAS_DATA : 0) :
+		(r->count > 0 ? HAS_DATA : 0) |
+		(r->ntimes > 0 ? HAS_TIMES : 0) |
+		(r->nrecent > 0 ? HAS_RECENT : 0) |
+		(r->nobjects > 0 ? HAS_OBJECTS : 0);
+
+		appendBinaryStringInfo(&buf, (char *) &flags, 1);
+		if (fit || !flags)
+			continue;
+		appendBinaryStringInfo(&buf, (char *) &r->value, sizeof(double));
+		appendBinaryStringInfo(&buf, (char *) &r->as_of, sizeof(int64));
+		appendBinaryStringInfo(&buf, (char *) &r->count, sizeof(int64));
+		if (flags & HAS_TIMES)
+			pack_list(&buf, r->times, r->ntimes);
+		if (flags & HAS_RECENT)
+			pack_list(&buf, r->recent, r->nrecent);
+		if (flags & HAS_OBJECTS)
+			pack_list(&buf, r->objects, r->nobjects);
+	}
+	SET_VARSIZE(buf.data, buf.len);
+	return (bytea *) buf.data;
+}
+
+static void
+malformed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the state of a score is malformed"),
+			 errhint("Bring it back from the events with crm.replay_scores().")));
+}
+
+static void
+take(const char **p, const char *end, void *to, Size size)
+{
+	if ((Size) (end - *p) < size)
+		malformed();
+	memcpy(to, *p, size);
+	*p += size;
+}
+
+static void
+take_list(const char **p, const char *end, int64 **list, int *n)
+{
+	int32		count;
+
+	take(p, end, &count, sizeof(count));
+	if (count < 0 || (Size) count * sizeof(int64) > (Size) (end - *p))
+		malformed();
+	*list = palloc(sizeof(int64) * Max(count, 1));
+	take(p, end, *list, sizeof(int64) * count);
+	*n = count;
+}
+
+PointsState *
+points_unpack(const PointsModel *m, bytea *packed)
+{
+	PointsState *s = points_new_state(m);
+	PackedHead	head;
+	const char *p;
+	const char *end;
+
+	if (packed == NULL)
+		return s;
+	p = VARDATA_ANY(packed);
+	end = p + VARSIZE_ANY_EXHDR(packed);
+	take(&p, end, &head, sizeof(head));
+	if (head.magic != STATE_MAGIC)
+		malformed();
+	if (head.fingerprint != m->fingerprint || head.rules != m->nrules)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_RULE),
+				 errmsg("the state of a score belongs to another definition of the model"),
+				 errhint("Replay the events under the new definition with crm.points_replay.")));
+	s->clock = head.clock;
+	s->inside = head.inside;
+	s->fit_grade = head.fit_grade;
+	s->engagement_grade = head.engagement_grade;
+	for (int i = 0; i < m->nrules; i++)
+	{
+		PointsRuleState *r = &s->rules[i];
+		uint8		flags;
+
+		take(&p, end, &flags, 1);
+		if (m->rules[i].event == NULL)
+		{
+			r->value = flags & HAS_DATA ? 1 : 0;
+			continue;
+		}
+		if (!flags)
+			continue;
+		take(&p, end, &r->value, sizeof(double));
+		take(&p, end, &r->as_of, sizeof(int64));
+		take(&p, end, &r->count, sizeof(int64));
+		if (flags & HAS_TIMES)
+			take_list(&p, end, &r->times, &r->ntimes);
+		if (flags & HAS_RECENT)
+			take_list(&p, end, &r->recent, &r->nrecent);
+		if (flags & HAS_OBJECTS)
+			take_list(&p, end, &r->objects, &r->nobjects);
+	}
+	if (p != end)
+		malformed();
+	return s;
+}
+
+/* Units of the last digit as numeric, without trailing zeros. */
+Datum
+points_numeric(int128 units)
+{
+	char		buf[64];
+	char	   *p = buf + sizeof(buf);
+	bool		negative = units < 0;
+	unsigned __int128 u = negative ? -(unsigned __int128) units : (unsigned __int128) units;
+	int			digits = 0;
+	bool		nonzero = false;
+
+	*--p = '\0';
+	while (digits <= POINTS_SCALE || u != 0)
+	{
+		int			d = (int) (u % 10);
+
+		u /= 10;
+		if (digits == POINTS_SCALE && nonzero)
+			*--p = '.';
+		if (digits >= POINTS_SCALE || nonzero || d != 0)
+		{
+			*--p = '0' + d;
+			nonzero = nonzero || digits < POINTS_SCALE;
+		}
+		digits++;
+	}
+	if (negative)
+		*--p = '-';
+	return DirectFunctionCall3(numeric_in, CStringGetDatum(p),
+							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+}
+
+Datum
+points_rounded(double value)
+{
+	return points_numeric((int128) rintl((long double) value * 1e10L));
+}
+
+/* Does the condition of a rule hold? An error inside a path says no. */
+static bool
+rule_holds(const PointsRule *r, Datum attributes, bool none)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	Datum		result;
+
+	if (r->when == NULL)
+		return true;
+	if (none)
+		return false;
+	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = attributes;
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = PointerGetDatum(r->when);
+	fcinfo->args[1].isnull = false;
+	result = r->predicate ? jsonb_path_match_opr(fcinfo) : jsonb_path_exists_opr(fcinfo);
+	return !fcinfo->isnull && DatumGetBool(result);
+}
+
+static TimestampTz
+finite_time(FunctionCallInfo fcinfo, int argno)
+{
+	TimestampTz t;
+
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("an instant is null")));
+	t = PG_GETARG_TIMESTAMPTZ(argno);
+	if (TIMESTAMP_NOT_FINITE(t))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
+				 errmsg("an instant is infinite")));
+	return t;
+}
+
+static void
+need_definition(FunctionCallInfo fcinfo, int argno)
+{
+	if (PG_ARGISNULL(argno))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the definition of a score model is null")));
+}
+
+Datum
+crm_points_check(PG_FUNCTION_ARGS)
+{
+	(void) points_compile(PG_GETARG_JSONB_P(0));
+	PG_RETURN_VOID();
+}
+
+Datum
+crm_decayed_points(PG_FUNCTION_ARGS)
+{
+	char	   *decay = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	double		points = PG_GETARG_FLOAT8(0);
+	double		age = PG_GETARG_FLOAT8(1);
+	double		period = PG_ARGISNULL(3) ? 0 : PG_GETARG_FLOAT8(3);
+	double		share = PG_ARGISNULL(4) ? 0 : PG_GETARG_FLOAT8(4);
+	PointsDecay d;
+
+	if (strcmp(decay, "none") == 0)
+		d = DECAY_NONE;
+	else if (strcmp(decay, "half_life") == 0)
+		d = DECAY_HALF_LIFE;
+	else if (strcmp(decay, "linear") == 0)
+		d = DECAY_LINEAR;
+	else if (strcmp(decay, "step") == 0)
+		d = DECAY_STEP;
+	else
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_RULE),
+				 errmsg("there is no decay \"%s\"", decay),
+				 errhint("Decays are none, half_life, linear and step.")));
+	if (!isfinite(points) || !isfinite(age))
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("points or age are not finite")));
+	if (d != DECAY_NONE && !(period > 0 && isfinite(period)))
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_RULE),
+				 errmsg("decay \"%s\" needs a period above 0", decay)));
+	if (d == DECAY_STEP && !(share > 0 && share <= 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_RULE),
+				 errmsg("the share lost at a step is not above 0 and at most 1")));
+	PG_RETURN_FLOAT8(points_decayed(points, age, d, period, share));
+}
+
+/* The score as crm.points_result: what a row of lead_scores keeps. */
+static Datum
+result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
+	   PointsCrossing *crossings)
+{
+	TupleDesc	desc = model_result_type(fcinfo);
+	PointsScore score;
+	Datum		values[8];
+	bool		nulls[8] = {0};
+	double		ceiling;
+	double		key;
+	int64		next;
+	Datum	   *names = palloc(sizeof(Datum) * Max(m->nthresholds, 1));
+	int			inside = 0;
+
+	points_score_memory(m, &score);
+	points_evaluate(m, s, s->clock, &score);
+	points_rank_key(m, s, &ceiling, &key);
+	values[0] = PointerGetDatum(points_pack(m, s));
+	values[1] = points_rounded(score.total);
+	values[2] = Float8GetDatum(ceiling);
+	values[3] = Float8GetDatum(key);
+	nulls[4] = s->clock == PG_INT64_MIN ||
+		!points_next_crossing(m, s, s->clock, s->clock + INT64CONST(100) * 366 * USECS_PER_DAY, &next);
+	values[4] = TimestampTzGetDatum(next);
+	for (int i = 0; i < m->nthresholds; i++)
+		if (s->inside & (1u << i))
+			names[inside++] = CStringGetTextDatum(m->thresholds[i].name);
+	values[5] = PointerGetDatum(construct_array(names, inside, TEXTOID, -1, false, TYPALIGN_INT));
+	nulls[6] = crossings == NULL;
+	if (crossings)
+	{
+		JsonbParseState *out = NULL;
+		int			utc = 0;
+
+		pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
+		for (PointsCrossing *c = crossings; c; c = c->next)
+		{
+			JsonbValue	v;
+
+			pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
+			jsonb_push_key(&out, "threshold", -1);
+			jsonb_push_string(&out, false, m->thresholds[c->threshold].name, -1);
+			jsonb_push_key(&out, "direction", -1);
+			jsonb_push_string(&out, false, c->up ? "up" : "down", -1);
+			jsonb_push_key(&out, "at", -1);
+			jsonb_push_string(&out, false,
+							  JsonEncodeDateTime(NULL, TimestampTzGetDatum(c->at), TIMESTAMPTZOID, &utc), -1);
+			jsonb_push_key(&out, "score", -1);
+			v.type = jbvNumeric;
+			v.val.numeric = DatumGetNumeric(points_rounded(c->score));
+			pushJsonbValue(&out, WJB_VALUE, &v);
+			pushJsonbValue(&out, WJB_END_OBJECT, NULL);
+		}
+		values[6] = PointerGetDatum(JsonbValueToJsonb(pushJsonbValue(&out, WJB_END_ARRAY, NULL)));
+	}
+	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
+}
+
+/* An aggregate's state. */
+typedef struct Folding
+{
+	PointsModel *model;
+	PointsState *state;
+	PointsCrossing *crossings;
+	PointsCrossing **end;
+} Folding;
+
+/* Definitions met by an aggregate: all kept, since groups may hold several. */
+typedef struct Definitions
+{
+	struct varlena *source;
+	PointsModel *model;
+	struct Definitions *next;
+} Definitions;
+
+static PointsModel *
+aggregate_definition(FunctionCallInfo fcinfo, int argno)
+{
+	struct varlena *source = (struct varlena *) PG_GETARG_POINTER(argno);
+	Size		size = VARSIZE_ANY(source);
+	Definitions *d;
+	MemoryContext old;
+
+	for (d = fcinfo->flinfo->fn_extra; d; d = d->next)
+		if (VARSIZE_ANY(d->source) == size && memcmp(d->source, source, size) == 0)
+			return d->model;
+	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+	d = palloc(sizeof(Definitions));
+	d->source = palloc(size);
+	memcpy(d->source, source, size);
+	d->model = points_compile((Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(source)));
+	d->next = fcinfo->flinfo->fn_extra;
+	fcinfo->flinfo->fn_extra = d;
+	MemoryContextSwitchTo(old);
+	return d->model;
+}
+
+/* One event, at which thresholds may be crossed when notice is wanted. */
+static void
+take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context, bool notice)
+{
+	PointsModel *m = f->model;
+	text	   *kind;
+	TimestampTz at;
+	int64		object = 0;
+	bool		has_object = !PG_ARGISNULL(first + 1);
+	bool		matched = false;
+	MemoryContext old;
+	bool	   *holds = NULL;
+
+	if (PG_ARGISNULL(first))
+		return;					/* a lead without events, from an outer join */
+	kind = PG_GETARG_TEXT_PP(first);
+	for (int i = 0; i < m->nrules; i++)
+	{
+		const PointsRule *r = &m->rules[i];
+
+		if (r->event == NULL || strlen(r->event) != VARSIZE_ANY_EXHDR(kind) ||
+			memcmp(r->event, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind)) != 0)
+			continue;
+		/* in the short-lived context: paths allocate */
+		if (!rule_holds(r, PG_GETARG_DATUM(first + 3), PG_ARGISNULL(first + 3)))
+			continue;
+		if (holds == NULL)
+			holds = palloc0(m->nrules);
+		holds[i] = matched = true;
+	}
+	at = finite_time(fcinfo, first + 2);
+	if (has_object)
+	{
+		text	   *o = PG_GETARG_TEXT_PP(first + 1);
+
+		object = (int64) hash_bytes_extended((unsigned char *) VARDATA_ANY(o), VARSIZE_ANY_EXHDR(o), 7);
+	}
+	old = MemoryContextSwitchTo(context);
+	if (notice)
+	{
+		*f->end = points_advance(m, f->state, Max(at, f->state->clock));
+		while (*f->end)
+			f->end = &(*f->end)->next;
+	}
+	for (int i = 0; matched && i < m->nrules; i++)
+		if (holds[i])
+			points_fold(m, f->state, i, at, object, has_object);
+	if (notice)
+	{
+		*f->end = points_settle(m, f->state);
+		while (*f->end)
+			f->end = &(*f->end)->next;
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static Folding *
+folding(FunctionCallInfo fcinfo, MemoryContext *context, bytea *base)
+{
+	Folding    *f;
+	MemoryContext old;
+
+	model_memory(fcinfo, context, "crm.points_fold");
+	if (!PG_ARGISNULL(0))
+		return (Folding *) PG_GETARG_POINTER(0);
+	need_definition(fcinfo, 1);
+	old = MemoryContextSwitchTo(*context);
+	f = palloc0(sizeof(Folding));
+	f->model = aggregate_definition(fcinfo, 1);
+	f->state = points_unpack(f->model, base);
+	f->end = &f->crossings;
+	MemoryContextSwitchTo(old);
+	return f;
+}
+
+/* (state, definition, base, kind, object, occurred_at, attributes) */
+Datum
+crm_points_accum(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	Folding    *f = folding(fcinfo, &context, PG_ARGISNULL(2) ? NULL : PG_GETARG_BYTEA_PP(2));
+
+	take_event(fcinfo, f, 3, context, true);
+	PG_RETURN_POINTER(f);
+}
+
+Datum
+crm_points_fold_final(PG_FUNCTION_ARGS)
+{
+	Folding    *f = PG_ARGISNULL(0) ? NULL : (Folding *) PG_GETARG_POINTER(0);
+
+	if (f == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(result(fcinfo, f->model, f->state, f->crossings));
+}
+
+/* (state, definition, kind, object, occurred_at, attributes) */
+Datum
+crm_points_replay_accum(PG_FUNCTION_ARGS)
+{
+	MemoryContext context;
+	Folding    *f = folding(fcinfo, &context, NULL);
+
+	take_event(fcinfo, f, 2, context, false);
+	PG_RETURN_POINTER(f);
+}
+
+Datum
+crm_points_replay_final(PG_FUNCTION_ARGS)
+{
+	Folding    *f = PG_ARGISNULL(0) ? NULL : (Folding *) PG_GETARG_POINTER(0);
+
+	if (f == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_BYTEA_P(points_pack(f->model, f->state));
+}
+
+/*
+ * (definition, state, attributes, at, inside): the fit rules evaluated anew.
+ * inside, where it is not null, says by name above which thresholds the lead
+ * has been so far: for a state that comes from a replay.
+ */
+Datum
+crm_points_fit(PG_FUNCTION_ARGS)
+{
+	PointsModel *m;
+	PointsState *s;
+	PointsCrossing *crossings;
+	PointsCrossing **end = &crossings;
+	TimestampTz at;
+
+	need_definition(fcinfo, 0);
+	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	at = finite_time(fcinfo, 3);
+	if (!PG_ARGISNULL(4))
+	{
+		Datum	   *names;
+		int			n;
+		bool	   *isnull;
+
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(4), TEXTOID, -1, false, TYPALIGN_INT, &names, &isnull, &n);
+		s->inside = 0;
+		for (int i = 0; i < n; i++)
+			for (int j = 0; !isnull[i] && j < m->nthresholds; j++)
+				if (strcmp(TextDatumGetCString(names[i]), m->thresholds[j].name) == 0)
+					s->inside |= 1u << j;
+		s->clock = at;
+	}
+	crossings = points_advance(m, s, Max(at, s->clock));
+	while (*end)
+		end = &(*end)->next;
+	for (int i = 0; i < m->nrules; i++)
+		if (m->rules[i].event == NULL)
+			s->rules[i].value = rule_holds(&m->rules[i], PG_GETARG_DATUM(2), PG_ARGISNULL(2));
+	*end = points_settle(m, s);
+	PG_RETURN_DATUM(result(fcinfo, m, s, crossings));
+}
+
+/* (definition, state, until): what time alone crosses. */
+Datum
+crm_points_advance(PG_FUNCTION_ARGS)
+{
+	PointsModel *m;
+	PointsState *s;
+	PointsCrossing *crossings;
+
+	need_definition(fcinfo, 0);
+	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	crossings = points_advance(m, s, finite_time(fcinfo, 2));
+	PG_RETURN_DATUM(result(fcinfo, m, s, crossings));
+}
+
+/* "B2"; NULL where the model has no grades */
+char *
+points_grade_text(const PointsModel *m, const PointsState *s, const PointsScore *score)
+{
+	char		fit[2] = "";
+	char		engagement[2] = "";
+	int			f;
+	int			e;
+
+	if (m->fit_levels + m->engagement_levels == 0)
+		return NULL;
+	points_grade(m, s, score, &f, &e);
+	if (m->fit_levels > 0)
+		fit[0] = 'A' + f;
+	if (m->engagement_levels > 0)
+		engagement[0] = '1' + e;
+	return psprintf("%s%s", fit, engagement);
+}
+
+/* (definition, state, as_of) */
+Datum
+crm_points_score(PG_FUNCTION_ARGS)
+{
+	PointsModel *m;
+	PointsState *s;
+	PointsScore score;
+	Datum		values[4];
+	bool		nulls[4] = {0};
+	char	   *grade;
+
+	if (PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	need_definition(fcinfo, 0);
+	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	points_score_memory(m, &score);
+	points_evaluate(m, s, finite_time(fcinfo, 2), &score);
+	values[0] = points_rounded(score.fit);
+	values[1] = points_rounded(score.engagement);
+	values[2] = points_rounded(score.total);
+	grade = points_grade_text(m, s, &score);
+	nulls[3] = grade == NULL;
+	if (grade)
+		values[3] = CStringGetTextDatum(grade);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(model_result_type(fcinfo), values, nulls)));
+}
+
+/*
+ * (definition, state, as_of): one row per rule that has something to say, per
+ * group cap and for the limits of the total; their points sum to the score.
+ */
+Datum
+crm_points_explain(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	PointsModel *m;
+	PointsState *s;
+	PointsScore score;
+	double	   *part;
+	double	   *grouped;
+	int128	   *units;
+	int			n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	need_definition(fcinfo, 0);
+	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	points_score_memory(m, &score);
+	points_evaluate(m, s, finite_time(fcinfo, 2), &score);
+
+	n = m->nrules + m->ngroups + 1;
+	part = palloc(sizeof(double) * n);
+	units = palloc(sizeof(int128) * n);
+	grouped = palloc0(sizeof(double) * Max(m->ngroups, 1));
+	for (int i = 0; i < m->nrules; i++)
+	{
+		part[i] = score.rule[i];
+		grouped[m->rules[i].group] += score.rule[i];
+	}
+	for (int i = 0; i < m->ngroups; i++)
+		part[m->nrules + i] = score.group[i] - grouped[i];
+	part[n - 1] = score.total - score.unclamped;
+	points_apportion(part, n, score.total, units);
+
+	for (int i = 0; i < n; i++)
+	{
+		Datum		values[8];
+		bool		nulls[8] = {0};
+		const PointsRule *r = i < m->nrules ? &m->rules[i] : NULL;
+		const PointsRuleState *rs = r ? &s->rules[i] : NULL;
+		int			group = r ? r->group : i - m->nrules;
+
+		if (units[i] == 0 && !(r && r->event && rs->count > 0))
+			continue;
+		if (r)
+		{
+			values[0] = CStringGetTextDatum(r->event ? "engagement" : "fit");
+			values[1] = CStringGetTextDatum(r->name);
+		}
+		else
+		{
+			values[0] = CStringGetTextDatum(i == n - 1 ? "limit of the total" : "cap of the group");
+			values[1] = i == n - 1 ? (Datum) 0 : CStringGetTextDatum(m->groups[group].name);
+			nulls[1] = i == n - 1;
+		}
+		nulls[2] = i == n - 1;
+		if (i < n - 1)
+			values[2] = CStringGetTextDatum(m->groups[group].name);
+		nulls[3] = nulls[4] = !(r && r->event);
+		if (!nulls[3])
+		{
+			values[3] = Int64GetDatum(rs->count);
+			values[4] = TimestampTzGetDatum(rs->as_of);
+			nulls[4] = rs->count == 0;
+		}
+		nulls[5] = nulls[6] = r == NULL;
+		if (r)
+		{
+			values[5] = points_rounded(score.raw[i]);
+			values[6] = points_rounded(score.raw[i] - score.rule[i]);
+		}
+		values[7] = points_numeric(units[i]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	PG_RETURN_NULL();
+}
+
+/* (state): the part that the events alone make, for comparing with a replay. */
+Datum
+crm_points_rules(PG_FUNCTION_ARGS)
+{
+	bytea	   *packed = PG_GETARG_BYTEA_PP(0);
+	int			len = VARSIZE_ANY_EXHDR(packed) - (int) sizeof(PackedHead);
+	bytea	   *out;
+
+	if (len < 0)
+		malformed();
+	out = palloc(len + VARHDRSZ);
+	SET_VARSIZE(out, len + VARHDRSZ);
+	memcpy(VARDATA(out), VARDATA_ANY(packed) + sizeof(PackedHead), len);
+	PG_RETURN_BYTEA_P(out);
+}
