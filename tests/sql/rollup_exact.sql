@@ -88,6 +88,34 @@ BEGIN
 END
 $$;
 SELECT wrong(), (SELECT count(*) FROM deals WHERE tag = 'do') AS kept;
+-- a statement that fails between its rows and its end leaves nothing in memory
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.tag = 'fail' THEN RAISE EXCEPTION 'fail'; END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER zz_fail AFTER INSERT OR UPDATE ON deals FOR EACH ROW EXECUTE FUNCTION fail();
+DO $$
+BEGIN
+    INSERT INTO rollup_exact.deals VALUES (450, 3, 1, 1, 1, 'before');
+    BEGIN
+        INSERT INTO rollup_exact.deals VALUES (451, 3, 1, 1, 1, 'lost'), (452, 3, 1, 1, 1, 'fail');
+    EXCEPTION WHEN raise_exception THEN
+        UPDATE rollup_exact.deals SET owner = 2 WHERE id = 450;
+    END;
+END
+$$;
+SELECT wrong();
+BEGIN;
+SAVEPOINT a;
+UPDATE deals SET tag = 'fail' WHERE id > 20;
+ROLLBACK TO a;
+INSERT INTO deals VALUES (453, 3, 1, 1, 1, 'after');
+COMMIT;
+SELECT wrong();
+DROP TRIGGER zz_fail ON deals;
+
 -- a cursor sees the moment it was opened
 BEGIN;
 DECLARE c CURSOR FOR SELECT sum(count) FROM crm_analytics.exact_deals WHERE owner = 77;
