@@ -99,6 +99,7 @@ SCORING_OBJS = \
 
 SERVICE_OBJS = \
 	src/service/worker.o \
+	src/service/escalation.o \
 	src/service/clock.o \
 	src/service/clock_face.o
 
@@ -143,6 +144,7 @@ SCORING_EXT_SQL = \
 
 SERVICE_EXT_SQL = \
 	sql/extension/70_worker.sql \
+	sql/extension/72_escalation.sql \
 	sql/extension/50_service_clocks.sql
 
 MARKETING_EXT_SQL =
@@ -174,7 +176,8 @@ SERVICE_TABLES = \
 	sql/schema/45_event_tables.sql \
 	sql/schema/48_worker_tables.sql \
 	sql/schema/50_service_clocks_tables.sql \
-	sql/schema/50_service_tables.sql
+	sql/schema/50_service_tables.sql \
+	sql/schema/51_escalation_tables.sql
 
 SCORING_TABLES = \
 	sql/schema/60_scoring_tables.sql
@@ -222,6 +225,7 @@ SERVICE_CODE = \
 	sql/schema/48_worker_code.sql \
 	sql/schema/50_service_clocks_code.sql \
 	sql/schema/50_service_code.sql \
+	sql/schema/51_escalation_code.sql \
 	sql/schema/52_routing_code.sql \
 	sql/schema/54_knowledge_code.sql \
 	sql/schema/55_survey_code.sql \

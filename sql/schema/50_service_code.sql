@@ -142,14 +142,65 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    at CONSTANT timestamptz := CASE WHEN current_setting('crm.history_reason', true) <> '' THEN NEW.updated_at ELSE now() END;
+    history CONSTANT boolean := coalesce(current_setting('crm.history_reason', true), '') <> '';
+    at timestamptz := now();
+    old_type text;
+    new_stage crm.stages;
+    event text;
+    data jsonb := '{}';
+    subject jsonb;
 BEGIN
+    IF TG_OP = 'DELETE' THEN
+        IF EXISTS (SELECT FROM crm.sla_subjects AS s
+                   WHERE s.tenant_id = OLD.tenant_id AND s.subject_type = 'tickets' AND s.subject_id = OLD.id AND s.open) THEN
+            PERFORM crm.record_sla_event('tickets', OLD.id, 'cancelled', now());
+        END IF;
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' OR OLD.stage_id IS DISTINCT FROM NEW.stage_id THEN
+        SELECT s.* INTO new_stage FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
+        data := jsonb_build_object('stage', new_stage.code, 'stage_type', new_stage.type);
+    END IF;
+
     IF TG_OP = 'INSERT' THEN
         IF NEW.queue_id IS NOT NULL OR NEW.owner_id IS NOT NULL THEN
             INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, to_queue_id, to_owner_id, changed_by, changed_at)
             VALUES (NEW.tenant_id, NEW.id, NEW.queue_id, NEW.owner_id, crm.user_id(), NEW.created_at);
         END IF;
+        PERFORM crm.record_sla_event('tickets', NEW.id, 'opened', NEW.created_at, data, to_jsonb(NEW));
+        -- an imported one may be closed already
+        IF new_stage.type IN ('done', 'won') THEN
+            PERFORM crm.record_sla_event('tickets', NEW.id, 'resolved', greatest(NEW.resolved_at, NEW.created_at), data);
+        ELSIF new_stage.type IN ('lost', 'cancelled') THEN
+            PERFORM crm.record_sla_event('tickets', NEW.id, 'cancelled', greatest(NEW.closed_at, NEW.created_at), data);
+        END IF;
     ELSE
+        IF OLD.stage_id IS DISTINCT FROM NEW.stage_id THEN
+            SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
+            at := NEW.stage_entered_at;
+            event := CASE
+                WHEN new_stage.type IN ('done', 'won') AND old_type NOT IN ('done', 'won') THEN 'resolved'
+                WHEN new_stage.type IN ('lost', 'cancelled') AND NEW.merged_into_id IS NOT NULL THEN 'merged'
+                WHEN new_stage.type IN ('lost', 'cancelled') THEN 'cancelled'
+                WHEN new_stage.type IN ('open', 'on_hold') AND old_type NOT IN ('open', 'on_hold') THEN 'reopened'
+                ELSE 'stage' END;
+            IF event = 'merged' THEN
+                data := data || jsonb_build_object('into_id', NEW.merged_into_id);
+            END IF;
+        END IF;
+        -- what the conditions of policies look at
+        IF (OLD.priority, OLD.queue_id, OLD.type, OLD.channel, OLD.contact_id, OLD.account_id, OLD.product_id, OLD.order_id,
+            OLD.team_id, OLD.language, OLD.tags, OLD.custom)
+           IS DISTINCT FROM
+           (NEW.priority, NEW.queue_id, NEW.type, NEW.channel, NEW.contact_id, NEW.account_id, NEW.product_id, NEW.order_id,
+            NEW.team_id, NEW.language, NEW.tags, NEW.custom) THEN
+            event := coalesce(event, 'changed');
+            subject := to_jsonb(NEW);
+        END IF;
+        IF event IS NOT NULL THEN
+            PERFORM crm.record_sla_event('tickets', NEW.id, event, at, data, subject);
+        END IF;
+
         IF OLD.queue_id IS DISTINCT FROM NEW.queue_id OR OLD.owner_id IS DISTINCT FROM NEW.owner_id THEN
             INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, from_queue_id, to_queue_id, from_owner_id, to_owner_id,
                                               changed_by, changed_at)
@@ -170,15 +221,15 @@ BEGIN
         END IF;
     END IF;
     -- imported history is not asked about
-    IF NEW.resolved_at IS NOT NULL AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
+    IF NEW.resolved_at IS NOT NULL AND NOT history THEN
         PERFORM crm_internal.schedule_surveys(NEW.tenant_id, 'ticket.resolved', 'tickets', NEW.id, to_jsonb(NEW), NEW.resolved_at);
     END IF;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.tickets_follow() IS 'What follows from a change of a ticket: the record of transfers, released capacity, surveys.';
+COMMENT ON FUNCTION crm_internal.tickets_follow() IS 'What follows from a change of a ticket: its clocks, the record of transfers, released capacity, surveys.';
 CREATE OR REPLACE TRIGGER tickets_after_follow
-    AFTER INSERT OR UPDATE OF queue_id, owner_id, stage_id, closed_at ON crm.tickets
+    AFTER INSERT OR UPDATE OR DELETE ON crm.tickets
     FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_follow();
 
 -- Nothing said to a merged ticket is lost: it goes where the ticket went.
@@ -208,7 +259,10 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NEW.author_kind = 'agent' AND NEW.is_public AND NEW.direction = 'out' THEN
+    IF NEW.author_kind = 'customer' AND NEW.is_public AND NEW.direction = 'in' THEN
+        PERFORM crm.record_sla_event('tickets', NEW.ticket_id, 'customer_message', NEW.sent_at);
+    ELSIF NEW.author_kind = 'agent' AND NEW.is_public AND NEW.direction = 'out' THEN
+        PERFORM crm.record_sla_event('tickets', NEW.ticket_id, 'agent_message', NEW.sent_at);
         UPDATE crm.tickets AS k SET first_response_at = NEW.sent_at
         WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.ticket_id
           AND (k.first_response_at IS NULL OR k.first_response_at > NEW.sent_at);
@@ -216,7 +270,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.ticket_messages_follow() IS 'What follows from a message: the first response of its ticket.';
+COMMENT ON FUNCTION crm_internal.ticket_messages_follow() IS 'What follows from a message: the clocks and the first response of its ticket.';
 CREATE OR REPLACE TRIGGER ticket_messages_after_follow
     AFTER INSERT ON crm.ticket_messages
     FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_follow();

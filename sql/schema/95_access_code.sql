@@ -32,6 +32,7 @@ AS $$
         ('table', 'score_subjects', 'log'),
         ('table', 'lead_scores', 'log'),
         ('table', 'score_crossings', 'log'),
+        ('table', 'escalation_firings', 'log'),
         -- of the owner alone
         ('table', 'access_grants', 'owner'),
         -- functions that are not for the level their volatility suggests
@@ -80,6 +81,8 @@ AS $$
         ('function', 'worker_status', 'owner'),
         ('function', 'next_maintenance_at', 'owner'),
         ('function', 'route_waiting', 'owner'),
+        ('function', 'escalate', 'owner'),
+        ('function', 'next_escalation_at', 'owner'),
         ('function', 'send_due_surveys', 'owner'),
         ('function', 'next_survey_at', 'owner'),
         ('function', 'claim_events', 'admin'),

@@ -158,6 +158,27 @@ cluster_up || exit 1
     fail "something was done twice or left out"
 echo "ok: nothing twice, nothing left out"
 
+# escalation: a promise of two seconds, told by the commit that makes it; and through a downtime
+sql -d one >/dev/null <<'SQL' || fail "escalation"
+UPDATE crm.maintenance_tasks SET active = true WHERE name = 'escalate';
+INSERT INTO crm.users (id, name) VALUES (1, 'Ada');
+INSERT INTO crm.sla_policies (id, name) VALUES (1, 'all');
+INSERT INTO crm.sla_targets (policy_id, metric, seconds, time_basis) VALUES (1, 'resolution', 2, 'calendar');
+INSERT INTO crm.escalation_steps (metric, name, percent) VALUES ('resolution', 'due', 100);
+INSERT INTO crm.tickets (subject, owner_id) SELECT 'x', 1 FROM generate_series(1, 5);
+SQL
+until_is "escalated when due" one "SELECT count(*) FROM crm.events WHERE kind = 'escalation.notify'" 5 8
+[ "$(value one "SELECT bool_and(fired_at >= scheduled_at AND fired_at < scheduled_at + interval '3 s') FROM crm.escalation_firings")" = t ] ||
+    fail "escalated too early or too late"
+sql -d one -c "INSERT INTO crm.tickets (subject, owner_id) SELECT 'x', 1 FROM generate_series(1, 50)"
+cluster_down immediate
+sleep 3
+cluster_up || exit 1
+until_is "escalated after downtime" one "SELECT count(*) FROM crm.events WHERE kind = 'escalation.notify'" 55
+[ "$(value one "SELECT count(*) = 55 AND count(DISTINCT subject_id) = 55 FROM crm.escalation_firings WHERE outcome = 'done'")" = t ] ||
+    fail "a step was done twice or left out"
+echo "ok: escalation"
+
 # a standby has no worker; promotion starts one
 STANDBY=$WORK/standby
 as_server "$STAGED_BIN/pg_basebackup" -D "$STANDBY" -h "$PGHOST" -p "$PGPORT" -U postgres -R -X stream >/dev/null 2>&1 || fail "base backup"

@@ -1,0 +1,328 @@
+-- Escalation: what a step does once crm.escalate() finds it due.
+
+CREATE OR REPLACE FUNCTION crm_internal.escalation_steps_check() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    rule text;
+BEGIN
+    IF num_nonnulls(NEW.percent, NEW.offset_seconds) <> 1 THEN
+        RAISE EXCEPTION 'step "%" needs either percent or offset_seconds', NEW.name
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'percent: share of the target used; offset_seconds: business time after the due instant, negative before it.';
+    END IF;
+    IF NEW.percent = 'NaN' OR NEW.offset_seconds = 'NaN' OR NEW.repeat_seconds = 'NaN' THEN
+        RAISE EXCEPTION 'step "%" has an instant that is not a number', NEW.name USING ERRCODE = 'numeric_value_out_of_range';
+    END IF;
+    IF (NEW.repeat_seconds IS NULL) <> (NEW.repeat_max = 0) OR NEW.repeat_seconds < 60 OR NEW.repeat_max NOT BETWEEN 0 AND 1000 THEN
+        RAISE EXCEPTION 'step "%" would repeat without end or pause', NEW.name
+            USING ERRCODE = 'CR403',
+                  DETAIL = format('repeat_seconds is %s, repeat_max is %s.', coalesce(NEW.repeat_seconds::text, 'NULL'), NEW.repeat_max),
+                  HINT = 'Give both: at least 60 seconds between repeats and at most 1000 of them; or neither.';
+    END IF;
+    FOREACH rule IN ARRAY NEW.recipients LOOP
+        IF rule IS NULL OR rule !~ '^(owner|manager|team_lead|team|followers|routing|access:(reader|agent|manager|admin)|user:[0-9]{1,18})$' THEN
+            RAISE EXCEPTION 'step "%" names an unknown recipient "%"', NEW.name, rule
+                USING ERRCODE = 'CR403', HINT = 'Recipients are owner, manager, team_lead, team, followers, routing, access:LEVEL and user:ID.';
+        END IF;
+        IF rule = 'routing' AND NEW.action <> 'reassign' THEN
+            RAISE EXCEPTION 'step "%": routing chooses a new owner, not somebody to tell', NEW.name
+                USING ERRCODE = 'CR403', HINT = 'Use it with the action reassign.';
+        END IF;
+    END LOOP;
+    IF NEW.action IN ('reassign', 'create_task') AND NEW.recipients = '{}' THEN
+        RAISE EXCEPTION 'step "%" needs a recipient', NEW.name USING ERRCODE = 'CR403';
+    END IF;
+    IF NEW.action = 'tag' AND coalesce(NEW.params ->> 'tag', '') = '' THEN
+        RAISE EXCEPTION 'step "%" needs a tag', NEW.name USING ERRCODE = 'CR403', HINT = 'Set params to {"tag": "..."}.';
+    END IF;
+    IF NEW.action IN ('raise_priority', 'move_queue', 'tag') AND NOT EXISTS (
+        SELECT FROM pg_attribute AS a
+        WHERE a.attrelid = to_regclass(format('crm.%I', NEW.subject_type)) AND NOT a.attisdropped
+          AND a.attname = CASE NEW.action WHEN 'raise_priority' THEN 'priority' WHEN 'move_queue' THEN 'queue_id' ELSE 'tags' END)
+    THEN
+        RAISE EXCEPTION 'step "%": % of "%" cannot be changed', NEW.name,
+            CASE NEW.action WHEN 'raise_priority' THEN 'the priority' WHEN 'move_queue' THEN 'the queue' ELSE 'tags' END, NEW.subject_type
+            USING ERRCODE = 'CR403', HINT = 'The table has no such column.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.escalation_steps_check() IS 'Refuses steps that could not be done, or would be done for ever.';
+CREATE OR REPLACE TRIGGER escalation_steps_before_check
+    BEFORE INSERT OR UPDATE ON crm.escalation_steps
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.escalation_steps_check();
+
+CREATE OR REPLACE TRIGGER escalation_steps_after_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.escalation_steps
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
+
+CREATE OR REPLACE TRIGGER sla_clocks_before_escalation
+    BEFORE INSERT OR UPDATE ON crm.sla_clocks
+    FOR EACH ROW EXECUTE FUNCTION crm.schedule_escalation();
+
+-- open clocks follow the ladder
+CREATE OR REPLACE FUNCTION crm_internal.escalation_reschedule() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    UPDATE crm.sla_clocks AS c SET escalate_at = c.escalate_at
+    FROM (SELECT DISTINCT r.tenant_id, r.subject_type, r.metric FROM changed_rows AS r) AS x
+    WHERE c.tenant_id = x.tenant_id AND c.subject_type = x.subject_type AND c.metric = x.metric AND c.stopped_at IS NULL;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.escalation_reschedule() IS 'Gives the open clocks a changed ladder is about the instant of their next step.';
+-- named to run after escalation_steps_after_change, which drops what backends compiled
+CREATE OR REPLACE TRIGGER escalation_steps_after_reschedule_insert AFTER INSERT ON crm.escalation_steps
+    REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule();
+CREATE OR REPLACE TRIGGER escalation_steps_after_reschedule_update AFTER UPDATE ON crm.escalation_steps
+    REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule();
+CREATE OR REPLACE TRIGGER escalation_steps_after_reschedule_delete AFTER DELETE ON crm.escalation_steps
+    REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule();
+
+-- hours may change what comes after the due instant without changing that
+CREATE OR REPLACE FUNCTION crm_internal.escalation_reschedule_calendars() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM crm.escalation_steps AS s WHERE s.active) THEN
+        UPDATE crm.sla_clocks AS c SET escalate_at = c.escalate_at
+        FROM (SELECT DISTINCT r.tenant_id, r.calendar_id FROM changed_rows AS r) AS x
+        WHERE c.tenant_id = x.tenant_id AND c.calendar_id = x.calendar_id AND c.stopped_at IS NULL AND c.escalate_at IS NOT NULL;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.escalation_reschedule_calendars() IS 'Moves the steps of open clocks when hours of their calendar change.';
+CREATE OR REPLACE TRIGGER calendar_versions_after_reschedule_insert AFTER INSERT ON crm.calendar_versions
+    REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule_calendars();
+CREATE OR REPLACE TRIGGER calendar_versions_after_reschedule_update AFTER UPDATE ON crm.calendar_versions
+    REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule_calendars();
+CREATE OR REPLACE TRIGGER calendar_versions_after_reschedule_delete AFTER DELETE ON crm.calendar_versions
+    REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule_calendars();
+CREATE OR REPLACE TRIGGER calendar_holidays_after_reschedule_insert AFTER INSERT ON crm.calendar_holidays
+    REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule_calendars();
+CREATE OR REPLACE TRIGGER calendar_holidays_after_reschedule_update AFTER UPDATE ON crm.calendar_holidays
+    REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule_calendars();
+CREATE OR REPLACE TRIGGER calendar_holidays_after_reschedule_delete AFTER DELETE ON crm.calendar_holidays
+    REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule_calendars();
+
+-- ---- whom and what ----
+
+CREATE OR REPLACE FUNCTION crm_internal.escalation_recipients(
+    tenant bigint, subject_type text, subject_id bigint, owner bigint, team bigint, rules text[], as_of timestamptz)
+RETURNS bigint[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(array_agg(DISTINCT x.u ORDER BY x.u), '{}')
+    FROM (SELECT owner WHERE 'owner' = ANY (rules)
+          UNION ALL
+          SELECT w.manager_id FROM crm.users AS w WHERE 'manager' = ANY (rules) AND w.tenant_id = tenant AND w.id = owner
+          UNION ALL
+          SELECT m.lead_id FROM crm.teams AS m WHERE 'team_lead' = ANY (rules) AND m.tenant_id = tenant AND m.id = team
+          UNION ALL
+          SELECT m.user_id FROM crm.team_memberships AS m
+          WHERE 'team' = ANY (rules) AND m.tenant_id = tenant AND m.team_id = team AND m.valid @> as_of
+          UNION ALL
+          SELECT f.user_id FROM crm.ticket_followers AS f
+          WHERE 'followers' = ANY (rules) AND escalation_recipients.subject_type = 'tickets'
+            AND f.tenant_id = tenant AND f.ticket_id = escalation_recipients.subject_id
+          UNION ALL
+          SELECT w.id FROM unnest(rules) AS r (rule) JOIN crm.users AS w ON w.access = substr(r.rule, 8)
+          WHERE r.rule LIKE 'access:%' AND w.tenant_id = tenant
+          UNION ALL
+          SELECT substr(r.rule, 6)::bigint FROM unnest(rules) AS r (rule) WHERE r.rule LIKE 'user:%') AS x (u)
+    WHERE EXISTS (SELECT FROM crm.users AS w WHERE w.tenant_id = tenant AND w.id = x.u AND w.active)
+$$;
+COMMENT ON FUNCTION crm_internal.escalation_recipients(bigint, text, bigint, bigint, bigint, text[], timestamptz) IS
+'Active users that the recipients of a step stand for.';
+
+-- the columns of a subject that steps look at, whatever its table has of them
+CREATE OR REPLACE FUNCTION crm_internal.escalation_subject_sql(subject_type text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN count(*) FILTER (WHERE a.attname IN ('tenant_id', 'id')) = 2 THEN
+               format('SELECT s.tenant_id, s.id, %s AS owner_id, %s AS team_id, s AS row FROM crm.%I AS s',
+                      CASE WHEN bool_or(a.attname = 'owner_id') THEN 's.owner_id' ELSE 'NULL::bigint' END,
+                      CASE WHEN bool_or(a.attname = 'team_id') THEN 's.team_id' ELSE 'NULL::bigint' END, subject_type)
+           ELSE 'SELECT NULL::bigint AS tenant_id, NULL::bigint AS id, NULL::bigint AS owner_id, NULL::bigint AS team_id, NULL::record AS row WHERE false' END
+    FROM pg_attribute AS a
+    WHERE a.attrelid = to_regclass(format('crm.%I', subject_type)) AND NOT a.attisdropped
+$$;
+COMMENT ON FUNCTION crm_internal.escalation_subject_sql(text) IS 'Query for the subjects of a kind; no rows where it is not a table of the CRM.';
+
+CREATE OR REPLACE FUNCTION crm_internal.busy_subjects(tenant bigint, subject_type text, ids bigint[])
+RETURNS SETOF bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regclass(format('crm.%I', subject_type)) IS NULL THEN
+        RETURN;
+    END IF;
+    -- not waited for: whoever holds one may be waiting for a clock
+    RETURN QUERY EXECUTE format(
+        'WITH ours AS MATERIALIZED (SELECT s.id FROM crm.%1$I AS s WHERE s.tenant_id = $1 AND s.id = ANY ($2) FOR NO KEY UPDATE SKIP LOCKED)
+         SELECT s.id FROM crm.%1$I AS s WHERE s.tenant_id = $1 AND s.id = ANY ($2) AND s.id NOT IN (SELECT o.id FROM ours AS o)',
+        subject_type) USING tenant, ids;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.busy_subjects(bigint, text, bigint[]) IS 'Locks subjects, and returns those that others hold.';
+
+CREATE OR REPLACE FUNCTION crm_internal.escalation_act(
+    tenant bigint, subject_type text, subject_id bigint, step bigint, metric text, due_at timestamptz, as_of timestamptz)
+RETURNS jsonb
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s crm.escalation_steps;
+    subject jsonb;
+    target bigint;
+    decision crm.assignments;
+    answer jsonb;
+BEGIN
+    SELECT x.* INTO s FROM crm.escalation_steps AS x WHERE x.tenant_id = tenant AND x.id = step;
+    EXECUTE format('SELECT to_jsonb(k.row) FROM (%s) AS k WHERE k.tenant_id = $1 AND k.id = $2',
+                   crm_internal.escalation_subject_sql(subject_type)) INTO subject USING tenant, subject_id;
+    IF s.action IN ('reassign', 'create_task') AND s.recipients <> '{routing}' THEN
+        -- the first rule that stands for anybody
+        SELECT (crm_internal.escalation_recipients(tenant, subject_type, subject_id, (subject ->> 'owner_id')::bigint,
+                                                   (subject ->> 'team_id')::bigint, ARRAY[r.rule], as_of))[1] AS u
+        INTO target
+        FROM unnest(s.recipients) WITH ORDINALITY AS r (rule, ord)
+        WHERE crm_internal.escalation_recipients(tenant, subject_type, subject_id, (subject ->> 'owner_id')::bigint,
+                                                 (subject ->> 'team_id')::bigint, ARRAY[r.rule], as_of) <> '{}'
+        ORDER BY r.ord LIMIT 1;
+    END IF;
+    CASE s.action
+        WHEN 'reassign' THEN
+            IF target IS NULL AND 'routing' = ANY (s.recipients) THEN
+                decision := crm_internal.route_record(tenant, subject_type, subject_id, true, as_of);
+                answer := jsonb_build_object('from', subject -> 'owner_id', 'to', decision.user_id, 'reason', decision.reason);
+            ELSIF target IS NOT NULL THEN
+                EXECUTE format('UPDATE crm.%I AS k SET owner_id = $3 WHERE k.tenant_id = $1 AND k.id = $2', subject_type)
+                    USING tenant, subject_id, target;
+                answer := jsonb_build_object('from', subject -> 'owner_id', 'to', target);
+            END IF;
+        WHEN 'raise_priority' THEN
+            EXECUTE format('UPDATE crm.%I AS k SET priority = n.code
+                            FROM (SELECT p.code FROM crm.priorities AS p
+                                  WHERE p.tenant_id = $1 AND p.active
+                                    AND p.rank > (SELECT o.rank FROM crm.priorities AS o WHERE o.tenant_id = $1 AND o.code = $3)
+                                  ORDER BY p.rank LIMIT 1) AS n
+                            WHERE k.tenant_id = $1 AND k.id = $2
+                            RETURNING jsonb_build_object(''from'', $3, ''to'', k.priority)', subject_type)
+                INTO answer USING tenant, subject_id, subject ->> 'priority';
+        WHEN 'move_queue' THEN
+            EXECUTE format('UPDATE crm.%I AS k SET queue_id = q.escalates_to_id, owner_id = NULL
+                            FROM crm.queues AS q
+                            WHERE k.tenant_id = $1 AND k.id = $2 AND q.tenant_id = $1 AND q.id = k.queue_id AND q.escalates_to_id IS NOT NULL
+                            RETURNING jsonb_build_object(''from'', q.id, ''to'', k.queue_id)', subject_type)
+                INTO answer USING tenant, subject_id;
+            IF answer IS NOT NULL THEN
+                decision := crm_internal.route_record(tenant, subject_type, subject_id, false, as_of);
+                answer := answer || jsonb_build_object('owner', decision.user_id);
+            END IF;
+        WHEN 'tag' THEN
+            EXECUTE format('UPDATE crm.%I AS k SET tags = k.tags || $3 WHERE k.tenant_id = $1 AND k.id = $2 AND NOT $3 = ANY (k.tags)
+                            RETURNING jsonb_build_object(''tag'', $3)', subject_type)
+                INTO answer USING tenant, subject_id, s.params ->> 'tag';
+        WHEN 'create_task' THEN
+            INSERT INTO crm.activities AS a (tenant_id, kind, subject, related_table, related_id, account_id, contact_id, due_at, owner_id, team_id)
+            VALUES (tenant, 'task', coalesce(s.params ->> 'subject', s.name), subject_type, subject_id,
+                    (subject ->> 'account_id')::bigint, (subject ->> 'contact_id')::bigint,
+                    as_of + make_interval(secs => coalesce((s.params ->> 'due_in_seconds')::double precision, 86400)),
+                    target, (subject ->> 'team_id')::bigint)
+            RETURNING jsonb_build_object('task', a.id, 'owner', a.owner_id) INTO answer;
+        ELSE NULL;
+    END CASE;
+    RETURN coalesce(answer, '{"changed": false}');
+END
+$$;
+COMMENT ON FUNCTION crm_internal.escalation_act(bigint, text, bigint, bigint, text, timestamptz, timestamptz) IS
+'Does what a step does to its subject, and says what that was.';
+
+CREATE OR REPLACE FUNCTION crm_internal.fire_escalations(
+    tenant bigint, subject_type text, as_of timestamptz, subject_ids bigint[], metrics text[], cycles integer[],
+    step_ids bigint[], repeat_nos integer[], scheduled timestamptz[], collapsed integer[], due timestamptz[])
+RETURNS integer
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    n integer;
+    act record;
+    subjects text := crm_internal.escalation_subject_sql(subject_type);
+BEGIN
+    -- first the fact that it is done, then the outbox
+    EXECUTE format($q$
+        WITH f AS (
+            SELECT x.*, s.name, s.action, s.recipients, s.params, k.owner_id, k.team_id,
+                   CASE WHEN s.action <> 'notify' AND k.id IS NULL THEN 'skipped'
+                        WHEN s.condition IS NULL OR crm.condition_holds(to_jsonb(k.row), s.condition) THEN 'done'
+                        ELSE 'skipped' END AS outcome
+            FROM unnest($4, $5, $6, $7, $8, $9, $10, $11) AS x (subject_id, metric, cycle, step_id, repeat_no, scheduled_at, collapsed, due_at)
+            JOIN crm.escalation_steps AS s ON s.tenant_id = $1 AND s.id = x.step_id
+            LEFT JOIN (%s) AS k ON k.tenant_id = $1 AND k.id = x.subject_id
+        ), made AS (
+            INSERT INTO crm.escalation_firings AS g (tenant_id, subject_type, subject_id, metric, cycle, step_id, repeat_no,
+                                                     scheduled_at, fired_at, collapsed, outcome)
+            SELECT $1, $2, f.subject_id, f.metric, f.cycle, f.step_id, f.repeat_no, f.scheduled_at, $3, f.collapsed, f.outcome
+            FROM f
+            ORDER BY f.scheduled_at
+            ON CONFLICT ON CONSTRAINT escalation_firings_step_key DO NOTHING
+            RETURNING g.id, g.subject_id, g.metric, g.cycle, g.step_id, g.repeat_no, g.outcome
+        ), told AS (
+            INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, scheduled_at)
+            SELECT $1, 'escalation.notify', $2, f.subject_id,
+                   f.params || jsonb_build_object('step', f.name, 'step_id', f.step_id, 'firing_id', m.id, 'metric', f.metric,
+                                                  'cycle', f.cycle, 'repeat', f.repeat_no, 'missed', f.collapsed,
+                                                  'due_at', f.due_at, 'scheduled_at', f.scheduled_at,
+                                                  'recipients', CASE WHEN f.recipients = '{owner}' THEN to_jsonb(array_remove(ARRAY[f.owner_id], NULL))
+                                                      ELSE to_jsonb(crm_internal.escalation_recipients($1, $2, f.subject_id, f.owner_id, f.team_id, f.recipients, $3)) END),
+                   $3
+            FROM made AS m
+            JOIN f ON f.subject_id = m.subject_id AND f.metric = m.metric AND f.cycle = m.cycle
+                  AND f.step_id = m.step_id AND f.repeat_no = m.repeat_no
+            WHERE f.action = 'notify' AND m.outcome = 'done'
+        )
+        SELECT count(*) FILTER (WHERE m.outcome = 'done') FROM made AS m
+    $q$, subjects)
+    INTO n USING tenant, subject_type, as_of, subject_ids, metrics, cycles, step_ids, repeat_nos, scheduled, collapsed, due;
+
+    -- what changes a subject is done one by one, and few of these are due at once
+    IF EXISTS (SELECT FROM crm.escalation_steps AS s WHERE s.tenant_id = tenant AND s.id = ANY (step_ids) AND s.action <> 'notify') THEN
+        FOR act IN
+            SELECT g.id, g.subject_id, g.metric, g.step_id, x.due_at
+            FROM unnest(subject_ids, metrics, cycles, step_ids, repeat_nos, due) AS x (subject_id, metric, cycle, step_id, repeat_no, due_at)
+            JOIN crm.escalation_steps AS s ON s.tenant_id = tenant AND s.id = x.step_id AND s.action <> 'notify'
+            JOIN crm.escalation_firings AS g
+              ON g.tenant_id = tenant AND g.subject_type = fire_escalations.subject_type AND g.subject_id = x.subject_id
+             AND g.metric = x.metric AND g.cycle = x.cycle AND g.step_id = x.step_id AND g.repeat_no = x.repeat_no
+             AND g.outcome = 'done' AND g.detail IS NULL
+            ORDER BY g.id
+        LOOP
+            UPDATE crm.escalation_firings AS g
+            SET detail = crm_internal.escalation_act(tenant, fire_escalations.subject_type, act.subject_id, act.step_id, act.metric, act.due_at, as_of)
+            WHERE g.tenant_id = tenant AND g.id = act.id;
+        END LOOP;
+    END IF;
+    RETURN n;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.fire_escalations(bigint, text, timestamptz, bigint[], text[], integer[], bigint[], integer[], timestamptz[], integer[], timestamptz[]) IS
+'Writes down that steps are done and does them, those that had been done before left out. Returns how many.';
+
+CREATE OR REPLACE FUNCTION crm.next_escalation_at() RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT c.escalate_at FROM crm.sla_clocks AS c WHERE c.escalate_at IS NOT NULL ORDER BY c.escalate_at LIMIT 1
+$$;
+COMMENT ON FUNCTION crm.next_escalation_at() IS 'When the next step of an escalation is due; NULL where none is in sight.';
