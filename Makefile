@@ -212,6 +212,7 @@ SALES_CODE = \
 
 ANALYTICS_CODE = \
 	sql/schema/40_rollup_code.sql \
+	sql/schema/59_own_rollups_code.sql \
 	sql/schema/60_analytics_code.sql \
 	sql/schema/61_process_analytics_code.sql \
 	sql/schema/62_people_analytics_code.sql \

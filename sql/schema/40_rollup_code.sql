@@ -209,11 +209,12 @@ AS $$
     JOIN crm.rollup_sources AS s ON s.id = p.source_id
     JOIN pg_catalog.pg_class AS c ON c.oid = s.source AND c.relnamespace = 'crm'::regnamespace
     CROSS JOIN LATERAL (VALUES (to_regclass(format('crm_internal.%I', p.base_table))),
-                               (to_regclass(format('crm_internal.rollup_source_%s_deltas', s.id)))) AS v (storage)
+                               (to_regclass(format('crm_internal.rollup_source_%s_deltas', s.id))),
+                               (CASE WHEN p.reading_view LIKE 'crm\_internal.%' THEN to_regclass(p.reading_view) END)) AS v (storage)
     WHERE v.storage IS NOT NULL
 $$;
 COMMENT ON FUNCTION crm_internal.rollup_storage() IS
-'Tables that hold the rollups of the CRM''s own tables: who may read the CRM reads them through their views.';
+'Tables that hold the rollups of the CRM''s own tables, and reading views that are inside: who may read the CRM reads them through the views of crm_analytics.';
 
 CREATE OR REPLACE FUNCTION crm_internal.rollup_storage_sql(rollup_id bigint)
 RETURNS text

@@ -8,21 +8,21 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN t.base_currency = $2 THEN 1
-                ELSE coalesce(
-                    (SELECT r.rate FROM crm.exchange_rates AS r
-                     WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = t.base_currency
-                       AND r.valid_from <= $3
-                     ORDER BY r.valid_from DESC LIMIT 1),
-                    (SELECT 1 / r.rate FROM crm.exchange_rates AS r
-                     WHERE r.tenant_id = $1 AND r.from_currency = t.base_currency AND r.to_currency = $2
-                       AND r.valid_from <= $3
-                     ORDER BY r.valid_from DESC LIMIT 1))
+                ELSE (SELECT x.rate
+                      FROM ((SELECT r.valid_from, 0 AS inverse, r.rate FROM crm.exchange_rates AS r
+                             WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = t.base_currency AND r.valid_from <= $3
+                             ORDER BY r.valid_from DESC LIMIT 1)
+                            UNION ALL
+                            (SELECT r.valid_from, 1, 1 / r.rate FROM crm.exchange_rates AS r
+                             WHERE r.tenant_id = $1 AND r.from_currency = t.base_currency AND r.to_currency = $2 AND r.valid_from <= $3
+                             ORDER BY r.valid_from DESC LIMIT 1)) AS x
+                      ORDER BY x.valid_from DESC, x.inverse LIMIT 1)
            END
     FROM crm.tenants AS t
     WHERE t.tenant_id = $1
 $$;
 COMMENT ON FUNCTION crm_analytics.base_rate(bigint, text, date) IS
-'How many units of the tenant''s base currency one unit of a currency was worth on a date: the last rate from the currency to the base currency on or before the date, else the reciprocal of the last rate the other way. NULL where there is none: reports count such rows as missing_rates.';
+'How many units of the tenant''s base currency one unit of a currency was worth on a date: the later of the last rate from the currency to the base currency and the reciprocal of the last one the other way, on or before the date; the rule of crm.convert_currency. NULL where there is none: reports count such rows as missing_rates.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.month_start(on_date date, calendar text DEFAULT 'gregorian') RETURNS date
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -210,56 +210,102 @@ COMMENT ON COLUMN crm_analytics.fact_activities.is_late IS 'Done after its due i
 -- ---- sales ----
 
 CREATE OR REPLACE VIEW crm_analytics.pipeline_now WITH (security_invoker = true) AS
-SELECT f.tenant_id, f.pipeline_id, f.stage_id, f.owner_id, f.team_id, f.territory_id,
-       date_trunc('month', f.expected_on::timestamp)::date AS expected_month,
-       count(*) AS opportunities,
-       sum(f.base_amount) AS amount,
-       sum(f.base_weighted) AS weighted,
-       count(*) FILTER (WHERE f.rate_missing) AS missing_rates
-FROM crm_analytics.fact_opportunities AS f
-WHERE f.state = 'open'
+SELECT g.tenant_id, g.pipeline_id, g.stage_id, g.owner_id, g.team_id, g.territory_id, g.expected_month,
+       sum(g.opportunities)::bigint AS opportunities,
+       sum(g.amount * r.rate) AS amount,
+       sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate / 100) FILTER (WHERE g.amount IS NOT NULL) AS weighted,
+       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
+FROM (
+    SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.territory_id, o.currency, o.expected_month,
+           o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
+    FROM crm_internal.crm_opportunities_open AS o
+    WHERE crm.can_see(-1, NULL)
+    UNION ALL
+    SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.territory_id, o.currency,
+           date_trunc('month', o.expected_close_date::timestamp)::date,
+           1, (o.amount IS NOT NULL)::integer, o.amount, o.amount * o.probability, CASE WHEN o.probability IS NULL THEN o.amount END
+    FROM crm.opportunities AS o
+    WHERE o.closed_at IS NULL AND NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
 GROUP BY 1, 2, 3, 4, 5, 6, 7;
 COMMENT ON VIEW crm_analytics.pipeline_now IS
-'One row = the open opportunities of one pipeline, stage, owner, team, territory and expected month, now, in base currency at today''s rate.';
+'One row = the open opportunities of one pipeline, stage, owner, team, territory and expected month (NULL: no date given), now, in base currency at today''s rate. Served by a rollup to those who see every row of the tenant.';
+COMMENT ON COLUMN crm_analytics.pipeline_now.weighted IS 'Amount times probability; where an opportunity has none, the stage''s.';
+COMMENT ON COLUMN crm_analytics.pipeline_now.missing_rates IS 'Opportunities whose amount is left out because there is no exchange rate.';
 
 CREATE OR REPLACE VIEW crm_analytics.closed_by_day WITH (security_invoker = true) AS
-SELECT f.tenant_id, f.pipeline_id, f.owner_id, f.team_id, f.closed_on,
-       count(*) FILTER (WHERE f.state = 'won') AS won,
-       count(*) FILTER (WHERE f.state = 'lost') AS lost,
-       sum(f.base_amount) FILTER (WHERE f.state = 'won') AS won_amount,
-       sum(f.base_amount) FILTER (WHERE f.state = 'lost') AS lost_amount,
-       sum(f.cycle_days) FILTER (WHERE f.state = 'won') AS won_cycle_days,
-       sum(f.cycle_days) FILTER (WHERE f.state = 'lost') AS lost_cycle_days,
-       count(*) FILTER (WHERE f.rate_missing) AS missing_rates
-FROM crm_analytics.fact_opportunities AS f
-WHERE f.state IN ('won', 'lost')
-GROUP BY 1, 2, 3, 4, 5;
+SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id,
+       coalesce(sum(g.opportunities) FILTER (WHERE s.type IN ('won', 'done')), 0)::bigint AS won,
+       coalesce(sum(g.opportunities) FILTER (WHERE s.type = 'lost'), 0)::bigint AS lost,
+       sum(g.amount * r.rate) FILTER (WHERE s.type IN ('won', 'done')) AS won_amount,
+       sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') AS lost_amount,
+       sum(g.cycle_seconds) FILTER (WHERE s.type IN ('won', 'done')) / 86400 AS won_cycle_days,
+       sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 AS lost_cycle_days,
+       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
+FROM (
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
+    FROM crm_internal.crm_opportunities_closed AS o
+    WHERE crm.can_see(-1, NULL)
+    UNION ALL
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.currency, 1, (o.amount IS NOT NULL)::integer, o.amount,
+           greatest(extract(epoch FROM o.closed_at - o.created_at), 0)
+    FROM crm.opportunities AS o
+    WHERE o.closed_at IS NOT NULL AND NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+GROUP BY 1, 2, 3;
 COMMENT ON VIEW crm_analytics.closed_by_day IS
-'One row = the won and lost opportunities of one pipeline, owner, team and day of closing; base currency at the rate of the day. Additive: sum what you group by.';
+'One row = the won and lost opportunities of one pipeline and day of closing; base currency at the rate of the day. Additive: sum what you group by. Served by a rollup to those who see every row of the tenant.';
 
-CREATE OR REPLACE VIEW crm_analytics.closed_by_month WITH (security_invoker = true) AS
-SELECT c.tenant_id, c.pipeline_id, c.owner_id, c.team_id,
-       date_trunc('month', c.closed_on::timestamp)::date AS closed_month,
-       sum(c.won)::bigint AS won, sum(c.lost)::bigint AS lost,
-       sum(c.won_amount) AS won_amount, sum(c.lost_amount) AS lost_amount,
-       sum(c.won_cycle_days) AS won_cycle_days, sum(c.lost_cycle_days) AS lost_cycle_days,
-       sum(c.missing_rates)::bigint AS missing_rates
-FROM crm_analytics.closed_by_day AS c
+CREATE OR REPLACE VIEW crm_analytics.closed_by_owner WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id, g.owner_id, g.team_id,
+       coalesce(sum(g.opportunities) FILTER (WHERE s.type IN ('won', 'done')), 0)::bigint AS won,
+       coalesce(sum(g.opportunities) FILTER (WHERE s.type = 'lost'), 0)::bigint AS lost,
+       sum(g.amount * r.rate) FILTER (WHERE s.type IN ('won', 'done')) AS won_amount,
+       sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') AS lost_amount,
+       sum(g.cycle_seconds) FILTER (WHERE s.type IN ('won', 'done')) / 86400 AS won_cycle_days,
+       sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 AS lost_cycle_days,
+       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
+FROM (
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
+    FROM crm_internal.crm_opportunities_by_owner AS o
+    WHERE crm.can_see(-1, NULL)
+    UNION ALL
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.currency, 1, (o.amount IS NOT NULL)::integer, o.amount,
+           greatest(extract(epoch FROM o.closed_at - o.created_at), 0)
+    FROM crm.opportunities AS o
+    WHERE o.closed_at IS NOT NULL AND NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
 GROUP BY 1, 2, 3, 4, 5;
-COMMENT ON VIEW crm_analytics.closed_by_month IS
-'One row = the won and lost opportunities of one pipeline, owner, team and month of closing; base currency at the rate of each day. Additive: sum what you group by.';
+COMMENT ON VIEW crm_analytics.closed_by_owner IS
+'One row = the won and lost opportunities of one pipeline, owner, team and day of closing; base currency at the rate of the day. Additive: sum what you group by. Served by a rollup to those who see every row of the tenant.';
+
 
 CREATE OR REPLACE VIEW crm_analytics.win_rate WITH (security_invoker = true) AS
-SELECT c.tenant_id, c.pipeline_id, c.closed_month,
+SELECT c.tenant_id, c.pipeline_id, date_trunc('month', c.closed_on::timestamp)::date AS closed_month,
        sum(c.won)::bigint AS won, sum(c.lost)::bigint AS lost,
        sum(c.won) / nullif(sum(c.won) + sum(c.lost), 0) AS win_rate,
        sum(c.won_amount) AS won_amount, sum(c.lost_amount) AS lost_amount,
        sum(c.won_amount) / nullif(coalesce(sum(c.won_amount), 0) + coalesce(sum(c.lost_amount), 0), 0) AS amount_win_rate,
        sum(c.missing_rates)::bigint AS missing_rates
-FROM crm_analytics.closed_by_month AS c
+FROM crm_analytics.closed_by_day AS c
 GROUP BY 1, 2, 3;
 COMMENT ON VIEW crm_analytics.win_rate IS
-'One row = one pipeline and month of closing. win_rate = won / (won + lost), cancelled ones aside; a share of one.';
+'One row = one pipeline and month of closing. win_rate = won / (won + lost), cancelled ones aside; a share of one. Served by a rollup.';
 
 CREATE OR REPLACE VIEW crm_analytics.cycle_time WITH (security_invoker = true) AS
 SELECT f.tenant_id, f.pipeline_id, f.state, date_trunc('month', f.closed_on::timestamp)::date AS closed_month,
@@ -276,16 +322,28 @@ COMMENT ON VIEW crm_analytics.cycle_time IS
 'One row = one pipeline, outcome (won, lost) and month of closing: days from creation to closing. Percentiles interpolate between neighbours.';
 
 CREATE OR REPLACE VIEW crm_analytics.loss_reasons WITH (security_invoker = true) AS
-SELECT f.tenant_id, f.pipeline_id, date_trunc('month', f.closed_on::timestamp)::date AS closed_month,
-       f.loss_reason, r.name AS reason, f.competitor_id,
-       count(*) AS lost, sum(f.base_amount) AS lost_amount,
-       count(*) FILTER (WHERE f.rate_missing) AS missing_rates
-FROM crm_analytics.fact_opportunities AS f
-LEFT JOIN crm.loss_reasons AS r ON r.tenant_id = f.tenant_id AND r.code = f.loss_reason
-WHERE f.state = 'lost'
+SELECT g.tenant_id, g.pipeline_id, date_trunc('month', g.close_date::timestamp)::date AS closed_month,
+       g.loss_reason, n.name AS reason, g.competitor_id,
+       sum(g.opportunities)::bigint AS lost, sum(g.amount * r.rate) AS lost_amount,
+       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
+FROM (
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.loss_reason, o.competitor_id, o.currency, o.opportunities, o.amounts, o.amount
+    FROM crm_internal.crm_opportunities_lost AS o
+    WHERE crm.can_see(-1, NULL)
+    UNION ALL
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.loss_reason, o.competitor_id, o.currency, 1, (o.amount IS NOT NULL)::integer, o.amount
+    FROM crm.opportunities AS o
+    WHERE o.closed_at IS NOT NULL AND NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type = 'lost'
+LEFT JOIN crm.loss_reasons AS n ON n.tenant_id = g.tenant_id AND n.code = g.loss_reason
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
 GROUP BY 1, 2, 3, 4, 5, 6;
 COMMENT ON VIEW crm_analytics.loss_reasons IS
-'One row = the lost opportunities of one pipeline, month of closing, reason (NULL: none given) and competitor.';
+'One row = the lost opportunities of one pipeline, month of closing, reason (NULL: none given) and competitor. Served by a rollup to those who see every row of the tenant.';
 
 CREATE OR REPLACE VIEW crm_analytics.lead_sources WITH (security_invoker = true) AS
 SELECT f.tenant_id, f.lead_source, date_trunc('month', f.created_on::timestamp)::date AS created_month,
@@ -302,29 +360,49 @@ GROUP BY 1, 2, 3;
 COMMENT ON VIEW crm_analytics.lead_sources IS
 'One row = the opportunities of one source (NULL: not known) created in one month, and what has become of them by now.';
 
-CREATE OR REPLACE VIEW crm_analytics.forecast WITH (security_invoker = true) AS
-SELECT f.tenant_id, f.pipeline_id, f.owner_id, f.team_id,
-       CASE WHEN f.state = 'won' THEN 'closed' ELSE f.forecast_category END AS category,
-       date_trunc('month', CASE WHEN f.state = 'won' THEN f.closed_on ELSE f.expected_on END::timestamp)::date AS month,
-       count(*) AS opportunities,
-       sum(f.base_amount) AS amount,
-       sum(f.base_weighted) AS weighted,
-       count(*) FILTER (WHERE f.rate_missing) AS missing_rates
-FROM crm_analytics.fact_opportunities AS f
-WHERE f.state IN ('open', 'won')
-GROUP BY 1, 2, 3, 4, 5, 6;
-COMMENT ON VIEW crm_analytics.forecast IS
-'One row = one pipeline, owner, team, forecast category and month: won ones by the month they closed, open ones by the month they are expected (NULL: no date given). Lost ones count nothing. Base currency: closed at the rate of the day, open at today''s.';
 
 CREATE OR REPLACE VIEW crm_analytics.expected_by_day WITH (security_invoker = true) AS
-SELECT f.tenant_id, f.pipeline_id, f.forecast_category, f.expected_on,
-       count(*) AS opportunities, sum(f.base_amount) AS base_amount, sum(f.base_weighted) AS base_weighted,
-       count(*) FILTER (WHERE f.rate_missing) AS missing_rates
-FROM crm_analytics.fact_opportunities AS f
-WHERE f.state = 'open'
+SELECT g.tenant_id, g.expected_close_date AS expected_on, g.pipeline_id, s.forecast_category,
+       sum(g.opportunities)::bigint AS opportunities,
+       sum(g.amount * r.rate) AS base_amount,
+       sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate / 100) FILTER (WHERE g.amount IS NOT NULL) AS base_weighted,
+       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
+FROM (
+    SELECT o.tenant_id, o.expected_close_date, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
+    FROM crm_internal.crm_opportunities_expected AS o
+    WHERE crm.can_see(-1, NULL)
+    UNION ALL
+    SELECT o.tenant_id, o.expected_close_date, o.pipeline_id, o.stage_id, o.currency,
+           1, (o.amount IS NOT NULL)::integer, o.amount, o.amount * o.probability, CASE WHEN o.probability IS NULL THEN o.amount END
+    FROM crm.opportunities AS o
+    WHERE o.closed_at IS NULL AND NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
 GROUP BY 1, 2, 3, 4;
 COMMENT ON VIEW crm_analytics.expected_by_day IS
-'One row = the open opportunities of one pipeline, forecast category and expected day (NULL: no date given), in base currency at today''s rate.';
+'One row = the open opportunities of one pipeline, forecast category and expected day (NULL: no date given), in base currency at today''s rate. Served by a rollup to those who see every row of the tenant.';
+
+CREATE OR REPLACE VIEW crm_analytics.forecast WITH (security_invoker = true) AS
+SELECT x.tenant_id, x.pipeline_id, x.category, date_trunc('month', x.day::timestamp)::date AS month,
+       sum(x.opportunities)::bigint AS opportunities, sum(x.amount) AS amount, sum(x.weighted) AS weighted,
+       sum(x.missing_rates)::bigint AS missing_rates
+FROM (
+    SELECT e.tenant_id, e.pipeline_id, e.forecast_category AS category, e.expected_on AS day, e.opportunities,
+           e.base_amount AS amount, e.base_weighted AS weighted, e.missing_rates
+    FROM crm_analytics.expected_by_day AS e
+    UNION ALL
+    SELECT c.tenant_id, c.pipeline_id, 'closed' AS category, c.closed_on AS day, c.won AS opportunities,
+           c.won_amount AS amount, c.won_amount AS weighted, c.missing_rates
+    FROM crm_analytics.closed_by_day AS c
+    WHERE c.won > 0
+) AS x
+GROUP BY 1, 2, 3, 4;
+COMMENT ON VIEW crm_analytics.forecast IS
+'One row = one pipeline, forecast category and month: won ones (category closed) by the month they closed, open ones by the month they are expected (NULL: no date given). Lost ones count nothing. Base currency: closed at the rate of the day, open at today''s. Served by rollups.';
 
 CREATE OR REPLACE VIEW crm_analytics.account_totals WITH (security_invoker = true) AS
 SELECT a.tenant_id, a.id AS account_id, a.name,
@@ -370,7 +448,7 @@ LEFT JOIN LATERAL (
     JOIN crm_analytics.fact_opportunities AS f ON f.tenant_id = l.tenant_id AND f.opportunity_id = l.opportunity_id
     WHERE l.tenant_id = p.tenant_id AND l.product_id = p.id
     UNION ALL
-    SELECT f.state, NULL, f.base_amount, f.rate_missing
+    SELECT f.state, NULL AS quantity, f.base_amount, f.rate_missing
     FROM crm_analytics.fact_opportunities AS f
     WHERE f.tenant_id = p.tenant_id AND f.product_id = p.id
       AND NOT EXISTS (SELECT FROM crm.opportunity_lines AS l

@@ -2,12 +2,36 @@
 -- winning, and all that is known of one customer.
 
 CREATE OR REPLACE VIEW crm_analytics.user_activity WITH (security_invoker = true) AS
-SELECT f.tenant_id, f.owner_id AS user_id, f.created_on, f.kind,
-       count(*) AS activities, count(*) FILTER (WHERE f.is_done) AS done, count(*) FILTER (WHERE f.is_late) AS late
-FROM crm_analytics.fact_activities AS f
+SELECT g.tenant_id, g.created_on, g.user_id, g.kind,
+       sum(g.activities)::bigint AS activities, sum(g.done)::bigint AS done, sum(g.done_late)::bigint AS done_late
+FROM (
+    SELECT a.tenant_id, a.created_on, a.owner_id AS user_id, a.kind, a.activities, a.done, a.done_late
+    FROM crm_internal.crm_activities_by_day AS a
+    WHERE crm.can_see(-1, NULL)
+    UNION ALL
+    SELECT a.tenant_id, (a.created_at AT TIME ZONE t.time_zone)::date, a.owner_id, a.kind, 1, (a.done_at IS NOT NULL)::integer,
+           coalesce(a.done_at > a.due_at, false)::integer
+    FROM crm.activities AS a
+    JOIN crm.tenants AS t ON t.tenant_id = a.tenant_id
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
 GROUP BY 1, 2, 3, 4;
 COMMENT ON VIEW crm_analytics.user_activity IS
-'One row = the activities of one kind that one user (NULL: nobody) was given on one day of the tenant''s zone.';
+'One row = the activities of one kind that were made for one user (NULL: nobody) on one day of the tenant''s zone. Served by a rollup to those who see every row of the tenant.';
+COMMENT ON COLUMN crm_analytics.user_activity.done_late IS 'Done after their due instant. What is overdue now: crm_analytics.fact_activities.';
+
+CREATE OR REPLACE VIEW crm_analytics.opportunities_created WITH (security_invoker = true) AS
+SELECT o.tenant_id, o.created_on, o.owner_id, o.opportunities
+FROM crm_internal.crm_opportunities_created AS o
+WHERE crm.can_see(-1, NULL)
+UNION ALL
+SELECT o.tenant_id, (o.created_at AT TIME ZONE t.time_zone)::date, o.owner_id, count(*)
+FROM crm.opportunities AS o
+JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
+WHERE NOT crm.can_see(-1, NULL)
+GROUP BY 1, 2, 3;
+COMMENT ON VIEW crm_analytics.opportunities_created IS
+'One row = the opportunities made on one day of the tenant''s zone that one user (NULL: nobody) owns. Served by a rollup to those who see every row of the tenant.';
 
 CREATE OR REPLACE VIEW crm_analytics.individual_performance WITH (security_invoker = true) AS
 SELECT x.tenant_id, x.user_id, u.name, x.month,
@@ -26,11 +50,11 @@ FROM (
            0 AS created, 0 AS won, 0 AS lost, NULL::numeric AS won_amount, NULL::numeric AS won_cycle_days, 0 AS missing_rates
     FROM crm_analytics.user_activity AS a GROUP BY 1, 2, 3
     UNION ALL
-    SELECT c.tenant_id, c.owner_id, c.closed_month, 0, 0, 0, 0, c.won, c.lost, c.won_amount, c.won_cycle_days, c.missing_rates
-    FROM crm_analytics.closed_by_month AS c
+    SELECT c.tenant_id, c.owner_id, date_trunc('month', c.closed_on::timestamp)::date, 0, 0, 0, 0, c.won, c.lost, c.won_amount, c.won_cycle_days, c.missing_rates
+    FROM crm_analytics.closed_by_owner AS c
     UNION ALL
-    SELECT o.tenant_id, o.owner_id, date_trunc('month', o.created_at AT TIME ZONE t.time_zone)::date, 0, 0, 0, count(*), 0, 0, NULL, NULL, 0
-    FROM crm.opportunities AS o JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id GROUP BY 1, 2, 3
+    SELECT o.tenant_id, o.owner_id, date_trunc('month', o.created_on::timestamp)::date, 0, 0, 0, o.opportunities, 0, 0, NULL AS won_amount, NULL AS won_cycle_days, 0
+    FROM crm_analytics.opportunities_created AS o
 ) AS x
 JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
 GROUP BY x.tenant_id, x.user_id, u.name, x.month;
@@ -280,11 +304,10 @@ AS $$
 BEGIN
     RETURN QUERY
     SELECT 'marketing', m.metric, m.value, m.unit
-    FROM (SELECT count(*) AS n, count(*) FILTER (WHERE o.lead_source IS NOT NULL) AS known
-          FROM crm.opportunities AS o
-          WHERE o.tenant_id = dashboard_marketing.tenant_id AND o.created_at > now() - interval '30 days') AS s,
-         LATERAL (VALUES ('new_opportunities_30_days', s.n::numeric, 'count'),
-                         ('source_known_30_days', s.known / nullif(s.n, 0)::numeric, 'share')) AS m(metric, value, unit);
+    FROM (SELECT coalesce(sum(o.opportunities), 0) AS n
+          FROM crm_analytics.opportunities_created AS o
+          WHERE o.tenant_id = dashboard_marketing.tenant_id AND o.created_on > current_date - 30) AS s,
+         LATERAL (VALUES ('new_opportunities_30_days', s.n, 'count')) AS m(metric, value, unit);
     IF to_regclass('crm.leads') IS NOT NULL THEN
         RETURN QUERY
         SELECT 'marketing', 'new_leads_30_days', count(*)::numeric, 'count'
@@ -304,7 +327,8 @@ SELECT a.tenant_id, a.account_id, coalesce(a.done_at, a.started_at, a.due_at, a.
 FROM crm.activities AS a
 WHERE a.account_id IS NOT NULL
 UNION ALL
-SELECT o.tenant_id, o.account_id, lower(p.period), 'stage', s.name, o.name, s.type, p.changed_by, 'opportunities', o.id
+SELECT o.tenant_id, o.account_id, lower(p.period) AS at, 'stage' AS what, s.name AS detail, o.name AS title, s.type AS note, p.changed_by AS user_id,
+       'opportunities' AS source_table, o.id AS source_id
 FROM crm.stage_periods AS p
 JOIN crm.opportunities AS o ON p.subject_table = 'opportunities' AND o.tenant_id = p.tenant_id AND o.id = p.subject_id
 JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.id = p.stage_id
@@ -374,26 +398,28 @@ WITH today AS (
 SELECT t.tenant_id, x.area, x.metric, x.value, x.unit
 FROM today AS t
 CROSS JOIN LATERAL (
-    SELECT 'sales', m.metric, m.value, m.unit
-    FROM (SELECT count(*) AS n, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing
-          FROM (SELECT sum(p.opportunities) AS opportunities, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing_rates
-                FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = t.tenant_id) AS p) AS s,
-         LATERAL (SELECT sum(p.opportunities) AS n FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = t.tenant_id) AS o,
+    SELECT 'sales' AS area, m.metric, m.value, m.unit
+    FROM (SELECT sum(p.opportunities) AS n, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing
+          FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = t.tenant_id) AS s,
          LATERAL (SELECT sum(w.won) AS won, sum(w.lost) AS lost, sum(w.won_amount) AS amount, sum(w.won_cycle_days) / nullif(sum(w.won), 0) AS cycle
-                  FROM crm_analytics.closed_by_month AS w
-                  WHERE w.tenant_id = t.tenant_id AND w.closed_month > t.day - interval '12 months') AS c,
-         LATERAL (VALUES ('open_opportunities', coalesce(o.n, 0), 'count'), ('open_amount', coalesce(s.amount, 0), t.base_currency::text),
+                  FROM crm_analytics.closed_by_day AS w
+                  WHERE w.tenant_id = t.tenant_id AND w.closed_on > t.day - interval '12 months' AND w.closed_on <= t.day) AS c,
+         LATERAL (VALUES ('open_opportunities', coalesce(s.n, 0), 'count'), ('open_amount', coalesce(s.amount, 0), t.base_currency::text),
                          ('weighted_amount', coalesce(s.weighted, 0), t.base_currency::text),
                          ('won_12_months', coalesce(c.won, 0), 'count'), ('won_amount_12_months', coalesce(c.amount, 0), t.base_currency::text),
                          ('win_rate_12_months', c.won / nullif(c.won + c.lost, 0), 'share'),
                          ('mean_cycle_days_12_months', c.cycle, 'days'),
                          ('missing_rates', coalesce(s.missing, 0), 'count')) AS m(metric, value, unit)
     UNION ALL
-    SELECT 'sales', m.metric, m.value, 'count'
-    FROM (SELECT count(*) FILTER (WHERE 'customer' = ANY (a.roles)) AS customers, count(*) AS accounts FROM crm.accounts AS a WHERE a.tenant_id = t.tenant_id) AS a,
+    SELECT 'sales' AS area, m.metric, m.value, 'count' AS unit
+    FROM (SELECT coalesce(sum(a.accounts) FILTER (WHERE a.is_customer), 0) AS customers, coalesce(sum(a.accounts), 0) AS accounts
+          FROM (SELECT r.tenant_id, r.is_customer, r.accounts FROM crm_internal.crm_accounts AS r WHERE crm.can_see(-1, NULL)
+                UNION ALL
+                SELECT n.tenant_id, 'customer' = ANY (n.roles), 1 FROM crm.accounts AS n WHERE NOT crm.can_see(-1, NULL)) AS a
+          WHERE a.tenant_id = t.tenant_id) AS a,
          LATERAL (VALUES ('customers', a.customers), ('accounts', a.accounts)) AS m(metric, value)
     UNION ALL
-    SELECT 'sales', 'overdue_activities', count(*), 'count'
+    SELECT 'sales' AS area, 'overdue_activities' AS metric, count(*) AS value, 'count' AS unit
     FROM crm.activities AS v WHERE v.tenant_id = t.tenant_id AND v.done_at IS NULL AND v.due_at < now()
     UNION ALL
     SELECT e.area, e.metric, e.value, e.unit FROM crm_analytics.dashboard_service(t.tenant_id) AS e
