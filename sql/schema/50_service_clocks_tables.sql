@@ -1,4 +1,7 @@
 -- Service clocks: promises, what happened, and where the clocks stand.
+--
+-- Keys have subject_id before subject_type: numbers decide nearly every comparison. A running clock stands in
+-- two indexes only, because a change of opening hours moves the due instants of all of them.
 
 CREATE TABLE crm.sla_policies (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -88,7 +91,7 @@ CREATE TABLE crm.sla_subjects (
     terms_id bigint,
     event_count bigint NOT NULL DEFAULT 0,
     last_event_at timestamptz,
-    CONSTRAINT sla_subjects_pkey PRIMARY KEY (tenant_id, subject_type, subject_id),
+    CONSTRAINT sla_subjects_pkey PRIMARY KEY (tenant_id, subject_id, subject_type),
     CONSTRAINT sla_subjects_terms_id_fkey FOREIGN KEY (tenant_id, terms_id) REFERENCES crm.sla_terms (tenant_id, id)
 );
 CREATE INDEX sla_subjects_terms_id_idx ON crm.sla_subjects (tenant_id, terms_id) WHERE open;
@@ -109,7 +112,7 @@ CREATE TABLE crm.sla_events (
     event text NOT NULL,
     occurred_at timestamptz NOT NULL DEFAULT now(),
     recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    recorded_by name NOT NULL DEFAULT current_user,
+    user_id bigint DEFAULT crm.user_id(),
     stage text,
     stage_type text,
     priority text,
@@ -137,8 +140,8 @@ CREATE TABLE crm.sla_events (
     CONSTRAINT sla_events_refers_to_check CHECK ((event IN ('withdrawn', 'breach_withdrawn')) = (refers_to_id IS NOT NULL)),
     CONSTRAINT sla_events_breached_check CHECK (event <> 'breached' OR (metric IS NOT NULL AND cycle IS NOT NULL))
 );
-CREATE INDEX sla_events_subject_occurred_at_idx ON crm.sla_events (tenant_id, subject_type, subject_id, occurred_at, id);
-CREATE UNIQUE INDEX sla_events_breached_idx ON crm.sla_events (tenant_id, subject_type, subject_id, metric, cycle, occurred_at) WHERE event = 'breached';
+CREATE INDEX sla_events_subject_occurred_at_idx ON crm.sla_events (tenant_id, subject_id, subject_type, occurred_at, id);
+CREATE UNIQUE INDEX sla_events_breached_idx ON crm.sla_events (tenant_id, subject_id, subject_type, metric, cycle, occurred_at) WHERE event = 'breached';
 CREATE INDEX sla_events_refers_to_id_idx ON crm.sla_events (tenant_id, refers_to_id) WHERE refers_to_id IS NOT NULL;
 CREATE INDEX sla_events_terms_id_idx ON crm.sla_events (tenant_id, terms_id) WHERE terms_id IS NOT NULL;
 COMMENT ON TABLE crm.sla_events IS 'What happened to subjects, append-only: when it happened and when it was recorded. Clocks are a function of this table.';
@@ -149,7 +152,7 @@ COMMENT ON COLUMN crm.sla_events.subject_id IS 'Its id.';
 COMMENT ON COLUMN crm.sla_events.event IS 'opened, changed (priority, policy, calendar), stage, customer_message, agent_message, resolved, reopened, closed, cancelled, merged, absorbed (took over an older subject), due (pinned or freed), paused, resumed, breached (a breach somebody noted), breach_withdrawn, withdrawn (an event that was a mistake), note.';
 COMMENT ON COLUMN crm.sla_events.occurred_at IS 'When it happened; this orders the events.';
 COMMENT ON COLUMN crm.sla_events.recorded_at IS 'When it was written down.';
-COMMENT ON COLUMN crm.sla_events.recorded_by IS 'Database role that did.';
+COMMENT ON COLUMN crm.sla_events.user_id IS 'CRM user who did; NULL for the CRM itself and its owner.';
 COMMENT ON COLUMN crm.sla_events.stage IS 'Stage the subject is in from then on; NULL: as before.';
 COMMENT ON COLUMN crm.sla_events.stage_type IS 'Type of that stage, such as on_hold.';
 COMMENT ON COLUMN crm.sla_events.priority IS 'Priority of the terms.';
@@ -187,14 +190,14 @@ CREATE TABLE crm.sla_clocks (
     stretches timestamptz[] NOT NULL DEFAULT '{}',
     stretch_calendars bigint[],
     measured_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT sla_clocks_pkey PRIMARY KEY (tenant_id, subject_type, subject_id, metric, cycle),
-    CONSTRAINT sla_clocks_subject_fkey FOREIGN KEY (tenant_id, subject_type, subject_id)
-        REFERENCES crm.sla_subjects (tenant_id, subject_type, subject_id) ON DELETE CASCADE,
+    CONSTRAINT sla_clocks_pkey PRIMARY KEY (tenant_id, subject_id, subject_type, metric, cycle),
+    CONSTRAINT sla_clocks_subject_fkey FOREIGN KEY (tenant_id, subject_id, subject_type)
+        REFERENCES crm.sla_subjects (tenant_id, subject_id, subject_type) ON DELETE CASCADE,
     CONSTRAINT sla_clocks_state_check CHECK (state IN ('running', 'paused', 'met', 'missed', 'inactive', 'cancelled', 'merged'))
 ) WITH (fillfactor = 90);
 CREATE INDEX sla_clocks_due_at_idx ON crm.sla_clocks (due_at) WHERE state = 'running' AND breached_at IS NULL;
 CREATE INDEX sla_clocks_breached_at_idx ON crm.sla_clocks (tenant_id, breached_at) WHERE stopped_at IS NULL AND breached_at IS NOT NULL;
-CREATE INDEX sla_clocks_calendar_id_idx ON crm.sla_clocks (tenant_id, calendar_id) WHERE stopped_at IS NULL;
+CREATE INDEX sla_clocks_paused_since_idx ON crm.sla_clocks (tenant_id, paused_since) WHERE state = 'paused';
 COMMENT ON TABLE crm.sla_clocks IS 'Clocks as of the last event of their subject: what crm.sla_fold() gives for crm.sla_events, kept for its indexes. Written by triggers only. Whether a clock is overdue is a question of due_at and the instant one asks for; see crm.sla_clock_status.';
 COMMENT ON COLUMN crm.sla_clocks.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_clocks.subject_type IS 'Kind of subject.';

@@ -25,6 +25,8 @@ AS $$
         -- the outbox holds what is meant for customers' eyes only, tokens among it
         ('table', 'events', 'owner'),
         ('table', 'calendars', 'configuration'),
+        ('table', 'sla_policies', 'configuration'),
+        ('table', 'sla_targets', 'configuration'),
         -- written by triggers and functions of the owner alone
         ('table', 'stage_periods', 'log'),
         ('table', 'ticket_transfers', 'log'),
@@ -33,6 +35,10 @@ AS $$
         ('table', 'lead_scores', 'log'),
         ('table', 'score_crossings', 'log'),
         ('table', 'escalation_firings', 'log'),
+        ('table', 'sla_terms', 'log'),
+        ('table', 'sla_subjects', 'log'),
+        ('table', 'sla_events', 'log'),
+        ('table', 'sla_clocks', 'log'),
         -- of the owner alone
         ('table', 'access_grants', 'owner'),
         -- functions that are not for the level their volatility suggests
@@ -44,6 +50,12 @@ AS $$
         ('function', 'attach_process', 'owner'),
         ('function', 'define_pipeline', 'admin'),
         ('function', 'bypass_guards', 'admin'),
+        ('function', 'define_calendar', 'admin'),
+        ('function', 'import_holidays', 'admin'),
+        ('function', 'switch_holiday', 'admin'),
+        ('function', 'record_sla_breaches', 'owner'),
+        ('function', 'recompute_sla_clocks', 'owner'),
+        ('function', 'reapply_sla_policies', 'owner'),
         ('function', 'begin_history', 'admin'),
         ('function', 'record_history', 'admin'),
         ('function', 'create_rollup', 'owner'),
@@ -66,9 +78,6 @@ AS $$
         ('function', 'preview_score_model', 'admin'),
         ('function', 'grant_access', 'owner'),
         ('function', 'revoke_access', 'owner'),
-        ('function', 'define_calendar', 'admin'),
-        ('function', 'import_holidays', 'admin'),
-        ('function', 'switch_holiday', 'admin'),
         -- they act with the owner's rights and ask themselves who may
         ('function', 'emit_event', 'agent'),
         ('function', 'sla_terms_id', 'agent'),

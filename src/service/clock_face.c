@@ -11,8 +11,10 @@
 
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "service/clock.h"
 #include "time/time_face.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
@@ -40,6 +42,20 @@ time_elapsed(void *arg, int64 calendar, int64 from, int64 to)
 	crm_calendar_answer(crm_calendar_elapsed(crm_calendar_get_of(*(int64 *) arg, calendar),
 											 from, to, &usecs), calendar, "");
 	return usecs;
+}
+
+/* Another tenant's clocks are for the owner alone. */
+static void
+check_tenant(int64 tenant)
+{
+	bool		isnull;
+
+	if (crm_current_tenant(&isnull) == tenant && !isnull)
+		return;
+	if (!has_privs_of_role(GetUserId(), crm_table_owner(crm_table_oid("sla_events", false))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("permission denied for service clocks of tenant %lld", (long long) tenant)));
 }
 
 /* ---- promises ---- */
@@ -411,6 +427,7 @@ crm_sla_fold(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("as_of must be a finite timestamp")));
 	tenant = PG_GETARG_INT64(4);
+	check_tenant(tenant);
 
 	start_terms();
 	SPI_connect();
@@ -459,6 +476,7 @@ get_running(FunctionCallInfo fcinfo, int calendar_arg, int since_arg)
 	n /= 2;
 	r = (Running *) palloc(offsetof(Running, stretches) + sizeof(ClockStretch) * n);
 	r->tenant = PG_GETARG_INT64(since_arg + 3);
+	check_tenant(r->tenant);
 	r->calendar = PG_ARGISNULL(calendar_arg) ? 0 : PG_GETARG_INT64(calendar_arg);
 	r->running = !PG_ARGISNULL(since_arg);
 	r->since = r->running ? PG_GETARG_TIMESTAMPTZ(since_arg) : 0;
