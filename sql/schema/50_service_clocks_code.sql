@@ -88,6 +88,10 @@ DECLARE
     survivor_id bigint := (data ->> 'into_id')::bigint;
     stored crm.sla_events;
 BEGIN
+    IF NOT crm.has_access('agent') THEN
+        RAISE EXCEPTION 'permission denied to record events of service clocks'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
     data := coalesce(data, '{}');
     IF event IN ('breached', 'breach_withdrawn', 'absorbed') THEN
         RAISE EXCEPTION 'event "%" is recorded by the CRM itself', event

@@ -80,6 +80,7 @@ AS $$
         ('function', 'revoke_access', 'owner'),
         -- they act with the owner's rights and ask themselves who may
         ('function', 'emit_event', 'agent'),
+        ('function', 'record_sla_event', 'agent'),
         ('function', 'sla_terms_id', 'agent'),
         ('function', 'route_record', 'agent'),
         ('function', 'set_agent_status', 'agent'),
