@@ -170,7 +170,8 @@ SALES_TABLES = \
 ANALYTICS_TABLES = \
 	sql/schema/40_rollup_tables.sql
 
-VALUE_TABLES =
+VALUE_TABLES = \
+	sql/schema/70_value_tables.sql
 
 SERVICE_TABLES = \
 	sql/schema/45_event_tables.sql \
@@ -219,7 +220,11 @@ ANALYTICS_CODE = \
 	sql/schema/63_reports_code.sql \
 	sql/schema/64_report_pages_code.sql
 
-VALUE_CODE =
+VALUE_CODE = \
+	sql/schema/70_value_code.sql \
+	sql/schema/71_customer_value_code.sql \
+	sql/schema/72_loyalty_code.sql \
+	sql/schema/73_wallet_code.sql
 
 SERVICE_CODE = \
 	sql/schema/45_event_code.sql \

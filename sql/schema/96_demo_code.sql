@@ -259,6 +259,85 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_sales(integer, bigint, date, crm.tenants) IS 'Opportunities with their history, activities and quotas of a generated company.';
 
+CREATE OR REPLACE FUNCTION crm_internal.demo_orders(size integer, seed bigint, until date, tenant crm.tenants)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+AS $$
+DECLARE
+    t bigint := tenant.tenant_id;
+    horizon timestamptz := until::timestamp AT TIME ZONE tenant.time_zone;
+BEGIN
+    -- A customer's orders begin with the first deal it gave us. It buys at a rate of its own (log-normal) until it leaves, which it may do
+    -- after any order; what it buys first decides what it buys next.
+    INSERT INTO crm.orders (tenant_id, number, account_id, contact_id, opportunity_id, kind, state, ordered_at, currency, amount, channel, owner_id, team_id, source_system, source_id, created_at)
+    SELECT t, 'D-' || c.i || '-' || w.n, c.account_id, c.contact_id, CASE WHEN w.n = 1 THEN c.opportunity_id END, 'sale',
+           CASE WHEN crm_internal.demo_uniform(seed, 'cancelled', c.i * 64 + w.n) < 0.02 THEN 'cancelled' WHEN w.at < horizon - interval '7 days' THEN 'fulfilled' ELSE 'placed' END,
+           w.at, tenant.base_currency, 0, crm_internal.demo_pick('{web,seller,partner}', '{50,38,12}', crm_internal.demo_uniform(seed, 'order channel', c.i * 64 + w.n)),
+           c.owner_id, c.team_id, 'demo', 'order-' || c.i || '-' || w.n, w.at
+    FROM (
+        SELECT DISTINCT ON (o.account_id) o.account_id, o.contact_id, o.id AS opportunity_id, o.owner_id, o.team_id, o.closed_at, substr(a.source_id, 9)::bigint AS i
+        FROM crm.opportunities AS o JOIN crm.stages AS s ON s.tenant_id = o.tenant_id AND s.id = o.stage_id
+        JOIN crm.accounts AS a ON a.tenant_id = o.tenant_id AND a.id = o.account_id
+        WHERE o.tenant_id = t AND s.type = 'won' AND o.source_system = 'demo'
+        ORDER BY o.account_id, o.closed_at, o.id
+    ) AS c
+    CROSS JOIN LATERAL (
+        SELECT g.n, crm_internal.demo_business_instant((c.closed_at + g.days * interval '1 day') AT TIME ZONE tenant.time_zone,
+                                                       crm_internal.demo_uniform(seed, 'order clock', c.i * 64 + g.n), tenant.time_zone, tenant.weekend) AS at
+        FROM (
+            SELECT k AS n,
+                   coalesce(sum(-ln(1 - crm_internal.demo_uniform(seed, 'order gap', c.i * 64 + k)) * 45 * exp(0.7 * crm_internal.demo_normal(seed, 'order rate', c.i)))
+                            OVER (ORDER BY k ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS days,
+                   bool_and(k = 1 OR crm_internal.demo_uniform(seed, 'stays', c.i * 64 + k) > 0.04 + 0.16 * power(crm_internal.demo_uniform(seed, 'fickle', c.i), 2)) OVER (ORDER BY k) AS still_there
+            FROM generate_series(1, 40) AS k) AS g
+        WHERE g.still_there
+    ) AS w
+    WHERE w.at < horizon
+    ORDER BY w.at;
+
+    INSERT INTO crm.order_lines (tenant_id, order_id, product_id, quantity, unit_price, unit_cost, discount_percent)
+    SELECT t, o.id, p.id, l.quantity, p.list_price, p.cost, l.discount
+    FROM crm.orders AS o
+    CROSS JOIN LATERAL (SELECT split_part(o.source_id, '-', 2)::bigint AS i, split_part(o.source_id, '-', 3)::bigint AS n) AS x
+    CROSS JOIN LATERAL (SELECT crm_internal.demo_pick('{Plan,Terminal}', '{60,40}', crm_internal.demo_uniform(seed, 'taste', x.i)) AS taste,
+                               1 + floor(2.2 * power(crm_internal.demo_uniform(seed, 'lines', x.i * 64 + x.n), 2))::int AS lines) AS y
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT ON (code) CASE
+                   -- who has a plan comes to want onboarding and support; who has terminals, more terminals
+                   WHEN k = 1 AND y.taste = 'Plan' THEN CASE WHEN x.n >= 8 THEN 'PLAN-L' WHEN x.n >= 4 THEN 'PLAN-M' ELSE 'PLAN-S' END
+                   WHEN k = 1 THEN CASE WHEN x.n >= 5 THEN 'DEV-2' ELSE 'DEV-1' END
+                   WHEN y.taste = 'Plan' THEN crm_internal.demo_pick('{SRV-1,SUP-1,SRV-2,DEV-1}', '{35,40,15,10}', crm_internal.demo_uniform(seed, 'line', x.i * 640 + x.n * 10 + k))
+                   ELSE crm_internal.demo_pick('{DEV-2,SUP-1,PLAN-S,SRV-2}', '{30,35,20,15}', crm_internal.demo_uniform(seed, 'line', x.i * 640 + x.n * 10 + k)) END AS code,
+               greatest(1, round(exp(0.5 + 0.7 * crm_internal.demo_normal(seed, 'order quantity', x.i * 640 + x.n * 10 + k)))) AS quantity,
+               5 * floor(3 * power(crm_internal.demo_uniform(seed, 'discount', x.i * 640 + x.n * 10 + k), 3)) AS discount
+        FROM generate_series(1, y.lines) AS k ORDER BY code, k) AS l
+    JOIN crm.products AS p ON p.tenant_id = t AND p.source_system = 'demo' AND p.source_id = l.code
+    WHERE o.tenant_id = t AND o.source_system = 'demo'
+    ORDER BY o.id, l.code;
+
+    INSERT INTO crm.orders (tenant_id, number, account_id, contact_id, returns_order_id, kind, state, ordered_at, currency, amount, margin, channel, owner_id, team_id, source_system, source_id, created_at)
+    SELECT t, o.number || '-R', o.account_id, o.contact_id, o.id, 'return', 'fulfilled', r.at, o.currency, round(o.amount * r.part, 2), round(o.margin * r.part, 2), o.channel, o.owner_id, o.team_id,
+           'demo', o.source_id || '-return', r.at
+    FROM crm.orders AS o
+    CROSS JOIN LATERAL (SELECT hashtextextended(o.source_id, seed) AS h) AS k
+    CROSS JOIN LATERAL (SELECT o.ordered_at + (3 + 20 * crm_internal.demo_uniform(seed, 'return time', k.h)) * interval '1 day' AS at,
+                               (0.3 + 0.7 * crm_internal.demo_uniform(seed, 'return part', k.h))::numeric AS part) AS r
+    WHERE o.tenant_id = t AND o.source_system = 'demo' AND o.state = 'fulfilled' AND crm_internal.demo_uniform(seed, 'return', k.h) < 0.03 AND r.at < horizon;
+
+    INSERT INTO crm.wallet_declarations (tenant_id, account_id, period, total_spend, our_rank, suppliers, source)
+    SELECT t, o.account_id, daterange((until - 365), until), CASE WHEN x.u < 0.6 THEN round(sum(o.base_amount) / (0.15 + 0.8 * x.v)::numeric, -2) END,
+           CASE WHEN x.u >= 0.4 THEN 1 + floor(3 * x.v)::int END, CASE WHEN x.u >= 0.4 THEN 3 END, 'annual review'
+    FROM crm.orders AS o JOIN crm.accounts AS a ON a.tenant_id = t AND a.id = o.account_id
+    CROSS JOIN LATERAL (SELECT crm_internal.demo_uniform(seed, 'wallet', substr(a.source_id, 9)::bigint) AS u, crm_internal.demo_uniform(seed, 'wallet size', substr(a.source_id, 9)::bigint) AS v,
+                               crm_internal.demo_uniform(seed, 'wallet known', substr(a.source_id, 9)::bigint) AS w) AS x
+    WHERE o.tenant_id = t AND o.source_system = 'demo' AND o.ordered_on >= until - 365 AND o.state <> 'cancelled' AND x.w < 0.3
+    GROUP BY o.account_id, x.u, x.v HAVING sum(o.base_amount) > 0;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.demo_orders(integer, bigint, date, crm.tenants) IS 'Orders with lines, returns and cancellations, and declared wallets of a generated company.';
+
 CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT current_date)
 RETURNS TABLE (what text, row_count bigint)
 LANGUAGE plpgsql VOLATILE
@@ -282,6 +361,7 @@ BEGIN
     PERFORM crm.begin_history('generated demonstration');
     PERFORM crm_internal.demo_people(size, seed, tenant);
     PERFORM crm_internal.demo_sales(size, seed, until, tenant);
+    PERFORM crm_internal.demo_orders(size, seed, until, tenant);
     RETURN QUERY
     SELECT 'users', count(*) FROM crm.users AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'accounts', count(*) FROM crm.accounts AS x WHERE x.tenant_id = tenant.tenant_id
@@ -289,6 +369,7 @@ BEGIN
     UNION ALL SELECT 'products', count(*) FROM crm.products AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'opportunities', count(*) FROM crm.opportunities AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'stage periods', count(*) FROM crm.stage_periods AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'orders', count(*) FROM crm.orders AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'activities', count(*) FROM crm.activities AS x WHERE x.tenant_id = tenant.tenant_id;
 END
 $$;

@@ -29,6 +29,16 @@ FROM crm.import_table('staging.sales_teams', '{
         "manager_id": {"column": "manager", "lookup": "users", "missing": "create"}
     }
 }') AS b;
+-- a team for each manager, in the regional office's territory
+INSERT INTO crm.teams (name, lead_id, source_system, source_id)
+SELECT DISTINCT t.regional_office || ': ' || t.manager, u.id, 'sales export', t.manager
+FROM staging.sales_teams AS t JOIN crm.users AS u ON u.source_system = 'sales export' AND u.name = t.manager
+ON CONFLICT DO NOTHING;
+INSERT INTO crm.team_memberships (team_id, user_id, valid)
+SELECT m.id, u.id, tstzrange('2016-01-01', NULL)
+FROM staging.sales_teams AS t
+JOIN crm.teams AS m ON m.source_system = 'sales export' AND m.source_id = t.manager
+JOIN crm.users AS u ON u.source_system = 'sales export' AND u.name = t.sales_agent;
 SELECT crm.define_pipeline('export', '{
     "name": "Sales export", "subject_table": "opportunities",
     "stages": [

@@ -1,4 +1,15 @@
 \echo
+\echo '== Win rate and time to close'
+SELECT count(*) FILTER (WHERE s.type = 'won') AS won, count(*) FILTER (WHERE s.type = 'lost') AS lost,
+       round(100.0 * count(*) FILTER (WHERE s.type = 'won') / nullif(count(*) FILTER (WHERE s.type IN ('won', 'lost')), 0), 2) AS win_rate,
+       to_char(sum(o.amount) FILTER (WHERE s.type = 'won'), 'FM999,999,999,990') AS won_value
+FROM crm.opportunities AS o JOIN crm.stages AS s ON (s.tenant_id, s.id) = (o.tenant_id, o.stage_id);
+SELECT s.name AS stage, count(*) AS visits, round(avg(extract(epoch FROM upper(p.period) - lower(p.period)) / 86400), 1) AS mean_days,
+       round((percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM upper(p.period) - lower(p.period)) / 86400))::numeric, 1) AS median_days
+FROM crm.stage_periods AS p JOIN crm.stages AS s ON (s.tenant_id, s.id) = (p.tenant_id, p.stage_id)
+WHERE p.subject_table = 'opportunities' AND NOT upper_inf(p.period) GROUP BY s.position, s.name ORDER BY s.position;
+
+\echo
 \echo '== A deal on its way: what may I do next, and what is missing?'
 SELECT o.id AS deal FROM crm.opportunities AS o JOIN crm.stages AS s ON (s.tenant_id, s.id) = (o.tenant_id, o.stage_id)
 WHERE s.type = 'open' ORDER BY s.position DESC, o.id LIMIT 1 \gset
@@ -19,12 +30,3 @@ SELECT p.seq, s.name AS stage, lower(p.period)::timestamp(0) AS entered, justify
 FROM crm.stage_periods AS p JOIN crm.stages AS s ON (s.tenant_id, s.id) = (p.tenant_id, p.stage_id)
 WHERE p.subject_table = 'opportunities' AND p.subject_id = :deal ORDER BY p.seq;
 
-\echo '== Win rate and time to close'
-SELECT count(*) FILTER (WHERE s.type = 'won') AS won, count(*) FILTER (WHERE s.type = 'lost') AS lost,
-       round(100.0 * count(*) FILTER (WHERE s.type = 'won') / nullif(count(*) FILTER (WHERE s.type IN ('won', 'lost')), 0), 2) AS win_rate,
-       to_char(sum(o.amount) FILTER (WHERE s.type = 'won'), 'FM999,999,999,990') AS won_value
-FROM crm.opportunities AS o JOIN crm.stages AS s ON (s.tenant_id, s.id) = (o.tenant_id, o.stage_id);
-SELECT s.name AS stage, count(*) AS visits, round(avg(extract(epoch FROM upper(p.period) - lower(p.period)) / 86400), 1) AS mean_days,
-       round((percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM upper(p.period) - lower(p.period)) / 86400))::numeric, 1) AS median_days
-FROM crm.stage_periods AS p JOIN crm.stages AS s ON (s.tenant_id, s.id) = (p.tenant_id, p.stage_id)
-WHERE p.subject_table = 'opportunities' AND NOT upper_inf(p.period) GROUP BY s.position, s.name ORDER BY s.position;

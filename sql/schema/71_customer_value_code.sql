@@ -1,0 +1,95 @@
+-- What every customer is worth, now or at any day.
+
+CREATE OR REPLACE FUNCTION crm_analytics.customer_value_at(as_of date DEFAULT current_date, horizon_days integer DEFAULT 365,
+                                                           yearly_discount double precision DEFAULT 0.1, churn_threshold double precision DEFAULT 0.5)
+RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, orders bigint, purchase_days bigint, first_order_on date, last_order_on date,
+               revenue numeric, margin numeric, mean_order numeric, p_alive double precision, expected_purchases double precision, expected_spend numeric, clv numeric,
+               clv_basis text, usual_gap_days numeric, silent_on date, churn_on date, churn_reason text, recency_score integer, frequency_score integer, monetary_score integer,
+               rfm text, value_segment text, method text, model_id bigint, sample_size bigint)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH m AS MATERIALIZED (
+        SELECT v.id, v.kind, v.parameters, v.spend_parameters, v.customers FROM crm.value_models AS v
+        WHERE v.tenant_id = crm.tenant_id() AND v.state = 'active'
+    ), h AS MATERIALIZED (
+        SELECT p.*, as_of - p.last_order_on AS silence FROM crm_analytics.purchase_histories(as_of) AS p
+    ), everybody AS MATERIALIZED (
+        SELECT count(*) AS customers, sum(h.margin) FILTER (WHERE h.margin IS NOT NULL) / nullif(sum(h.revenue) FILTER (WHERE h.margin IS NOT NULL), 0) AS margin_share,
+               avg(h.revenue / h.purchase_days)::double precision AS mean_spend,
+               -- days between purchases, pooled, and the share that bought again
+               coalesce(sum(h.t_x * 7) / nullif(sum(h.x), 0), 365) AS gap, (count(*) FILTER (WHERE h.x > 0) + 1.0) / (count(*) + 2.0) AS retention,
+               crm.quantile_edges(h.silence::double precision, 5) AS recency, crm.quantile_edges(h.orders::double precision, 5) AS frequency,
+               crm.quantile_edges(h.revenue::double precision, 5) AS monetary
+        FROM h
+    ), e AS MATERIALIZED (
+        SELECT y.*, coalesce(k.recency, y.recency) AS r_edges, coalesce(k.frequency, y.frequency) AS f_edges, coalesce(k.monetary, y.monetary) AS m_edges
+        FROM everybody AS y LEFT JOIN crm.rfm_edges AS k ON k.tenant_id = crm.tenant_id()
+    ), v AS (
+        SELECT h.*, m.id AS model_id, m.kind, m.parameters, coalesce(m.customers, e.customers) AS sample_size, e.r_edges, e.f_edges, e.m_edges, e.retention,
+               crm_internal.model_p_alive(m.kind, m.parameters, h.x, h.t_x, h.age) AS p_model,
+               crm_internal.model_expected(m.kind, m.parameters, h.x, h.t_x, h.age, horizon_days / 7.0) AS n_model,
+               -- spend of the next purchase: the customer's own, drawn towards that of all
+               CASE WHEN m.spend_parameters[2] > 1 AND (h.x = 0 OR h.mean_spend > 0)
+                    THEN crm.gamma_gamma_expected_spend(m.spend_parameters[1], m.spend_parameters[2], m.spend_parameters[3], h.x, CASE WHEN h.x = 0 THEN 0 ELSE h.mean_spend END)
+                    ELSE (greatest(h.revenue, 0)::double precision + 2 * e.mean_spend) / (h.purchase_days + 2) END AS spend,
+               coalesce(CASE WHEN h.revenue > 0 THEN h.margin / h.revenue END, e.margin_share) AS margin_share,
+               CASE WHEN h.margin IS NOT NULL AND h.revenue > 0 THEN 'own margin' WHEN e.margin_share IS NOT NULL THEN 'margin of all' ELSE 'revenue' END AS clv_basis,
+               -- usual gap: own gaps and two of the pooled ones
+               (h.t_x * 7 + 2 * e.gap) / (h.x + 2) AS gap
+        FROM h CROSS JOIN e LEFT JOIN m ON true
+    ), w AS (
+        SELECT v.*,
+               -- baseline where no model is active: at the rate so far, times the share that comes back
+               coalesce(v.n_model, v.purchase_days / greatest(v.age * 7, 30) * horizon_days * v.retention) AS n,
+               coalesce(v.p_model, CASE WHEN v.silence <= v.gap * ln(10) THEN NULL ELSE 0 END) AS p,
+               coalesce(crm_internal.model_clv(v.kind, v.parameters, v.x, v.t_x, v.age, v.spend, greatest(1, round(horizon_days / 30.4375)::integer), 30.4375 / 7,
+                                               (1 + yearly_discount) ^ (1 / 12.0) - 1),
+                        v.spend * v.purchase_days / greatest(v.age * 7, 30) * horizon_days * v.retention / (1 + yearly_discount) ^ (horizon_days / 730.5))
+                   * coalesce(v.margin_share::double precision, 1) AS value
+        FROM v
+    ), s AS (
+        SELECT w.*, sum(greatest(w.value, 0)) OVER (ORDER BY w.value DESC, w.account_id) - greatest(w.value, 0) AS before_it, sum(greatest(w.value, 0)) OVER () AS whole,
+               crm_internal.model_time_to_p_alive(w.kind, w.parameters, w.x, w.t_x, w.age, churn_threshold) AS weeks_left
+        FROM w
+    )
+    SELECT s.tenant_id, s.account_id, a.name, a.owner_id, s.orders, s.purchase_days, s.first_order_on, s.last_order_on, s.revenue, s.margin,
+           round(s.revenue / nullif(s.orders, 0), 2), s.p_model, s.n, round((s.n * s.spend)::numeric, 2), round(s.value::numeric, 2), s.clv_basis, round(s.gap::numeric, 1),
+           CASE WHEN s.gap * ln(10) < 36500 THEN s.last_order_on + ceil(s.gap * ln(10))::integer END,
+           CASE WHEN s.p_model IS NULL THEN CASE WHEN s.gap * ln(10) < 36500 THEN s.last_order_on + ceil(s.gap * ln(10))::integer END
+                WHEN s.weeks_left < 5200 THEN as_of + ceil(s.weeks_left * 7)::integer END,
+           CASE WHEN s.p_model IS NOT NULL AND s.p_model < churn_threshold OR s.p_model IS NULL AND s.p = 0
+                THEN CASE WHEN s.x = 0 THEN format('one purchase, %s days ago; others come back within %s', s.silence, round(s.gap)::integer)
+                          ELSE format('no order for %s days, usual gap %s', s.silence, round(s.gap)::integer) END
+                WHEN s.silence > s.gap * ln(10) THEN format('silent longer than nine gaps in ten (%s days)', ceil(s.gap * ln(10))::integer) END,
+           crm.edge_score(s.silence::double precision, s.r_edges, true), crm.edge_score(s.orders::double precision, s.f_edges, false), crm.edge_score(s.revenue::double precision, s.m_edges, false),
+           concat(crm.edge_score(s.silence::double precision, s.r_edges, true), crm.edge_score(s.orders::double precision, s.f_edges, false), crm.edge_score(s.revenue::double precision, s.m_edges, false)),
+           CASE WHEN s.whole = 0 OR s.value <= 0 THEN 'C' WHEN s.before_it < 0.8 * s.whole THEN 'A' WHEN s.before_it < 0.95 * s.whole THEN 'B' ELSE 'C' END,
+           coalesce(s.kind, 'baseline'), s.model_id, s.sample_size
+    FROM s JOIN crm.accounts AS a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
+$$;
+COMMENT ON FUNCTION crm_analytics.customer_value_at(date, integer, double precision, double precision) IS
+'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the margin or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when it falls silent (nine gaps in ten are shorter) and when P(alive) falls below churn_threshold, with the reason; RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to 95 %. method: the active model, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL with the baseline and with NBD, and churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
+
+CREATE OR REPLACE VIEW crm_analytics.customer_value WITH (security_invoker = true) AS
+SELECT v.* FROM crm_analytics.customer_value_at() AS v;
+COMMENT ON VIEW crm_analytics.customer_value IS 'One row a customer, as of today, over the next 365 days: see crm_analytics.customer_value_at.';
+
+CREATE OR REPLACE VIEW crm_analytics.value_model_quality WITH (security_invoker = true) AS
+SELECT m.tenant_id, m.id AS model_id, m.kind, m.state, m.as_of, m.holdout_days, m.customers, (m.quality ->> 'actual')::numeric AS actual_purchases,
+       (m.quality ->> 'expected')::numeric AS expected_purchases, (m.quality ->> 'tracking')::numeric AS tracking, (m.quality ->> 'mae')::numeric AS mae,
+       (m.quality ->> 'baseline_mae')::numeric AS baseline_mae, (m.quality ->> 'rmse')::numeric AS rmse, (m.quality ->> 'baseline_rmse')::numeric AS baseline_rmse,
+       (m.quality ->> 'correlation')::numeric AS correlation, (m.quality ->> 'top_decile_lift')::numeric AS top_decile_lift,
+       (m.quality ->> 'rmse')::numeric < (m.quality ->> 'baseline_rmse')::numeric AS beats_baseline, m.fit ->> 'state' AS fit_state, m.fit ->> 'advice' AS advice
+FROM crm.value_models AS m;
+COMMENT ON VIEW crm_analytics.value_model_quality IS 'One row a fitted model: how it foretold the holdout, beside the baseline of each customer''s rate so far. tracking: expected over actual purchases.';
+
+CREATE OR REPLACE VIEW crm_analytics.value_model_deciles WITH (security_invoker = true) AS
+SELECT m.tenant_id, m.id AS model_id, d.decile, d.customers, d.expected, d.actual
+FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'deciles') AS d(decile integer, customers bigint, expected numeric, actual numeric);
+COMMENT ON VIEW crm_analytics.value_model_deciles IS 'One row a model and decile of expected purchases, 1 the highest: mean expected and actual purchases a customer in the holdout.';
+
+CREATE OR REPLACE VIEW crm_analytics.value_model_calibration WITH (security_invoker = true) AS
+SELECT m.tenant_id, m.id AS model_id, b.bin, b.customers, b.p_alive, b.bought
+FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'p_alive_bins') AS b(bin integer, customers bigint, p_alive numeric, bought numeric);
+COMMENT ON VIEW crm_analytics.value_model_calibration IS 'One row a model and fifth of P(alive), 1 the lowest: mean P(alive) and the share that bought in the holdout. Who is alive need not buy within it, so bought is below p_alive.';
