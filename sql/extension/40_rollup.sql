@@ -44,11 +44,11 @@ AS 'MODULE_PATHNAME', 'crm_rollup_condition';
 COMMENT ON FUNCTION crm.rollup_condition(regclass) IS
 'Condition of the update trigger of a rollup source: some column that its rollups read has changed.';
 
-CREATE FUNCTION crm.bytes_differ(a anyelement, b anyelement) RETURNS boolean
+CREATE FUNCTION crm.bytes_differ(VARIADIC pairs "any") RETURNS boolean
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_bytes_differ';
-COMMENT ON FUNCTION crm.bytes_differ(anyelement, anyelement) IS
-'Whether two values differ in their bytes: stricter than equality of their type (1.0 and 1.00 are equal numbers with different text). NULL is the same as NULL.';
+COMMENT ON FUNCTION crm.bytes_differ("any") IS
+'Whether in a list of pairs, a1, b1, a2, b2 ..., some pair differs in its bytes: stricter than equality of their type (1.0 and 1.00 are equal numbers with different text). NULL is the same as NULL.';
 
 CREATE FUNCTION crm.rollup_lock(source regclass) RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

@@ -284,6 +284,18 @@ INSERT INTO ratios VALUES (6, 3), (7, 0), (NULL, NULL);
 UPDATE ratios SET a = 9;
 SELECT wrong();
 TABLE crm_analytics.exact_ratios;
+-- more columns in one rollup's expressions than a function can take arguments for
+DO $$
+BEGIN
+    EXECUTE (SELECT format('CREATE TABLE rollup_exact.broad (%s)', string_agg(format('c%s integer DEFAULT 0', g), ', ')) FROM generate_series(1, 120) AS g);
+    PERFORM crm.create_rollup('exact_broad', 'rollup_exact.broad', ARRAY['c1'],
+        ARRAY[(SELECT format('sum(%s) AS s', string_agg('c' || g, ' + ')) FROM generate_series(2, 120) AS g)]);
+END
+$$;
+INSERT INTO broad (c1) VALUES (1), (2);
+UPDATE broad SET c120 = 7 WHERE c1 = 1;
+UPDATE broad SET c51 = 8 WHERE c1 = 2;
+SELECT wrong(), (SELECT sum(s) FROM crm_analytics.exact_broad) AS s;
 -- unlogged sources have unlogged rollups
 CREATE UNLOGGED TABLE loose (k integer);
 SELECT r.name FROM crm.create_rollup('exact_loose', 'loose', ARRAY['k']) AS r;
