@@ -165,7 +165,8 @@ PROCESS_TABLES = \
 	sql/schema/20_process_tables.sql
 
 SALES_TABLES = \
-	sql/schema/30_sales_tables.sql
+	sql/schema/30_sales_tables.sql \
+	sql/schema/32_lead_tables.sql
 
 ANALYTICS_TABLES = \
 	sql/schema/40_rollup_tables.sql
@@ -209,7 +210,8 @@ PROCESS_CODE = \
 	sql/schema/20_process_code.sql
 
 SALES_CODE = \
-	sql/schema/30_sales_code.sql
+	sql/schema/30_sales_code.sql \
+	sql/schema/32_lead_code.sql
 
 ANALYTICS_CODE = \
 	sql/schema/40_rollup_code.sql \

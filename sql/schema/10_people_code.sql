@@ -192,6 +192,7 @@ BEGIN
     -- what a tenant starts with, one line for each kind; the tenant is made.tenant_id
     PERFORM crm.seed_service(made.tenant_id);
     PERFORM crm.create_default_pipelines(made.tenant_id);
+    PERFORM crm.seed_leads(made.tenant_id);
 
     RETURN made;
 END
