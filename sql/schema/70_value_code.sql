@@ -107,32 +107,32 @@ $$;
 COMMENT ON FUNCTION crm_analytics.purchase_histories(date) IS
 'One row a customer: its purchases known at the end of a day. x: repeat purchase days (orders of one day are one); t_x, age: weeks from the first purchase to the last and to as_of; mean_spend: base currency per repeat purchase day, returns taken off, 0 for x = 0. Cancelled orders count for nothing.';
 
-CREATE OR REPLACE FUNCTION crm_internal.model_expected(kind text, p double precision[], x double precision, t_x double precision, age double precision, horizon double precision)
+CREATE OR REPLACE FUNCTION crm.purchase_model_expected(kind text, p double precision[], x double precision, t_x double precision, age double precision, horizon double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'paretonbd' THEN crm.paretonbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'nbd' THEN crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, horizon) END;
-COMMENT ON FUNCTION crm_internal.model_expected(text, double precision[], double precision, double precision, double precision, double precision) IS 'Purchases expected within a horizon by the model of a kind.';
+COMMENT ON FUNCTION crm.purchase_model_expected(text, double precision[], double precision, double precision, double precision, double precision) IS 'Purchases expected within a horizon by the model of a kind.';
 
-CREATE OR REPLACE FUNCTION crm_internal.model_p_alive(kind text, p double precision[], x double precision, t_x double precision, age double precision)
+CREATE OR REPLACE FUNCTION crm.purchase_model_p_alive(kind text, p double precision[], x double precision, t_x double precision, age double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
                  WHEN 'paretonbd' THEN crm.paretonbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age) END;
-COMMENT ON FUNCTION crm_internal.model_p_alive(text, double precision[], double precision, double precision, double precision) IS 'P(alive) by the model of a kind; NULL for NBD, by which nobody leaves.';
+COMMENT ON FUNCTION crm.purchase_model_p_alive(text, double precision[], double precision, double precision, double precision) IS 'P(alive) by the model of a kind; NULL for NBD, by which nobody leaves.';
 
-CREATE OR REPLACE FUNCTION crm_internal.model_time_to_p_alive(kind text, p double precision[], x double precision, t_x double precision, age double precision, threshold double precision)
+CREATE OR REPLACE FUNCTION crm.purchase_model_time_to_p_alive(kind text, p double precision[], x double precision, t_x double precision, age double precision, threshold double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
                  WHEN 'paretonbd' THEN crm.paretonbd_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold) END;
-COMMENT ON FUNCTION crm_internal.model_time_to_p_alive(text, double precision[], double precision, double precision, double precision, double precision) IS 'Weeks until P(alive) falls to a threshold by the model of a kind.';
+COMMENT ON FUNCTION crm.purchase_model_time_to_p_alive(text, double precision[], double precision, double precision, double precision, double precision) IS 'Weeks until P(alive) falls to a threshold by the model of a kind.';
 
-CREATE OR REPLACE FUNCTION crm_internal.model_clv(kind text, p double precision[], x double precision, t_x double precision, age double precision,
+CREATE OR REPLACE FUNCTION crm.purchase_model_clv(kind text, p double precision[], x double precision, t_x double precision, age double precision,
                                                   spend double precision, periods integer, step double precision, rate double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -142,10 +142,10 @@ RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_clv_by_period(p[1], p[2], p[3], p[4
                  -- purchases come at one rate for ever: an annuity
                  WHEN 'nbd' THEN spend * crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, step)
                                  * CASE WHEN rate = 0 THEN periods ELSE (1 - (1 + rate) ^ (-periods)) / rate END END;
-COMMENT ON FUNCTION crm_internal.model_clv(text, double precision[], double precision, double precision, double precision, double precision, integer, double precision, double precision) IS
+COMMENT ON FUNCTION crm.purchase_model_clv(text, double precision[], double precision, double precision, double precision, double precision, integer, double precision, double precision) IS
 'Discounted value over periods by the model of a kind.';
 
-CREATE OR REPLACE FUNCTION crm_internal.fit_purchase_model(kind text, until date)
+CREATE OR REPLACE FUNCTION crm.purchase_model_fit(kind text, until date)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -163,16 +163,16 @@ BEGIN
         ELSE jsonb_build_array(fit -> 'r', fit -> 'alpha', coalesce(fit -> 's', fit -> 'a'), coalesce(fit -> 'beta', fit -> 'b')) END);
 END
 $$;
-COMMENT ON FUNCTION crm_internal.fit_purchase_model(text, date) IS 'Fit of one kind of model to what was known at the end of a day.';
+COMMENT ON FUNCTION crm.purchase_model_fit(text, date) IS 'Fit of one kind of model to what was known at the end of a day.';
 
-CREATE OR REPLACE FUNCTION crm_internal.value_model_quality(kind text, p double precision[], calibration_end date, holdout_end date)
+CREATE OR REPLACE FUNCTION crm.purchase_model_quality(kind text, p double precision[], calibration_end date, holdout_end date)
 RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH h AS (
-        SELECT c.account_id, c.x, c.age, crm_internal.model_expected(kind, p, c.x, c.t_x, c.age, (holdout_end - calibration_end) / 7.0) AS expected,
-               crm_internal.model_p_alive(kind, p, c.x, c.t_x, c.age) AS p_alive,
+        SELECT c.account_id, c.x, c.age, crm.purchase_model_expected(kind, p, c.x, c.t_x, c.age, (holdout_end - calibration_end) / 7.0) AS expected,
+               crm.purchase_model_p_alive(kind, p, c.x, c.t_x, c.age) AS p_alive,
                -- the simple baseline any model must beat: the customer goes on at the rate so far
                (c.x + 1) / greatest(c.age, 1) * (holdout_end - calibration_end) / 7.0 AS at_rate,
                (SELECT count(*) FROM crm_analytics.account_days AS d
@@ -201,7 +201,7 @@ AS $$
                                       round(avg((q.actual > 0)::integer)::numeric, 3) AS bought FROM r AS q GROUP BY q.alive_bin) AS b))
     FROM r
 $$;
-COMMENT ON FUNCTION crm_internal.value_model_quality(text, double precision[], date, date) IS
+COMMENT ON FUNCTION crm.purchase_model_quality(text, double precision[], date, date) IS
 'How well a model fitted to the time before calibration_end foretells the purchases until holdout_end, and how well the baseline does: each customer''s rate so far, times the share of customers that bought again.';
 
 CREATE OR REPLACE FUNCTION crm.fit_value_model(kind text DEFAULT NULL, as_of date DEFAULT NULL, holdout_days integer DEFAULT 180)
@@ -242,12 +242,12 @@ BEGIN
     FOREACH candidate IN ARRAY CASE WHEN kind IS NULL THEN '{mbgnbd,paretonbd,bgnbd,nbd}'::text[] ELSE ARRAY[kind] END LOOP
         -- where leaving leaves no trace in the data, the models that have it cannot be told from NBD, which has not
         CONTINUE WHEN candidate = 'nbd' AND best IS NOT NULL;
-        fit := crm_internal.fit_purchase_model(candidate, last_day - holdout_days);
+        fit := crm.purchase_model_fit(candidate, last_day - holdout_days);
         CONTINUE WHEN fit ->> 'r' IS NULL OR kind IS NULL AND fit ->> 'state' <> 'converged';
         IF kind IS NULL AND candidate <> 'nbd' THEN
-            CONTINUE WHEN crm_internal.fit_purchase_model(candidate, last_day) ->> 'state' <> 'converged';
+            CONTINUE WHEN crm.purchase_model_fit(candidate, last_day) ->> 'state' <> 'converged';
         END IF;
-        quality := crm_internal.value_model_quality(candidate, ARRAY(SELECT e::double precision FROM jsonb_array_elements_text(fit -> 'parameters') AS e), last_day - holdout_days, last_day)
+        quality := crm.purchase_model_quality(candidate, ARRAY(SELECT e::double precision FROM jsonb_array_elements_text(fit -> 'parameters') AS e), last_day - holdout_days, last_day)
                    || jsonb_build_object('log_likelihood', fit -> 'log_likelihood', 'state', fit -> 'state');
         IF best IS NULL OR (quality ->> 'rmse')::numeric < (best_quality ->> 'rmse')::numeric THEN
             best := candidate;
@@ -259,7 +259,7 @@ BEGIN
     END IF;
 
     -- then fitted again to all of it
-    fit := crm_internal.fit_purchase_model(best, last_day);
+    fit := crm.purchase_model_fit(best, last_day);
     SELECT to_jsonb(crm.gamma_gamma_fit(h.x, h.mean_spend)) INTO spend FROM crm_analytics.purchase_histories(last_day) AS h WHERE h.x > 0 AND h.mean_spend > 0;
     INSERT INTO crm.value_models AS m (tenant_id, kind, parameters, spend_parameters, fit, spend_fit, as_of, holdout_days, customers, quality)
     VALUES (tenant, best, ARRAY(SELECT e::double precision FROM jsonb_array_elements_text(fit -> 'parameters') AS e),

@@ -27,8 +27,8 @@ AS $$
         FROM everybody AS y LEFT JOIN crm.rfm_edges AS k ON k.tenant_id = crm.tenant_id()
     ), v AS (
         SELECT h.*, m.id AS model_id, m.kind, m.parameters, coalesce(m.customers, e.customers) AS sample_size, e.r_edges, e.f_edges, e.m_edges, e.retention,
-               crm_internal.model_p_alive(m.kind, m.parameters, h.x, h.t_x, h.age) AS p_model,
-               crm_internal.model_expected(m.kind, m.parameters, h.x, h.t_x, h.age, horizon_days / 7.0) AS n_model,
+               crm.purchase_model_p_alive(m.kind, m.parameters, h.x, h.t_x, h.age) AS p_model,
+               crm.purchase_model_expected(m.kind, m.parameters, h.x, h.t_x, h.age, horizon_days / 7.0) AS n_model,
                -- spend of the next purchase: the customer's own, drawn towards that of all
                CASE WHEN m.spend_parameters[2] > 1 AND (h.x = 0 OR h.mean_spend > 0)
                     THEN crm.gamma_gamma_expected_spend(m.spend_parameters[1], m.spend_parameters[2], m.spend_parameters[3], h.x, CASE WHEN h.x = 0 THEN 0 ELSE h.mean_spend END)
@@ -43,14 +43,14 @@ AS $$
                -- baseline where no model is active: at the rate so far, times the share that comes back
                coalesce(v.n_model, v.purchase_days / greatest(v.age * 7, 30) * horizon_days * v.retention) AS n,
                coalesce(v.p_model, CASE WHEN v.silence <= v.gap * ln(10) THEN NULL ELSE 0 END) AS p,
-               coalesce(crm_internal.model_clv(v.kind, v.parameters, v.x, v.t_x, v.age, v.spend, greatest(1, round(horizon_days / 30.4375)::integer), 30.4375 / 7,
+               coalesce(crm.purchase_model_clv(v.kind, v.parameters, v.x, v.t_x, v.age, v.spend, greatest(1, round(horizon_days / 30.4375)::integer), 30.4375 / 7,
                                                (1 + yearly_discount) ^ (1 / 12.0) - 1),
                         v.spend * v.purchase_days / greatest(v.age * 7, 30) * horizon_days * v.retention / (1 + yearly_discount) ^ (horizon_days / 730.5))
                    * coalesce(v.margin_share::double precision, 1) AS value
         FROM v
     ), s AS (
         SELECT w.*, sum(greatest(w.value, 0)) OVER (ORDER BY w.value DESC, w.account_id) - greatest(w.value, 0) AS before_it, sum(greatest(w.value, 0)) OVER () AS whole,
-               crm_internal.model_time_to_p_alive(w.kind, w.parameters, w.x, w.t_x, w.age, churn_threshold) AS weeks_left
+               crm.purchase_model_time_to_p_alive(w.kind, w.parameters, w.x, w.t_x, w.age, churn_threshold) AS weeks_left
         FROM w
     )
     SELECT s.tenant_id, s.account_id, a.name, a.owner_id, s.orders, s.purchase_days, s.first_order_on, s.last_order_on, s.revenue, s.margin,

@@ -135,13 +135,13 @@ AS $$
     )
     SELECT q.nt, q.nc, q.kt, q.kc, q.pt, q.pc, q.pt - q.pc,
            CASE WHEN q.nt > 0 AND q.nc > 0 THEN q.at - q.ac - 1.959963985 * q.se END, CASE WHEN q.nt > 0 AND q.nc > 0 THEN q.at - q.ac + 1.959963985 * q.se END,
-           crm_internal.normal_two_sided(q.z), q.rt, q.rc, CASE WHEN q.nc > 0 THEN round(q.rt - q.rc * q.nt / q.nc, 2) END
+           crm.normal_two_sided(q.z), q.rt, q.rc, CASE WHEN q.nc > 0 THEN round(q.rt - q.rc * q.nt / q.nc, 2) END
     FROM q
 $$;
 COMMENT ON FUNCTION crm_analytics.winback_effect(text, integer) IS
 'What a win-back campaign did within days of its start: share of treated and control customers that bought again, the difference with its 95 % interval (Agresti and Caffo 2000) and two-sided p-value, and revenue of the treated beyond what the control group says they would have spent anyway.';
 
-CREATE OR REPLACE FUNCTION crm_internal.normal_two_sided(z double precision)
+CREATE OR REPLACE FUNCTION crm.normal_two_sided(z double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
 SET search_path = pg_catalog, pg_temp
@@ -151,7 +151,7 @@ AS $$
         2 * exp(-z * z / 2) / sqrt(2 * pi()) * t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))) END
     FROM (SELECT 1 / (1 + 0.2316419 * abs(z)) AS t) AS x
 $$;
-COMMENT ON FUNCTION crm_internal.normal_two_sided(double precision) IS 'Probability that a standard normal lies further from 0 than z.';
+COMMENT ON FUNCTION crm.normal_two_sided(double precision) IS 'Probability that a standard normal lies further from 0 than z.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.churn_by_month(silence_days integer DEFAULT 180, until date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, month date, customers bigint, lost bigint, logo_churn numeric, revenue_base numeric, revenue_lost numeric, revenue_churn numeric)

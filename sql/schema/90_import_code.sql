@@ -5,21 +5,21 @@
 -- marked with the error: good data costs one statement, a bad row the logarithm of the batch.
 
 -- a value of the source row: empty is NULL, renamed by "values" where it is named there
-CREATE OR REPLACE FUNCTION crm_internal.import_text(data jsonb, spec jsonb)
+CREATE OR REPLACE FUNCTION crm.import_text(data jsonb, spec jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (SELECT CASE WHEN spec -> 'values' ? v.v THEN spec -> 'values' ->> v.v ELSE v.v END
         FROM (SELECT nullif(btrim(coalesce(spec ->> 'value', data ->> CASE jsonb_typeof(spec) WHEN 'string' THEN spec #>> '{}' ELSE spec ->> 'column' END)), '') AS v) AS v);
-COMMENT ON FUNCTION crm_internal.import_text(jsonb, jsonb) IS 'Text of a source row that a column of a mapping names.';
+COMMENT ON FUNCTION crm.import_text(jsonb, jsonb) IS 'Text of a source row that a column of a mapping names.';
 
 -- Persian and Arabic digits and separators, thousands separators, a leading currency sign
-CREATE OR REPLACE FUNCTION crm_internal.import_number(value text)
+CREATE OR REPLACE FUNCTION crm.import_number(value text)
 RETURNS numeric
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN regexp_replace(translate(value, '۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩٫٬$€£﷼ ', '01234567890123456789.,'), ',(?=\d{3}(\D|$))', '', 'g')::numeric;
-COMMENT ON FUNCTION crm_internal.import_number(text) IS 'A number as exports write it: digits in three scripts, thousands separators, a currency sign.';
+COMMENT ON FUNCTION crm.import_number(text) IS 'A number as exports write it: digits in three scripts, thousands separators, a currency sign.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_other_timestamp(value text, date_order text, zone text)
+CREATE OR REPLACE FUNCTION crm.import_other_timestamp(value text, date_order text, zone text)
 RETURNS timestamptz
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -60,18 +60,18 @@ BEGIN
             + rest::time) AT TIME ZONE zone;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_other_timestamp(text, text, text) IS 'crm_internal.import_timestamp for what is not a plain ISO date.';
+COMMENT ON FUNCTION crm.import_other_timestamp(text, text, text) IS 'crm.import_timestamp for what is not a plain ISO date.';
 
 -- plain ISO dates are what most exports hold: they take the short way
-CREATE OR REPLACE FUNCTION crm_internal.import_timestamp(value text, date_order text, zone text)
+CREATE OR REPLACE FUNCTION crm.import_timestamp(value text, date_order text, zone text)
 RETURNS timestamptz
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE WHEN value ~ '^(1[6-9]\d{2}|2\d{3})-\d{2}-\d{2}$' THEN value::date::timestamp AT TIME ZONE zone
-            ELSE crm_internal.import_other_timestamp(value, date_order, zone) END;
-COMMENT ON FUNCTION crm_internal.import_timestamp(text, text, text) IS
+            ELSE crm.import_other_timestamp(value, date_order, zone) END;
+COMMENT ON FUNCTION crm.import_timestamp(text, text, text) IS
 'An instant or date as exports write it, in the given order (ymd, dmy, mdy, jalali); Jalali years are recognised by themselves. Date alone: midnight in the zone.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_expression(target regclass, target_column text, spec jsonb, source_system text, mapping jsonb)
+CREATE OR REPLACE FUNCTION crm.import_expression(target regclass, target_column text, spec jsonb, source_system text, mapping jsonb)
 RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -98,30 +98,30 @@ BEGIN
     IF spec ? 'value' AND lookup IS NULL THEN
         RETURN format('%L::%s', spec ->> 'value', type_name);
     END IF;
-    raw := format('crm_internal.import_text(r.data, %L)', spec);
+    raw := format('crm.import_text(r.data, %L)', spec);
     IF lookup IS NOT NULL THEN
         RETURN format('l_%s.id', target_column);
     END IF;
     SELECT t.time_zone INTO zone FROM crm.tenants AS t WHERE t.tenant_id = crm.tenant_id();
     CASE
         WHEN type IN ('numeric'::regtype, 'bigint'::regtype, 'integer'::regtype, 'smallint'::regtype, 'double precision'::regtype) THEN
-            raw := format('crm_internal.import_number(%s)', raw);
+            raw := format('crm.import_number(%s)', raw);
             IF spec ? 'scale' THEN
                 raw := format('(%s * %L::numeric)', raw, spec ->> 'scale');
             END IF;
             RETURN format('%s::%s', raw, type_name);
         WHEN type IN ('date'::regtype) THEN
-            RETURN format('(crm_internal.import_timestamp(%s, %L, %L) AT TIME ZONE %L)::date', raw, date_order, zone, zone);
+            RETURN format('(crm.import_timestamp(%s, %L, %L) AT TIME ZONE %L)::date', raw, date_order, zone, zone);
         WHEN type IN ('timestamptz'::regtype) THEN
-            RETURN format('crm_internal.import_timestamp(%s, %L, %L)', raw, date_order, zone);
+            RETURN format('crm.import_timestamp(%s, %L, %L)', raw, date_order, zone);
         ELSE
             RETURN format('%s::%s', raw, type_name);
     END CASE;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_expression(regclass, text, jsonb, text, jsonb) IS 'SQL expression that gives one target column of an import.';
+COMMENT ON FUNCTION crm.import_expression(regclass, text, jsonb, text, jsonb) IS 'SQL expression that gives one target column of an import.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_lookup(target_column text, spec jsonb, batch crm.import_batches)
+CREATE OR REPLACE FUNCTION crm.import_lookup(target_column text, spec jsonb, batch crm.import_batches)
 RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -146,18 +146,18 @@ BEGIN
     END IF;
     -- each distinct value is looked up once: by code or the source's own key first, then by the folded name
     RETURN format('LEFT JOIN (SELECT d.key, coalesce(min(s.id), min(n.id)) AS id
-                   FROM (SELECT DISTINCT crm_internal.import_text(x.data, %4$L) AS key FROM crm.import_rows AS x
+                   FROM (SELECT DISTINCT crm.import_text(x.data, %4$L) AS key FROM crm.import_rows AS x
                          WHERE x.tenant_id = %2$s AND x.batch_id = %5$s AND x.line BETWEEN $1 AND $2) AS d
                    LEFT JOIN crm.%1$I AS s ON s.tenant_id = %2$s AND %3$s %7$s
                    LEFT JOIN crm.%1$I AS n ON n.tenant_id = %2$s AND replace(crm.name_key(n.name), '' '', '''') = replace(crm.name_key(d.key), '' '', '''') %8$s
                    WHERE d.key IS NOT NULL GROUP BY d.key) AS l_%6$s
-                   ON l_%6$s.key = crm_internal.import_text(r.data, %4$L)',
+                   ON l_%6$s.key = crm.import_text(r.data, %4$L)',
                   lookup, batch.tenant_id, matches, spec, batch.id, target_column, format(within, 's'), format(within, 'n'));
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_lookup(text, jsonb, crm.import_batches) IS 'Join that turns the names of a source column into ids.';
+COMMENT ON FUNCTION crm.import_lookup(text, jsonb, crm.import_batches) IS 'Join that turns the names of a source column into ids.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_history_dates(batch crm.import_batches)
+CREATE OR REPLACE FUNCTION crm.import_history_dates(batch crm.import_batches)
 RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -171,18 +171,18 @@ BEGIN
         RAISE EXCEPTION 'rows of "%" have no history that can be imported', batch.target_table
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Write "history": [{"stage": "code", "at": "column"}, {"at": "column"}]; the last step is the stage the row is in.';
     END IF;
-    SELECT string_agg(format('crm_internal.import_timestamp(crm_internal.import_text(r.data, %L), %L, %L)%s', h.step -> 'at', date_order, zone,
+    SELECT string_agg(format('crm.import_timestamp(crm.import_text(r.data, %L), %L, %L)%s', h.step -> 'at', date_order, zone,
                              CASE WHEN h.n > 1 THEN format(' + interval %L', (h.n - 1) || ' microseconds') END), ', ' ORDER BY h.n) INTO dates
     FROM jsonb_array_elements(batch.mapping -> 'history') WITH ORDINALITY AS h(step, n);
     -- a row that names no date at all begins when it was exported
     RETURN dates || format(', CASE WHEN num_nonnulls(%s) = 0 THEN %L::timestamptz END', dates,
-                  coalesce(crm_internal.import_timestamp(batch.mapping ->> 'exported_at', date_order, zone), now()));
+                  coalesce(crm.import_timestamp(batch.mapping ->> 'exported_at', date_order, zone), now()));
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_history_dates(crm.import_batches) IS
+COMMENT ON FUNCTION crm.import_history_dates(crm.import_batches) IS
 'Expressions over a source row r that give the instants of its history, comma-separated: one a step, and one for rows without any date.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_custom_expression(batch crm.import_batches, field text, spec jsonb)
+CREATE OR REPLACE FUNCTION crm.import_custom_expression(batch crm.import_batches, field text, spec jsonb)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -190,20 +190,20 @@ AS $$
     -- as the type the field is declared with; an undeclared one goes in as text and is refused by the table
     SELECT format(CASE (SELECT f.type FROM crm.custom_fields AS f
                         WHERE f.tenant_id = batch.tenant_id AND f.table_name = batch.target_table AND f.name = field)
-                      WHEN 'integer' THEN 'crm_internal.import_number(%1$s)'
-                      WHEN 'number' THEN 'crm_internal.import_number(%1$s)'
+                      WHEN 'integer' THEN 'crm.import_number(%1$s)'
+                      WHEN 'number' THEN 'crm.import_number(%1$s)'
                       WHEN 'boolean' THEN '%1$s::boolean'
-                      WHEN 'date' THEN '(crm_internal.import_timestamp(%1$s, %2$L, %3$L) AT TIME ZONE %3$L)::date'
-                      WHEN 'timestamp' THEN 'crm_internal.import_timestamp(%1$s, %2$L, %3$L)'
+                      WHEN 'date' THEN '(crm.import_timestamp(%1$s, %2$L, %3$L) AT TIME ZONE %3$L)::date'
+                      WHEN 'timestamp' THEN 'crm.import_timestamp(%1$s, %2$L, %3$L)'
                       WHEN 'choices' THEN 'regexp_split_to_array(%1$s, ''\s*[;|]\s*'')'
                       WHEN 'json' THEN '%1$s::jsonb'
                       ELSE '%1$s' END,
-                  format('crm_internal.import_text(r.data, %L)', spec), coalesce(batch.mapping ->> 'date_order', 'ymd'),
+                  format('crm.import_text(r.data, %L)', spec), coalesce(batch.mapping ->> 'date_order', 'ymd'),
                   (SELECT t.time_zone FROM crm.tenants AS t WHERE t.tenant_id = batch.tenant_id))
 $$;
-COMMENT ON FUNCTION crm_internal.import_custom_expression(crm.import_batches, text, jsonb) IS 'SQL expression that gives one custom field of an import.';
+COMMENT ON FUNCTION crm.import_custom_expression(crm.import_batches, text, jsonb) IS 'SQL expression that gives one custom field of an import.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_statement(batch crm.import_batches, second_pass boolean)
+CREATE OR REPLACE FUNCTION crm.import_statement(batch crm.import_batches, second_pass boolean)
 RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -219,6 +219,7 @@ DECLARE
     joins text[] := '{}';
     checks text[] := '{}';
     dates text;
+    expression text;
     self_lookup boolean;
 BEGIN
     FOR name, spec IN
@@ -232,17 +233,18 @@ BEGIN
             RAISE EXCEPTION 'mapping of column "%" is neither a name nor an object', name USING ERRCODE = 'invalid_parameter_value';
         END IF;
         IF name LIKE 'custom.%' THEN
-            custom := custom || format('%L, %s', substr(name, 8), crm_internal.import_custom_expression(batch, substr(name, 8), spec));
+            custom := custom || format('%L, %s', substr(name, 8), crm.import_custom_expression(batch, substr(name, 8), spec));
             CONTINUE;
         END IF;
         self_lookup := spec ->> 'lookup' IS NOT DISTINCT FROM batch.target_table;
+        expression := crm.import_expression(target, name, spec, batch.source_system, mapping);
         CONTINUE WHEN self_lookup <> second_pass;
-        expressions := expressions || crm_internal.import_expression(target, name, spec, batch.source_system, mapping);
+        expressions := expressions || expression;
         columns := columns || quote_ident(name);
         IF spec ? 'lookup' THEN
-            joins := joins || crm_internal.import_lookup(name, spec, batch);
+            joins := joins || crm.import_lookup(name, spec, batch);
             IF coalesce(spec ->> 'missing', 'error') = 'error' THEN
-                checks := checks || format('CASE WHEN l_%s.id IS NULL AND crm_internal.import_text(r.data, %L) IS NOT NULL THEN %L || crm_internal.import_text(r.data, %L) || ''"'' END',
+                checks := checks || format('CASE WHEN l_%s.id IS NULL AND crm.import_text(r.data, %L) IS NOT NULL THEN %L || crm.import_text(r.data, %L) || ''"'' END',
                                            name, spec, format('%s: %s has no "', name, spec ->> 'lookup'), spec);
             END IF;
         END IF;
@@ -267,8 +269,11 @@ BEGIN
             (SELECT string_agg(format('%s = s.%s', c, c), ', ') FROM unnest(columns) AS c), batch.tenant_id,
             (SELECT string_agg(format('t.%s IS DISTINCT FROM s.%s', c, c), ' OR ') FROM unnest(columns) AS c));
     END IF;
+    IF columns = '{}' THEN
+        RAISE EXCEPTION 'mapping fills no column of table %', target USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     IF mapping ? 'history' THEN
-        dates := crm_internal.import_history_dates(batch);
+        dates := crm.import_history_dates(batch);
         columns := columns || '{created_at,stage_entered_at,closed_at}'::text[];
         expressions := expressions || '{h_.first,h_.last,h_.last}'::text[];
         joins := joins || format('CROSS JOIN LATERAL (SELECT min(a.at) AS first, max(a.at) AS last FROM unnest(ARRAY[%s]) AS a(at)) AS h_', dates);
@@ -313,10 +318,10 @@ BEGIN
         batch.tenant_id, batch.id);
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_statement(crm.import_batches, boolean) IS
+COMMENT ON FUNCTION crm.import_statement(crm.import_batches, boolean) IS
 'The statement that moves the lines $1 to $2 of a batch. Second pass: columns that refer to rows of the same table.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_lines(batch crm.import_batches, statement text, second_pass boolean)
+CREATE OR REPLACE FUNCTION crm.import_lines(batch crm.import_batches, statement text, second_pass boolean)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -358,9 +363,9 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_lines(crm.import_batches, text, boolean) IS 'Runs the statement of an import over its lines, halving a range that fails until the bad line stands alone.';
+COMMENT ON FUNCTION crm.import_lines(crm.import_batches, text, boolean) IS 'Runs the statement of an import over its lines, halving a range that fails until the bad line stands alone.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_history(batch crm.import_batches)
+CREATE OR REPLACE FUNCTION crm.import_history(batch crm.import_batches)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -388,7 +393,7 @@ BEGIN
             WHERE v.at IS NOT NULL AND NOT (v.is_last AND v.there_already)
         ) AS w
         $q$, batch.target_table, (SELECT array_agg(h.step ->> 'stage' ORDER BY h.n) FROM jsonb_array_elements(batch.mapping -> 'history') WITH ORDINALITY AS h(step, n)),
-             crm_internal.import_history_dates(batch), batch.tenant_id, batch.id, jsonb_array_length(batch.mapping -> 'history'))
+             crm.import_history_dates(batch), batch.tenant_id, batch.id, jsonb_array_length(batch.mapping -> 'history'))
     INTO subject_ids, stage_ids, entered_at;
     IF subject_ids IS NULL THEN
         RETURN 0;
@@ -396,11 +401,11 @@ BEGIN
     RETURN crm.record_history(batch.target_table, subject_ids, stage_ids, entered_at);
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_history(crm.import_batches) IS
+COMMENT ON FUNCTION crm.import_history(crm.import_batches) IS
 'Dates the stage periods of imported rows by the columns that the mapping''s history names; a row without any date starts at exported_at (now where that is not given).';
 
 -- hash joins: nothing has counted the rows of a batch yet, and nested loops over two guesses of one row take for ever
-CREATE OR REPLACE FUNCTION crm_internal.import_run(batch crm.import_batches)
+CREATE OR REPLACE FUNCTION crm.import_run(batch crm.import_batches)
 RETURNS crm.import_batches
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -425,25 +430,25 @@ BEGIN
         END IF;
         EXECUTE format('INSERT INTO crm.%I (tenant_id, name, source_system, source_id)
                         SELECT %s, m.key_, %L, m.key_
-                        FROM (SELECT DISTINCT crm_internal.import_text(r.data, %L) AS key_, l_%s.id FROM crm.import_rows AS r %s
+                        FROM (SELECT DISTINCT crm.import_text(r.data, %L) AS key_, l_%s.id FROM crm.import_rows AS r %s
                               WHERE r.tenant_id = %s AND r.batch_id = %s AND r.state = ''pending'') AS m
                         WHERE m.key_ IS NOT NULL AND m.id IS NULL ON CONFLICT DO NOTHING',
                        spec ->> 'lookup', batch.tenant_id, batch.source_system, spec, name,
-                       crm_internal.import_lookup(name, spec, batch), batch.tenant_id, batch.id)
+                       crm.import_lookup(name, spec, batch), batch.tenant_id, batch.id)
         USING 0::bigint, 9223372036854775807;
     END LOOP;
 
     IF batch.mapping ? 'history' THEN
         PERFORM crm.begin_history(format('import batch %s from %s', batch.id, batch.source_name));
     END IF;
-    PERFORM crm_internal.import_lines(batch, crm_internal.import_statement(batch, false), false);
-    statement := crm_internal.import_statement(batch, true);
+    PERFORM crm.import_lines(batch, crm.import_statement(batch, false), false);
+    statement := crm.import_statement(batch, true);
     IF statement IS NOT NULL THEN
-        PERFORM crm_internal.import_lines(batch, statement, true);
+        PERFORM crm.import_lines(batch, statement, true);
     END IF;
 
     IF batch.mapping ? 'history' THEN
-        PERFORM crm_internal.import_history(batch);
+        PERFORM crm.import_history(batch);
     END IF;
 
     UPDATE crm.import_batches AS b
@@ -457,9 +462,9 @@ BEGIN
     RETURN batch;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_run(crm.import_batches) IS 'Moves the pending rows of a batch.';
+COMMENT ON FUNCTION crm.import_run(crm.import_batches) IS 'Moves the pending rows of a batch.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_source_columns(mapping jsonb)
+CREATE OR REPLACE FUNCTION crm.import_source_columns(mapping jsonb)
 RETURNS text[]
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -472,7 +477,7 @@ AS $$
           SELECT h.value ->> 'at' FROM jsonb_array_elements(coalesce(mapping -> 'history', '[]')) AS h) AS c
     WHERE c.name IS NOT NULL
 $$;
-COMMENT ON FUNCTION crm_internal.import_source_columns(jsonb) IS 'Columns of the source that a mapping reads.';
+COMMENT ON FUNCTION crm.import_source_columns(jsonb) IS 'Columns of the source that a mapping reads.';
 
 CREATE OR REPLACE FUNCTION crm.import_table(source regclass, mapping jsonb)
 RETURNS crm.import_batches
@@ -498,7 +503,7 @@ BEGIN
     IF coalesce(mapping ->> 'date_order', 'ymd') NOT IN ('ymd', 'dmy', 'mdy', 'jalali') THEN
         RAISE EXCEPTION 'unknown date_order "%"', mapping ->> 'date_order' USING ERRCODE = 'invalid_parameter_value', HINT = 'It is one of ymd, dmy, mdy, jalali.';
     END IF;
-    SELECT string_agg(c.name, ', ' ORDER BY c.name) INTO absent FROM unnest(crm_internal.import_source_columns(mapping)) AS c(name)
+    SELECT string_agg(c.name, ', ' ORDER BY c.name) INTO absent FROM unnest(crm.import_source_columns(mapping)) AS c(name)
     WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = source AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped);
     IF absent IS NOT NULL THEN
         RAISE EXCEPTION 'source % lacks columns that the mapping names', source USING ERRCODE = 'undefined_column', DETAIL = 'Missing: ' || absent || '.';
@@ -507,16 +512,16 @@ BEGIN
     INSERT INTO crm.import_batches AS b (source_name, source_system, target_table, mapping)
     VALUES (source::text, mapping ->> 'source_system', target, mapping) RETURNING b.* INTO batch;
     EXECUTE format('INSERT INTO crm.import_rows (tenant_id, batch_id, line, source_id, data)
-                    SELECT %s, %s, s.line, crm_internal.import_key(s.data, %L), s.data
+                    SELECT %s, %s, s.line, crm.import_key(s.data, %L), s.data
                     FROM (SELECT row_number() OVER () AS line, to_jsonb(t) AS data FROM %s AS t) AS s',
                    batch.tenant_id, batch.id, key, source);
-    RETURN crm_internal.import_run(batch);
+    RETURN crm.import_run(batch);
 END
 $$;
 COMMENT ON FUNCTION crm.import_table(regclass, jsonb) IS
 'Imports a staged table into a table of the CRM and returns the batch with its counts. mapping: target, source_system, key, columns {target column: source column, or {column, value, values, lookup, missing (error, null, create), pipeline, scale}}, defaults, date_order, history. Idempotent by (source_system, key). Bad rows stay in crm.import_rows with line and reason; no row is lost. See docs/import.md.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_key(data jsonb, key jsonb)
+CREATE OR REPLACE FUNCTION crm.import_key(data jsonb, key jsonb)
 RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -524,9 +529,9 @@ AS $$
     SELECT nullif(string_agg(btrim(data ->> k.k), '|' ORDER BY k.n), '')
     FROM jsonb_array_elements_text(CASE jsonb_typeof(key) WHEN 'array' THEN key ELSE jsonb_build_array(key) END) WITH ORDINALITY AS k(k, n)
 $$;
-COMMENT ON FUNCTION crm_internal.import_key(jsonb, jsonb) IS 'What tells a source row apart: the values of its key columns.';
+COMMENT ON FUNCTION crm.import_key(jsonb, jsonb) IS 'What tells a source row apart: the values of its key columns.';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_batch(batch_id bigint)
+CREATE OR REPLACE FUNCTION crm.import_batch(batch_id bigint)
 RETURNS crm.import_batches
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -541,7 +546,7 @@ BEGIN
     RETURN batch;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.import_batch(bigint) IS 'The batch, or an error.';
+COMMENT ON FUNCTION crm.import_batch(bigint) IS 'The batch, or an error.';
 
 CREATE OR REPLACE FUNCTION crm.retry_import(batch_id bigint)
 RETURNS crm.import_batches
@@ -549,12 +554,12 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    batch crm.import_batches := crm_internal.import_batch(batch_id);
+    batch crm.import_batches := crm.import_batch(batch_id);
 BEGIN
     UPDATE crm.import_rows AS r
-    SET state = 'pending', sqlstate = NULL, reason = NULL, source_id = crm_internal.import_key(r.data, batch.mapping -> 'key')
+    SET state = 'pending', sqlstate = NULL, reason = NULL, source_id = crm.import_key(r.data, batch.mapping -> 'key')
     WHERE r.tenant_id = batch.tenant_id AND r.batch_id = batch.id AND r.state = 'bad';
-    RETURN crm_internal.import_run(batch);
+    RETURN crm.import_run(batch);
 END
 $$;
 COMMENT ON FUNCTION crm.retry_import(bigint) IS 'Tries the bad rows of a batch again, after their data in crm.import_rows or the CRM''s configuration was corrected.';

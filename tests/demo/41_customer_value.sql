@@ -1,8 +1,8 @@
 SELECT max(ordered_on) AS day FROM crm.orders \gset
 \echo
 \echo '== What customers are worth, as of' :day
-SELECT m.kind AS model, m.customers, m.fit ->> 'state' AS fit, q.tracking, q.rmse, q.baseline_rmse, q.beats_baseline
-FROM crm.fit_value_model(as_of => :'day', holdout_days => 90) AS m JOIN crm_analytics.value_model_quality AS q ON q.model_id = m.id;
+SELECT m.kind AS model, m.customers, m.fit ->> 'state' AS fit FROM crm.fit_value_model(as_of => :'day', holdout_days => 90) AS m;
+SELECT q.actual_purchases, q.expected_purchases, q.tracking, q.rmse, q.baseline_rmse, q.top_decile_lift, q.beats_baseline FROM crm_analytics.value_model_quality AS q;
 SELECT (crm.activate_value_model((SELECT max(id) FROM crm.value_models), true)).state AS model_is;
 \echo '-- the ten most valuable'
 SELECT v.account_name AS customer, v.orders, v.revenue, round(v.p_alive::numeric, 2) AS p_alive, round(v.expected_purchases::numeric, 1) AS expected, v.clv, v.silent_on, v.rfm, v.value_segment AS segment

@@ -1,6 +1,7 @@
 -- Orders and what is made of them, in a tenant of a hand-made company.
 BEGIN;
 \set ON_ERROR_ROLLBACK on
+\set SHOW_CONTEXT never
 INSERT INTO crm.accounts (name, source_system, source_id) SELECT 'Customer ' || i, 'test', i::text FROM generate_series(1, 20) AS i;
 CREATE FUNCTION pg_temp.account(n integer) RETURNS bigint LANGUAGE sql STABLE AS $$ SELECT id FROM crm.accounts WHERE source_system = 'test' AND source_id = n::text $$;
 INSERT INTO crm.products (code, name, family, tier, list_price) VALUES ('s', 'Small', 'Plan', 1, 10), ('l', 'Large', 'Plan', 2, 30), ('h', 'Help', 'Support', 1, 5), ('x', 'Exotic', 'Other', 1, 7);
@@ -116,5 +117,27 @@ SELECT treated + control = (SELECT count(*) FROM crm.winback_members) AS all_cou
 FROM crm_analytics.winback_effect('spring');
 -- stored edges keep their meaning until renewed
 SELECT array_length(recency, 1), as_of FROM crm.renew_rfm_edges('2024-12-31');
-SELECT round(crm_internal.normal_two_sided(1.959963985)::numeric, 5), round(crm_internal.normal_two_sided(0)::numeric, 5);
+SELECT round(crm.normal_two_sided(1.959963985)::numeric, 5), round(crm.normal_two_sided(0)::numeric, 5);
+ROLLBACK;
+-- people of every level get their answers, and the import runs for an admin who is not the owner
+BEGIN;
+CREATE ROLE regress_value_reader;
+CREATE ROLE regress_value_admin;
+SELECT count(*) FROM crm.grant_access('regress_value_reader', 'reader');
+SELECT count(*) FROM crm.grant_access('regress_value_admin', 'admin');
+INSERT INTO crm.accounts (name) VALUES ('One');
+INSERT INTO crm.orders (account_id, ordered_at, amount) SELECT id, '2024-01-01', 10 FROM crm.accounts WHERE name = 'One';
+CREATE TEMPORARY TABLE staged (code text, title text);
+INSERT INTO staged VALUES ('c1', 'Imported');
+GRANT SELECT ON staged TO regress_value_admin;
+SET ROLE regress_value_reader;
+SELECT account_name, orders FROM crm_analytics.customer_value WHERE account_name = 'One';
+SELECT count(*) >= 0 FROM crm_analytics.retention_list;
+SELECT count(*) >= 0 FROM crm_analytics.value_by_need;
+SELECT count(*) >= 0 FROM crm_analytics.cross_sell();
+SELECT treated FROM crm_analytics.winback_effect('none');
+RESET ROLE;
+SET ROLE regress_value_admin;
+SELECT rows_inserted, rows_bad FROM crm.import_table('staged', '{"target": "accounts", "source_system": "x", "key": "code", "columns": {"name": "title"}}');
+RESET ROLE;
 ROLLBACK;

@@ -57,6 +57,7 @@ JOIN crm.stages AS s ON (s.tenant_id, s.id) = (p.tenant_id, p.stage_id)
 WHERE o.source_system = 'legacy' ORDER BY o.name, p.seq;
 
 -- mistakes in the mapping are refused and change nothing
+\set SHOW_CONTEXT never
 SELECT crm.import_table('staging.deals', '{"target": "opportunities"}');
 SELECT crm.import_table('staging.deals', '{"target": "nothing", "source_system": "x", "key": "no", "columns": {"name": "no"}}');
 SELECT crm.import_table('staging.deals', '{"target": "accounts", "source_system": "x", "key": "no", "columns": {"name": "title", "city": "town"}}');
