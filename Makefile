@@ -169,7 +169,8 @@ SALES_TABLES = \
 	sql/schema/32_lead_tables.sql
 
 ANALYTICS_TABLES = \
-	sql/schema/40_rollup_tables.sql
+	sql/schema/40_rollup_tables.sql \
+	sql/schema/59_own_rollups_tables.sql
 
 VALUE_TABLES = \
 	sql/schema/70_value_tables.sql

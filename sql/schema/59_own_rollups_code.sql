@@ -53,6 +53,8 @@ BEGIN
             ('crm_activities_by_day', 'crm.activities', NULL,
              '{"crm_internal.local_day(tenant_id, created_at) AS created_on",owner_id,kind}',
              '{count(*) AS activities,count(done_at) AS done,count(*) FILTER (WHERE done_at > due_at) AS done_late}'),
+            ('crm_activities_due', 'crm.activities', 'done_at IS NULL',
+             '{"((due_at AT TIME ZONE ''UTC''))::date AS due_on"}', '{count(*) AS activities}'),
             ('crm_accounts', 'crm.accounts', NULL,
              '{"(''customer'' = ANY (roles)) AS is_customer"}', '{count(*) AS accounts}')
         ) AS v(name, source, filter, keys, measures)

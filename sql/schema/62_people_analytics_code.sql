@@ -61,6 +61,45 @@ GROUP BY x.tenant_id, x.user_id, u.name, x.month;
 COMMENT ON VIEW crm_analytics.individual_performance IS
 'One row = one user and month: activities given, opportunities created, won and lost as their owner. Base currency at the rate of each day.';
 
+CREATE OR REPLACE VIEW crm_analytics.overdue_activities WITH (security_invoker = true) AS
+SELECT t.tenant_id, (n.gone_by + n.today + n.mine)::bigint AS activities
+FROM crm.tenants AS t
+CROSS JOIN LATERAL (
+    SELECT (SELECT coalesce(sum(d.activities), 0) FROM crm_internal.crm_activities_due AS d
+            WHERE crm.can_see(-1, NULL) AND d.tenant_id = t.tenant_id AND d.due_on < (now() AT TIME ZONE 'UTC')::date) AS gone_by,
+           (SELECT count(*) FROM crm.activities AS a
+            WHERE crm.can_see(-1, NULL) AND a.tenant_id = t.tenant_id AND a.done_at IS NULL
+              AND a.due_at >= (now() AT TIME ZONE 'UTC')::date::timestamp AT TIME ZONE 'UTC' AND a.due_at < now()) AS today,
+           (SELECT count(*) FROM crm.activities AS a
+            WHERE NOT crm.can_see(-1, NULL) AND a.tenant_id = t.tenant_id AND a.done_at IS NULL AND a.due_at < now()) AS mine) AS n;
+COMMENT ON VIEW crm_analytics.overdue_activities IS
+'One row = one tenant: open activities past their due instant. Days gone by come from a rollup, the running one from an index.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.performance_between(from_on date, to_on date)
+RETURNS TABLE (tenant_id bigint, user_id bigint, name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
+               won bigint, lost bigint, win_rate numeric, won_amount numeric, average_won_amount numeric, mean_won_cycle_days numeric, missing_rates bigint)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT u.tenant_id, u.id, u.name, coalesce(a.n, 0), coalesce(a.calls, 0), coalesce(a.meetings, 0), coalesce(o.n, 0),
+           coalesce(c.won, 0), coalesce(c.lost, 0), c.won / nullif(c.won + c.lost, 0)::numeric, coalesce(c.amount, 0),
+           c.amount / nullif(c.won, 0), c.cycle / nullif(c.won, 0), coalesce(c.missing, 0)
+    FROM crm.users AS u
+    LEFT JOIN (SELECT v.user_id, sum(v.activities)::bigint AS n, sum(v.activities) FILTER (WHERE v.kind = 'call')::bigint AS calls,
+                      sum(v.activities) FILTER (WHERE v.kind IN ('meeting', 'visit'))::bigint AS meetings
+               FROM crm_analytics.user_activity AS v
+               WHERE v.tenant_id = crm.tenant_id() AND v.created_on >= $1 AND v.created_on < $2 GROUP BY 1) AS a ON a.user_id = u.id
+    LEFT JOIN (SELECT v.owner_id, sum(v.opportunities)::bigint AS n FROM crm_analytics.opportunities_created AS v
+               WHERE v.tenant_id = crm.tenant_id() AND v.created_on >= $1 AND v.created_on < $2 GROUP BY 1) AS o ON o.owner_id = u.id
+    LEFT JOIN (SELECT v.owner_id, sum(v.won)::bigint AS won, sum(v.lost)::bigint AS lost, sum(v.won_amount) AS amount,
+                      sum(v.won_cycle_days) AS cycle, sum(v.missing_rates)::bigint AS missing
+               FROM crm_analytics.closed_by_owner AS v
+               WHERE v.tenant_id = crm.tenant_id() AND v.closed_on >= $1 AND v.closed_on < $2 GROUP BY 1) AS c ON c.owner_id = u.id
+    WHERE u.tenant_id = crm.tenant_id() AND (a.user_id IS NOT NULL OR o.owner_id IS NOT NULL OR c.owner_id IS NOT NULL)
+$$;
+COMMENT ON FUNCTION crm_analytics.performance_between(date, date) IS
+'One row = one user who did anything from one day until before another: as crm_analytics.individual_performance, for any range of days and, for a short one, much sooner.';
+
 -- ---- quotas ----
 
 CREATE OR REPLACE VIEW crm_analytics.quota_attainment WITH (security_invoker = true) AS
@@ -419,8 +458,8 @@ CROSS JOIN LATERAL (
           WHERE a.tenant_id = t.tenant_id) AS a,
          LATERAL (VALUES ('customers', a.customers), ('accounts', a.accounts)) AS m(metric, value)
     UNION ALL
-    SELECT 'sales' AS area, 'overdue_activities' AS metric, count(*) AS value, 'count' AS unit
-    FROM crm.activities AS v WHERE v.tenant_id = t.tenant_id AND v.done_at IS NULL AND v.due_at < now()
+    SELECT 'sales' AS area, 'overdue_activities' AS metric, o.activities AS value, 'count' AS unit
+    FROM crm_analytics.overdue_activities AS o WHERE o.tenant_id = t.tenant_id
     UNION ALL
     SELECT e.area, e.metric, e.value, e.unit FROM crm_analytics.dashboard_service(t.tenant_id) AS e
     UNION ALL

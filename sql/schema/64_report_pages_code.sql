@@ -288,9 +288,8 @@ BEGIN
                 jsonb_build_object('label', w ->> 'won', 'format', 'number'), jsonb_build_object('label', w ->> 'lost', 'format', 'number'),
                 jsonb_build_object('label', w ->> 'win_rate', 'format', 'percent'), jsonb_build_object('label', w ->> 'activities', 'format', 'number')),
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.name, x.amount, x.won, x.lost, x.rate, x.activities) ORDER BY x.amount DESC), '[]')
-                     FROM (SELECT p.name, sum(p.won_amount) AS amount, sum(p.won) AS won, sum(p.lost) AS lost, sum(p.won) / nullif(sum(p.won) + sum(p.lost), 0) AS rate, sum(p.activities) AS activities
-                           FROM crm_analytics.individual_performance AS p WHERE p.tenant_id = mine AND p.month > s.today - interval '3 months'
-                           GROUP BY p.user_id, p.name ORDER BY 2 DESC LIMIT 15) AS x)), s.options), true);
+                     FROM (SELECT p.name, p.won_amount AS amount, p.won, p.lost, p.win_rate AS rate, p.activities
+                           FROM crm_analytics.performance_between(s.today - 91, s.today + 1) AS p ORDER BY 2 DESC LIMIT 15) AS x)), s.options), true);
     page := page || crm_analytics.report_card(w ->> 'factors', w ->> 'factors_note',
         crm.draw_chart('table', jsonb_build_object(
             'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'attribute'), jsonb_build_object('label', w ->> 'value'), jsonb_build_object('label', w ->> 'cases', 'format', 'number'),

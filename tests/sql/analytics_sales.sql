@@ -89,6 +89,14 @@ INSERT INTO crm.activities (kind, subject, owner_id, created_at, due_at, done_at
 SELECT created_on, kind, activities, done, done_late FROM crm_analytics.user_activity WHERE user_id = 901 ORDER BY 1, 2;
 SELECT month, activities, calls, meetings, opportunities_created, won, lost, round(win_rate, 2) AS win_rate, round(won_amount, 2) AS won_amount, round(mean_won_cycle_days, 2) AS cycle
 FROM crm_analytics.individual_performance WHERE user_id = 901 ORDER BY 1;
+SELECT name, activities, calls, meetings, opportunities_created AS made, won, round(won_amount, 2) AS won_amount, round(mean_won_cycle_days, 2) AS cycle
+FROM crm_analytics.performance_between('2024-01-01', '2024-02-01') WHERE user_id = 901;
+-- overdue: days gone by, today, and not yet
+INSERT INTO crm.activities (kind, subject, owner_id, due_at) VALUES ('task', 'x', 901, now() - interval '3 days'), ('task', 'x', 901, now() - interval '1 second'),
+    ('task', 'x', 901, now()), ('task', 'x', 901, now() + interval '1 hour'), ('task', 'x', 901, NULL);
+SELECT o.activities >= 2 AND o.activities = (SELECT count(*) FROM crm.activities AS a WHERE a.tenant_id = 1 AND a.done_at IS NULL AND a.due_at < now()) AS agrees
+FROM crm_analytics.overdue_activities AS o WHERE o.tenant_id = 1;
+DELETE FROM crm.activities WHERE owner_id = 901 AND kind = 'task';
 -- days begin where the tenant is
 SET LOCAL session_replication_role = origin;
 UPDATE crm.tenants SET time_zone = 'Asia/Tehran' WHERE tenant_id = 1;
