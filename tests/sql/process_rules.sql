@@ -250,7 +250,9 @@ ROLLBACK TO s;
 
 -- TRUNCATE ends every history of the table
 SAVEPOINT s;
+SET LOCAL client_min_messages = warning;
 TRUNCATE crm.opportunities CASCADE;
+RESET client_min_messages;
 SELECT count(*) AS open FROM crm.stage_periods AS p WHERE p.subject_table = 'opportunities' AND upper_inf(p.period);
 ROLLBACK TO s;
 
