@@ -57,8 +57,9 @@ history(const CrmBgbb *m, double x, double t_x, double n, double *alive,
 			by_gd += 1 / (gd + k + 1);
 			by_delta += 1 / (m->delta + k);
 		}
-		term *= (m->beta + k - x) / (ab + k) *
-			(m->delta + k) / (gd + k + 1);
+		term *= (m->beta + k - x) * (m->delta + k) /
+			((ab + k) * (gd + k + 1));
+		CRM_COUNT_STEP();
 	}
 	last = term * (gd + n) / m->gamma;
 	sum += last;
@@ -103,22 +104,35 @@ crm_bgbb_p_alive(const CrmBgbb *m, double x, double t_x, double n,
 					   crm_log_rising(m->gamma + m->delta + n, ahead));
 }
 
-/* Purchases expected at opportunities n+1 .. n+ahead */
+/*
+ * Purchases expected at opportunities n+1 .. n+ahead.  The sum of the
+ * chances to be there telescopes, but for gamma near 1, where the
+ * difference of the two ends is lost in their rounding.
+ */
 double
 crm_bgbb_expected(const CrmBgbb *m, double x, double t_x, double n,
 				  double ahead)
 {
 	double		alive,
+				D = m->delta + n,
 				stay = 1,
 				sum = 0,
+				less = 0,
 				j;
 
 	history(m, x, t_x, n, &alive, NULL);
-	for (j = 0; j < ahead; j++)
-	{
-		stay *= (m->delta + n + j) / (m->gamma + m->delta + n + j);
-		sum += stay;
-	}
+	if (ahead > 2000)
+		less = crm_log_rising(D + 1, ahead) -
+			crm_log_rising(m->gamma + D, ahead);
+	if (fabs(less) > 0.1)
+		sum = D / (1 - m->gamma) * expm1(less);
+	else
+		for (j = 0; j < ahead; j++)
+		{
+			stay *= (D + j) / (m->gamma + D + j);
+			sum += stay;
+			CRM_COUNT_STEP();
+		}
 	return alive * (m->alpha + x) / (m->alpha + m->beta + n) * sum;
 }
 
@@ -137,6 +151,9 @@ crm_bgbb_any(const CrmBgbb *m, double x, double t_x, double n, double ahead)
 	{
 		stay *= (m->delta + n + j) / (m->gamma + m->delta + n + j);
 		sum += stay * first;
+		CRM_COUNT_STEP();
+		if (stay * first * (ahead - j) < 1e-17 * sum)
+			break;
 		first *= (m->beta + n - x + j) / (m->alpha + m->beta + n + j + 1);
 	}
 	return alive * sum;
@@ -183,10 +200,30 @@ crm_bgbb_time_to(const CrmBgbb *m, double x, double t_x, double n,
 	return hi;
 }
 
+/* d (1 - p) / (d + p): being there for ever, of those who leave with p */
+static double
+remains(double p, double q, void *arg)
+{
+	double		d = *(double *) arg;
+
+	return d * q / (d + p);
+}
+
+static double
+remains_fall(double p, double q, void *arg)
+{
+	double		d = *(double *) arg;
+
+	return (1 + d) / (d + p);
+}
+
+static const CrmUnitMean mean_remains = {remains, remains_fall};
+
 /*
  * Discounted expected residual purchases, rate d a period, discounted to n;
  * d = 0 needs gamma > 1.  The sum is a 2F1(1, b; c; 1/(1+d)), taken by
- * Gauss's continued fraction.
+ * Gauss's continued fraction; for a small discount, where that is long, as
+ * a mean over the chance to leave.
  */
 double
 crm_bgbb_dert(const CrmBgbb *m, double x, double t_x, double n,
@@ -208,6 +245,10 @@ crm_bgbb_dert(const CrmBgbb *m, double x, double t_x, double n,
 	if (discount == 0)
 		return front * D / (m->gamma - 1);
 
+	if (discount < 0.01)
+		return front / discount *
+			crm_beta_mean(m->gamma, D, &mean_remains, 1, &discount);
+
 	/* modified Lentz for 1 - a1 z / (1 - a2 z / (1 - ...)) */
 	h = 1;
 	cc = 1;
@@ -220,6 +261,7 @@ crm_bgbb_dert(const CrmBgbb *m, double x, double t_x, double n,
 		k * (c - b + k - 1) / ((c + 2 * k - 2) * (c + 2 * k - 1)),
 					delta;
 
+		CRM_COUNT_STEP();
 		dd = 1 - a * z * dd;
 		cc = 1 - a * z / cc;
 		if (dd == 0)
@@ -229,7 +271,7 @@ crm_bgbb_dert(const CrmBgbb *m, double x, double t_x, double n,
 		dd = 1 / dd;
 		delta = cc * dd;
 		h *= delta;
-		if (fabs(delta - 1) < 1e-16)
+		if (fabs(delta - 1) < 3e-16)
 			break;
 	}
 	return front * D / (m->gamma + D) * z / h;
@@ -254,9 +296,16 @@ crm_bgbb_pmf(const CrmBgbb *m, double x, double n)
 	for (k = x; k < n; k++)
 	{
 		sum += term;
-		term *= (k + 1) / (k + 1 - x) * (m->beta + k - x) / (ab + k) *
-			(m->delta + k) / (gd + k + 1);
+		term *= (k + 1) * (m->beta + k - x) * (m->delta + k) /
+			((k + 1 - x) * (ab + k) * (gd + k + 1));
+		CRM_COUNT_STEP();
+		if (term > 1e200)
+		{
+			sum *= 1e-200;
+			term *= 1e-200;
+			first += log(1e200);
+		}
 	}
 	sum += term * (gd + n) / m->gamma;
-	return exp(first) * sum;
+	return exp(first + log(sum));
 }

@@ -9,8 +9,8 @@
  * alive, lambda ~ Gamma(R, A) and p ~ Beta(a, B) with R = r + x,
  * A = alpha + age and B = b + x (+ 1 if modified), so every forecast is
  * P(alive) times a mean over that beta distribution.  Where a
- * hypergeometric series gives it quickly and without cancellation the
- * series is taken; else the mean is summed directly.
+ * series gives it quickly and without cancellation the series is taken;
+ * else the mean is summed directly.
  */
 #include "value_math.h"
 
@@ -91,7 +91,9 @@ typedef struct Given
 				discount;
 } Given;
 
-/* (1 - (1 + wp)^-R) / (R w p): purchases given p, over those at p = 0 */
+/*
+ * (1 - (1 + wp)^-R) / (R w p): purchases given p, over those at p = 0
+ */
 static double
 bought(double p, double q, void *arg)
 {
@@ -103,6 +105,26 @@ bought(double p, double q, void *arg)
 	return -expm1(-g->R * log1p(wp)) / (g->R * wp);
 }
 
+static double
+bought_fall(double p, double q, void *arg)
+{
+	const Given *g = arg;
+	double		wp = g->w * p,
+				term,
+				sum;
+	int			j;
+
+	if (wp * (g->R + 2) > 0.3)
+		return (1 - bought(p, q, arg)) / p;
+	sum = term = (g->R + 1) / 2;
+	for (j = 2; j < 24 && fabs(term) > 1e-17 * sum; j++)
+	{
+		term *= -(g->R + j) * wp / (j + 1);
+		sum += term;
+	}
+	return g->w * sum;
+}
+
 /* (1 + wp)^-R: still alive given p */
 static double
 stayed(double p, double q, void *arg)
@@ -110,6 +132,15 @@ stayed(double p, double q, void *arg)
 	const Given *g = arg;
 
 	return exp(-g->R * log1p(g->w * p));
+}
+
+static double
+stayed_fall(double p, double q, void *arg)
+{
+	const Given *g = arg;
+	double		wp = g->w * p;
+
+	return wp == 0 ? g->R * g->w : -expm1(-g->R * log1p(wp)) / p;
 }
 
 /* y exp(y) E_(R+1)(y), y = A d / p: discounted purchases given p */
@@ -124,137 +155,148 @@ discounted(double p, double q, void *arg)
 	return y * crm_scaled_expint(g->R + 1, y);
 }
 
-/*
- * Purchases expected in the horizon from a customer who is alive.
- *
- * K = c e - (1-z)^(a-1) S, with the factor 1 / (a - 1) of the textbook
- * form divided out: e = (1 - (1-z)^(a-1)) / (a-1), and S the Euler
- * transformed series without its first term.  a = 1 and a + b = 1 are
- * ordinary points of it, and c - R does not depend on x.
- */
+/* by the recurrence in the order */
 static double
-expected_alive(const CrmBg *m, double x, double age, double horizon)
+discounted_fall(double p, double q, void *arg)
 {
-	Given		g;
+	const Given *g = arg;
+	double		y = g->discount / p;
+
+	if (y > 1e300)
+		return (g->R + 1) / g->discount;
+	return (g->R + 1) * crm_scaled_expint(g->R + 2, y) / p;
+}
+
+static const CrmUnitMean mean_bought = {bought, bought_fall};
+static const CrmUnitMean mean_stayed = {stayed, stayed_fall};
+static const CrmUnitMean mean_discounted = {discounted, discounted_fall};
+
+/*
+ * Purchases expected at horizons step, 2 step ... n step (n <= 16) from a
+ * customer who is alive.
+ *
+ * Both terms of the textbook form grow with a + b while their difference
+ * does not.  Expanded in z = horizon / (alpha + age + horizon) they share
+ * all but one factor, and
+ *
+ *		K = (1-z)^(a-1) sum over k >= 1 of (a)_(k-1) / k! s_k z^k
+ *		s_1 = R, s_(k+1) = s_k + q_k R / (c+k)
+ *		q_1 = c-R, q_(k+1) = q_k (c-R+k) / (c+k)
+ *
+ * with c = a + B - 1.  For c >= R no term is negative; a = 1 and a + b = 1
+ * are ordinary points of it, and c - R does not depend on x.  The
+ * coefficients do not depend on the horizon: one pass serves all.
+ */
+#define MOST_STEPS 16
+#define MOST_TERMS 3000
+
+static void
+expected_alive(const CrmBg *m, double x, double age, double step, int n,
+			   double *expected)
+{
 	double		B = m->b + x + (m->modified ? 1 : 0),
+				R = m->r + x,
 				c = m->a + B - 1,
 				c_less_R = m->a + m->b - m->r - (m->modified ? 0 : 1),
 				A = m->alpha + age,
-				z,
-				log_rest;
+				longest = n * step / A;
+	Given		g[MOST_STEPS];
+	void	   *arg[MOST_STEPS] = {NULL};
+	int			i,
+				k;
 
-	g.R = m->r + x;
-	g.w = horizon / A;
-	z = horizon / (A + horizon);
-	log_rest = -log1p(g.w);
-	if (z <= 0.97)
+	if (longest <= 32 && m->a * longest <= 300 && c_less_R > -60)
 	{
-		double		a1 = m->a - 1,
-					e = a1 == 0 ? -log_rest : -expm1(a1 * log_rest) / a1,
-					rest = exp(a1 * log_rest),
-					term = c_less_R * z,
-					sum = term,
-					largest = fabs(term),
-					value;
-		int			k;
+		double		z[MOST_STEPS],
+					power[MOST_STEPS],
+					sum[MOST_STEPS],
+					front = 1,
+					s = R,
+					q = c_less_R,
+					largest = 0;
+		bool		good = true;
 
-		for (k = 2; k < 3000; k++)
+		for (i = 0; i < MOST_STEPS; i++)
 		{
-			term *= (c_less_R + k - 1) * (m->a + k - 2) * z /
-				((c + k - 1) * k);
-			sum += term;
-			if (fabs(term) > largest)
-				largest = fabs(term);
-			else if (fabs(term) < 1e-16 * (1 - z) * fabs(sum))
+			z[i] = i < n ? (i + 1) * step / (A + (i + 1) * step) : 0;
+			power[i] = z[i];
+			sum[i] = s * z[i];
+		}
+		for (k = 1; k < MOST_TERMS; k++)
+		{
+			double		gain = 1 / (c + k),
+						coefficient,
+						term;
+
+			CRM_COUNT_STEP();
+			s += q * R * gain;
+			q *= (c_less_R + k) * gain;
+			front *= (m->a + k - 1) / (k + 1);
+			coefficient = front * s;
+			if (n == 1)
+			{
+				power[0] *= z[0];
+				sum[0] += coefficient * power[0];
+			}
+			else
+				for (i = 0; i < MOST_STEPS; i++)
+				{
+					power[i] *= z[i];
+					sum[i] += coefficient * power[i];
+				}
+			term = fabs(coefficient * power[n - 1]);
+			if (term > largest)
+				largest = term;
+			else if (term < 1e-16 * (1 - z[n - 1]) * fabs(sum[n - 1]) &&
+					 c_less_R + k >= 0)
 				break;
 		}
-		value = c * e - rest * sum;
-		if (k < 3000 && value > 0 &&
-			(fabs(c * e) + rest * largest) * 4 * DBL_EPSILON < 2e-12 * value)
-			return value;
+		for (i = 0; i < n; i++)
+		{
+			expected[i] = sum[i] * exp((1 - m->a) *
+									   log1p((i + 1) * step / A));
+			if (!(sum[i] > 0) || k == MOST_TERMS ||
+				(c_less_R < 0 && !(largest * 4e-16 < 2e-12 * sum[i])))
+				good = false;
+		}
+		if (good)
+			return;
 	}
-	return g.R * g.w * crm_beta_mean(m->a, B, bought, 1,
-									 bought(1, 0, &g), &g);
+	for (i = 0; i < n; i++)
+	{
+		g[i].R = R;
+		g[i].w = (i + 1) * step / A;
+		arg[i] = &g[i];
+	}
+	crm_beta_means(m->a, B, &mean_bought, n, arg, 1, expected);
+	for (i = 0; i < n; i++)
+		expected[i] *= g[i].R * g[i].w;
+}
+
+void
+crm_bg_expected_steps(const CrmBg *m, double x, double t_x, double age,
+					  double step, int n, double *expected)
+{
+	double		alive = crm_bg_p_alive(m, x, t_x, age);
+	int			i;
+
+	for (i = 0; i < n; i++)
+		expected[i] = 0;
+	if (step == 0 || alive == 0)
+		return;
+	expected_alive(m, x, age, step, n, expected);
+	for (i = 0; i < n; i++)
+		expected[i] *= alive;
 }
 
 double
 crm_bg_expected(const CrmBg *m, double x, double t_x, double age,
 				double horizon)
 {
-	double		alive = crm_bg_p_alive(m, x, t_x, age);
+	double		expected;
 
-	if (horizon == 0 || alive == 0)
-		return 0;
-	return alive * expected_alive(m, x, age, horizon);
-}
-
-/*
- * Expected purchases at horizons step, 2 step ... n step (n <= 16): the
- * coefficients of the series do not depend on the horizon, so that one pass
- * serves all.
- */
-#define MOST_STEPS 16
-
-void
-crm_bg_expected_steps(const CrmBg *m, double x, double t_x, double age,
-					  double step, int n, double *expected)
-{
-	double		alive = crm_bg_p_alive(m, x, t_x, age),
-				B = m->b + x + (m->modified ? 1 : 0),
-				c = m->a + B - 1,
-				c_less_R = m->a + m->b - m->r - (m->modified ? 0 : 1),
-				a1 = m->a - 1,
-				A = m->alpha + age,
-				z[MOST_STEPS],
-				power[MOST_STEPS],
-				sum[MOST_STEPS],
-				coefficient = c_less_R,
-				largest = fabs(c_less_R),
-				last;
-	int			i,
-				k;
-	bool		short_enough = n * step <= 9 * A;
-
-	for (i = 0; i < MOST_STEPS; i++)
-	{
-		z[i] = i < n ? (i + 1) * step / (A + (i + 1) * step) : 0;
-		power[i] = z[i];
-		sum[i] = coefficient * z[i];
-	}
-	last = z[n - 1];
-	for (k = 2; short_enough && k < 1000; k++)
-	{
-		double		term;
-
-		coefficient *= (c_less_R + k - 1) * (m->a + k - 2) /
-			((c + k - 1) * k);
-		for (i = 0; i < MOST_STEPS; i++)
-		{
-			power[i] *= z[i];
-			sum[i] += coefficient * power[i];
-		}
-		term = fabs(coefficient * power[n - 1]);
-		if (term > largest)
-			largest = term;
-		else if (term < 1e-16 * (1 - last) * fabs(sum[n - 1]))
-			break;
-	}
-	for (i = 0; i < n; i++)
-	{
-		double		horizon = (i + 1) * step,
-					log_rest = -log1p(horizon / A),
-					grown = expm1(a1 * log_rest),
-					e = a1 == 0 ? -log_rest : -grown / a1,
-					rest = 1 + grown,
-					value = c * e - rest * sum[i];
-
-		if (short_enough && value > 0 &&
-			(fabs(c * e) + rest * largest) * 4 * DBL_EPSILON < 2e-12 * value)
-			expected[i] = alive * value;
-		else
-			expected[i] = alive == 0 || horizon == 0 ? 0 :
-				alive * expected_alive(m, x, age, horizon);
-	}
+	crm_bg_expected_steps(m, x, t_x, age, horizon, 1, &expected);
+	return expected;
 }
 
 /* P(alive at age + horizon) of a customer alive at age */
@@ -263,32 +305,34 @@ survival_alive(const CrmBg *m, double x, double age, double w)
 {
 	Given		g;
 	double		B = m->b + x + (m->modified ? 1 : 0),
+				d = m->a + m->b - m->r + (m->modified ? 1 : 0),
 				z = w / (1 + w);
 
 	g.R = m->r + x;
 	g.w = w;
-	if (z <= 0.9)
+	if (w <= 32 && m->a * w <= 300 && d > -60)
 	{
 		double		c = m->a + B,
-					d = c - g.R,
 					term = 1,
 					sum = 1,
 					largest = 1;
 		int			k;
 
-		for (k = 0; k < 1000; k++)
+		for (k = 0; k < MOST_TERMS; k++)
 		{
+			CRM_COUNT_STEP();
 			term *= (m->a + k) * (d + k) * z / ((c + k) * (k + 1));
 			sum += term;
 			if (fabs(term) > largest)
 				largest = fabs(term);
-			else if (fabs(term) < 1e-16 * (1 - z) * fabs(sum))
+			else if (fabs(term) < 1e-16 * (1 - z) * fabs(sum) && d + k >= 0)
 				break;
 		}
-		if (k < 1000 && sum > 0 && largest * 4 * DBL_EPSILON < 2e-12 * sum)
+		if (k < MOST_TERMS && sum > 0 &&
+			(d >= 0 || largest * 4 * DBL_EPSILON < 2e-12 * sum))
 			return exp(-m->a * log1p(w)) * sum;
 	}
-	return crm_beta_mean(m->a, B, stayed, 1, stayed(1, 0, &g), &g);
+	return crm_beta_mean(m->a, B, &mean_stayed, 1, &g);
 }
 
 double
@@ -300,10 +344,38 @@ crm_bg_survival(const CrmBg *m, double x, double t_x, double age,
 }
 
 /*
+ * Is P(alive) above the goal at all horizons that mean anything?  A share
+ * of at least F(t) of customers has p <= t, and stays with (1 + wt)^-R or
+ * more; F is bounded from below by its leading term.
+ */
+static bool
+stays_above(const CrmBg *m, double x, double log_goal, double log_w)
+{
+	double		B = m->b + x + (m->modified ? 1 : 0),
+				R = m->r + x,
+				fewer;
+
+	for (fewer = 2; fewer <= 18; fewer += 8)
+	{
+		double		log_t = -log_w - log1p(R) - fewer,
+					t = exp(log_t);
+
+		if (m->a * log_t + crm_log_rising(B, m->a) - lgamma(m->a + 1) -
+			(B > 1 ? -(B - 1) * log1p(-t) : 0) -
+			R * log1p(exp(log_t + log_w)) > log_goal)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Smallest time from age on after which P(alive) is no more than the
  * threshold: log survival is nearly linear in log(1 + w), where a
- * bracketed secant finds it.  Infinite where it is never reached.
+ * bracketed secant finds it.  Infinite where it is never reached, or later
+ * than any time that means something.
  */
+#define FAR 40
+
 double
 crm_bg_time_to(const CrmBg *m, double x, double t_x, double age,
 			   double threshold)
@@ -311,7 +383,7 @@ crm_bg_time_to(const CrmBg *m, double x, double t_x, double age,
 	double		alive = crm_bg_p_alive(m, x, t_x, age),
 				target,
 				lo = 0,
-				hi = 1,
+				hi,
 				f_lo,
 				f_hi;
 	int			i,
@@ -322,17 +394,24 @@ crm_bg_time_to(const CrmBg *m, double x, double t_x, double age,
 	if (threshold <= 0)
 		return INFINITY;
 	target = log(threshold / alive);
+	if (m->a < 0.5 && stays_above(m, x, target, FAR))
+		return INFINITY;
 	f_lo = -target;
+
+	/* survival falls no faster than at first */
+	hi = -target * (m->a + m->b + x + (m->modified ? 1 : 0)) /
+		(m->a * (m->r + x));
+	hi = fmin(fmax(1.2 * hi, 1e-12), 4);
 	for (;;)
 	{
 		f_hi = log(survival_alive(m, x, age, expm1(hi))) - target;
 		if (f_hi <= 0)
 			break;
+		if (hi >= FAR)
+			return INFINITY;
 		lo = hi;
 		f_lo = f_hi;
-		hi *= 2;
-		if (hi > 650)
-			return INFINITY;
+		hi = fmin(hi * (hi > 3 ? 4 : 2), FAR);
 	}
 	for (i = 0; i < 200 && hi - lo > 1e-14 * hi; i++)
 	{
@@ -343,7 +422,7 @@ crm_bg_time_to(const CrmBg *m, double x, double t_x, double age,
 		if (!(mid > lo && mid < hi))
 			mid = (lo + hi) / 2;
 		f = log(survival_alive(m, x, age, expm1(mid))) - target;
-		if (f == 0)
+		if (fabs(f) <= 4e-16 * -target)
 			return expm1(mid) * (m->alpha + age);
 		if (f > 0)
 		{
@@ -412,5 +491,5 @@ crm_bg_dert(const CrmBg *m, double x, double t_x, double age, double discount)
 	g.R = m->r + x;
 	g.discount = A * discount;
 	return alive * g.R / g.discount *
-		crm_beta_mean(m->a, B, discounted, 1, discounted(1, 0, &g), &g);
+		crm_beta_mean(m->a, B, &mean_discounted, 1, &g);
 }

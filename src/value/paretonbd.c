@@ -73,6 +73,7 @@ leaving(const CrmPareto *m, double R, double t_x, double age,
 						log_other = log1p(k_other * e),
 						f;
 
+			CRM_COUNT_EVALUATION();
 			f = half * crm_gauss_weight[j] *
 				exp(-p_first * w - p_other * log_other);
 			part += f;
@@ -266,6 +267,7 @@ crm_pareto_any(const CrmPareto *m, double x, double t_x, double age,
 			int			j = i >> 1;
 			double		w = middle + (i & 1 ? half : -half) * crm_gauss_node[j];
 
+			CRM_COUNT_EVALUATION();
 			sum += half * crm_gauss_weight[j] * m->s * exp(-m->s * w) *
 				-expm1(-R * log1p(B * expm1(w) / A));
 		}
@@ -282,26 +284,45 @@ crm_pareto_pmf(const CrmPareto *m, double n, double horizon)
 				value = exp(-m->s * width) *
 		crm_nbd_pmf(m->r, m->alpha, n, horizon),
 				peak = fmin(width, log1p(m->alpha * n / m->r / m->beta)),
-				bounds[3];
+				bounds[3],
+				narrow[2],
+				at_peak,
+				constant;
 	int			piece;
 
-	/* leave at u, having bought n times: panels shrink towards 0 and the peak */
+	/*
+	 * Leave at u, having bought n times: panels shrink towards 0 and the
+	 * peak, until they are as narrow as what happens there.
+	 */
 	bounds[0] = 0;
 	bounds[1] = peak;
 	bounds[2] = width;
+	at_peak = m->beta * expm1(peak);
+	narrow[0] = fmin(m->alpha / m->beta / (m->r + 1), 1 / (m->s + 1));
+	narrow[1] = narrow[0];
+	if (n > 0)
+	{
+		/* the width of the peak in u, or how fast it is cut off */
+		double		in_u = at_peak * (peak < width ?
+									  sqrt(1 / (n + 1) + 1 / (m->r + 1)) :
+									  (m->alpha + at_peak) /
+									  (m->alpha + at_peak + n * m->alpha));
+
+		narrow[1] = fmin(1 / (m->s + 1), in_u / (m->beta + at_peak));
+	}
+	constant = crm_log_rising(m->r, n) - crm_log_rising(1, n);
 	for (piece = 0; piece < 4; piece++)
 	{
-		double		lo = bounds[piece / 2],
-					hi = bounds[piece / 2 + 1],
-					middle = (lo + hi) / 2,
-					end = piece % 2 ? hi : lo,
-					length = middle - end;
+		double		end = bounds[(piece + 1) / 2],
+					length = (bounds[piece / 2] + bounds[piece / 2 + 1]) / 2 -
+			end,
+					far = length;
 		int			k;
 
-		for (k = 0; k < 24; k++)
+		for (k = 0; far != 0; k++)
 		{
-			double		far = ldexp(length, -k),
-						near = k == 23 ? 0 : far / 2,
+			double		near = k == 23 ||
+				fabs(far) < narrow[(piece + 1) / 2 == 1] ? 0 : far / 2,
 						half = fabs(far - near) / 2,
 						centre = end + (far + near) / 2;
 			int			i;
@@ -310,11 +331,15 @@ crm_pareto_pmf(const CrmPareto *m, double n, double horizon)
 			{
 				int			j = i >> 1;
 				double		w = centre +
-					(i & 1 ? half : -half) * crm_gauss_node[j];
+					(i & 1 ? half : -half) * crm_gauss_node[j],
+							u = m->beta * expm1(w);
 
-				value += half * crm_gauss_weight[j] * m->s * exp(-m->s * w) *
-					crm_nbd_pmf(m->r, m->alpha, n, m->beta * expm1(w));
+				CRM_COUNT_EVALUATION();
+				value += half * crm_gauss_weight[j] * m->s *
+					exp(constant - m->s * w - m->r * log1p(u / m->alpha) -
+						(n > 0 ? n * log1p(m->alpha / u) : 0));
 			}
+			far = near;
 		}
 	}
 	return value;

@@ -14,6 +14,10 @@
 
 #define EULER_GAMMA 0.57721566490153286061
 
+#ifdef CRM_COUNT_EVALUATIONS
+unsigned long crm_evaluations = 0;
+#endif
+
 const double crm_gauss_node[CRM_GAUSS_HALF] = {
 	0.98940093499164993260, 0.94457502307323257608, 0.86563120238783174388,
 	0.75540440835500303390, 0.61787624440264374845, 0.45801677765722738634,
@@ -196,12 +200,13 @@ crm_scaled_expint(double s, double y)
 			double		an = -i * (s - 1 + i),
 						delta;
 
+			CRM_COUNT_STEP();
 			b += 2;
 			d = 1 / (an * d + b);
 			c = b + an / c;
 			delta = c * d;
 			h *= delta;
-			if (fabs(delta - 1) < 1e-16)
+			if (fabs(delta - 1) < 3e-16)
 				break;
 		}
 		return h;
@@ -266,6 +271,7 @@ beta_fraction(double x, double a, double b)
 			((a + 2 * m) * (a + 2 * m + 1)),
 					delta;
 
+		CRM_COUNT_STEP();
 		d = 1 + even * d;
 		d = 1 / (fabs(d) < tiny ? tiny : d);
 		c = 1 + even / c;
@@ -279,7 +285,7 @@ beta_fraction(double x, double a, double b)
 			c = tiny;
 		delta = d * c;
 		h *= delta;
-		if (fabs(delta - 1) < 1e-16)
+		if (fabs(delta - 1) < 3e-16)
 			break;
 	}
 	return h;
@@ -302,144 +308,230 @@ crm_beta_tail(double x, double a, double b)
 	return 1 - front * beta_fraction(1 - x, b, a) / b;
 }
 
-/* One peeled end of a mean: see crm_beta_mean */
-typedef struct Peel
-{
-	CrmUnitFunction f;
-	double		at_end;
-	void	   *arg;
-} Peel;
-
-static double
-peel_left(double p, double q, void *arg)
-{
-	Peel	   *peel = arg;
-
-	return (peel->at_end - peel->f(p, q, peel->arg)) / p;
-}
-
-static double
-peel_right(double p, double q, void *arg)
-{
-	Peel	   *peel = arg;
-
-	return (peel->at_end - peel->f(p, q, peel->arg)) / q;
-}
-
 /*
- * How far to one side of the mode (in asinh of scales) weight and weight
- * times f count.  The second may peak far from the first: the mean of a
- * steep f is made in the tail.
+ * Log of the weight p^a q^b at a distance of d from its mode, in the logit,
+ * relative to the weight there.  Near the mode it is taken from the
+ * distance alone: with a and b in the millions two logs would differ in
+ * their noise only.
  */
-static double
-reach(double a, double b, double mode, double scale, double peak,
-	  CrmUnitFunction f, void *arg)
+typedef struct Weight
 {
-	double		most = -INFINITY,
-				y;
+	double		a,
+				b,
+				mode,
+				less,			/* p of the mode, or q if that is less */
+				softplus;		/* of the mode, or of its negative */
+} Weight;
 
-	for (y = 1; y < 60; y *= 1.1)
+static inline double
+log_weight(const Weight *w, double d)
+{
+	/* the smaller exponent is the one that is multiplied by the distance */
+	if (w->a > w->b)
 	{
-		double		u = mode + scale * sinh(y),
-					e = exp(-fabs(u)),
-					w = -a * crm_softplus(-u) - b * crm_softplus(u) - peak,
-					wf = w + log(fabs(f((u > 0 ? 1 : e) / (1 + e),
-										(u > 0 ? e : 1) / (1 + e), arg)));
-
-		if (wf > most)
-			most = wf;
-		if (w < -44 && !(wf > most - 44))
-			break;
+		if (fabs(d) <= 1)
+			return -w->b * d - (w->a + w->b) * log1p(w->less * expm1(-d));
+		return -w->b * d - (w->a + w->b) * (crm_softplus(-w->mode - d) -
+											w->softplus);
 	}
-	return y;
+	if (fabs(d) <= 1)
+		return w->a * d - (w->a + w->b) * log1p(w->less * expm1(d));
+	return w->a * d - (w->a + w->b) * (crm_softplus(w->mode + d) -
+									   w->softplus);
+}
+
+static inline void
+unit_of(double logit, double *p, double *q)
+{
+	double		e = exp(-fabs(logit)),
+				less = e / (1 + e),
+				more = 1 / (1 + e);
+
+	*p = logit > 0 ? more : less;
+	*q = logit > 0 ? less : more;
+}
+
+/* The integrand that is left when steep ends have been peeled off */
+typedef struct Peeled
+{
+	const CrmUnitMean *mean;
+	bool		left,
+				right;
+	double		f0,
+				f1;
+	void	   *arg;
+} Peeled;
+
+static inline double
+peeled(const Peeled *g, double p, double q)
+{
+	double		v;
+
+	CRM_COUNT_EVALUATION();
+	if (g->left)
+		v = g->mean->fall(p, q, g->arg);
+	else
+		v = g->mean->f(p, q, g->arg);
+	if (g->right)
+		v = ((g->left ? g->f0 - g->f1 : g->f1) - v) / q;
+	return v;
 }
 
 /*
- * Mean of f(p) over p ~ Beta(a, b), for a smooth f with known ends.
+ * Means of f(p) over p ~ Beta(a, b), for a smooth convex f that falls from
+ * f0 at 0 to f1 at 1: one for each of count arguments, the last of them the
+ * steepest, on the same nodes.
  *
  * The density in u = logit p is log-concave with slopes a and -b; the
  * trapezoid rule over a sinh of the distance from its mode converges
- * exponentially, and the same nodes give the normalising constant.  A
- * small exponent makes a tail that never ends; f(0) - f(p) = p g(p) moves
- * it to a + 1 (likewise at 1), at no cost in digits, because the weight
- * removes what the division by p adds.
+ * exponentially, so that a difference of the root of the precision from
+ * the rule with half the points is enough, and the same nodes give the
+ * normalising constant.  A small exponent makes a tail that never ends;
+ * f(0) - f(p) = p g(p) moves it to a + 1 (likewise at 1).
  */
-double
-crm_beta_mean(double a, double b, CrmUnitFunction f, double f0, double f1,
-			  void *arg)
+#define FIRST_NODES 48
+#define MOST_NODES (FIRST_NODES << 6)
+
+void
+crm_beta_means(double a, double b, const CrmUnitMean *mean, int count,
+			   void *const *arg, double f0, double *result)
 {
-	double		mode,
+	Peeled		g = {mean, a < 0.5, b < 0.5, f0, 0, arg[count - 1]};
+	Weight		w;
+	double		share_left = a / (a + b),
+				share_right,
+				offset,
+				factor,
 				scale,
-				peak,
 				lo,
 				hi,
 				step,
+				most,
 				sum_f = 0,
 				sum_w = 0,
-				previous = NAN;
+				previous = NAN,
+				keep_p[MOST_NODES],
+				keep_q[MOST_NODES],
+				keep_w[MOST_NODES];
 	int			n,
-				round;
+				kept = 0,
+				round,
+				i,
+				k;
 
-	if (a < 0.5)
+	if (g.left)
+		a += 1;
+	share_right = b / (a + b);
+	if (g.right)
+		b += 1;
+	g.f1 = g.right ? mean->f(1, 0, g.arg) : 0;
+
+	/* the mean is offset + factor times that of the peeled function */
+	offset = 0;
+	factor = 1;
+	if (g.right)
 	{
-		Peel		peel = {f, f0, arg};
-
-		/* the slope at 0 is not needed: b is peeled before a is 0.5 again */
-		return f0 - a / (a + b) *
-			crm_beta_mean(a + 1, b, peel_left, NAN, f0 - f1, &peel);
+		offset = g.left ? f0 - g.f1 : g.f1;
+		factor = -share_right;
 	}
-	if (b < 0.5)
+	if (g.left)
 	{
-		Peel		peel = {f, f1, arg};
-
-		return f1 - b / (a + b) *
-			crm_beta_mean(a, b + 1, peel_right, NAN, NAN, &peel);
+		offset = f0 - share_left * offset;
+		factor *= -share_left;
 	}
 
-	mode = log(a / b);
+	w.a = a;
+	w.b = b;
+	w.mode = log(a / b);
+	w.less = fmin(a, b) / (a + b);
+	w.softplus = crm_softplus(-fabs(w.mode));
 	scale = sqrt(1 / a + 1 / b);
-	peak = -a * crm_softplus(-mode) - b * crm_softplus(mode);
 
-	lo = reach(a, b, mode, -scale, peak, f, arg);
-	hi = reach(a, b, mode, scale, peak, f, arg);
-
-	n = 40;
-	step = (hi + lo) / n;
-	for (round = 0; round < 8; round++)
+	/*
+	 * Where the tails end.  As f falls, what it adds on the right ends no
+	 * later than the weight; on the left the product may peak far away.
+	 */
+	for (hi = 1; hi < 60; hi *= 1.2)
+		if (log_weight(&w, scale * sinh(hi)) < -40)
+			break;
+	most = -INFINITY;
+	for (lo = 1; lo < 60; lo *= 1.2)
 	{
-		double		mean;
-		int			i;
+		double		d = -scale * sinh(lo),
+					weight = log_weight(&w, d),
+					p,
+					q,
+					product;
+
+		unit_of(w.mode + d, &p, &q);
+		product = p == 0 ? -INFINITY :
+			weight + log(fabs(peeled(&g, p, q)));
+		if (product > most)
+			most = product;
+		if (weight < -40 && !(product > most - 40))
+			break;
+	}
+
+	n = FIRST_NODES;
+	step = (hi + lo) / n;
+	for (round = 0; round <= 6; round++)
+	{
+		double		now;
 
 		/* after the first round only the new points in between */
-		for (i = 0; i <= n; i++)
+		for (i = round > 0; i <= n && kept < MOST_NODES; i += 1 + (round > 0))
 		{
-			double		y,
-						u,
-						e,
+			double		grown = exp(-lo + i * step),
+						d = scale * (grown - 1 / grown) / 2,
 						p,
 						q,
-						w;
+						weight;
 
-			if (round > 0 && i % 2 == 0)
-				continue;
-			y = -lo + i * step;
-			u = mode + scale * sinh(y);
-			e = exp(-fabs(u));
-			p = (u > 0 ? 1 : e) / (1 + e);
-			q = (u > 0 ? e : 1) / (1 + e);
+			unit_of(w.mode + d, &p, &q);
 			if (p == 0 || q == 0)
 				continue;
-			w = exp(-a * crm_softplus(-u) - b * crm_softplus(u) - peak) *
-				cosh(y);
-			sum_w += w;
-			sum_f += w * f(p, q, arg);
+			weight = exp(log_weight(&w, d)) * (grown + 1 / grown) / 2;
+			keep_p[kept] = p;
+			keep_q[kept] = q;
+			keep_w[kept] = weight;
+			kept++;
+			sum_w += weight;
+			sum_f += weight * peeled(&g, p, q);
 		}
-		mean = sum_f / sum_w;
-		if (fabs(mean - previous) <= 2e-13 * fabs(mean))
-			return mean;
-		previous = mean;
+		now = sum_f / sum_w;
+		if (fabs(factor * (now - previous)) <=
+			2e-8 * fabs(offset + factor * now))
+		{
+			previous = now;
+			break;
+		}
+		previous = now;
 		n *= 2;
 		step /= 2;
 	}
-	return previous;
+	result[count - 1] = offset + factor * previous;
+
+	for (k = 0; k < count - 1; k++)
+	{
+		g.arg = arg[k];
+		if (g.right)
+		{
+			g.f1 = mean->f(1, 0, g.arg);
+			offset = g.left ? f0 - share_left * (f0 - g.f1) : g.f1;
+		}
+		sum_f = 0;
+		for (i = 0; i < kept; i++)
+			sum_f += keep_w[i] * peeled(&g, keep_p[i], keep_q[i]);
+		result[k] = offset + factor * (sum_f / sum_w);
+	}
+}
+
+double
+crm_beta_mean(double a, double b, const CrmUnitMean *mean, double f0,
+			  void *arg)
+{
+	double		result;
+
+	crm_beta_means(a, b, mean, 1, &arg, f0, &result);
+	return result;
 }

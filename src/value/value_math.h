@@ -27,10 +27,34 @@ extern double crm_beta_tail(double x, double a, double b);
 extern double crm_softplus(double d);
 extern double crm_logistic(double d);
 
-/* f(p) with q = 1 - p given apart, so that neither end loses digits */
+/*
+ * A function of p, with q = 1 - p given apart, so that neither end loses
+ * digits; fall is (f(0) - f(p)) / p, without cancellation.
+ */
 typedef double (*CrmUnitFunction) (double p, double q, void *arg);
-extern double crm_beta_mean(double a, double b, CrmUnitFunction f, double f0,
-							double f1, void *arg);
+typedef struct CrmUnitMean
+{
+	CrmUnitFunction f,
+				fall;
+} CrmUnitMean;
+extern void crm_beta_means(double a, double b, const CrmUnitMean *mean,
+						   int count, void *const *arg, double f0,
+						   double *result);
+extern double crm_beta_mean(double a, double b, const CrmUnitMean *mean,
+							double f0, void *arg);
+
+/*
+ * A test counts the work of a point function: evaluations of an integrand,
+ * each as much as some ten terms of a series.
+ */
+#ifdef CRM_COUNT_EVALUATIONS
+extern unsigned long crm_evaluations;
+#define CRM_COUNT_EVALUATION() (crm_evaluations += 10)
+#define CRM_COUNT_STEP() (crm_evaluations++)
+#else
+#define CRM_COUNT_EVALUATION() ((void) 0)
+#define CRM_COUNT_STEP() ((void) 0)
+#endif
 
 /* ---- bgnbd.c: BG/NBD and, with modified, MBG/NBD ---- */
 typedef struct CrmBg
