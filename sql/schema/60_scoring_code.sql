@@ -25,6 +25,7 @@ COMMENT ON FUNCTION crm_internal.score_definition(crm.score_models) IS 'A score 
 CREATE OR REPLACE FUNCTION crm.keep_score_definition()
 RETURNS trigger
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -83,13 +84,16 @@ CREATE OR REPLACE FUNCTION crm_internal.replay_scores(tenant bigint, model bigin
 RETURNS integer
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
+-- a look-up per lead: called batch after batch, a hash join would read all states each time
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
 AS $$
     WITH replayed AS MATERIALIZED (
         SELECT m.tenant_id, m.id AS model_id, u.lead_id, m.version,
                crm.points_fit(m.definition,
-                              (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
-                               FROM crm.score_events AS e
-                               WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id AND e.id <= u.last_event_id),
+                              CASE WHEN u.last_event_id > 0 THEN
+                                  (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
+                                   FROM crm.score_events AS e
+                                   WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id AND e.id <= u.last_event_id) END,
                               u.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r
         FROM crm.score_models AS m
         JOIN crm.score_subjects AS u ON u.tenant_id = m.tenant_id
@@ -103,7 +107,7 @@ AS $$
         INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
         SELECT p.tenant_id, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
         FROM replayed AS p
-        ON CONFLICT (tenant_id, model_id, lead_id) DO UPDATE
+        ON CONFLICT (tenant_id, lead_id, model_id) DO UPDATE
         SET version = excluded.version, state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key,
             next_crossing = excluded.next_crossing, inside = excluded.inside
         RETURNING 1
@@ -176,7 +180,7 @@ BEGIN
     INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
     SELECT p.tenant_id, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
     FROM folded AS p
-    ON CONFLICT (tenant_id, model_id, lead_id) DO UPDATE
+    ON CONFLICT (tenant_id, lead_id, model_id) DO UPDATE
     SET version = excluded.version, state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key,
         next_crossing = excluded.next_crossing, inside = excluded.inside;
 
@@ -234,7 +238,9 @@ BEGIN
     END IF;
     -- an event may have been given to a lead that had none
     INSERT INTO crm.score_subjects (tenant_id, lead_id)
-    SELECT t.tenant_id, t.lead_id FROM unnest(tenants, leads) AS t (tenant_id, lead_id) ORDER BY t.tenant_id, t.lead_id
+    SELECT t.tenant_id, t.lead_id FROM unnest(tenants, leads) AS t (tenant_id, lead_id)
+    WHERE EXISTS (SELECT FROM crm.leads AS l WHERE l.tenant_id = t.tenant_id AND l.id = t.lead_id)
+    ORDER BY t.tenant_id, t.lead_id
     ON CONFLICT DO NOTHING;
     PERFORM FROM crm.score_subjects AS u
     WHERE (u.tenant_id, u.lead_id) IN (SELECT t.tenant_id, t.lead_id FROM unnest(tenants, leads) AS t (tenant_id, lead_id))
@@ -249,6 +255,7 @@ BEGIN
     FOR touched IN
         SELECT m.tenant_id, m.id, array_agg(t.lead_id) AS leads
         FROM unnest(tenants, leads) AS t (tenant_id, lead_id)
+        JOIN crm.score_subjects AS u ON u.tenant_id = t.tenant_id AND u.lead_id = t.lead_id
         JOIN crm.score_models AS m ON m.tenant_id = t.tenant_id AND m.active
         GROUP BY m.tenant_id, m.id
     LOOP
@@ -265,67 +272,144 @@ CREATE OR REPLACE TRIGGER score_events_after_delete AFTER DELETE ON crm.score_ev
 CREATE OR REPLACE TRIGGER score_events_after_truncate AFTER TRUNCATE ON crm.score_events
     FOR EACH STATEMENT EXECUTE FUNCTION crm.correct_score_events();
 
-CREATE OR REPLACE FUNCTION crm_internal.score_subject(tenant bigint, lead bigint, new_attributes jsonb)
-RETURNS void
+-- ---- what leads are ----
+
+CREATE OR REPLACE FUNCTION crm_internal.lead_attributes(tenant bigint, leads bigint[])
+RETURNS TABLE (lead_id bigint, attributes jsonb)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- without what changes by itself and what means nothing to a rule
+    SELECT l.id,
+           jsonb_strip_nulls((to_jsonb(l) - '{tenant_id,version,updated_at,name_key,company_key,email_key,phone_key,shared_user_ids,shared_team_ids,source_system,source_id,stage_entered_at,last_capture_at,capture_count,consent,message}'::text[])
+               || jsonb_build_object(
+                   'account', to_jsonb(a) - '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'::text[],
+                   'contact', to_jsonb(c) - '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'::text[]))
+    FROM crm.leads AS l
+    LEFT JOIN crm.accounts AS a ON a.tenant_id = l.tenant_id AND a.id = l.account_id
+    LEFT JOIN crm.contacts AS c ON c.tenant_id = l.tenant_id AND c.id = l.contact_id
+    WHERE l.tenant_id = tenant AND l.id = ANY (leads)
+$$;
+COMMENT ON FUNCTION crm_internal.lead_attributes(bigint, bigint[]) IS
+'What fit rules see of leads: columns of the lead, its account under "account" and its contact under "contact".';
+
+CREATE OR REPLACE FUNCTION crm_internal.score_leads(tenant bigint, leads bigint[])
+RETURNS integer
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    u crm.score_subjects;
+    changed bigint[];
     stale record;
 BEGIN
-    INSERT INTO crm.score_subjects AS s (tenant_id, lead_id, attributes) VALUES (tenant, lead, new_attributes)
-    ON CONFLICT (tenant_id, lead_id) DO UPDATE SET attributes = excluded.attributes
-    RETURNING s.* INTO u;
+    IF NOT EXISTS (SELECT FROM crm.score_models AS m WHERE m.tenant_id = tenant AND m.active) THEN
+        RETURN 0;
+    END IF;
+    INSERT INTO crm.score_subjects (tenant_id, lead_id)
+    SELECT tenant, l.id FROM unnest(leads) AS l (id) ORDER BY l.id
+    ON CONFLICT DO NOTHING;
+    PERFORM FROM crm.score_subjects AS u
+    WHERE u.tenant_id = tenant AND u.lead_id = ANY (leads)
+    ORDER BY u.lead_id FOR NO KEY UPDATE;
+    WITH moved AS (
+        UPDATE crm.score_subjects AS u SET attributes = a.attributes
+        FROM crm_internal.lead_attributes(tenant, leads) AS a
+        WHERE u.tenant_id = tenant AND u.lead_id = a.lead_id AND u.attributes IS DISTINCT FROM a.attributes
+        RETURNING u.lead_id
+    )
+    SELECT array_agg(m.lead_id) INTO changed FROM moved AS m;
+    IF changed IS NULL THEN
+        RETURN 0;
+    END IF;
+
     WITH fitted AS MATERIALIZED (
-        SELECT m.id AS model_id, m.version,
-               crm.points_fit(m.definition, s.state, new_attributes, greatest(now(), nullif(u.last_event_at, '-infinity'))) AS r
-        FROM crm.score_models AS m
-        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.lead_id = lead
-        WHERE m.tenant_id = tenant AND m.active
-          AND (s.version = m.version OR s.version IS NULL AND u.last_event_id = 0)
+        SELECT m.id AS model_id, u.lead_id, m.version,
+               crm.points_fit(m.definition, s.state, u.attributes, greatest(now(), nullif(u.last_event_at, '-infinity'))) AS r
+        FROM unnest(changed) AS d (lead_id)
+        JOIN crm.score_subjects AS u ON u.tenant_id = tenant AND u.lead_id = d.lead_id
+        JOIN crm.score_models AS m ON m.tenant_id = tenant AND m.active
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = tenant AND s.model_id = m.id AND s.lead_id = u.lead_id
+        WHERE s.version = m.version OR s.version IS NULL AND u.last_event_id = 0
     ), crossed AS (
         INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
-        SELECT tenant, p.model_id, lead, c.threshold, c.direction, c.at, c.score
+        SELECT tenant, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM fitted AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
     )
     INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
-    SELECT tenant, p.model_id, lead, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
+    SELECT tenant, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
     FROM fitted AS p
-    ON CONFLICT (tenant_id, model_id, lead_id) DO UPDATE
+    ON CONFLICT (tenant_id, lead_id, model_id) DO UPDATE
     SET version = excluded.version, state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key,
         next_crossing = excluded.next_crossing, inside = excluded.inside;
     FOR stale IN
-        SELECT m.id FROM crm.score_models AS m
-        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.lead_id = lead
-        WHERE m.tenant_id = tenant AND m.active AND s.version IS DISTINCT FROM m.version
+        SELECT m.id, array_agg(d.lead_id) AS leads
+        FROM unnest(changed) AS d (lead_id)
+        JOIN crm.score_models AS m ON m.tenant_id = tenant AND m.active
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = tenant AND s.model_id = m.id AND s.lead_id = d.lead_id
+        WHERE s.version IS DISTINCT FROM m.version
+        GROUP BY m.id
     LOOP
-        PERFORM crm_internal.replay_scores(tenant, stale.id, ARRAY[lead], now());
+        PERFORM crm_internal.replay_scores(tenant, stale.id, stale.leads, now());
     END LOOP;
+    RETURN cardinality(changed);
 END
 $$;
-COMMENT ON FUNCTION crm_internal.score_subject(bigint, bigint, jsonb) IS 'Fit of a lead anew, in every active model, from what it is now.';
+COMMENT ON FUNCTION crm_internal.score_leads(bigint, bigint[]) IS
+'Fit of leads anew, in every active model, where what rules see of them has changed. Returns how many had changed.';
 
-CREATE OR REPLACE FUNCTION crm.score_lead(lead_id bigint, attributes jsonb)
-RETURNS crm.score_subjects
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+CREATE OR REPLACE FUNCTION crm.score_changed_leads()
+RETURNS trigger
+LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_variable
 DECLARE
-    u crm.score_subjects;
+    touched record;
 BEGIN
-    IF lead_id IS NULL THEN
-        RAISE EXCEPTION 'which lead to score is null' USING ERRCODE = 'null_value_not_allowed';
+    IF TG_TABLE_NAME = 'leads' THEN
+        FOR touched IN
+            SELECT n.tenant_id, array_agg(n.id ORDER BY n.id) AS leads FROM new_rows AS n
+            WHERE EXISTS (SELECT FROM crm.score_models AS m WHERE m.tenant_id = n.tenant_id AND m.active)
+            GROUP BY n.tenant_id
+        LOOP
+            PERFORM crm_internal.score_leads(touched.tenant_id, touched.leads);
+        END LOOP;
+    ELSIF TG_TABLE_NAME = 'accounts' THEN
+        FOR touched IN
+            SELECT l.tenant_id, array_agg(l.id ORDER BY l.id) AS leads
+            FROM new_rows AS n JOIN crm.leads AS l ON l.tenant_id = n.tenant_id AND l.account_id = n.id
+            WHERE EXISTS (SELECT FROM crm.score_models AS m WHERE m.tenant_id = n.tenant_id AND m.active)
+            GROUP BY l.tenant_id
+        LOOP
+            PERFORM crm_internal.score_leads(touched.tenant_id, touched.leads);
+        END LOOP;
+    ELSE
+        FOR touched IN
+            SELECT l.tenant_id, array_agg(l.id ORDER BY l.id) AS leads
+            FROM new_rows AS n JOIN crm.leads AS l ON l.tenant_id = n.tenant_id AND l.contact_id = n.id
+            WHERE EXISTS (SELECT FROM crm.score_models AS m WHERE m.tenant_id = n.tenant_id AND m.active)
+            GROUP BY l.tenant_id
+        LOOP
+            PERFORM crm_internal.score_leads(touched.tenant_id, touched.leads);
+        END LOOP;
     END IF;
-    PERFORM crm_internal.score_subject(crm.tenant_id(), lead_id, attributes);
-    SELECT s.* INTO u FROM crm.score_subjects AS s WHERE s.tenant_id = crm.tenant_id() AND s.lead_id = score_lead.lead_id;
-    RETURN u;
+    RETURN NULL;
+EXCEPTION WHEN SQLSTATE 'CR403' OR data_corrupted THEN
+    -- scoring is no reason to lose a lead
+    RAISE WARNING 'leads were written but not scored: %', SQLERRM
+        USING HINT = 'crm.verify_lead_scores() lists them, crm.replay_scores() brings them back.';
+    RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm.score_lead(bigint, jsonb) IS
-'Evaluates the fit rules of every active model on what a lead is now (attributes). Returns the row kept.';
+COMMENT ON FUNCTION crm.score_changed_leads() IS 'Trigger: scores leads anew whose attributes, account or contact changed.';
+CREATE OR REPLACE TRIGGER leads_after_insert_score AFTER INSERT ON crm.leads
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION crm.score_changed_leads();
+CREATE OR REPLACE TRIGGER leads_after_update_score AFTER UPDATE ON crm.leads
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION crm.score_changed_leads();
+CREATE OR REPLACE TRIGGER accounts_after_update_score AFTER UPDATE ON crm.accounts
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION crm.score_changed_leads();
+CREATE OR REPLACE TRIGGER contacts_after_update_score AFTER UPDATE ON crm.contacts
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION crm.score_changed_leads();
 
 -- ---- reading ----
 
@@ -365,12 +449,14 @@ AS $$
                ELSE (crm.points_fit(model.definition,
                          (SELECT crm.points_replay(model.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
                           FROM crm.score_events AS e
-                          WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id AND e.occurred_at <= at),
-                         u.attributes, at)).state
+                          WHERE e.tenant_id = l.tenant_id AND e.lead_id = l.id AND e.occurred_at <= at),
+                         coalesce(u.attributes, (SELECT a.attributes FROM crm_internal.lead_attributes(l.tenant_id, ARRAY[l.id]) AS a)),
+                         at)).state
            END
-    FROM crm.score_subjects AS u
-    LEFT JOIN crm.lead_scores AS s ON s.tenant_id = u.tenant_id AND s.model_id = model.id AND s.lead_id = u.lead_id
-    WHERE u.tenant_id = model.tenant_id AND u.lead_id = lead AND at IS NOT NULL
+    FROM crm.leads AS l
+    LEFT JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id
+    LEFT JOIN crm.lead_scores AS s ON s.tenant_id = l.tenant_id AND s.model_id = model.id AND s.lead_id = l.id
+    WHERE l.tenant_id = model.tenant_id AND l.id = lead AND at IS NOT NULL
 $$;
 COMMENT ON FUNCTION crm_internal.state_at(crm.score_models, bigint, timestamptz) IS
 'State of a lead for reading its score at an instant; NULL for a lead that was never scored.';
@@ -381,11 +467,13 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm.points_score(m.definition, crm_internal.state_at(m, lead_score_parts.lead_id, as_of), as_of)
+    SELECT crm.points_score(m.definition, crm_internal.state_at(m, l.id, as_of), as_of)
     FROM crm_internal.score_model(model) AS m
+    JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = lead_score_parts.lead_id
+    WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
 $$;
 COMMENT ON FUNCTION crm.lead_score_parts(bigint, timestamptz, text) IS
-'Fit, engagement, score and grade of a lead at an instant. Engagement is exact at any instant, past ones too; fit is what the lead is now. model: by name; NULL: the first active one. A lead never scored has the score of no events. P0002: no such model.';
+'Fit, engagement, score and grade of a lead at an instant. Engagement is exact at any instant, past ones too; fit is what the lead is now. model: by name; NULL: the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
 
 CREATE OR REPLACE FUNCTION crm.lead_score(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
 RETURNS numeric
@@ -406,8 +494,10 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT e.*
-    FROM crm_internal.score_model(model) AS m,
-         crm.points_explain(m.definition, crm_internal.state_at(m, explain_lead_score.lead_id, as_of), as_of) AS e
+    FROM crm_internal.score_model(model) AS m
+    JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = explain_lead_score.lead_id,
+         crm.points_explain(m.definition, crm_internal.state_at(m, l.id, as_of), as_of) AS e
+    WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
 $$;
 COMMENT ON FUNCTION crm.explain_lead_score(bigint, timestamptz, text) IS
 'Why a lead has its score: one row per rule that gives points or has events, per group cap in force, and for the limit of the total. points sum to crm.lead_score() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes.';
@@ -421,37 +511,46 @@ AS $$
 #variable_conflict use_column
 DECLARE
     m crm.score_models := crm_internal.score_model(model);
+    asked bigint := n;
+    wanted bigint[];
+    listed bigint;
 BEGIN
     IF n IS NULL OR n < 0 THEN
         RAISE EXCEPTION 'how many leads to list is no number from 0 on' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    IF as_of < now() THEN
-        -- an index knows the future, not the past
-        RETURN QUERY
-            SELECT u.lead_id, p.fit, p.engagement, p.score, p.grade
-            FROM crm.score_subjects AS u,
-                 crm.points_score(m.definition, crm_internal.state_at(m, u.lead_id, as_of), as_of) AS p
-            WHERE u.tenant_id = m.tenant_id
-            ORDER BY p.score DESC, p.fit + p.engagement DESC, u.lead_id LIMIT n;
-    ELSIF EXISTS (SELECT FROM crm.lead_scores AS s
-                  WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version)
+    -- an index knows the future, not the past, and states of older rules it knows not at all
+    IF as_of < now() OR EXISTS (SELECT FROM crm.lead_scores AS s
+                                WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version)
     THEN
         RETURN QUERY
-            SELECT a.lead_id, a.fit, a.engagement, a.score, a.grade
-            FROM (SELECT t.* FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, n, as_of) AS t
-                  UNION ALL
-                  SELECT s.lead_id, p.fit, p.engagement, p.score, p.grade
-                  FROM crm.lead_scores AS s,
-                       crm.points_score(m.definition, crm_internal.state_at(m, s.lead_id, as_of), as_of) AS p
-                  WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version) AS a
-            ORDER BY a.score DESC, a.fit + a.engagement DESC, a.lead_id LIMIT n;
-    ELSE
-        RETURN QUERY SELECT t.* FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, n, as_of) AS t;
+            SELECT u.lead_id, p.fit, p.engagement, p.score, p.grade
+            FROM crm.score_subjects AS u
+            JOIN crm.leads AS l ON l.tenant_id = u.tenant_id AND l.id = u.lead_id,
+                 crm.points_score(m.definition, crm_internal.state_at(m, u.lead_id, as_of), as_of) AS p
+            WHERE u.tenant_id = m.tenant_id AND l.created_at <= as_of AND (l.closed_at IS NULL OR l.closed_at > as_of)
+              AND crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
+            ORDER BY p.score DESC, p.fit + p.engagement DESC, u.lead_id LIMIT n;
+        RETURN;
     END IF;
+    -- leads that are closed or that the caller may not see take places: ask for more until there are enough
+    LOOP
+        SELECT array_agg(t.lead_id) FILTER (WHERE l.closed_at IS NULL
+                   AND crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)), count(*)
+        INTO wanted, listed
+        FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, asked::integer, as_of) AS t
+        JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = t.lead_id;
+        EXIT WHEN coalesce(cardinality(wanted), 0) >= n OR listed < asked OR asked >= 1000000000;
+        asked := least(asked * 4, 1000000000);
+    END LOOP;
+    RETURN QUERY
+        SELECT s.lead_id, p.fit, p.engagement, p.score, p.grade
+        FROM crm.lead_scores AS s, crm.points_score(m.definition, s.state, as_of) AS p
+        WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.lead_id = ANY (wanted)
+        ORDER BY p.score DESC, p.fit + p.engagement DESC, s.lead_id LIMIT n;
 END
 $$;
 COMMENT ON FUNCTION crm.top_leads(integer, timestamptz, text) IS
-'The n best leads at an instant, best first; equal scores by fit + engagement before the limits, then by id. From now on served by an index; an instant in the past replays every lead.';
+'The n best open leads the caller may see at an instant, best first; equal scores by fit + engagement before the limits, then by id. From now on served by an index; an instant in the past, and rules that were changed but not replayed, replay every lead.';
 
 -- ---- time ----
 
@@ -496,8 +595,7 @@ BEGIN
         FROM moved AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
     ), kept AS (
         UPDATE crm.lead_scores AS s
-        SET state = (p.r).state, ceiling = (p.r).ceiling, rank_key = (p.r).rank_key,
-            next_crossing = (p.r).next_crossing, inside = (p.r).inside
+        SET state = (p.r).state, next_crossing = (p.r).next_crossing, inside = (p.r).inside
         FROM moved AS p
         WHERE s.tenant_id = p.tenant_id AND s.model_id = p.model_id AND s.lead_id = p.lead_id
         RETURNING 1
@@ -508,6 +606,28 @@ END
 $$;
 COMMENT ON FUNCTION crm.record_score_crossings(timestamptz, integer) IS
 'Writes down the thresholds that time alone has taken leads across by as_of, each at its instant, for at most batch leads; leads that others are working on are left for the next call. Returns how many leads were looked at. The worker calls it.';
+
+-- A crossing is told to whoever takes events from the outbox, once.
+CREATE OR REPLACE FUNCTION crm.announce_score_crossings()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
+    SELECT c.tenant_id, 'lead.threshold', 'leads', c.lead_id,
+           jsonb_build_object('model', m.name, 'threshold', c.threshold, 'direction', c.direction,
+                              'crossed_at', c.crossed_at, 'score', c.score), c.id::text
+    FROM new_crossings AS c JOIN crm.score_models AS m ON m.tenant_id = c.tenant_id AND m.id = c.model_id
+    ORDER BY c.id
+    ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.announce_score_crossings() IS 'Trigger: writes crossings of thresholds into the outbox.';
+CREATE OR REPLACE TRIGGER score_crossings_after_insert AFTER INSERT ON crm.score_crossings
+    REFERENCING NEW TABLE AS new_crossings FOR EACH STATEMENT EXECUTE FUNCTION crm.announce_score_crossings();
 
 -- ---- publishing ----
 
@@ -552,14 +672,21 @@ DECLARE
     after bigint := '-9223372036854775808';
 BEGIN
     LOOP
-        SELECT array_agg(d.lead_id) INTO leads
-        FROM (SELECT u.lead_id FROM crm.score_subjects AS u
-              WHERE u.tenant_id = m.tenant_id AND u.lead_id > after
-              ORDER BY u.lead_id LIMIT 10000
-              FOR NO KEY UPDATE) AS d;
+        SELECT array_agg(d.id), max(d.id) INTO leads, after
+        FROM (SELECT l.id FROM crm.leads AS l
+              WHERE l.tenant_id = m.tenant_id AND l.id > after
+              ORDER BY l.id LIMIT 10000) AS d;
         EXIT WHEN leads IS NULL;
+        INSERT INTO crm.score_subjects (tenant_id, lead_id)
+        SELECT m.tenant_id, l.id FROM unnest(leads) AS l (id) ORDER BY l.id
+        ON CONFLICT DO NOTHING;
+        PERFORM FROM crm.score_subjects AS u
+        WHERE u.tenant_id = m.tenant_id AND u.lead_id = ANY (leads)
+        ORDER BY u.lead_id FOR NO KEY UPDATE;
+        UPDATE crm.score_subjects AS u SET attributes = a.attributes
+        FROM crm_internal.lead_attributes(m.tenant_id, leads) AS a
+        WHERE u.tenant_id = m.tenant_id AND u.lead_id = a.lead_id AND u.attributes IS DISTINCT FROM a.attributes;
         done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, now());
-        after := (SELECT max(l) FROM unnest(leads) AS l);
     END LOOP;
     RETURN done;
 END
@@ -644,17 +771,19 @@ AS $$
         SELECT m.* FROM crm.score_models AS m
         WHERE m.tenant_id = crm.tenant_id() AND m.name = preview_score_model.definition ->> 'name'
     ), scored AS (
-        SELECT u.lead_id, coalesce(s.inside, '{}') AS inside,
+        SELECT l.id AS lead_id,
                CASE WHEN o.id IS NOT NULL
-                    THEN (crm.points_score(o.definition, crm_internal.state_at(o, u.lead_id, as_of), as_of)).score END AS score_now,
+                    THEN (crm.points_score(o.definition, crm_internal.state_at(o, l.id, as_of), as_of)).score END AS score_now,
                crm.points_fit(preview_score_model.definition,
                    (SELECT crm.points_replay(preview_score_model.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
-                    FROM crm.score_events AS e WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id AND e.occurred_at <= as_of),
-                   u.attributes, as_of, coalesce(s.inside, '{}')) AS r
-        FROM crm.score_subjects AS u
+                    FROM crm.score_events AS e WHERE e.tenant_id = l.tenant_id AND e.lead_id = l.id AND e.occurred_at <= as_of),
+                   coalesce(u.attributes, (SELECT a.attributes FROM crm_internal.lead_attributes(l.tenant_id, ARRAY[l.id]) AS a)),
+                   as_of, coalesce(s.inside, '{}')) AS r
+        FROM crm.leads AS l
+        LEFT JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id
         LEFT JOIN old AS o ON true
-        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = u.tenant_id AND s.model_id = o.id AND s.lead_id = u.lead_id
-        WHERE u.tenant_id = crm.tenant_id()
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = l.tenant_id AND s.model_id = o.id AND s.lead_id = l.id
+        WHERE l.tenant_id = crm.tenant_id() AND l.closed_at IS NULL
     )
     SELECT p.lead_id, p.score_now, (p.r).score, c.threshold, c.direction
     FROM scored AS p
@@ -663,4 +792,4 @@ AS $$
     ORDER BY c.threshold NULLS LAST, (p.r).score DESC, p.lead_id
 $$;
 COMMENT ON FUNCTION crm.preview_score_model(jsonb, timestamptz) IS
-'What crm.define_score_model() of the same definition would do: leads whose score changes, with the score now (NULL where there is no model of that name) and then, and the thresholds they would cross (NULL: none). Writes nothing.';
+'What crm.define_score_model() of the same definition would do: open leads whose score changes, with the score now (NULL where there is no model of that name) and then, and the thresholds they would cross (NULL: none). Writes nothing.';

@@ -70,9 +70,10 @@ CREATE TABLE crm.score_subjects (
     attributes jsonb,
     last_event_id bigint NOT NULL DEFAULT 0,
     last_event_at timestamptz NOT NULL DEFAULT '-infinity',
-    CONSTRAINT score_subjects_pkey PRIMARY KEY (tenant_id, lead_id)
+    CONSTRAINT score_subjects_pkey PRIMARY KEY (tenant_id, lead_id),
+    CONSTRAINT score_subjects_lead_id_fkey FOREIGN KEY (tenant_id, lead_id) REFERENCES crm.leads (tenant_id, id) ON DELETE CASCADE
 );
-COMMENT ON TABLE crm.score_subjects IS 'Leads that are scored, with what fit rules see of them. Kept by triggers and crm.score_lead().';
+COMMENT ON TABLE crm.score_subjects IS 'Leads that are scored, with what fit rules see of them. Kept by triggers while a score model is active.';
 COMMENT ON COLUMN crm.score_subjects.attributes IS 'What fit rules see: the lead, its account and contact; NULL: nothing is known.';
 COMMENT ON COLUMN crm.score_subjects.last_event_id IS 'Last event taken into the states.';
 
@@ -85,7 +86,7 @@ CREATE TABLE crm.score_events (
     occurred_at timestamptz NOT NULL DEFAULT now(),
     attributes jsonb,
     CONSTRAINT score_events_pkey PRIMARY KEY (tenant_id, id),
-    CONSTRAINT score_events_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
+    CONSTRAINT score_events_lead_id_fkey FOREIGN KEY (tenant_id, lead_id) REFERENCES crm.leads (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT score_events_kind_check CHECK (kind <> ''),
     CONSTRAINT score_events_occurred_at_check CHECK (isfinite(occurred_at))
 );
@@ -104,7 +105,7 @@ CREATE TABLE crm.lead_scores (
     rank_key double precision NOT NULL,
     next_crossing timestamptz,
     inside text[] NOT NULL DEFAULT '{}',
-    CONSTRAINT lead_scores_pkey PRIMARY KEY (tenant_id, model_id, lead_id),
+    CONSTRAINT lead_scores_pkey PRIMARY KEY (tenant_id, lead_id, model_id),
     CONSTRAINT lead_scores_model_id_fkey FOREIGN KEY (tenant_id, model_id)
         REFERENCES crm.score_models (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT lead_scores_lead_id_fkey FOREIGN KEY (tenant_id, lead_id)
@@ -117,7 +118,6 @@ COMMENT ON COLUMN crm.lead_scores.ceiling IS 'With rank_key: the most the score 
 COMMENT ON COLUMN crm.lead_scores.rank_key IS 'Order of what decays, the same at every instant (forward decay).';
 COMMENT ON COLUMN crm.lead_scores.next_crossing IS 'When time alone will take the lead across a threshold; NULL: never.';
 COMMENT ON COLUMN crm.lead_scores.inside IS 'Thresholds the lead is above, as far as they were announced.';
-CREATE INDEX lead_scores_lead_id_idx ON crm.lead_scores (tenant_id, lead_id);
 CREATE INDEX lead_scores_rank_idx ON crm.lead_scores (tenant_id, model_id, version, ceiling DESC, rank_key DESC);
 CREATE INDEX lead_scores_key_idx ON crm.lead_scores (tenant_id, model_id, version, rank_key DESC);
 CREATE INDEX lead_scores_next_crossing_idx ON crm.lead_scores (next_crossing) WHERE next_crossing IS NOT NULL;

@@ -13,7 +13,7 @@
  * decay depend on the age of each event, so those still alive are kept.
  * Nothing ever has to be recomputed because time went by.
  *
- * Rank.  For t >= as_of a lead's score is at most
+ * Rank.  For t from a basis on, at least the last event, a lead's score is at most
  *     ceiling + 2^(key - t / H)
  * where ceiling holds what does not decay and H is the longest half-life of
  * the model: the key does not change with time (forward decay; Cormode et
@@ -318,8 +318,15 @@ points_next_crossing(const PointsModel *m, const PointsState *s, int64 after,
 	int64		from = after;
 	int64		span = INT64CONST(86400) * 1000000;
 	bool		found = false;
+	bool		moves = false;
 
 	if (m->nthresholds == 0)
+		return false;
+	/* what does not change crosses nothing: true of most leads */
+	for (int i = 0; i < m->nrules && !moves; i++)
+		moves = m->rules[i].decay != DECAY_NONE && s->rules[i].count > 0 &&
+			rule_value(&m->rules[i], &s->rules[i], after) != 0;
+	if (!moves)
 		return false;
 	points_score_memory(m, &f.work);
 	/*
@@ -420,12 +427,12 @@ equivalent_half_life(const PointsRule *r, double *factor)
 }
 
 void
-points_rank_key(const PointsModel *m, const PointsState *s, double *ceiling,
-				double *key)
+points_rank_key(const PointsModel *m, const PointsState *s, int64 basis,
+				double *ceiling, double *key)
 {
 	PointsScore w;
 	double		sum = 0;
-	int64		newest = PG_INT64_MIN;
+	int64		newest = basis;
 
 	for (int i = 0; i < m->nrules; i++)
 		if (m->rules[i].event && s->rules[i].count > 0)

@@ -135,7 +135,7 @@ extern PointsCrossing *points_settle(const PointsModel *m, PointsState *s);
 extern bool points_next_crossing(const PointsModel *m, const PointsState *s,
 								 int64 after, int64 until, int64 *at);
 extern void points_rank_key(const PointsModel *m, const PointsState *s,
-							double *ceiling, double *key);
+							int64 basis, double *ceiling, double *key);
 extern double points_rank_bound(const PointsModel *m, double ceiling, double key,
 								int64 at);
 extern void points_grade(const PointsModel *m, const PointsState *s,

@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 #include "scoring/counts.h"
 #include "scoring/model_sql.h"
@@ -317,12 +318,37 @@ crm_decayed_points(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(points_decayed(points, age, d, period, share));
 }
 
+/* The row type of the call, looked up once per backend and type. */
+static TupleDesc
+result_type(FunctionCallInfo fcinfo)
+{
+	static Oid	known_function = InvalidOid;
+	static uint64 known_type = 0;
+	static TupleDesc known = NULL;
+	TypeCacheEntry *type = known ? lookup_type_cache(known->tdtypeid, TYPECACHE_TUPDESC) : NULL;
+
+	if (type == NULL || known_function != fcinfo->flinfo->fn_oid || type->tupDesc_identifier != known_type)
+	{
+		TupleDesc	desc = model_result_type(fcinfo);
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+		if (known)
+			FreeTupleDesc(known);
+		known = CreateTupleDescCopy(desc);
+		MemoryContextSwitchTo(old);
+		known_function = fcinfo->flinfo->fn_oid;
+		type = lookup_type_cache(known->tdtypeid, TYPECACHE_TUPDESC);
+		known_type = type->tupDesc_identifier;
+	}
+	return known;
+}
+
 /* The score as crm.points_result: what a row of lead_scores keeps. */
 static Datum
 result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
-	   PointsCrossing *crossings)
+	   PointsCrossing *crossings, int64 basis)
 {
-	TupleDesc	desc = model_result_type(fcinfo);
+	TupleDesc	desc = result_type(fcinfo);
 	PointsScore score;
 	Datum		values[8];
 	bool		nulls[8] = {0};
@@ -334,7 +360,7 @@ result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
 
 	points_score_memory(m, &score);
 	points_evaluate(m, s, s->clock, &score);
-	points_rank_key(m, s, &ceiling, &key);
+	points_rank_key(m, s, basis, &ceiling, &key);
 	values[0] = PointerGetDatum(points_pack(m, s));
 	values[1] = points_rounded(score.total);
 	values[2] = Float8GetDatum(ceiling);
@@ -508,7 +534,7 @@ crm_points_fold_final(PG_FUNCTION_ARGS)
 
 	if (f == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(result(fcinfo, f->model, f->state, f->crossings));
+	PG_RETURN_DATUM(result(fcinfo, f->model, f->state, f->crossings, PG_INT64_MIN));
 }
 
 /* (state, definition, kind, object, occurred_at, attributes) */
@@ -571,7 +597,7 @@ crm_points_fit(PG_FUNCTION_ARGS)
 		if (m->rules[i].event == NULL)
 			s->rules[i].value = rule_holds(&m->rules[i], PG_GETARG_DATUM(2), PG_ARGISNULL(2));
 	*end = points_settle(m, s);
-	PG_RETURN_DATUM(result(fcinfo, m, s, crossings));
+	PG_RETURN_DATUM(result(fcinfo, m, s, crossings, at));
 }
 
 /* (definition, state, until): what time alone crosses. */
@@ -586,7 +612,7 @@ crm_points_advance(PG_FUNCTION_ARGS)
 	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
 	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
 	crossings = points_advance(m, s, finite_time(fcinfo, 2));
-	PG_RETURN_DATUM(result(fcinfo, m, s, crossings));
+	PG_RETURN_DATUM(result(fcinfo, m, s, crossings, PG_INT64_MIN));
 }
 
 /* "B2"; NULL where the model has no grades */

@@ -24,8 +24,6 @@
 
 PG_FUNCTION_INFO_V1(crm_points_top);
 
-#define FETCH 16
-
 typedef struct Candidate
 {
 	int64		lead;
@@ -113,6 +111,7 @@ crm_points_top(PG_FUNCTION_ARGS)
 		{
 			Portal		portal;
 			bool		more = true;
+			long		fetch = 1;
 
 			CHECK_FOR_INTERRUPTS();
 			if (heap->bh_size == n &&
@@ -126,8 +125,10 @@ crm_points_top(PG_FUNCTION_ARGS)
 									 args, NULL, true);
 			while (more)
 			{
-				SPI_cursor_fetch(portal, true, FETCH);
-				more = SPI_processed == FETCH;
+				/* most ceilings have nothing to offer */
+				SPI_cursor_fetch(portal, true, fetch);
+				more = SPI_processed == fetch;
+				fetch = Min(4 * fetch, 64);
 				for (uint64 i = 0; i < SPI_processed; i++)
 				{
 					bool		isnull;
