@@ -123,7 +123,7 @@ BEGIN
     END IF;
     SELECT s.type INTO new_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
     IF new_type IN ('done', 'won') AND old_type IS DISTINCT FROM new_type THEN
-        NEW.resolved_at := NEW.stage_entered_at;
+        NEW.resolved_at := CASE WHEN TG_OP = 'INSERT' THEN coalesce(NEW.resolved_at, NEW.stage_entered_at) ELSE NEW.stage_entered_at END;
     ELSIF new_type IN ('open', 'on_hold') AND old_type NOT IN ('open', 'on_hold') THEN
         NEW.reopen_count := OLD.reopen_count + 1;
         NEW.merged_into_id := NULL;
@@ -167,8 +167,12 @@ BEGIN
             INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, to_queue_id, to_owner_id, changed_by, changed_at)
             VALUES (NEW.tenant_id, NEW.id, NEW.queue_id, NEW.owner_id, crm.user_id(), NEW.created_at);
         END IF;
-        PERFORM crm.record_sla_event('tickets', NEW.id, 'opened', NEW.created_at, data, to_jsonb(NEW));
-        -- an imported one may be closed already
+        PERFORM crm.record_sla_event('tickets', NEW.id, 'opened', NEW.created_at,
+                                     CASE WHEN new_stage.type IN ('open', 'on_hold') THEN data ELSE '{}' END, to_jsonb(NEW));
+        -- an imported one may be answered and closed already
+        IF NEW.first_response_at IS NOT NULL THEN
+            PERFORM crm.record_sla_event('tickets', NEW.id, 'agent_message', greatest(NEW.first_response_at, NEW.created_at));
+        END IF;
         IF new_stage.type IN ('done', 'won') THEN
             PERFORM crm.record_sla_event('tickets', NEW.id, 'resolved', greatest(NEW.resolved_at, NEW.created_at), data);
         ELSIF new_stage.type IN ('lost', 'cancelled') THEN

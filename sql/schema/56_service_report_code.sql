@@ -14,3 +14,197 @@ LEFT JOIN crm.article_deflections AS d ON d.tenant_id = a.tenant_id AND d.articl
 GROUP BY a.tenant_id, a.id, a.code, a.state, a.visibility;
 COMMENT ON VIEW crm_analytics.article_deflections IS
 'What came of each article: times viewed, tickets it made unnecessary (solved), tickets opened all the same, uses by agents; deflection_rate = solved / (solved + not_solved), NULL where neither was said.';
+
+CREATE OR REPLACE VIEW crm_analytics.ticket_volumes WITH (security_invoker = true) AS
+SELECT e.tenant_id, (e.at AT TIME ZONE n.time_zone)::date AS day, e.queue_id, q.code AS queue, e.channel, e.type, e.priority,
+       count(*) FILTER (WHERE e.what = 'opened') AS opened,
+       count(*) FILTER (WHERE e.what = 'resolved') AS resolved,
+       count(*) FILTER (WHERE e.what = 'merged') AS merged
+FROM (SELECT k.tenant_id, k.created_at AS at, 'opened' AS what, k.queue_id, k.channel, k.type, k.priority FROM crm.tickets AS k
+      UNION ALL
+      SELECT k.tenant_id, k.resolved_at, 'resolved', k.queue_id, k.channel, k.type, k.priority FROM crm.tickets AS k WHERE k.resolved_at IS NOT NULL
+      UNION ALL
+      SELECT k.tenant_id, k.closed_at, 'merged', k.queue_id, k.channel, k.type, k.priority FROM crm.tickets AS k
+      WHERE k.merged_into_id IS NOT NULL AND k.closed_at IS NOT NULL) AS e
+JOIN crm.tenants AS n ON n.tenant_id = e.tenant_id
+LEFT JOIN crm.queues AS q ON q.tenant_id = e.tenant_id AND q.id = e.queue_id
+GROUP BY e.tenant_id, 2, e.queue_id, q.code, e.channel, e.type, e.priority;
+COMMENT ON VIEW crm_analytics.ticket_volumes IS
+'Tickets opened, resolved (last time) and merged, by day in the tenant''s zone, queue, channel, type and priority. Counts add up over any of these.';
+
+CREATE OR REPLACE VIEW crm_analytics.ticket_backlog WITH (security_invoker = true) AS
+SELECT k.tenant_id, k.queue_id, q.code AS queue, k.priority, p.rank AS priority_rank,
+       count(*) AS open,
+       count(*) FILTER (WHERE k.owner_id IS NULL) AS unassigned,
+       count(*) FILTER (WHERE s.type = 'on_hold') AS waiting,
+       count(*) FILTER (WHERE now() - k.created_at < interval '1 day') AS under_1_day,
+       count(*) FILTER (WHERE now() - k.created_at >= interval '1 day' AND now() - k.created_at < interval '7 days') AS days_1_to_7,
+       count(*) FILTER (WHERE now() - k.created_at >= interval '7 days' AND now() - k.created_at < interval '30 days') AS days_7_to_30,
+       count(*) FILTER (WHERE now() - k.created_at >= interval '30 days') AS over_30_days,
+       round((percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM now() - k.created_at)::double precision) / 86400)::numeric, 2) AS median_age_days,
+       min(k.created_at) AS oldest_at
+FROM crm.tickets AS k
+JOIN crm.stages AS s ON s.tenant_id = k.tenant_id AND s.id = k.stage_id
+JOIN crm.priorities AS p ON p.tenant_id = k.tenant_id AND p.code = k.priority
+LEFT JOIN crm.queues AS q ON q.tenant_id = k.tenant_id AND q.id = k.queue_id
+WHERE k.closed_at IS NULL
+GROUP BY k.tenant_id, k.queue_id, q.code, k.priority, p.rank;
+COMMENT ON VIEW crm_analytics.ticket_backlog IS
+'Open tickets at this instant by queue and priority: how many, how many without an agent, how many waiting, and how old they are (days since they were opened).';
+
+CREATE OR REPLACE VIEW crm_analytics.unassigned_tickets WITH (security_invoker = true) AS
+SELECT k.tenant_id, k.id AS ticket_id, k.subject, q.code AS queue, k.priority, k.created_at, a.reason, a.assigned_at AS tried_at
+FROM crm.tickets AS k
+LEFT JOIN crm.queues AS q ON q.tenant_id = k.tenant_id AND q.id = k.queue_id
+LEFT JOIN LATERAL (SELECT x.reason, x.assigned_at FROM crm.assignments AS x
+                   WHERE x.tenant_id = k.tenant_id AND x.subject_table = 'tickets' AND x.subject_id = k.id
+                   ORDER BY x.id DESC LIMIT 1) AS a ON true
+WHERE k.closed_at IS NULL AND k.owner_id IS NULL;
+COMMENT ON VIEW crm_analytics.unassigned_tickets IS
+'Open tickets nobody works on, and why routing found nobody (reason as in crm.assignments; NULL: it was not asked).';
+
+CREATE OR REPLACE VIEW crm_analytics.ticket_times WITH (security_invoker = true) AS
+SELECT k.tenant_id, k.id AS ticket_id, k.queue_id, k.priority, k.owner_id, k.product_id, k.type, k.channel, k.created_at,
+       extract(epoch FROM k.first_response_at - k.created_at)::double precision AS first_response_seconds,
+       (SELECT c.used_seconds FROM crm.sla_clocks AS c
+        WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.id
+          AND c.metric = 'first_response' AND c.cycle = 1 AND c.state IN ('met', 'missed')) AS first_response_business_seconds,
+       extract(epoch FROM k.resolved_at - k.created_at)::double precision AS resolution_seconds,
+       (SELECT sum(c.used_seconds) FROM crm.sla_clocks AS c
+        WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.id
+          AND c.metric = 'resolution' AND c.state IN ('met', 'missed')) AS resolution_business_seconds,
+       k.closed_at IS NULL AS open, k.reopen_count, k.transfer_count
+FROM crm.tickets AS k
+WHERE k.merged_into_id IS NULL;
+COMMENT ON VIEW crm_analytics.ticket_times IS
+'Times of each ticket that was not merged: seconds from opening to the first answer and to the (last) solution, by the clock on the wall and, where it had a promise, as its service clock counted them (open hours without pauses).';
+
+CREATE OR REPLACE FUNCTION crm_analytics.ticket_performance(dimension text, from_at timestamptz, to_at timestamptz)
+RETURNS TABLE (key text, tickets bigint, answered bigint, median_first_response_seconds double precision,
+               p90_first_response_seconds double precision, resolved bigint, median_resolution_seconds double precision,
+               p90_resolution_seconds double precision, median_resolution_business_seconds double precision,
+               reopened bigint, reopen_rate numeric, transferred bigint, transfer_rate numeric, still_open bigint)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+BEGIN
+    IF dimension IS NULL OR dimension NOT IN ('all', 'queue', 'priority', 'agent', 'product', 'type', 'channel') THEN
+        RAISE EXCEPTION 'unknown dimension "%"', dimension
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Say all, queue, priority, agent, product, type or channel.';
+    END IF;
+    RETURN QUERY
+        SELECT CASE dimension WHEN 'queue' THEN q.code WHEN 'priority' THEN v.priority WHEN 'agent' THEN u.name
+                              WHEN 'product' THEN p.name WHEN 'type' THEN v.type WHEN 'channel' THEN v.channel ELSE 'all' END,
+               count(*), count(v.first_response_seconds),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.first_response_seconds),
+               percentile_cont(0.9) WITHIN GROUP (ORDER BY v.first_response_seconds),
+               count(v.resolution_seconds),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.resolution_seconds),
+               percentile_cont(0.9) WITHIN GROUP (ORDER BY v.resolution_seconds),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.resolution_business_seconds),
+               count(*) FILTER (WHERE v.reopen_count > 0),
+               round(count(*) FILTER (WHERE v.reopen_count > 0)::numeric
+                     / nullif(count(*) FILTER (WHERE v.resolution_seconds IS NOT NULL), 0), 4),
+               count(*) FILTER (WHERE v.transfer_count > 0),
+               round(count(*) FILTER (WHERE v.transfer_count > 0)::numeric / count(*), 4),
+               count(*) FILTER (WHERE v.open)
+        FROM crm_analytics.ticket_times AS v
+        LEFT JOIN crm.queues AS q ON q.tenant_id = t AND q.id = v.queue_id
+        LEFT JOIN crm.users AS u ON u.tenant_id = t AND u.id = v.owner_id
+        LEFT JOIN crm.products AS p ON p.tenant_id = t AND p.id = v.product_id
+        WHERE v.tenant_id = t AND v.created_at >= from_at AND v.created_at < to_at
+        GROUP BY 1
+        ORDER BY 2 DESC, 1;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.ticket_performance(text, timestamptz, timestamptz) IS
+'Tickets opened in [from_at, to_at) by queue, priority, agent, product, type, channel or all together: answers and solutions with medians and 90th percentiles in seconds (business seconds where there was a promise), how many were reopened (rate among those ever solved) and transferred (rate among all), how many are still open. Merged tickets are left out. key NULL: without one. Errors: 22023 for another dimension.';
+
+CREATE OR REPLACE VIEW crm_analytics.sla_compliance WITH (security_invoker = true) AS
+SELECT c.tenant_id, c.subject_type, c.metric, c.policy_id, k.queue_id, coalesce(g.priority, k.priority) AS priority,
+       k.owner_id, k.product_id, (c.started_at AT TIME ZONE n.time_zone)::date AS started_on,
+       count(*) FILTER (WHERE c.state = 'met') AS met,
+       count(*) FILTER (WHERE c.state = 'missed') AS missed,
+       count(*) FILTER (WHERE c.state IN ('running', 'paused') AND NOT (c.breached_at IS NOT NULL OR c.state = 'running' AND c.due_at <= now())) AS under_way,
+       count(*) FILTER (WHERE c.state IN ('running', 'paused') AND (c.breached_at IS NOT NULL OR c.state = 'running' AND c.due_at <= now())) AS overdue,
+       count(*) FILTER (WHERE c.state IN ('cancelled', 'merged', 'inactive')) AS void
+FROM crm.sla_clocks AS c
+JOIN crm.tenants AS n ON n.tenant_id = c.tenant_id
+LEFT JOIN crm.sla_targets AS g ON g.tenant_id = c.tenant_id AND g.id = c.target_id
+LEFT JOIN crm.tickets AS k ON c.subject_type = 'tickets' AND k.tenant_id = c.tenant_id AND k.id = c.subject_id
+GROUP BY c.tenant_id, c.subject_type, c.metric, c.policy_id, k.queue_id, coalesce(g.priority, k.priority), k.owner_id, k.product_id,
+         (c.started_at AT TIME ZONE n.time_zone)::date;
+COMMENT ON VIEW crm_analytics.sla_compliance IS
+'Service clocks by metric, policy, queue, priority (that of the target, where it has one), agent, product and day of their start: met; missed; under_way; overdue (open, and broken by now, whether or not a job noticed); void (cancelled, merged, nothing promised any more). Counts add up over any of these; the rate is met / (met + missed + overdue).';
+
+CREATE OR REPLACE FUNCTION crm_analytics.sla_compliance_by(
+    dimension text, from_at timestamptz, to_at timestamptz, subject_type text DEFAULT 'tickets')
+RETURNS TABLE (key text, metric text, met bigint, missed bigint, under_way bigint, overdue bigint, compliance numeric)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    zone text;
+BEGIN
+    IF dimension IS NULL OR dimension NOT IN ('all', 'queue', 'priority', 'agent', 'product', 'policy') THEN
+        RAISE EXCEPTION 'unknown dimension "%"', dimension
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Say all, queue, priority, agent, product or policy.';
+    END IF;
+    SELECT n.time_zone INTO zone FROM crm.tenants AS n WHERE n.tenant_id = t;
+    RETURN QUERY
+        SELECT CASE dimension WHEN 'queue' THEN q.code WHEN 'priority' THEN v.priority WHEN 'agent' THEN u.name
+                              WHEN 'product' THEN p.name WHEN 'policy' THEN y.name ELSE 'all' END,
+               v.metric, sum(v.met)::bigint, sum(v.missed)::bigint, sum(v.under_way)::bigint, sum(v.overdue)::bigint,
+               round(sum(v.met) / nullif(sum(v.met) + sum(v.missed) + sum(v.overdue), 0), 4)
+        FROM crm_analytics.sla_compliance AS v
+        LEFT JOIN crm.queues AS q ON q.tenant_id = t AND q.id = v.queue_id
+        LEFT JOIN crm.users AS u ON u.tenant_id = t AND u.id = v.owner_id
+        LEFT JOIN crm.products AS p ON p.tenant_id = t AND p.id = v.product_id
+        LEFT JOIN crm.sla_policies AS y ON y.tenant_id = t AND y.id = v.policy_id
+        WHERE v.tenant_id = t AND v.subject_type = sla_compliance_by.subject_type
+          AND v.started_on >= (from_at AT TIME ZONE zone)::date AND v.started_on < (to_at AT TIME ZONE zone)::date
+        GROUP BY 1, v.metric
+        ORDER BY v.metric, 1;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.sla_compliance_by(text, timestamptz, timestamptz, text) IS
+'Kept and broken promises of clocks that started on the days from from_at to before to_at, by all, queue, priority, agent, product or policy. compliance = met / (met + missed + overdue); NULL where nothing was decided. Errors: 22023 for another dimension.';
+
+CREATE OR REPLACE VIEW crm_analytics.satisfaction WITH (security_invoker = true) AS
+SELECT r.tenant_id, s.id AS survey_id, s.code AS survey, s.kind, date_trunc('month', r.sent_at AT TIME ZONE n.time_zone)::date AS month,
+       r.owner_id, r.team_id,
+       count(*) AS sent, count(r.score) AS answered,
+       round(count(r.score)::numeric / count(*), 4) AS response_rate,
+       round(avg(r.score), 4) AS mean_score,
+       CASE s.kind
+           WHEN 'csat' THEN round(100.0 * count(*) FILTER (WHERE r.score >= 4) / nullif(count(r.score), 0), 2)
+           WHEN 'nps' THEN round(100.0 * (count(*) FILTER (WHERE r.score >= 9) - count(*) FILTER (WHERE r.score <= 6)) / nullif(count(r.score), 0), 2)
+           ELSE round(100.0 * count(*) FILTER (WHERE r.score >= 5) / nullif(count(r.score), 0), 2)
+       END AS result
+FROM crm.survey_responses AS r
+JOIN crm.surveys AS s ON s.tenant_id = r.tenant_id AND s.id = r.survey_id
+JOIN crm.tenants AS n ON n.tenant_id = r.tenant_id
+WHERE r.sent_at IS NOT NULL
+GROUP BY r.tenant_id, s.id, s.code, s.kind, 5, r.owner_id, r.team_id;
+COMMENT ON VIEW crm_analytics.satisfaction IS
+'Surveys by month of sending, agent and team. result: csat, per cent of answers 4 and 5; nps, per cent promoters (9, 10) less per cent detractors (0 to 6), -100 to 100; ces, per cent of answers 5 to 7. NULL without answers; look at answered before believing it.';
+
+CREATE OR REPLACE VIEW crm_analytics.routing_fairness WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.subject_table, g.queue_id, g.rule_id, g.user_id, g.assigned, g.weight,
+       round(g.weight / nullif(sum(g.weight) OVER w, 0), 4) AS share,
+       round(1.0 / count(*) OVER w, 4) AS even_share,
+       round(g.weight * count(*) OVER w / nullif(sum(g.weight) OVER w, 0), 4) AS ratio,
+       g.sticky, g.last_assigned_at
+FROM (SELECT a.tenant_id, a.subject_table, a.queue_id, a.rule_id, a.user_id, count(*) AS assigned, sum(a.weight) AS weight,
+             count(*) FILTER (WHERE a.reason = 'sticky') AS sticky, max(a.assigned_at) AS last_assigned_at
+      FROM crm.assignments AS a
+      WHERE a.user_id IS NOT NULL AND a.assigned_at > now() - interval '30 days'
+      GROUP BY a.tenant_id, a.subject_table, a.queue_id, a.rule_id, a.user_id) AS g
+WINDOW w AS (PARTITION BY g.tenant_id, g.subject_table, g.queue_id, g.rule_id);
+COMMENT ON VIEW crm_analytics.routing_fairness IS
+'How evenly routing gave out work in the last 30 days, by queue, rule and agent: number and weight of assignments, the agent''s share of the weight, an even share among those who were given any, and the ratio of the two (1: even; 2: twice as much). sticky: because of an earlier record of the same contact.';
