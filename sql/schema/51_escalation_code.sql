@@ -260,41 +260,40 @@ DECLARE
     act record;
     subjects text := crm_internal.escalation_subject_sql(subject_type);
 BEGIN
-    -- first the fact that it is done, then the outbox
+    -- the clocks are locked, so what has not been done by now nobody else does
     EXECUTE format($q$
-        WITH f AS (
-            SELECT x.*, s.name, s.action, s.recipients, s.params, k.owner_id, k.team_id,
+        WITH f AS MATERIALIZED (
+            SELECT nextval($12) AS id, x.*, s.name, s.action, s.recipients, s.params, k.owner_id, k.team_id,
                    CASE WHEN s.action <> 'notify' AND k.id IS NULL THEN 'skipped'
                         WHEN s.condition IS NULL OR crm.condition_holds(to_jsonb(k.row), s.condition) THEN 'done'
                         ELSE 'skipped' END AS outcome
             FROM unnest($4, $5, $6, $7, $8, $9, $10, $11) AS x (subject_id, metric, cycle, step_id, repeat_no, scheduled_at, collapsed, due_at)
             JOIN crm.escalation_steps AS s ON s.tenant_id = $1 AND s.id = x.step_id
             LEFT JOIN (%s) AS k ON k.tenant_id = $1 AND k.id = x.subject_id
+            WHERE NOT EXISTS (SELECT FROM crm.escalation_firings AS g
+                              WHERE g.tenant_id = $1 AND g.subject_type = $2 AND g.subject_id = x.subject_id
+                                AND g.metric = x.metric AND g.cycle = x.cycle AND g.step_id = x.step_id AND g.repeat_no = x.repeat_no)
         ), made AS (
-            INSERT INTO crm.escalation_firings AS g (tenant_id, subject_type, subject_id, metric, cycle, step_id, repeat_no,
-                                                     scheduled_at, fired_at, collapsed, outcome)
-            SELECT $1, $2, f.subject_id, f.metric, f.cycle, f.step_id, f.repeat_no, f.scheduled_at, $3, f.collapsed, f.outcome
+            INSERT INTO crm.escalation_firings (tenant_id, id, subject_type, subject_id, metric, cycle, step_id, repeat_no,
+                                                scheduled_at, fired_at, collapsed, outcome)
+            SELECT $1, f.id, $2, f.subject_id, f.metric, f.cycle, f.step_id, f.repeat_no, f.scheduled_at, $3, f.collapsed, f.outcome
             FROM f
-            ORDER BY f.scheduled_at
-            ON CONFLICT ON CONSTRAINT escalation_firings_step_key DO NOTHING
-            RETURNING g.id, g.subject_id, g.metric, g.cycle, g.step_id, g.repeat_no, g.outcome
         ), told AS (
             INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, scheduled_at)
             SELECT $1, 'escalation.notify', $2, f.subject_id,
-                   f.params || jsonb_build_object('step', f.name, 'step_id', f.step_id, 'firing_id', m.id, 'metric', f.metric,
+                   f.params || jsonb_build_object('step', f.name, 'step_id', f.step_id, 'firing_id', f.id, 'metric', f.metric,
                                                   'cycle', f.cycle, 'repeat', f.repeat_no, 'missed', f.collapsed,
                                                   'due_at', f.due_at, 'scheduled_at', f.scheduled_at,
                                                   'recipients', CASE WHEN f.recipients = '{owner}' THEN to_jsonb(array_remove(ARRAY[f.owner_id], NULL))
                                                       ELSE to_jsonb(crm_internal.escalation_recipients($1, $2, f.subject_id, f.owner_id, f.team_id, f.recipients, $3)) END),
                    $3
-            FROM made AS m
-            JOIN f ON f.subject_id = m.subject_id AND f.metric = m.metric AND f.cycle = m.cycle
-                  AND f.step_id = m.step_id AND f.repeat_no = m.repeat_no
-            WHERE f.action = 'notify' AND m.outcome = 'done'
+            FROM f
+            WHERE f.action = 'notify' AND f.outcome = 'done'
         )
-        SELECT count(*) FILTER (WHERE m.outcome = 'done') FROM made AS m
+        SELECT count(*) FILTER (WHERE f.outcome = 'done') FROM f
     $q$, subjects)
-    INTO n USING tenant, subject_type, as_of, subject_ids, metrics, cycles, step_ids, repeat_nos, scheduled, collapsed, due;
+    INTO n USING tenant, subject_type, as_of, subject_ids, metrics, cycles, step_ids, repeat_nos, scheduled, collapsed, due,
+                 pg_get_serial_sequence('crm.escalation_firings', 'id')::regclass;
 
     -- what changes a subject is done one by one, and few of these are due at once
     IF EXISTS (SELECT FROM crm.escalation_steps AS s WHERE s.tenant_id = tenant AND s.id = ANY (step_ids) AND s.action <> 'notify') THEN

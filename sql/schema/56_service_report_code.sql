@@ -22,9 +22,9 @@ SELECT e.tenant_id, (e.at AT TIME ZONE n.time_zone)::date AS day, e.queue_id, q.
        count(*) FILTER (WHERE e.what = 'merged') AS merged
 FROM (SELECT k.tenant_id, k.created_at AS at, 'opened' AS what, k.queue_id, k.channel, k.type, k.priority FROM crm.tickets AS k
       UNION ALL
-      SELECT k.tenant_id, k.resolved_at, 'resolved', k.queue_id, k.channel, k.type, k.priority FROM crm.tickets AS k WHERE k.resolved_at IS NOT NULL
+      SELECT k.tenant_id, k.resolved_at AS at, 'resolved' AS what, k.queue_id, k.channel, k.type, k.priority FROM crm.tickets AS k WHERE k.resolved_at IS NOT NULL
       UNION ALL
-      SELECT k.tenant_id, k.closed_at, 'merged', k.queue_id, k.channel, k.type, k.priority FROM crm.tickets AS k
+      SELECT k.tenant_id, k.closed_at AS at, 'merged' AS what, k.queue_id, k.channel, k.type, k.priority FROM crm.tickets AS k
       WHERE k.merged_into_id IS NOT NULL AND k.closed_at IS NOT NULL) AS e
 JOIN crm.tenants AS n ON n.tenant_id = e.tenant_id
 LEFT JOIN crm.queues AS q ON q.tenant_id = e.tenant_id AND q.id = e.queue_id
