@@ -170,6 +170,7 @@ CREATE TABLE crm.tickets (
     CONSTRAINT tickets_contact_id_fkey FOREIGN KEY (tenant_id, contact_id) REFERENCES crm.contacts (tenant_id, id),
     CONSTRAINT tickets_account_id_fkey FOREIGN KEY (tenant_id, account_id) REFERENCES crm.accounts (tenant_id, id),
     CONSTRAINT tickets_product_id_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES crm.products (tenant_id, id),
+    CONSTRAINT tickets_order_id_fkey FOREIGN KEY (tenant_id, order_id) REFERENCES crm.orders (tenant_id, id),
     CONSTRAINT tickets_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES crm.pipelines (tenant_id, id),
     CONSTRAINT tickets_stage_id_fkey FOREIGN KEY (tenant_id, stage_id) REFERENCES crm.stages (tenant_id, id),
     CONSTRAINT tickets_parent_id_fkey FOREIGN KEY (tenant_id, parent_id) REFERENCES crm.tickets (tenant_id, id),

@@ -338,6 +338,91 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_orders(integer, bigint, date, crm.tenants) IS 'Orders with lines, returns and cancellations, and declared wallets of a generated company.';
 
+CREATE OR REPLACE FUNCTION crm_internal.demo_tickets(size integer, seed bigint, until date, tenant crm.tenants)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+AS $$
+DECLARE
+    t bigint := tenant.tenant_id;
+    n_tickets int := 260 * size;
+    horizon timestamptz := until::timestamp AT TIME ZONE tenant.time_zone;
+    office bigint;
+    policy bigint;
+    help bigint;
+    pipeline bigint;
+    stage jsonb;
+BEGIN
+    -- working hours of the tenant's week, and promises by priority on them
+    SELECT c.id INTO office FROM crm.define_calendar('office', jsonb_build_object('zone', tenant.time_zone, 'weekly',
+        (SELECT jsonb_object_agg(d.name, '[["08:30","12:30"],["13:00","17:30"]]'::jsonb)
+         FROM unnest('{mon,tue,wed,thu,fri,sat,sun}'::text[]) WITH ORDINALITY AS d(name, n) WHERE NOT d.n::smallint = ANY (tenant.weekend)))) AS c;
+    INSERT INTO crm.queues AS q (tenant_id, code, name, team_id, calendar_id, routing_method)
+    SELECT t, 'help', 'Help desk', m.id, office, 'least_loaded' FROM crm.teams AS m WHERE m.tenant_id = t AND m.source_system = 'demo' AND m.source_id = 'team-3' RETURNING q.id INTO help;
+    INSERT INTO crm.agents (tenant_id, user_id, capacity, calendar_id)
+    SELECT t, x.user_id, 12, office FROM crm.team_memberships AS x JOIN crm.teams AS m ON m.tenant_id = t AND m.id = x.team_id WHERE x.tenant_id = t AND m.source_system = 'demo' AND m.source_id = 'team-3'
+    ON CONFLICT DO NOTHING;
+    INSERT INTO crm.sla_policies AS p (tenant_id, name, calendar_id) VALUES (t, 'Standard support', office) RETURNING p.id INTO policy;
+    INSERT INTO crm.sla_targets (tenant_id, policy_id, metric, priority, seconds, pause_stages)
+    SELECT t, policy, m.metric, p.priority, (p.hours * m.factor * 3600)::bigint, m.pauses
+    FROM (VALUES ('urgent', 4), ('high', 8), ('normal', 24), ('low', 48)) AS p(priority, hours),
+         (VALUES ('first_response', 0.25, '{}'::text[]), ('resolution', 1.0, '{waiting}'::text[])) AS m(metric, factor, pauses);
+    SELECT p.id INTO pipeline FROM crm.pipelines AS p WHERE p.tenant_id = t AND p.subject_table = 'tickets' AND p.is_default;
+    SELECT jsonb_object_agg(s.code, s.id) INTO stage FROM crm.stages AS s WHERE s.tenant_id = t AND s.pipeline_id = pipeline;
+
+    -- Requests come from customers, the large ones more often; each is answered, half of them wait for the customer once, most are solved.
+    CREATE TEMPORARY TABLE demo_requests ON COMMIT DROP AS
+    SELECT r.*, r.opened_at + exp(-0.2 + 0.9 * crm_internal.demo_normal(seed, 'ticket answer', r.i)) * r.pace * interval '1 hour' AS answered_at,
+           crm_internal.demo_uniform(seed, 'ticket waits', r.i) < 0.45 AS waits
+    FROM (
+        SELECT i, k.account_id, k.owner_id, k.contact_id,
+               crm_internal.demo_business_instant(until - (300 * power(crm_internal.demo_uniform(seed, 'ticket time', i), 1.4))::int + time '00:00', crm_internal.demo_uniform(seed, 'ticket clock', i), tenant.time_zone, tenant.weekend) AS opened_at,
+               x.priority, CASE x.priority WHEN 'urgent' THEN 0.3 WHEN 'high' THEN 0.6 WHEN 'normal' THEN 1.4 ELSE 2.5 END AS pace,
+               crm_internal.demo_pick('{question,incident,request,complaint}', '{40,30,20,10}', crm_internal.demo_uniform(seed, 'ticket type', i)) AS type,
+               crm_internal.demo_pick('{mail,phone,web,chat}', '{45,25,20,10}', crm_internal.demo_uniform(seed, 'ticket channel', i)) AS channel,
+               (SELECT array_agg(m.user_id ORDER BY u.source_id) FROM crm.agents AS m JOIN crm.users AS u ON u.tenant_id = t AND u.id = m.user_id WHERE m.tenant_id = t) AS agents
+        FROM generate_series(1, n_tickets) AS i
+        CROSS JOIN LATERAL (SELECT crm_internal.demo_pick('{urgent,high,normal,low}', '{6,18,56,20}', crm_internal.demo_uniform(seed, 'ticket priority', i)) AS priority) AS x
+        JOIN (SELECT o.account_id, max(o.owner_id) AS owner_id, max(o.contact_id) AS contact_id, row_number() OVER (ORDER BY sum(o.base_amount) DESC, o.account_id) AS place, count(*) OVER () AS places
+              FROM crm.orders AS o WHERE o.tenant_id = t AND o.kind = 'sale' GROUP BY o.account_id) AS k
+            ON k.place = 1 + floor(k.places * power(crm_internal.demo_uniform(seed, 'ticket account', i), 1.7))::int
+    ) AS r
+    WHERE r.opened_at < horizon;
+    CREATE TEMPORARY TABLE demo_ticket_steps ON COMMIT DROP AS
+    SELECT s.* FROM (
+        SELECT r.i, v.n, v.code, v.at FROM demo_requests AS r
+        CROSS JOIN LATERAL (SELECT r.answered_at + CASE WHEN r.waits THEN exp(2.6 + 0.7 * crm_internal.demo_normal(seed, 'ticket waiting', r.i)) ELSE 0 END * interval '1 hour' AS back_at) AS b
+        CROSS JOIN LATERAL (SELECT b.back_at + exp(2.3 + 0.9 * crm_internal.demo_normal(seed, 'ticket work', r.i)) * r.pace * interval '1 hour' AS solved_at) AS w
+        CROSS JOIN LATERAL (VALUES (1, 'new', r.opened_at), (2, 'open', r.opened_at + (r.answered_at - r.opened_at) / 2),
+                                   (3, CASE WHEN r.waits THEN 'waiting' END, r.answered_at + interval '1 second'), (4, CASE WHEN r.waits THEN 'open' END, b.back_at + interval '2 seconds'),
+                                   (5, 'resolved', w.solved_at + interval '3 seconds'), (6, 'closed', w.solved_at + interval '5 days')) AS v(n, code, at)
+    ) AS s WHERE s.code IS NOT NULL AND s.at < horizon;
+
+    INSERT INTO crm.tickets (tenant_id, subject, channel, type, priority, queue_id, account_id, contact_id, pipeline_id, stage_id, created_at, stage_entered_at, closed_at, first_response_at, resolved_at,
+                             owner_id, team_id, source_system, source_id)
+    SELECT t, initcap(r.type) || ' of ' || a.name, r.channel, r.type, r.priority, help, r.account_id, r.contact_id, pipeline, (stage ->> l.code)::bigint, r.opened_at, l.at,
+           CASE WHEN l.code IN ('resolved', 'closed') THEN l.at END, CASE WHEN r.answered_at < horizon THEN r.answered_at END, z.at,
+           CASE WHEN l.code <> 'new' THEN r.agents[1 + (r.i % cardinality(r.agents))] END, NULL, 'demo', 'ticket-' || r.i
+    FROM demo_requests AS r
+    JOIN crm.accounts AS a ON a.tenant_id = t AND a.id = r.account_id
+    JOIN (SELECT DISTINCT ON (s.i) s.i, s.code, s.at FROM demo_ticket_steps AS s ORDER BY s.i, s.n DESC) AS l USING (i)
+    LEFT JOIN demo_ticket_steps AS z ON z.i = r.i AND z.code = 'resolved'
+    ORDER BY r.opened_at;
+    PERFORM crm.record_history('tickets', array_agg(k.id ORDER BY s.i, s.n), array_agg((stage ->> s.code)::bigint ORDER BY s.i, s.n), array_agg(s.at ORDER BY s.i, s.n))
+    FROM demo_ticket_steps AS s JOIN crm.tickets AS k ON k.tenant_id = t AND k.source_system = 'demo' AND k.source_id = 'ticket-' || s.i;
+    -- answers and the pauses in between, told to the clocks
+    INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at)
+    SELECT t, 'tickets', k.id, 'agent_message', k.first_response_at FROM crm.tickets AS k WHERE k.tenant_id = t AND k.source_system = 'demo' AND k.first_response_at IS NOT NULL;
+    INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, stage, stage_type)
+    SELECT t, 'tickets', k.id, 'stage', s.at, s.code, CASE s.code WHEN 'waiting' THEN 'on_hold' ELSE 'open' END
+    FROM demo_ticket_steps AS s JOIN crm.tickets AS k ON k.tenant_id = t AND k.source_system = 'demo' AND k.source_id = 'ticket-' || s.i
+    WHERE s.n IN (3, 4) AND s.at < coalesce(k.resolved_at, 'infinity') AND s.at <> k.stage_entered_at;
+    DROP TABLE demo_requests, demo_ticket_steps;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.demo_tickets(integer, bigint, date, crm.tenants) IS 'A help desk with promises, and the requests of a generated company''s customers.';
+
 CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT current_date)
 RETURNS TABLE (what text, row_count bigint)
 LANGUAGE plpgsql VOLATILE
@@ -362,6 +447,7 @@ BEGIN
     PERFORM crm_internal.demo_people(size, seed, tenant);
     PERFORM crm_internal.demo_sales(size, seed, until, tenant);
     PERFORM crm_internal.demo_orders(size, seed, until, tenant);
+    PERFORM crm_internal.demo_tickets(size, seed, until, tenant);
     RETURN QUERY
     SELECT 'users', count(*) FROM crm.users AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'accounts', count(*) FROM crm.accounts AS x WHERE x.tenant_id = tenant.tenant_id
@@ -370,6 +456,7 @@ BEGIN
     UNION ALL SELECT 'opportunities', count(*) FROM crm.opportunities AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'stage periods', count(*) FROM crm.stage_periods AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'orders', count(*) FROM crm.orders AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'tickets', count(*) FROM crm.tickets AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'activities', count(*) FROM crm.activities AS x WHERE x.tenant_id = tenant.tenant_id;
 END
 $$;

@@ -42,9 +42,7 @@ DO $$
 DECLARE
     v record;
 BEGIN
-    FOR v IN SELECT c.oid::regclass AS name FROM pg_class AS c WHERE c.relnamespace = 'crm_analytics'::regnamespace AND c.relkind = 'v'
-        -- customer value tests its own
-        AND c.relname NOT IN ('customer_value', 'retention_list', 'winback_list') LOOP
+    FOR v IN SELECT c.oid::regclass AS name FROM pg_class AS c WHERE c.relnamespace = 'crm_analytics'::regnamespace AND c.relkind = 'v' LOOP
         EXECUTE format('SELECT count(*) FROM %s', v.name);
     END LOOP;
 END
