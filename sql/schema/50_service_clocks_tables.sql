@@ -190,7 +190,7 @@ CREATE TABLE crm.sla_clocks (
     stretches timestamptz[] NOT NULL DEFAULT '{}',
     stretch_calendars bigint[],
     measured_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    CONSTRAINT sla_clocks_pkey PRIMARY KEY (tenant_id, subject_id, subject_type, metric, cycle),
+    CONSTRAINT sla_clocks_pkey PRIMARY KEY (tenant_id, subject_id, subject_type, metric, cycle) WITH (fillfactor = 50),
     CONSTRAINT sla_clocks_subject_fkey FOREIGN KEY (tenant_id, subject_id, subject_type)
         REFERENCES crm.sla_subjects (tenant_id, subject_id, subject_type) ON DELETE CASCADE,
     CONSTRAINT sla_clocks_state_check CHECK (state IN ('running', 'paused', 'met', 'missed', 'inactive', 'cancelled', 'merged'))

@@ -57,9 +57,14 @@ SQL
 touched=$(q -c "SELECT count(*) FROM crm.sla_clocks WHERE due_at > '2029-01-10Z'")
 plain=$(q -c '\timing on' -c "BEGIN" -c "UPDATE crm.sla_clocks SET due_at = due_at + interval '7 hours' WHERE due_at > '2029-01-10Z' AND calendar_id = $id" -c ROLLBACK | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | sort -n | tail -1)
 q -c 'VACUUM crm.sla_clocks' -c CHECKPOINT
-t=$(q -c '\timing on' -c "SELECT crm.import_holidays($id, 'bench', '[{\"date\": \"2029-01-10\"}]')" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p')
+q -c 'SET log_statement_stats = on' -c 'SET client_min_messages = log' -c '\timing on' \
+    -c "SELECT crm.import_holidays($id, 'bench', '[{\"date\": \"2029-01-10\"}]')" >"$WORK/holiday" 2>&1
+t=$(sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' "$WORK/holiday" | tail -1)
+# what it takes of a processor, whoever else was busy at the time
+cpu=$(sed -n 's/^!.*[^0-9.]\([0-9.]*\) s user, \([0-9.]*\) s system, .*elapsed/\1 \2/p' "$WORK/holiday" | tail -1 | awk '{printf "%.2f", $1 + $2}')
 s=$(awk -v t="$t" 'BEGIN {printf "%.2f", t / 1000}')
 line "holiday added, 1M open clocks, $touched move" "$s s" "bare UPDATE $(awk -v t="$plain" 'BEGIN {printf "%.2f", t / 1000}') s" "$(awk -v a="$t" -v b="$plain" 'BEGIN {printf "%.2f", a / b}')" "<= 10 s" "$(verdict "$s" "<=" 10)"
+line "  processor time of it" "$cpu s" "-" "-" "<= 10 s" "$(verdict "$cpu" "<=" 10)"
 wrong=$(q -c "SELECT count(*) FROM crm.sla_clocks WHERE due_at IS DISTINCT FROM crm.sla_due(calendar_id, target_seconds, running_since, stretches)")
 line "  of them wrong afterwards" "$wrong" "-" "-" "0" "$(verdict "$wrong" "<=" 0)"
 
