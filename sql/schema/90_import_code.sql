@@ -131,13 +131,13 @@ DECLARE
     matches text;
     within text := '';
 BEGIN
-    IF lookup NOT IN ('accounts', 'contacts', 'users', 'teams', 'products', 'territories', 'stages', 'pipelines', 'price_books') THEN
+    IF lookup NOT IN ('accounts', 'contacts', 'users', 'teams', 'products', 'territories', 'stages', 'pipelines', 'price_books', 'opportunities', 'orders', 'leads', 'queues') THEN
         RAISE EXCEPTION 'column "%" is looked up in "%", which cannot be looked up in', target_column, lookup
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Look up in accounts, contacts, users, teams, products, territories, stages, pipelines or price_books.';
+                  HINT = 'Look up in accounts, contacts, users, teams, products, territories, stages, pipelines, price_books, opportunities, orders, leads or queues.';
     END IF;
     matches := CASE
-        WHEN lookup IN ('stages', 'pipelines') THEN 's.code = lower(d.key)'
+        WHEN lookup IN ('stages', 'pipelines', 'queues') THEN 's.code = lower(d.key)'
         WHEN lookup IN ('territories', 'price_books') THEN 'false'
         ELSE format('s.source_system = %L AND s.source_id = d.key', batch.source_system) END;
     IF lookup = 'stages' THEN
@@ -149,10 +149,11 @@ BEGIN
                    FROM (SELECT DISTINCT crm.import_text(x.data, %4$L) AS key FROM crm.import_rows AS x
                          WHERE x.tenant_id = %2$s AND x.batch_id = %5$s AND x.line BETWEEN $1 AND $2) AS d
                    LEFT JOIN crm.%1$I AS s ON s.tenant_id = %2$s AND %3$s %7$s
-                   LEFT JOIN crm.%1$I AS n ON n.tenant_id = %2$s AND replace(crm.name_key(n.name), '' '', '''') = replace(crm.name_key(d.key), '' '', '''') %8$s
+                   LEFT JOIN crm.%1$I AS n ON n.tenant_id = %2$s AND %9$s %8$s
                    WHERE d.key IS NOT NULL GROUP BY d.key) AS l_%6$s
                    ON l_%6$s.key = crm.import_text(r.data, %4$L)',
-                  lookup, batch.tenant_id, matches, spec, batch.id, target_column, format(within, 's'), format(within, 'n'));
+                  lookup, batch.tenant_id, matches, spec, batch.id, target_column, format(within, 's'), format(within, 'n'),
+                  CASE lookup WHEN 'orders' THEN 'n.number = d.key' ELSE 'replace(crm.name_key(n.name), '' '', '''') = replace(crm.name_key(d.key), '' '', '''')' END);
 END
 $$;
 COMMENT ON FUNCTION crm.import_lookup(text, jsonb, crm.import_batches) IS 'Join that turns the names of a source column into ids.';

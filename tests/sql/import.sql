@@ -56,6 +56,17 @@ JOIN crm.stage_periods AS p ON (p.tenant_id, p.subject_table, p.subject_id) = (o
 JOIN crm.stages AS s ON (s.tenant_id, s.id) = (p.tenant_id, p.stage_id)
 WHERE o.source_system = 'legacy' ORDER BY o.name, p.seq;
 
+-- orders and their lines; the order's amount is the sum of them
+CREATE TABLE staging.lines (line text, bill text, what text, pieces text, each text);
+INSERT INTO staging.lines VALUES ('1', 'B-1', 'Widget', '2', '1,000.50'), ('2', 'B-1', 'Gadget', '۳', '10'), ('3', 'B-9', 'Widget', '1', '1');
+INSERT INTO crm.orders (number, account_id, currency) SELECT 'B-1', id, 'USD' FROM crm.accounts WHERE source_system = 'legacy' AND source_id = 'c1';
+SELECT rows_inserted, rows_bad FROM crm.import_table('staging.lines', '{
+    "target": "order_lines", "source_system": "legacy", "key": "line",
+    "columns": {"order_id": {"column": "bill", "lookup": "orders"}, "product_id": {"column": "what", "lookup": "products", "missing": "create"},
+                "quantity": "pieces", "unit_price": "each"}}');
+SELECT r.line, r.reason FROM crm.import_rows AS r JOIN crm.import_batches AS b ON b.id = r.batch_id AND b.target_table = 'order_lines' WHERE r.state = 'bad';
+SELECT amount FROM crm.orders WHERE number = 'B-1';
+
 -- mistakes in the mapping are refused and change nothing
 \set SHOW_CONTEXT never
 SELECT crm.import_table('staging.deals', '{"target": "opportunities"}');
