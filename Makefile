@@ -103,7 +103,8 @@ SERVICE_OBJS = \
 	src/service/clock.o \
 	src/service/clock_face.o
 
-MARKETING_OBJS =
+MARKETING_OBJS = \
+	src/marketing/segment.o
 
 # ---- what CREATE EXTENSION makes, in this order ----
 EXTENSION_SQL = \
@@ -147,7 +148,8 @@ SERVICE_EXT_SQL = \
 	sql/extension/72_escalation.sql \
 	sql/extension/50_service_clocks.sql
 
-MARKETING_EXT_SQL =
+MARKETING_EXT_SQL = \
+	sql/extension/65_segments.sql
 
 # ---- what crm.install() makes: tables once, then changed by sql/upgrade/ steps ----
 TABLES_SQL = \
@@ -185,7 +187,8 @@ SERVICE_TABLES = \
 SCORING_TABLES = \
 	sql/schema/60_scoring_tables.sql
 
-MARKETING_TABLES =
+MARKETING_TABLES = \
+	sql/schema/75_segment_tables.sql
 
 EXCHANGE_TABLES = \
 	sql/schema/90_import_tables.sql
@@ -244,7 +247,8 @@ SERVICE_CODE = \
 SCORING_CODE = \
 	sql/schema/60_scoring_code.sql
 
-MARKETING_CODE =
+MARKETING_CODE = \
+	sql/schema/75_segment_code.sql
 
 EXCHANGE_CODE = \
 	sql/schema/90_import_code.sql \
