@@ -29,7 +29,7 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_purchase_summary_f
 COMMENT ON FUNCTION crm.purchase_summary_final(internal) IS 'Part of crm.purchase_summary.';
 
 CREATE AGGREGATE crm.purchase_summary(day date, amount double precision, as_of date, unit text) (
-    SFUNC = crm.purchase_summary_accumulate, STYPE = internal, SSPACE = 128,
+    SFUNC = crm.purchase_summary_accumulate, STYPE = internal, SSPACE = 80,
     FINALFUNC = crm.purchase_summary_final, COMBINEFUNC = crm.purchase_summary_combine,
     SERIALFUNC = crm.purchase_summary_serialize, DESERIALFUNC = crm.purchase_summary_deserialize,
     PARALLEL = SAFE

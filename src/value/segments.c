@@ -350,40 +350,74 @@ compare_keyed(const void *a, const void *b)
 
 /*
  * The points in an order of their own, so that neither the order of rows
- * nor the plan decides what a seed gives.
+ * nor the plan decides what a seed gives: that of a hash, by its leading
+ * bits into places of a few points each, which are then sorted.
  */
 static double *
 canonical(const RowState *s)
 {
+	uint64	   *key = MemoryContextAllocHuge(CurrentMemoryContext,
+											 s->count * sizeof(uint64));
 	Keyed	   *keyed = MemoryContextAllocHuge(CurrentMemoryContext,
 											   s->count * sizeof(Keyed));
 	double	   *point = MemoryContextAllocHuge(CurrentMemoryContext,
 											   s->count * s->width *
 											   sizeof(double));
-	uint64		i;
-	int			j;
+	uint64	   *end;
+	uint64		i,
+				from = 0;
+	int			bits = 1,
+				j;
 
+	while (bits < 22 && (UINT64CONST(4) << bits) < s->count)
+		bits++;
+	end = MemoryContextAllocHuge(CurrentMemoryContext,
+								 (sizeof(uint64) << bits));
+	memset(end, 0, sizeof(uint64) << bits);
 	for (i = 0; i < s->count; i++)
 	{
 		uint64		h = 0;
 
 		for (j = 0; j < s->width; j++)
 		{
-			uint64		bits;
+			uint64		b;
 			double		v = s->row[i * s->width + j] + 0.0;
 
-			memcpy(&bits, &v, sizeof(bits));
-			h = (h ^ bits) * UINT64CONST(0xff51afd7ed558ccd);
+			memcpy(&b, &v, sizeof(b));
+			h = (h ^ b) * UINT64CONST(0xff51afd7ed558ccd);
 			h ^= h >> 32;
 		}
-		keyed[i].key = h;
-		keyed[i].row = i;
+		key[i] = h;
+		end[h >> (64 - bits)]++;
 	}
+	for (i = 0; i < UINT64CONST(1) << bits; i++)
+	{
+		uint64		n = end[i];
+
+		end[i] = from;
+		from += n;
+	}
+	for (i = 0; i < s->count; i++)
+	{
+		Keyed	   *k = &keyed[end[key[i] >> (64 - bits)]++];
+
+		k->key = key[i];
+		k->row = i;
+	}
+	pfree(key);
 	comparing = s;
-	pg_qsort(keyed, s->count, sizeof(Keyed), compare_keyed);
+	from = 0;
+	for (i = 0; i < UINT64CONST(1) << bits; i++)
+	{
+		if (end[i] - from > 1)
+			pg_qsort(keyed + from, end[i] - from, sizeof(Keyed),
+					 compare_keyed);
+		from = end[i];
+	}
 	for (i = 0; i < s->count; i++)
 		memcpy(point + i * s->width, s->row + keyed[i].row * s->width,
 			   s->width * sizeof(double));
+	pfree(end);
 	pfree(keyed);
 	return point;
 }

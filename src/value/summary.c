@@ -5,6 +5,10 @@
  * Purchases of one day are one.  The state of a customer is the list of
  * days, compacted when it is full, with totals of all days and of the first
  * one: enough for the mean spend of the repeat days.
+ *
+ * There are as many states as customers, and a row touches one at random,
+ * so a state is small: a cache line for up to sixteen days, which are kept
+ * as days before as_of, and states are cut from larger blocks.
  */
 #include "crm.h"
 
@@ -15,97 +19,228 @@
 #include "libpq/pqformat.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/memutils.h"
 
 #include "value_face.h"
 
-#define INLINE_DAYS 8
+#define INLINE_DAYS 16
 
 typedef struct SummaryState
 {
 	double		total;			/* of all days */
-	double		first_total;	/* of day first */
-	double		unit;			/* days in the unit asked for */
-	DateADT		first;
-	DateADT		last;
+	double		first_total;	/* of the first day */
 	DateADT		as_of;
-	int32		count;			/* entries in days, some of them equal */
-	int32		room;
-	DateADT    *days;
-	DateADT		inline_days[INLINE_DAYS];
+	uint32		first;			/* like all days here: days before as_of */
+	uint32		count;			/* entries in days, some of them equal */
+	uint32		room:29,
+				unit:2,
+				wide:1;			/* 32 bits a day, not 16 */
+	union
+	{
+		uint16		here[INLINE_DAYS];
+		void	   *list;		/* if room is greater than INLINE_DAYS */
+	}			days;
 } SummaryState;
 
-/* What travels between processes: the state up to the pointer, and days */
+/* What travels between processes: the state up to the days, and days */
 #define FIXED offsetof(SummaryState, days)
 
-static double
-unit_days(text *unit)
+/*
+ * Blocks that states and lists are cut from, in the memory context of the
+ * aggregate: forgotten when that is reset, as between the batches of a
+ * hash aggregate that spills, or after a group of a sorted one.
+ */
+#define FIRST_BLOCK 512
+#define LAST_BLOCK 65536
+
+typedef struct Arena
 {
-	static const struct
+	MemoryContext context;
+	MemoryContextCallback callback;
+	char	   *next;
+	Size		left;
+	Size		block;			/* size of the last one; 0 after a reset */
+} Arena;
+
+static void
+forget_blocks(void *arg)
+{
+	Arena	   *arena = arg;
+
+	arena->left = 0;
+	arena->block = 0;
+}
+
+/* size is a multiple of 8 */
+static void *
+arena_alloc(FunctionCallInfo fcinfo, MemoryContext context, Size size)
+{
+	Arena	   *arena = fcinfo->flinfo->fn_extra;
+	void	   *memory;
+
+	if (arena == NULL)
 	{
-		const char *name;
-		double		days;
-	}			units[] = {
-		{"day", 1}, {"week", 7}, {"month", 365.25 / 12}, {"year", 365.25}
-	};
+		arena = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
+									   sizeof(Arena));
+		arena->context = context;
+		arena->callback.func = forget_blocks;
+		arena->callback.arg = arena;
+		fcinfo->flinfo->fn_extra = arena;
+	}
+
+	/* grouping sets take turns in several contexts: blocks for the first */
+	if (arena->context != context || size > LAST_BLOCK / 8)
+		return MemoryContextAllocHuge(context, size);
+	if (size > arena->left)
+	{
+		if (arena->block == 0)
+			MemoryContextRegisterResetCallback(context, &arena->callback);
+		arena->block = Min(Max(arena->block * 2, FIRST_BLOCK), LAST_BLOCK);
+		arena->block = Max(arena->block, size);
+		arena->left = 0;
+		arena->next = MemoryContextAlloc(context, arena->block);
+		arena->left = arena->block;
+	}
+	memory = arena->next;
+	arena->next += size;
+	arena->left -= size;
+	return memory;
+}
+
+static const double unit_length[] = {1, 7, 365.25 / 12, 365.25};
+
+static int
+unit_number(text *unit)
+{
+	static const char *const names[] = {"day", "week", "month", "year"};
 	int			i;
 
-	for (i = 0; i < lengthof(units); i++)
-		if (VARSIZE_ANY_EXHDR(unit) == strlen(units[i].name) &&
-			memcmp(VARDATA_ANY(unit), units[i].name,
-				   strlen(units[i].name)) == 0)
-			return units[i].days;
+	for (i = 0; i < lengthof(names); i++)
+		if (VARSIZE_ANY_EXHDR(unit) == strlen(names[i]) &&
+			memcmp(VARDATA_ANY(unit), names[i], strlen(names[i])) == 0)
+			return i;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unknown unit of time \"%s\"", text_to_cstring(unit)),
 			 errhint("Give day, week, month or year.")));
 }
 
-static int
-compare_days(const void *a, const void *b)
+static inline Size
+day_bytes(const SummaryState *s)
 {
-	DateADT		x = *(const DateADT *) a,
-				y = *(const DateADT *) b;
+	return s->wide ? sizeof(uint32) : sizeof(uint16);
+}
+
+static inline void *
+days_of(SummaryState *s)
+{
+	return s->room > INLINE_DAYS ? s->days.list : s->days.here;
+}
+
+static inline uint32
+nth_day(SummaryState *s, uint32 i)
+{
+	void	   *days = days_of(s);
+
+	return s->wide ? ((uint32 *) days)[i] : ((uint16 *) days)[i];
+}
+
+static int
+compare_wide(const void *a, const void *b)
+{
+	uint32		x = *(const uint32 *) a,
+				y = *(const uint32 *) b;
 
 	return x < y ? -1 : x > y;
 }
 
-/* Number of distinct days, which then come first in the list */
-static int32
-compact(DateADT *days, int32 count)
+static int
+compare_narrow(const void *a, const void *b)
 {
-	int32		i,
-				n = 0;
-	bool		sorted = true;
-
-	for (i = 1; i < count && sorted; i++)
-		sorted = days[i - 1] <= days[i];
-	if (!sorted)
-		qsort(days, count, sizeof(DateADT), compare_days);
-	for (i = 0; i < count; i++)
-		if (i == 0 || days[i] != days[n - 1])
-			days[n++] = days[i];
-	return n;
+	return (int) *(const uint16 *) a - (int) *(const uint16 *) b;
 }
 
+/* Sorted, and each day once */
 static void
-add_day(SummaryState *s, MemoryContext context, DateADT day)
+compact(SummaryState *s)
 {
+	uint32		i,
+				n = 0;
+
+	if (s->wide)
+	{
+		uint32	   *day = days_of(s);
+
+		qsort(day, s->count, sizeof(uint32), compare_wide);
+		for (i = 0; i < s->count; i++)
+			if (i == 0 || day[i] != day[n - 1])
+				day[n++] = day[i];
+	}
+	else
+	{
+		uint16	   *day = days_of(s);
+
+		if (s->count > 2 * INLINE_DAYS)
+			qsort(day, s->count, sizeof(uint16), compare_narrow);
+		else
+			for (i = 1; i < s->count; i++)
+			{
+				uint16		this = day[i];
+				uint32		k = i;
+
+				for (; k > 0 && day[k - 1] > this; k--)
+					day[k] = day[k - 1];
+				day[k] = this;
+			}
+		for (i = 0; i < s->count; i++)
+			if (i == 0 || day[i] != day[n - 1])
+				day[n++] = day[i];
+	}
+	s->count = n;
+}
+
+/* The same days in a longer list, or in one of wider entries */
+static void
+move_days(FunctionCallInfo fcinfo, MemoryContext context, SummaryState *s,
+		  uint32 room, bool wide)
+{
+	void	   *list;
+	uint32		i;
+
+	if (room >= 1 << 28)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many days with a purchase")));
+	list = arena_alloc(fcinfo, context,
+					   room * (wide ? sizeof(uint32) : sizeof(uint16)));
+	for (i = 0; i < s->count; i++)
+		if (wide)
+			((uint32 *) list)[i] = nth_day(s, i);
+		else
+			((uint16 *) list)[i] = nth_day(s, i);
+	s->days.list = list;
+	s->room = room;
+	s->wide = wide;
+}
+
+static inline void
+add_day(FunctionCallInfo fcinfo, MemoryContext context, SummaryState *s,
+		uint32 day)
+{
+	if (s->count > 0 && nth_day(s, s->count - 1) == day)
+		return;
+	if (day > PG_UINT16_MAX && !s->wide)
+		move_days(fcinfo, context, s, Max(s->room, 2 * INLINE_DAYS), true);
 	if (s->count == s->room)
 	{
-		s->count = compact(s->days, s->count);
+		compact(s);
 		if (s->count > s->room / 2)
-		{
-			DateADT    *days = MemoryContextAlloc(context, s->room * 4 *
-												  sizeof(DateADT));
-
-			memcpy(days, s->days, s->count * sizeof(DateADT));
-			if (s->days != s->inline_days)
-				pfree(s->days);
-			s->days = days;
-			s->room *= 4;
-		}
+			move_days(fcinfo, context, s, s->room * 3 & ~3, s->wide);
 	}
-	s->days[s->count++] = day;
+	if (s->wide)
+		((uint32 *) days_of(s))[s->count++] = day;
+	else
+		((uint16 *) days_of(s))[s->count++] = day;
 }
 
 static MemoryContext
@@ -118,13 +253,30 @@ state_context(FunctionCallInfo fcinfo)
 	return context;
 }
 
+static SummaryState *
+new_state(FunctionCallInfo fcinfo, MemoryContext context, DateADT as_of,
+		  int unit)
+{
+	SummaryState *s = arena_alloc(fcinfo, context, sizeof(SummaryState));
+
+	s->total = s->first_total = 0;
+	s->as_of = as_of;
+	s->first = 0;
+	s->count = 0;
+	s->room = INLINE_DAYS;
+	s->unit = unit;
+	s->wide = false;
+	return s;
+}
+
 PG_FUNCTION_INFO_V1(crm_purchase_summary_accumulate);
 Datum
 crm_purchase_summary_accumulate(PG_FUNCTION_ARGS)
 {
 	MemoryContext context = state_context(fcinfo);
 	SummaryState *s;
-	DateADT		day;
+	DateADT		date;
+	uint32		day;
 	double		amount;
 
 	if (PG_ARGISNULL(0))
@@ -133,48 +285,41 @@ crm_purchase_summary_accumulate(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("as_of and unit must not be null")));
-		s = MemoryContextAlloc(context, sizeof(SummaryState));
-		s->total = s->first_total = 0;
-		s->count = 0;
-		s->room = INLINE_DAYS;
-		s->days = s->inline_days;
-		s->as_of = PG_GETARG_DATEADT(3);
-		s->unit = unit_days(PG_GETARG_TEXT_PP(4));
-		if (DATE_NOT_FINITE(s->as_of))
+		if (DATE_NOT_FINITE(PG_GETARG_DATEADT(3)))
 			ereport(ERROR,
 					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 					 errmsg("as_of must be finite")));
+		s = new_state(fcinfo, context, PG_GETARG_DATEADT(3),
+					  unit_number(PG_GETARG_TEXT_PP(4)));
 	}
 	else
 		s = (SummaryState *) PG_GETARG_POINTER(0);
 
 	if (PG_ARGISNULL(1))
 		PG_RETURN_POINTER(s);
-	day = PG_GETARG_DATEADT(1);
-	if (day > s->as_of)
+	date = PG_GETARG_DATEADT(1);
+	if (date > s->as_of)
 		PG_RETURN_POINTER(s);
-	if (DATE_NOT_FINITE(day))
+	if (DATE_NOT_FINITE(date))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("day of a purchase must be finite")));
+	day = s->as_of - date;
 	amount = PG_ARGISNULL(2) ? 0 : PG_GETARG_FLOAT8(2);
 	if (isnan(amount) || isinf(amount))
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("amount of a purchase must be finite")));
 
-	if (s->count == 0 || day < s->first)
+	if (s->count == 0 || day > s->first)
 	{
 		s->first = day;
 		s->first_total = amount;
 	}
 	else if (day == s->first)
 		s->first_total += amount;
-	if (s->count == 0 || day > s->last)
-		s->last = day;
 	s->total += amount;
-	if (s->count == 0 || s->days[s->count - 1] != day)
-		add_day(s, context, day);
+	add_day(fcinfo, context, s, day);
 	PG_RETURN_POINTER(s);
 }
 
@@ -185,7 +330,7 @@ crm_purchase_summary_combine(PG_FUNCTION_ARGS)
 	MemoryContext context = state_context(fcinfo);
 	SummaryState *a,
 			   *b;
-	int32		i;
+	uint32		i;
 
 	if (PG_ARGISNULL(1))
 	{
@@ -195,31 +340,21 @@ crm_purchase_summary_combine(PG_FUNCTION_ARGS)
 	}
 	b = (SummaryState *) PG_GETARG_POINTER(1);
 	if (PG_ARGISNULL(0))
-	{
-		a = MemoryContextAlloc(context, sizeof(SummaryState));
-		*a = *b;
-		a->count = 0;
-		a->room = INLINE_DAYS;
-		a->days = a->inline_days;
-	}
+		a = new_state(fcinfo, context, b->as_of, b->unit);
 	else
-	{
 		a = (SummaryState *) PG_GETARG_POINTER(0);
-		if (b->count == 0)
-			PG_RETURN_POINTER(a);
-		if (a->count == 0 || b->first < a->first)
-		{
-			a->first = b->first;
-			a->first_total = b->first_total;
-		}
-		else if (a->first == b->first)
-			a->first_total += b->first_total;
-		if (a->count == 0 || b->last > a->last)
-			a->last = b->last;
-		a->total += b->total;
+	if (b->count == 0)
+		PG_RETURN_POINTER(a);
+	if (a->count == 0 || b->first > a->first)
+	{
+		a->first = b->first;
+		a->first_total = b->first_total;
 	}
+	else if (a->first == b->first)
+		a->first_total += b->first_total;
+	a->total += b->total;
 	for (i = 0; i < b->count; i++)
-		add_day(a, context, b->days[i]);
+		add_day(fcinfo, context, a, nth_day(b, i));
 	PG_RETURN_POINTER(a);
 }
 
@@ -228,12 +363,12 @@ Datum
 crm_purchase_summary_serialize(PG_FUNCTION_ARGS)
 {
 	SummaryState *s = (SummaryState *) PG_GETARG_POINTER(0);
-	Size		size = VARHDRSZ + FIXED + s->count * sizeof(DateADT);
-	bytea	   *out = palloc(size);
+	Size		days = s->count * day_bytes(s);
+	bytea	   *out = palloc(VARHDRSZ + FIXED + days);
 
-	SET_VARSIZE(out, size);
+	SET_VARSIZE(out, VARHDRSZ + FIXED + days);
 	memcpy(VARDATA(out), s, FIXED);
-	memcpy(VARDATA(out) + FIXED, s->days, s->count * sizeof(DateADT));
+	memcpy(VARDATA(out) + FIXED, days_of(s), days);
 	PG_RETURN_BYTEA_P(out);
 }
 
@@ -242,11 +377,12 @@ Datum
 crm_purchase_summary_deserialize(PG_FUNCTION_ARGS)
 {
 	bytea	   *in = PG_GETARG_BYTEA_PP(0);
-	SummaryState *s = palloc0(sizeof(SummaryState));
+	SummaryState *s = palloc(sizeof(SummaryState));
 
 	memcpy(s, VARDATA_ANY(in), FIXED);
-	s->days = palloc(Max(s->count, 1) * sizeof(DateADT));
-	memcpy(s->days, VARDATA_ANY(in) + FIXED, s->count * sizeof(DateADT));
+	if (s->room > INLINE_DAYS)
+		s->days.list = palloc(Max(s->count * day_bytes(s), 8));
+	memcpy(days_of(s), VARDATA_ANY(in) + FIXED, s->count * day_bytes(s));
 	PG_RETURN_POINTER(s);
 }
 
@@ -270,6 +406,7 @@ crm_purchase_summary_final(PG_FUNCTION_ARGS)
 	Datum		value[8];
 	bool		null[8] = {false};
 	int64		x;
+	uint32		last;
 
 	if (s == NULL || s->count == 0)
 		PG_RETURN_NULL();
@@ -285,15 +422,16 @@ crm_purchase_summary_final(PG_FUNCTION_ARGS)
 	}
 
 	/* sorting what is there changes nothing that a later row could see */
-	s->count = compact(s->days, s->count);
+	compact(s);
 	x = s->count - 1;
+	last = nth_day(s, 0);
 	value[0] = Int64GetDatum(x);
-	value[1] = Float8GetDatum(x == 0 ? 0 : (s->last - s->first) / s->unit);
-	value[2] = Float8GetDatum((s->as_of - s->first) / s->unit);
+	value[1] = Float8GetDatum((s->first - last) / unit_length[s->unit]);
+	value[2] = Float8GetDatum(s->first / unit_length[s->unit]);
 	value[3] = Float8GetDatum(x == 0 ? 0 :
 							  settle(s->total - s->first_total) / x);
 	value[4] = Float8GetDatum(settle(s->total));
-	value[5] = DateADTGetDatum(s->first);
-	value[6] = DateADTGetDatum(s->last);
+	value[5] = DateADTGetDatum((DateADT) (s->as_of - s->first));
+	value[6] = DateADTGetDatum((DateADT) (s->as_of - last));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, value, null)));
 }
