@@ -93,6 +93,28 @@ SELECT left_out, patterns FROM (SELECT (crm.gamma_gamma_fit(x, m)).* FROM (VALUE
 SELECT (crm.purchase_summary(d::date, m, '2024-02-05', 'week')).*
 FROM (VALUES ('2024-01-01', 10), ('2024-01-01', 5), ('2024-01-15', 20), ('2024-01-15', 0.5), ('2024-01-08', 7), ('2024-03-01', 99)) AS v(d, m);
 SELECT (crm.purchase_summary(d::date, m, '2023-12-31', 'day')) IS NULL AS nothing_yet FROM (VALUES ('2024-01-01', 10)) AS v(d, m);
+-- many days, equal ones among them, in no order; days of centuries ago; sorted groups and spilled ones
+CREATE TEMP TABLE log AS
+SELECT c, '2020-01-01'::date - (i * 7919 % (c * 17) * (1 + c / 60 * 80)) AS day, i % 7 AS amount
+FROM generate_series(1, 80) AS c, generate_series(0, c * 20) AS i;
+ANALYZE log;
+CREATE TEMP TABLE plain AS
+SELECT c, count(DISTINCT day) - 1 AS x, max(day) - min(day) AS t_x, '2021-01-01'::date - min(day) AS age, sum(amount) AS total
+FROM log GROUP BY c;
+CREATE FUNCTION pg_temp.agree() RETURNS bigint LANGUAGE sql BEGIN ATOMIC
+    SELECT count(*) FROM (SELECT c, crm.purchase_summary(day, amount, '2021-01-01', 'day') AS s FROM log GROUP BY c) AS a
+    JOIN plain AS p USING (c)
+    WHERE (s).x = p.x AND (s).t_x = p.t_x AND (s).age = p.age AND (s).total_spend = p.total;
+END;
+SELECT count(*) AS customers, max(age) > 65535 AS centuries, pg_temp.agree() FROM plain;
+SET enable_hashagg = off;
+SELECT pg_temp.agree() AS sorted;
+RESET enable_hashagg;
+SET enable_sort = off;
+SET work_mem = '64kB';
+SELECT pg_temp.agree() AS hashed;
+RESET enable_sort;
+RESET work_mem;
 SELECT crm.purchase_summary('2024-01-01', 1, '2024-02-01', 'fortnight');
 -- cohorts: 10 of 4 and 6 of 2 customers in period 0, later ones of the older cohort alone
 SELECT (crm.cohort_clv(period, margin, customers, 0.25)).*
