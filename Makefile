@@ -185,7 +185,8 @@ SERVICE_TABLES = \
 	sql/schema/51_escalation_tables.sql
 
 SCORING_TABLES = \
-	sql/schema/60_scoring_tables.sql
+	sql/schema/60_scoring_tables.sql \
+	sql/schema/62_prediction_tables.sql
 
 MARKETING_TABLES = \
 	sql/schema/75_segment_tables.sql
@@ -245,7 +246,8 @@ SERVICE_CODE = \
 	sql/schema/59_service_triggers_code.sql
 
 SCORING_CODE = \
-	sql/schema/60_scoring_code.sql
+	sql/schema/60_scoring_code.sql \
+	sql/schema/62_prediction_code.sql
 
 MARKETING_CODE = \
 	sql/schema/75_segment_code.sql
