@@ -49,7 +49,8 @@ SELECT 'comment', md5(string_agg(c.d, E'\n' ORDER BY c.d COLLATE "C")) FROM (
     SELECT pg_describe_object(classoid, objoid, objsubid) || ': ' || description AS d FROM pg_description) AS c WHERE c.d LIKE '%crm%';
 Q
 }
-schema_of() { pg_dump "$1" | grep -vE '^\\(un)?restrict '; }
+# rows of a table may lie in another order
+schema_of() { pg_dump "$1" | grep -vE '^\\(un)?restrict ' | LC_ALL=C sort; }
 
 fingerprint dump_src >"$WORK/src"
 schema_of dump_src >"$WORK/src.dump"
