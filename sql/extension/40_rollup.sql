@@ -42,7 +42,7 @@ CREATE FUNCTION crm.rollup_condition(source_view regclass) RETURNS text
 LANGUAGE c STABLE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_rollup_condition';
 COMMENT ON FUNCTION crm.rollup_condition(regclass) IS
-'Condition of the update trigger of a rollup source: some column that its rollups read has changed.';
+'Condition over OLD and NEW, for the WHEN clause of a trigger: some column that the rollups of the source read has changed. Their own triggers compare in C.';
 
 CREATE FUNCTION crm.bytes_differ(VARIADIC pairs "any") RETURNS boolean
 LANGUAGE c IMMUTABLE PARALLEL SAFE

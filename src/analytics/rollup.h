@@ -38,6 +38,8 @@ typedef struct RollupMeasure
 	RollupMeasureKind kind;
 } RollupMeasure;
 
+#define ROLLUP_FEW 4			/* deltas that need no batch of their own */
+
 typedef struct RollupLayout
 {
 	int64		source;			/* id in crm.rollup_sources */
@@ -55,8 +57,18 @@ typedef struct RollupLayout
 	RollupMeasure *measures;
 	Index		varno;			/* of the source in targets */
 	List	   *targets;		/* expressions, keys first */
+	bool		has_numeric;
+	TupleTableSlot *slots[ROLLUP_FEW];	/* deltas of a small statement */
 	struct RollupLayout *next;
 } RollupLayout;
+
+/* A column of the relation that some expression reads. */
+typedef struct RollupColumn
+{
+	AttrNumber	attno;
+	int16		typlen;
+	bool		typbyval;
+} RollupColumn;
 
 typedef struct RollupPlan
 {
@@ -67,6 +79,8 @@ typedef struct RollupPlan
 	RollupLayout *layout;
 	ExprContext *econtext;
 	ProjectionInfo *projection;
+	int			ncolumns;
+	RollupColumn *columns;		/* in the order of attno */
 	struct RollupPlan *next;
 } RollupPlan;
 

@@ -397,10 +397,10 @@ crm_rollup_columns(PG_FUNCTION_ARGS)
 PG_FUNCTION_INFO_V1(crm_rollup_condition);
 
 /*
- * crm.rollup_condition(view): the WHEN clause of the update trigger.  True
- * where a column that the view reads has other bytes in the new row: equality
- * of the type is not enough, 1.0 and 1.00 have different text.  One call for
- * all columns, because the clause is read and prepared again by every UPDATE.
+ * crm.rollup_condition(view): a WHEN clause for a trigger.  True where a
+ * column that the view reads has other bytes in the new row: equality of the
+ * type is not enough, 1.0 and 1.00 have different text.  Our own triggers do
+ * without it, because the clause is parsed and prepared again by every UPDATE.
  */
 Datum
 crm_rollup_condition(PG_FUNCTION_ARGS)

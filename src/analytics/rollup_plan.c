@@ -13,6 +13,7 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -171,11 +172,15 @@ compile_layout(int64 source)
 				measure->attno = attno;
 				measure->kind = att->atttypid == INT4OID ? MEASURE_COUNT :
 					att->atttypid == INT8OID ? MEASURE_INTEGER : MEASURE_NUMERIC;
+				layout->has_numeric |= measure->kind == MEASURE_NUMERIC;
 			}
 			layout->targets = lappend(layout->targets,
 									  expression_planner(te->expr));
 		}
 	}
+	desc = CreateTupleDescCopy(desc);
+	for (int i = 0; i < ROLLUP_FEW; i++)
+		layout->slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	table_close(delta, AccessShareLock);
 	layout->nkeys = nkeys;
 	layout->nmeasures = nmeasures;
@@ -208,6 +213,32 @@ find_layout(int64 source)
 	return layout;
 }
 
+/*
+ * The columns that a target list reads.  An update that leaves their bytes as
+ * they are changes no sum; equality of their types is not enough, 1.0 and
+ * 1.00 are equal and have different text.
+ */
+static void
+find_columns(RollupPlan *plan, List *targets, Index varno, TupleDesc desc)
+{
+	Bitmapset  *attnos = NULL;
+	int			x = -1;
+
+	pull_varattnos((Node *) targets, varno, &attnos);
+	plan->columns = palloc(sizeof(RollupColumn) * Max(1, bms_num_members(attnos)));
+	while ((x = bms_next_member(attnos, x)) >= 0)
+	{
+		AttrNumber	attno = x + FirstLowInvalidHeapAttributeNumber;
+		RollupColumn *column = &plan->columns[plan->ncolumns++];
+		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+
+		column->attno = attno;
+		column->typlen = att->attlen;
+		column->typbyval = att->attbyval;
+	}
+	bms_free(attnos);
+}
+
 static RollupPlan *
 compile_plan(RollupLayout *layout, Relation rel)
 {
@@ -238,6 +269,7 @@ compile_plan(RollupLayout *layout, Relation rel)
 		targets = map_partition_varattnos(targets, layout->varno, rel, root);
 		table_close(root, AccessShareLock);
 	}
+	find_columns(plan, targets, layout->varno, RelationGetDescr(rel));
 	foreach(cell, targets)
 	{
 		tlist = lappend(tlist, makeTargetEntry((Expr *) lfirst(cell), resno,

@@ -37,12 +37,16 @@
 
 #define SEARCH_LINEARLY 8		/* groups without a hash table */
 #define SPILL_GROUPS 32768		/* append before the end of the statement */
-#define INSERT_SINGLY 4			/* deltas not worth a multi-insert */
 #define INSERT_BATCH 500
 
 /*
  * What one level has collected for one source.  A group is a fixed-size
- * record: hash, keys, measures, null flags of the keys.
+ * record: hash, keys, measures, null flags of the keys; where some sum is
+ * numeric, room for the small part of each measure comes before the flags.
+ *
+ * A sum of numerics has two parts: what can be added as an integer in units
+ * of 10^-SMALL_SCALE, and what is too large or too fine for that, as a
+ * numeric.  Only the display scale of the small values must be kept beside.
  */
 typedef struct Pending
 {
@@ -56,6 +60,16 @@ typedef struct Pending
 	uint32		index_size;
 	struct Pending *next;
 } Pending;
+
+#define SMALL_SCALE 8
+
+typedef struct SmallSum
+{
+#ifdef HAVE_INT128
+	int128		units;
+#endif
+	int64		scale;			/* display scale + 1; 0: nothing was added */
+} SmallSum;
 
 typedef struct Level
 {
@@ -80,7 +94,9 @@ static bool registered = false;
 #define GROUP_HASH(g)		(*(uint32 *) (g))
 #define GROUP_KEYS(g)		((Datum *) ((g) + sizeof(Datum)))
 #define GROUP_MEASURES(l, g) (GROUP_KEYS(g) + (l)->nkeys)
-#define GROUP_NULLS(l, g)	((bool *) (GROUP_MEASURES(l, g) + (l)->nmeasures))
+#define GROUP_SMALL(l, g)	((SmallSum *) (GROUP_MEASURES(l, g) + (l)->nmeasures))
+#define GROUP_NULLS(l, g)	((bool *) (GROUP_SMALL(l, g) + \
+									   ((l)->has_numeric ? (l)->nmeasures : 0)))
 
 static void append_level(Level *level);
 
@@ -151,8 +167,7 @@ level_pending(Level *level, RollupLayout *layout)
 
 	p = MemoryContextAllocZero(level->cx, sizeof(Pending));
 	p->layout = layout;
-	p->group_size = MAXALIGN(sizeof(Datum) * (1 + layout->nkeys + layout->nmeasures) +
-							 sizeof(bool) * layout->nkeys);
+	p->group_size = MAXALIGN((Size) (GROUP_NULLS(layout, (char *) 0) + layout->nkeys));
 	p->capacity = 2;
 	p->groups = MemoryContextAlloc(level->cx, p->group_size * p->capacity);
 	p->next = level->pending;
@@ -338,6 +353,136 @@ refuse_special_number(const RollupLayout *layout)
 			 errhint("Store NULL instead, or leave such rows out by the filter of the rollup or measure.")));
 }
 
+#ifdef HAVE_INT128
+
+/*
+ * A stored numeric as an integer in units of 10^-SMALL_SCALE; false where it
+ * does not fit or is special.  It reads the short stored form, which is that
+ * of nearly every number and never changes: a header with sign, display scale
+ * and weight, then digits of base 10000.
+ */
+static bool
+small_number(Datum number, int128 *units, int *scale)
+{
+	char	   *p = DatumGetPointer(number);
+	uint16		header;
+	int			weight;
+	int			ndigits;
+	int128		sum = 0;
+
+	if (VARATT_IS_EXTERNAL(p) || VARATT_IS_COMPRESSED(p))
+		return false;
+	ndigits = (int) (VARSIZE_ANY_EXHDR(p) / sizeof(int16)) - 1;
+	p = VARDATA_ANY(p);
+	memcpy(&header, p, sizeof(header));
+	if ((header & 0xC000) != 0x8000)
+		return false;
+	*scale = (header & 0x1F80) >> 7;
+	weight = (header & 0x3F) | ((header & 0x40) ? ~0x3F : 0);
+	/* at most 10^20, and no digit below the last unit */
+	if (*scale > SMALL_SCALE || weight > 4 || ndigits > weight + 1 + SMALL_SCALE / 4)
+		return false;
+	if (ndigits > 0)
+	{
+		int			left = weight + 1 + SMALL_SCALE / 4 - ndigits;
+		int64		part = 0;
+		int			i;
+
+		/* four digits fit in 64 bits with room to spare */
+		for (i = 0; i < ndigits && i < 4; i++)
+		{
+			int16		digit;
+
+			memcpy(&digit, p + sizeof(int16) * (i + 1), sizeof(digit));
+			part = part * 10000 + digit;
+		}
+		sum = part;
+		for (; i < ndigits; i++)
+		{
+			int16		digit;
+
+			memcpy(&digit, p + sizeof(int16) * (i + 1), sizeof(digit));
+			sum = sum * 10000 + digit;
+		}
+		while (left-- > 0)
+			sum *= 10000;
+		if (header & 0x2000)
+			sum = -sum;
+	}
+	*units = sum;
+	return true;
+}
+
+/* The small part of a sum as a numeric, in the current context. */
+static Datum
+small_to_numeric(const SmallSum *small)
+{
+	static const int64 powers[] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000};
+	int			scale = (int) small->scale - 1;
+	int128		value = small->units / powers[SMALL_SCALE - scale];
+	const int64 billion = INT64CONST(1000000000);
+	Datum		sum = (Datum) 0;
+
+	if (value >= PG_INT64_MIN && value <= PG_INT64_MAX)
+		return NumericGetDatum(int64_div_fast_to_numeric((int64) value, scale));
+
+	/* nine digits at a time, from the front */
+	for (int128 front = (int128) billion * billion * billion * billion; front > 0; front /= billion)
+	{
+		int64		part = (int64) (value / front);
+
+		value %= front;
+		if (sum != (Datum) 0)
+			sum = DirectFunctionCall2(numeric_mul, sum,
+									  NumericGetDatum(int64_to_numeric(billion)));
+		else
+			sum = NumericGetDatum(int64_to_numeric(0));
+		sum = DirectFunctionCall2(numeric_add, sum,
+								  NumericGetDatum(int64_to_numeric(part)));
+	}
+	return DirectFunctionCall2(numeric_mul, sum,
+							   NumericGetDatum(int64_div_fast_to_numeric(1, scale)));
+}
+
+#endif							/* HAVE_INT128 */
+
+static void
+add_numeric(const RollupLayout *layout, MemoryContext cx, Datum *sum, Datum number, int sign)
+{
+	Numeric		value = DatumGetNumeric(number);
+	MemoryContext old;
+
+	if (numeric_is_nan(value) || numeric_is_inf(value))
+		refuse_special_number(layout);
+	old = MemoryContextSwitchTo(cx);
+	if (*sum == (Datum) 0)
+		*sum = sign > 0 ? datumCopy(NumericGetDatum(value), false, -1) :
+			DirectFunctionCall1(numeric_uminus, NumericGetDatum(value));
+	else
+	{
+		Datum		before = *sum;
+
+		*sum = DirectFunctionCall2(sign > 0 ? numeric_add : numeric_sub,
+								   before, NumericGetDatum(value));
+		pfree(DatumGetPointer(before));
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+add_integer(const RollupLayout *layout, Datum *sum, int64 value, int sign)
+{
+	int64		result;
+
+	if (sign > 0 ? pg_add_s64_overflow(DatumGetInt64(*sum), value, &result) :
+		pg_sub_s64_overflow(DatumGetInt64(*sum), value, &result))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("bigint out of range in a rollup of table \"%s\"",
+						get_rel_name(layout->root))));
+	*sum = Int64GetDatum(result);
+}
+
 /*
  * Add the measures of one row to its group.  Counts and integer sums come as
  * bigint, sums of numeric as numeric; NULL adds nothing.
@@ -352,43 +497,60 @@ add_to_group(Pending *p, MemoryContext cx, const Datum *keys, const bool *keynul
 
 	for (int i = 0; i < layout->nmeasures; i++)
 	{
-		if (nulls != NULL && nulls[i])
+		if (nulls[i])
 			continue;
 		if (layout->measures[i].kind != MEASURE_NUMERIC)
+			add_integer(layout, &sums[i], DatumGetInt64(measures[i]), sign);
+		else
 		{
-			int64		sum = DatumGetInt64(sums[i]);
-			int64		value = DatumGetInt64(measures[i]);
+#ifdef HAVE_INT128
+			SmallSum   *small = &GROUP_SMALL(layout, group)[i];
+			int128		units;
+			int128		sum;
+			int			scale;
 
-			if (sign > 0 ? pg_add_s64_overflow(sum, value, &sum) :
-				pg_sub_s64_overflow(sum, value, &sum))
-				ereport(ERROR,
-						(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-						 errmsg("bigint out of range in a rollup of table \"%s\"",
-								get_rel_name(layout->root))));
-			sums[i] = Int64GetDatum(sum);
-		}
-		else if (measures[i] != (Datum) 0)
-		{
-			Numeric		value = DatumGetNumeric(measures[i]);
-			MemoryContext old;
-
-			if (numeric_is_nan(value) || numeric_is_inf(value))
-				refuse_special_number(layout);
-			old = MemoryContextSwitchTo(cx);
-			if (sums[i] == (Datum) 0)
-				sums[i] = sign > 0 ? NumericGetDatum(DatumGetNumericCopy(measures[i])) :
-					DirectFunctionCall1(numeric_uminus, NumericGetDatum(value));
-			else
+			if (small_number(measures[i], &units, &scale) &&
+				!__builtin_add_overflow(small->units, sign > 0 ? units : -units, &sum))
 			{
-				Datum		before = sums[i];
-
-				sums[i] = DirectFunctionCall2(sign > 0 ? numeric_add : numeric_sub,
-											  before, NumericGetDatum(value));
-				pfree(DatumGetPointer(before));
+				small->units = sum;
+				small->scale = Max(small->scale, scale + 1);
+				continue;
 			}
-			MemoryContextSwitchTo(old);
+#endif
+			add_numeric(layout, cx, &sums[i], measures[i], sign);
 		}
 	}
+}
+
+/* What a subtransaction has collected of a group becomes its parent's. */
+static void
+merge_group(Pending *into, MemoryContext cx, char *from)
+{
+	RollupLayout *layout = into->layout;
+	char	   *group = find_group(into, cx, GROUP_KEYS(from), GROUP_NULLS(layout, from));
+	Datum	   *sums = GROUP_MEASURES(layout, group);
+	Datum	   *more = GROUP_MEASURES(layout, from);
+
+	for (int i = 0; i < layout->nmeasures; i++)
+		if (layout->measures[i].kind != MEASURE_NUMERIC)
+			add_integer(layout, &sums[i], DatumGetInt64(more[i]), 1);
+		else
+		{
+#ifdef HAVE_INT128
+			SmallSum   *small = &GROUP_SMALL(layout, group)[i];
+			SmallSum   *other = &GROUP_SMALL(layout, from)[i];
+
+			if (!__builtin_add_overflow(small->units, other->units, &small->units))
+				small->scale = Max(small->scale, other->scale);
+			else
+			{
+				small->units -= other->units;
+				add_numeric(layout, cx, &sums[i], small_to_numeric(other), 1);
+			}
+#endif
+			if (more[i] != (Datum) 0)
+				add_numeric(layout, cx, &sums[i], more[i], 1);
+		}
 }
 
 static bool
@@ -404,6 +566,35 @@ is_zero(Datum number)
 		MemoryContextSwitchTo(old);
 	}
 	return DatumGetBool(DirectFunctionCall2(numeric_eq, number, zero));
+}
+
+/* The sum of both parts; false where it is zero.  Nothing is left of it. */
+static bool
+take_numeric(const RollupLayout *layout, char *group, int i, Datum *number)
+{
+	Datum	   *sum = &GROUP_MEASURES(layout, group)[i];
+
+	*number = *sum;
+	*sum = (Datum) 0;
+#ifdef HAVE_INT128
+	{
+		SmallSum   *small = &GROUP_SMALL(layout, group)[i];
+
+		if (*number == (Datum) 0)
+		{
+			bool		any = small->units != 0;
+
+			if (any)
+				*number = small_to_numeric(small);
+			memset(small, 0, sizeof(SmallSum));
+			return any;
+		}
+		if (small->scale > 0)
+			*number = DirectFunctionCall2(numeric_add, *number, small_to_numeric(small));
+		memset(small, 0, sizeof(SmallSum));
+	}
+#endif
+	return *number != (Datum) 0 && !is_zero(*number);
 }
 
 /*
@@ -422,29 +613,25 @@ take_delta(const RollupLayout *layout, char *group, Datum *values, bool *nulls)
 	{
 		int			at = layout->measures[i].attno - 1;
 
-		if (sums[i] == (Datum) 0)
-			continue;
-		switch (layout->measures[i].kind)
+		if (layout->measures[i].kind == MEASURE_NUMERIC)
 		{
-			case MEASURE_COUNT:
-				{
-					int64		count = DatumGetInt64(sums[i]);
-					int64		part = Min(Max(count, PG_INT32_MIN), PG_INT32_MAX);
+			if (!take_numeric(layout, group, i, &values[at]))
+				continue;
+		}
+		else if (sums[i] == (Datum) 0)
+			continue;
+		else if (layout->measures[i].kind == MEASURE_COUNT)
+		{
+			int64		count = DatumGetInt64(sums[i]);
+			int64		part = Min(Max(count, PG_INT32_MIN), PG_INT32_MAX);
 
-					values[at] = Int32GetDatum((int32) part);
-					sums[i] = Int64GetDatum(count - part);
-					break;
-				}
-			case MEASURE_INTEGER:
-				values[at] = sums[i];
-				sums[i] = (Datum) 0;
-				break;
-			case MEASURE_NUMERIC:
-				values[at] = sums[i];
-				sums[i] = (Datum) 0;
-				if (is_zero(values[at]))
-					continue;
-				break;
+			values[at] = Int32GetDatum((int32) part);
+			sums[i] = Int64GetDatum(count - part);
+		}
+		else
+		{
+			values[at] = sums[i];
+			sums[i] = (Datum) 0;
 		}
 		nulls[at] = false;
 		any = true;
@@ -472,8 +659,6 @@ append_pending(Pending *p)
 	RollupLayout *layout = p->layout;
 	Relation	rel;
 	TupleDesc	desc;
-	Datum	   *values;
-	bool	   *nulls;
 	CommandId	cid;
 
 	if (p->ngroups == 0)
@@ -484,19 +669,41 @@ append_pending(Pending *p)
 		elog(ERROR, "rollups of \"%s\" were redefined by the statement that changes it",
 			 get_rel_name(layout->root));
 	cid = GetCurrentCommandId(true);
-	values = palloc0(sizeof(Datum) * layout->natts);
-	nulls = palloc(sizeof(bool) * layout->natts);
 
-	if (p->ngroups <= INSERT_SINGLY)
+	/* nearly always one or two; a count beyond integer makes more */
+	if (p->ngroups <= ROLLUP_FEW)
 	{
-		for (int i = 0; i < p->ngroups; i++)
-			while (take_delta(layout, GROUP(p, i), values, nulls))
+		int			i = 0;
+
+		while (i < p->ngroups)
+		{
+			int			used = 0;
+
+			while (used < ROLLUP_FEW && i < p->ngroups)
 			{
-				HeapTuple	tuple = heap_form_tuple(desc, values, nulls);
+				TupleTableSlot *slot = ExecClearTuple(layout->slots[used]);
+
+				if (!take_delta(layout, GROUP(p, i), slot->tts_values, slot->tts_isnull))
+				{
+					i++;
+					continue;
+				}
+				ExecStoreVirtualTuple(slot);
+				used++;
+			}
+			if (used == 1)
+			{
+				HeapTuple	tuple = heap_form_tuple(desc, layout->slots[0]->tts_values,
+													layout->slots[0]->tts_isnull);
 
 				heap_insert(rel, tuple, cid, 0, NULL);
-				heap_freetuple(tuple);
 			}
+			else if (used > 1)
+				table_multi_insert(rel, layout->slots, used, cid, 0, NULL);
+			/* the values are in the memory of this call */
+			while (used > 0)
+				ExecClearTuple(layout->slots[--used]);
+		}
 	}
 	else
 	{
@@ -511,16 +718,20 @@ append_pending(Pending *p)
 
 		while (i < p->ngroups)
 		{
-			if (!take_delta(layout, GROUP(p, i), values, nulls))
+			bool		any;
+
+			if (used == made)
+				slots[made++] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+			ExecClearTuple(slots[used]);
+			old = MemoryContextSwitchTo(batch);
+			any = take_delta(layout, GROUP(p, i), slots[used]->tts_values,
+							 slots[used]->tts_isnull);
+			MemoryContextSwitchTo(old);
+			if (!any)
 			{
 				i++;
 				continue;
 			}
-			if (used == made)
-				slots[made++] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-			ExecClearTuple(slots[used]);
-			memcpy(slots[used]->tts_values, values, sizeof(Datum) * layout->natts);
-			memcpy(slots[used]->tts_isnull, nulls, sizeof(bool) * layout->natts);
 			ExecStoreVirtualTuple(slots[used]);
 			if (++used == INSERT_BATCH)
 			{
@@ -544,8 +755,6 @@ append_pending(Pending *p)
 			FreeBulkInsertState(bulk);
 		MemoryContextDelete(batch);
 	}
-	pfree(values);
-	pfree(nulls);
 	/* the lock is held to the end of the transaction, as for any writer */
 	table_close(rel, NoLock);
 }
@@ -605,22 +814,47 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId self,
 			}
 		for (Pending *p = top->pending; p != NULL; p = p->next)
 		{
-			RollupLayout *layout = p->layout;
-			Pending    *into = level_pending(below, layout);
+			Pending    *into = level_pending(below, p->layout);
 
 			for (int i = 0; i < p->ngroups; i++)
-			{
-				char	   *group = GROUP(p, i);
-
-				add_to_group(into, below->cx, GROUP_KEYS(group), GROUP_NULLS(layout, group),
-							 GROUP_MEASURES(layout, group), NULL, 1);
-			}
+				merge_group(into, below->cx, GROUP(p, i));
 		}
 		drop_level();
 	}
 }
 
 /* ---- rows ---- */
+
+/* Has an update changed a column that some rollup reads? */
+static bool
+row_changed(RollupPlan *plan, TupleTableSlot *before, TupleTableSlot *after)
+{
+	if (plan->ncolumns == 0)
+		return false;
+	slot_getsomeattrs(before, plan->columns[plan->ncolumns - 1].attno);
+	slot_getsomeattrs(after, plan->columns[plan->ncolumns - 1].attno);
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		RollupColumn *column = &plan->columns[i];
+		Datum		a = before->tts_values[column->attno - 1];
+		Datum		b = after->tts_values[column->attno - 1];
+
+		if (before->tts_isnull[column->attno - 1] != after->tts_isnull[column->attno - 1])
+			return true;
+		if (before->tts_isnull[column->attno - 1] || a == b)
+			continue;
+		if (column->typbyval)
+			return true;
+		/* the same stored bytes are the same value, also where they point elsewhere */
+		if (column->typlen == -1 &&
+			VARSIZE_ANY(DatumGetPointer(a)) == VARSIZE_ANY(DatumGetPointer(b)) &&
+			memcmp(DatumGetPointer(a), DatumGetPointer(b), VARSIZE_ANY(DatumGetPointer(a))) == 0)
+			continue;
+		if (!datum_image_eq(a, b, false, column->typlen))
+			return true;
+	}
+	return false;
+}
 
 /* Add one row of the source, seen through the plan of its relation. */
 static void
@@ -685,6 +919,9 @@ crm_rollup_row(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be fired AFTER ROW", "crm.rollup_row")));
 
 	plan = crm_rollup_plan(source, trigdata->tg_relation);
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
+		!row_changed(plan, trigdata->tg_trigslot, trigdata->tg_newslot))
+		return PointerGetDatum(NULL);
 	level = current_level();
 	p = level_pending(level, plan->layout);
 	crm_become(plan->layout->owner, &saved);
