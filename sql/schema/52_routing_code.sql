@@ -22,11 +22,11 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    own_load text := '0';
+    own_load text := 'SELECT NULL::bigint AS owner_id, 0 AS load WHERE false';
 BEGIN
     -- open work of the candidates: tickets by the weight of their queue, and open rows of the table at hand
     IF subject_table <> 'tickets' THEN
-        own_load := format('(SELECT count(*) * $9 FROM crm.%I AS s WHERE s.tenant_id = $1 AND s.owner_id = a.user_id %s)',
+        own_load := format('(SELECT s.owner_id, count(*) * $9 AS load FROM crm.%I AS s WHERE s.tenant_id = $1 AND s.owner_id = ANY (ARRAY(SELECT m.user_id FROM members AS m)) %s GROUP BY 1)',
             subject_table,
             CASE WHEN EXISTS (SELECT FROM pg_attribute AS x
                               WHERE x.attrelid = format('crm.%I', subject_table)::regclass AND x.attname = 'closed_at'
@@ -34,29 +34,35 @@ BEGIN
                  THEN 'AND s.closed_at IS NULL' ELSE '' END);
     END IF;
     RETURN QUERY EXECUTE format($q$
-        SELECT c.user_id, c.matched, c.level_sum, c.available, c.at_work,
-               c.load + $9 <= c.capacity OR $9 = 0 AND c.capacity > 0,
-               c.load, c.capacity, c.last_assigned_at, c.last_assignment_id, c.last_released_at
-        FROM (SELECT a.user_id, a.capacity, a.last_assigned_at, a.last_assignment_id, a.last_released_at,
-                     k.matched::integer, k.level_sum,
-                     a.status = 'available' OR a.status = 'away' AND a.away_until <= $10 AS available,
-                     NOT $8 OR coalesce(a.calendar_id, $7) IS NULL
-                         OR crm.is_open(coalesce(a.calendar_id, $7), $10) AS at_work,
-                     (SELECT coalesce(sum(coalesce(q.item_weight, 1)), 0)
-                      FROM crm.tickets AS w
-                      LEFT JOIN crm.queues AS q ON q.tenant_id = $1 AND q.id = w.queue_id
-                      WHERE w.tenant_id = $1 AND w.owner_id = a.user_id AND w.closed_at IS NULL) + %s AS load
-              FROM crm.agents AS a
-              JOIN crm.users AS u ON u.tenant_id = $1 AND u.id = a.user_id AND u.active
-              LEFT JOIN LATERAL (
-                  SELECT count(*) AS matched, coalesce(sum(s.level), 0) AS level_sum
-                  FROM crm.user_skills AS s
-                  WHERE s.tenant_id = $1 AND s.user_id = a.user_id AND s.skill_id = ANY ($5)) AS k ON true
-              WHERE a.tenant_id = $1
-                AND (a.user_id = ANY ($4)
-                     OR EXISTS (SELECT FROM crm.team_memberships AS m
-                                WHERE m.tenant_id = $1 AND m.team_id = $3 AND m.user_id = a.user_id
-                                  AND m.valid @> $10))) AS c
+        WITH members AS MATERIALIZED (
+            SELECT a.* FROM crm.agents AS a
+            WHERE a.tenant_id = $1
+              AND (a.user_id = ANY ($4)
+                   OR a.user_id IN (SELECT m.user_id FROM crm.team_memberships AS m
+                                    WHERE m.tenant_id = $1 AND m.team_id = $3 AND m.valid @> $10))
+        ), loads AS MATERIALIZED (
+            -- all at once, so that it is one scan whatever the planner knows of the tickets
+            SELECT w.owner_id, sum(coalesce(q.item_weight, 1)) AS load
+            FROM crm.tickets AS w
+            LEFT JOIN crm.queues AS q ON q.tenant_id = $1 AND q.id = w.queue_id
+            WHERE w.tenant_id = $1 AND w.closed_at IS NULL AND w.owner_id = ANY (ARRAY(SELECT m.user_id FROM members AS m))
+            GROUP BY w.owner_id
+        ), own AS MATERIALIZED (%s),
+        skilled AS MATERIALIZED (
+            SELECT s.user_id, count(*) AS matched, sum(s.level) AS level_sum
+            FROM crm.user_skills AS s
+            WHERE s.tenant_id = $1 AND s.skill_id = ANY ($5) AND s.user_id = ANY (ARRAY(SELECT m.user_id FROM members AS m))
+            GROUP BY s.user_id)
+        SELECT c.user_id, coalesce(k.matched, 0)::integer, coalesce(k.level_sum, 0)::bigint,
+               c.status = 'available' OR c.status = 'away' AND c.away_until <= $10,
+               NOT $8 OR coalesce(c.calendar_id, $7) IS NULL OR crm.is_open(coalesce(c.calendar_id, $7), $10),
+               coalesce(l.load, 0) + coalesce(o.load, 0) + $9 <= c.capacity AND c.capacity > 0,
+               coalesce(l.load, 0) + coalesce(o.load, 0), c.capacity, c.last_assigned_at, c.last_assignment_id, c.last_released_at
+        FROM members AS c
+        JOIN crm.users AS u ON u.tenant_id = $1 AND u.id = c.user_id AND u.active
+        LEFT JOIN loads AS l ON l.owner_id = c.user_id
+        LEFT JOIN own AS o ON o.owner_id = c.user_id
+        LEFT JOIN skilled AS k ON k.user_id = c.user_id
         $q$, own_load)
         USING tenant, subject_table, team, users, needed, match, queue_calendar, respect_hours, weight, as_of;
 END
