@@ -12,8 +12,8 @@ COMMENT ON FUNCTION crm.condition_holds(jsonb, jsonpath) IS
 'Whether a condition holds for a record: a predicate that is true, or a filter that lets something through. NULL always holds; what cannot be compared does not.';
 
 CREATE OR REPLACE FUNCTION crm_internal.route_candidates(
-    tenant bigint, subject_table text, team bigint, users bigint[], needed bigint[], match text,
-    queue_calendar bigint, respect_hours boolean, weight numeric, as_of timestamptz)
+    tenant bigint, subject_table text, team bigint, users bigint[], needed bigint[],
+    queue_calendar bigint, respect_hours boolean, weight numeric, as_of timestamptz, only_user bigint)
 RETURNS TABLE (user_id bigint, matched integer, level_sum bigint, available boolean, at_work boolean, free boolean,
                load numeric, capacity numeric, last_assigned_at timestamptz, last_assignment_id bigint,
                last_released_at timestamptz)
@@ -22,53 +22,60 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-    own_load text := 'SELECT NULL::bigint AS owner_id, 0 AS load WHERE false';
+    who bigint[];
+    own_owners bigint[];
+    own_loads numeric[];
 BEGIN
-    -- open work of the candidates: tickets by the weight of their queue, and open rows of the table at hand
+    IF only_user IS NOT NULL THEN
+        who := ARRAY[only_user];
+    ELSE
+        who := ARRAY(SELECT a.user_id FROM crm.agents AS a
+                     WHERE a.tenant_id = tenant
+                       AND (a.user_id = ANY (users)
+                            OR a.user_id IN (SELECT m.user_id FROM crm.team_memberships AS m
+                                             WHERE m.tenant_id = tenant AND m.team_id = team AND m.valid @> as_of)));
+    END IF;
+    -- open rows of the table at hand; tickets are counted below
     IF subject_table <> 'tickets' THEN
-        own_load := format('(SELECT s.owner_id, count(*) * $9 AS load FROM crm.%I AS s WHERE s.tenant_id = $1 AND s.owner_id = ANY (ARRAY(SELECT m.user_id FROM members AS m)) %s GROUP BY 1)',
+        EXECUTE format('SELECT array_agg(o.owner_id), array_agg(o.load) FROM (SELECT s.owner_id, count(*) * $3 AS load FROM crm.%I AS s WHERE s.tenant_id = $1 AND s.owner_id = ANY ($2) %s GROUP BY 1) AS o',
             subject_table,
             CASE WHEN EXISTS (SELECT FROM pg_attribute AS x
                               WHERE x.attrelid = format('crm.%I', subject_table)::regclass AND x.attname = 'closed_at'
                                 AND NOT x.attisdropped)
-                 THEN 'AND s.closed_at IS NULL' ELSE '' END);
+                 THEN 'AND s.closed_at IS NULL' ELSE '' END)
+            INTO own_owners, own_loads USING tenant, who, weight;
     END IF;
-    RETURN QUERY EXECUTE format($q$
-        WITH members AS MATERIALIZED (
-            SELECT a.* FROM crm.agents AS a
-            WHERE a.tenant_id = $1
-              AND (a.user_id = ANY ($4)
-                   OR a.user_id IN (SELECT m.user_id FROM crm.team_memberships AS m
-                                    WHERE m.tenant_id = $1 AND m.team_id = $3 AND m.valid @> $10))
-        ), loads AS MATERIALIZED (
+    RETURN QUERY
+        WITH loads AS MATERIALIZED (
             -- all at once, so that it is one scan whatever the planner knows of the tickets
             SELECT w.owner_id, sum(coalesce(q.item_weight, 1)) AS load
             FROM crm.tickets AS w
-            LEFT JOIN crm.queues AS q ON q.tenant_id = $1 AND q.id = w.queue_id
-            WHERE w.tenant_id = $1 AND w.closed_at IS NULL AND w.owner_id = ANY (ARRAY(SELECT m.user_id FROM members AS m))
+            LEFT JOIN crm.queues AS q ON q.tenant_id = tenant AND q.id = w.queue_id
+            WHERE w.tenant_id = tenant AND w.closed_at IS NULL AND w.owner_id = ANY (who)
             GROUP BY w.owner_id
-        ), own AS MATERIALIZED (%s),
-        skilled AS MATERIALIZED (
+        ), skilled AS MATERIALIZED (
             SELECT s.user_id, count(*) AS matched, sum(s.level) AS level_sum
             FROM crm.user_skills AS s
-            WHERE s.tenant_id = $1 AND s.skill_id = ANY ($5) AND s.user_id = ANY (ARRAY(SELECT m.user_id FROM members AS m))
-            GROUP BY s.user_id)
-        SELECT c.user_id, coalesce(k.matched, 0)::integer, coalesce(k.level_sum, 0)::bigint,
-               c.status = 'available' OR c.status = 'away' AND c.away_until <= $10,
-               NOT $8 OR coalesce(c.calendar_id, $7) IS NULL OR crm.is_open(coalesce(c.calendar_id, $7), $10),
-               coalesce(l.load, 0) + coalesce(o.load, 0) + $9 <= c.capacity AND c.capacity > 0,
-               coalesce(l.load, 0) + coalesce(o.load, 0), c.capacity, c.last_assigned_at, c.last_assignment_id, c.last_released_at
-        FROM members AS c
-        JOIN crm.users AS u ON u.tenant_id = $1 AND u.id = c.user_id AND u.active
-        LEFT JOIN loads AS l ON l.owner_id = c.user_id
-        LEFT JOIN own AS o ON o.owner_id = c.user_id
-        LEFT JOIN skilled AS k ON k.user_id = c.user_id
-        $q$, own_load)
-        USING tenant, subject_table, team, users, needed, match, queue_calendar, respect_hours, weight, as_of;
+            WHERE s.tenant_id = tenant AND s.skill_id = ANY (needed) AND s.user_id = ANY (who)
+            GROUP BY s.user_id
+        ), own AS MATERIALIZED (
+            SELECT o.owner_id, o.load FROM unnest(own_owners, own_loads) AS o (owner_id, load))
+        SELECT a.user_id, coalesce(k.matched, 0)::integer, coalesce(k.level_sum, 0)::bigint,
+               a.status = 'available' OR a.status = 'away' AND a.away_until <= as_of,
+               NOT respect_hours OR coalesce(a.calendar_id, queue_calendar) IS NULL
+                   OR crm.is_open(coalesce(a.calendar_id, queue_calendar), as_of),
+               coalesce(l.load, 0) + coalesce(o.load, 0) + weight <= a.capacity AND a.capacity > 0,
+               coalesce(l.load, 0) + coalesce(o.load, 0), a.capacity, a.last_assigned_at, a.last_assignment_id, a.last_released_at
+        FROM crm.agents AS a
+        JOIN crm.users AS u ON u.tenant_id = tenant AND u.id = a.user_id AND u.active
+        LEFT JOIN loads AS l ON l.owner_id = a.user_id
+        LEFT JOIN own AS o ON o.owner_id = a.user_id
+        LEFT JOIN skilled AS k ON k.user_id = a.user_id
+        WHERE a.tenant_id = tenant AND a.user_id = ANY (who);
 END
 $$;
-COMMENT ON FUNCTION crm_internal.route_candidates(bigint, text, bigint, bigint[], bigint[], text, bigint, boolean, numeric, timestamptz) IS
-'The agents among whom a rule may choose, with what speaks for and against each.';
+COMMENT ON FUNCTION crm_internal.route_candidates(bigint, text, bigint, bigint[], bigint[], bigint, boolean, numeric, timestamptz, bigint) IS
+'The agents among whom a rule may choose, or one of them, with what speaks for and against each.';
 
 CREATE OR REPLACE FUNCTION crm_internal.route_record(
     tenant bigint, subject_table text, subject_id bigint, reassign boolean, as_of timestamptz)
@@ -144,11 +151,10 @@ BEGIN
     END IF;
 
     WHILE rule.method IS NOT NULL LOOP
-        -- asked anew in each turn, with the snapshot of after the lock
+        -- asked anew in each turn, with the snapshot of after the lock; of one who was chosen only whether it still holds
         WITH c AS MATERIALIZED (
             SELECT * FROM crm_internal.route_candidates(t, route_record.subject_table, rule.team_id, rule.user_ids, needed,
-                                                        rule.skill_match, queue.calendar_id, rule.respect_hours,
-                                                        rule.item_weight, as_of)
+                                                        queue.calendar_id, rule.respect_hours, rule.item_weight, as_of, chosen)
         ), skilled AS (
             SELECT * FROM c WHERE rule.skill_match <> 'exact' OR c.matched = cardinality(needed)
         ), fit AS (
@@ -173,6 +179,7 @@ BEGIN
             EXIT WHEN chosen = ANY (ranked);    -- still free, and ours now
             tried := tried || chosen;
             chosen := NULL;
+            CONTINUE;
         END IF;
         ranked := ARRAY(SELECT u FROM unnest(ranked) WITH ORDINALITY AS x (u, ord) WHERE u <> ALL (tried) ORDER BY ord);
         n := cardinality(ranked);
