@@ -27,6 +27,7 @@ COMMENT ON COLUMN crm.maintenance_tasks.last_run_at IS 'Last run that did or was
 COMMENT ON COLUMN crm.maintenance_tasks.failures IS 'Failed runs in a row; the pause before the next try doubles from 1 second to an hour.';
 
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('record_sla_breaches', 5, 'crm.record_sla_breaches', NULL,        '1 minute', 1000),
     ('escalate',     10, 'crm.escalate',     'crm.next_escalation_at', NULL,       1000),
     ('send_surveys', 20, 'crm.send_due_surveys', 'crm.next_survey_at', NULL,       1000),
     ('route_waiting', 30, 'crm.route_waiting', NULL,                   '1 minute', 1000),
