@@ -24,6 +24,9 @@ COMMENT ON COLUMN crm.maintenance_tasks.next_function_name IS 'Function without 
 COMMENT ON COLUMN crm.maintenance_tasks.every IS 'Least time between two runs; NULL: in every pass.';
 COMMENT ON COLUMN crm.maintenance_tasks.batch IS 'Largest number of things done in one transaction; where as many were done, another run follows at once.';
 COMMENT ON COLUMN crm.maintenance_tasks.last_run_at IS 'Last run that did or was owed something.';
+COMMENT ON COLUMN crm.maintenance_tasks.last_done IS 'Things it did.';
+COMMENT ON COLUMN crm.maintenance_tasks.last_error IS 'What went wrong the last time something did.';
+COMMENT ON COLUMN crm.maintenance_tasks.last_error_at IS 'When that was.';
 COMMENT ON COLUMN crm.maintenance_tasks.failures IS 'Failed runs in a row; the pause before the next try doubles from 1 second to an hour.';
 
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES

@@ -197,6 +197,8 @@ CREATE INDEX tickets_waiting_idx ON crm.tickets (queue_id, created_at) WHERE clo
 CREATE INDEX tickets_owner_id_idx ON crm.tickets (tenant_id, owner_id) WHERE closed_at IS NULL;
 CREATE INDEX tickets_team_id_idx ON crm.tickets (tenant_id, team_id);
 CREATE INDEX tickets_created_at_idx ON crm.tickets (tenant_id, created_at);
+CREATE INDEX tickets_type_idx ON crm.tickets (tenant_id, type);
+CREATE INDEX tickets_priority_idx ON crm.tickets (tenant_id, priority);
 CREATE INDEX tickets_parent_id_idx ON crm.tickets (tenant_id, parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX tickets_merged_into_id_idx ON crm.tickets (tenant_id, merged_into_id) WHERE merged_into_id IS NOT NULL;
 CREATE INDEX tickets_split_from_id_idx ON crm.tickets (tenant_id, split_from_id) WHERE split_from_id IS NOT NULL;
