@@ -129,9 +129,9 @@ BEGIN
         WHERE e.key <> ALL (derived) AND e.key NOT LIKE 'custom.%') AS p ON true
     WHERE x.tenant_id = t AND x.closed_at <= until AND x.created_at <= until AND x.merged_into_id IS NULL
       AND (x.converted_at IS NOT NULL OR x.disqualification_reason NOT IN ('spam', 'duplicate'));
-    -- a person on both sides of the split would be known already
+    -- one request entered twice must not stand on both sides of the split
     DELETE FROM lead_training AS a USING lead_training AS b
-    WHERE a.place > 0.8 AND b.place <= 0.8 AND a.email_key = b.email_key;
+    WHERE a.place > 0.8 AND b.place <= 0.8 AND a.email_key = b.email_key AND a.created_at < b.created_at + interval '30 days';
 
     SELECT count(*) AS rows, count(*) FILTER (WHERE r.y = 1) AS wins, count(*) FILTER (WHERE r.y = 0) AS losses,
            max(r.created_at) AS until, min(r.created_at) AS since

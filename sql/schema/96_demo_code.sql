@@ -423,6 +423,135 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_tickets(integer, bigint, date, crm.tenants) IS 'A help desk with promises, and the requests of a generated company''s customers.';
 
+CREATE OR REPLACE FUNCTION crm_internal.demo_leads(size integer, seed bigint, until date, tenant crm.tenants)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off
+AS $$
+DECLARE
+    t bigint := tenant.tenant_id;
+    fa boolean := tenant.language = 'fa';
+    n_lost int := 1300 * size;
+    start timestamp := until - 900;
+    horizon timestamptz := until::timestamp AT TIME ZONE tenant.time_zone;
+    pipeline bigint;
+    s_new bigint;
+    s_working bigint;
+    s_qualified bigint;
+    s_converted bigint;
+    s_disqualified bigint;
+    subject_ids bigint[];
+    stage_ids bigint[];
+    entered_at timestamptz[];
+BEGIN
+    SELECT p.id INTO pipeline FROM crm.pipelines AS p WHERE p.tenant_id = t AND p.subject_table = 'leads' AND p.is_default;
+    SELECT min(s.id) FILTER (WHERE s.code = 'new'), min(s.id) FILTER (WHERE s.code = 'working'), min(s.id) FILTER (WHERE s.code = 'qualified'),
+           min(s.id) FILTER (WHERE s.type = 'done'), min(s.id) FILTER (WHERE s.type = 'cancelled')
+    INTO s_new, s_working, s_qualified, s_converted, s_disqualified FROM crm.stages AS s WHERE s.tenant_id = t AND s.pipeline_id = pipeline;
+    IF num_nulls(s_new, s_working, s_qualified, s_converted, s_disqualified) > 0 THEN
+        RETURN;     -- somebody has changed the pipeline already
+    END IF;
+
+    -- six of ten deals began as a lead; about three times as many led to nothing, small companies and bought traffic above all
+    CREATE TEMPORARY TABLE demo_lead_rows ON COMMIT DROP AS
+    SELECT 'won-' || o.id AS key, row_number() OVER (ORDER BY o.source_id) AS i, c.name, a.name AS company, 'person' || substr(c.source_id, 9) || '@example.net' AS email,
+           a.country, a.industry, a.employees, o.lead_source AS source, o.product_id, o.owner_id, o.team_id, o.account_id, o.contact_id, o.id AS opportunity_id,
+           crm_internal.demo_business_instant((o.created_at - (0.5 + 20 * power(crm_internal.demo_uniform(seed, 'lead lead', substr(o.source_id, 6)::bigint), 2)) * interval '1 day') AT TIME ZONE tenant.time_zone,
+                                              crm_internal.demo_uniform(seed, 'lead clock', substr(o.source_id, 6)::bigint), tenant.time_zone, tenant.weekend) AS created_at,
+           o.created_at AS ended_at, true AS converted
+    FROM crm.opportunities AS o
+    JOIN crm.contacts AS c ON c.tenant_id = t AND c.id = o.contact_id
+    JOIN crm.accounts AS a ON a.tenant_id = t AND a.id = o.account_id
+    WHERE o.tenant_id = t AND o.source_system = 'demo' AND crm_internal.demo_uniform(seed, 'deal from lead', substr(o.source_id, 6)::bigint) < 0.6
+    UNION ALL
+    SELECT 'lost-' || x.i, 1000000 + x.i, x.first || ' ' || x.last, x.company, 'lead' || x.i || '@example.org',
+           crm_internal.demo_pick(CASE WHEN fa THEN '{IR,AE,TR,IQ}' ELSE '{US,DE,GB,FR,AE,IR}' END::text[], CASE WHEN fa THEN '{84,6,5,5}' ELSE '{40,16,14,10,11,9}' END::double precision[], crm_internal.demo_uniform(seed, 'lead country', x.i)),
+           crm_internal.demo_pick('{technology,retail,medical,finance,manufacturing,services,education,energy}', '{16,24,11,9,11,13,12,4}', crm_internal.demo_uniform(seed, 'lead industry', x.i)),
+           greatest(1, round(exp(3.3 + 1.4 * crm_internal.demo_normal(seed, 'lead employees', x.i)))::int),
+           crm_internal.demo_pick('{web,referral,event,cold call,partner,campaign}', '{36,7,13,18,5,21}', crm_internal.demo_uniform(seed, 'lead source', x.i)),
+           p.id, u.id, m.id, NULL, NULL, NULL, x.created_at,
+           x.created_at + exp(2.3 + 0.8 * crm_internal.demo_normal(seed, 'lead stay', x.i)) * interval '1 day', false
+    FROM (SELECT g AS i,
+                 (CASE WHEN fa THEN '{علی,مریم,رضا,زهرا,حسین,سارا,محمد,فاطمه,امیر,نرگس}' ELSE '{Alice,Bruno,Chloe,Dario,Elif,Farid,Greta,Henri,Irene,Jonas}' END::text[])[1 + floor(10 * crm_internal.demo_uniform(seed, 'lead first', g))::int] AS first,
+                 (CASE WHEN fa THEN '{رضایی,محمدی,احمدی,کریمی,حسینی,موسوی,جعفری,صادقی,رحیمی,قاسمی}' ELSE '{Abel,Brandt,Castro,Diaz,Ellis,Fischer,Gomez,Huber,Ito,Janssen}' END::text[])[1 + floor(10 * crm_internal.demo_uniform(seed, 'lead last', g))::int] AS last,
+                 CASE WHEN crm_internal.demo_uniform(seed, 'lead company', g) < 0.7
+                      THEN (CASE WHEN fa THEN '{نوین,پیشرو,توسعه,آینده,همراه,رایان,سپید,یاس}' ELSE '{Acorn,Brook,Crest,Dune,Echo,Fern,Grove,Heath}' END::text[])[1 + floor(8 * crm_internal.demo_uniform(seed, 'lead word', g))::int] || ' ' || g END AS company,
+                 crm_internal.demo_business_instant(start + 895 * power(crm_internal.demo_uniform(seed, 'lead time', g), 0.75) * interval '1 day', crm_internal.demo_uniform(seed, 'lead hour', g), tenant.time_zone, tenant.weekend) AS created_at
+          FROM generate_series(1, n_lost) AS g) AS x
+    JOIN crm.products AS p ON p.tenant_id = t AND p.source_system = 'demo'
+         AND p.source_id = crm_internal.demo_pick('{PLAN-S,PLAN-M,PLAN-L,DEV-1,DEV-2,SRV-1,SRV-2,SUP-1}', '{28,16,5,18,10,10,7,6}', crm_internal.demo_uniform(seed, 'lead product', x.i))
+    JOIN crm.users AS u ON u.tenant_id = t AND u.source_system = 'demo' AND u.source_id = 'user-' || 4 + x.i % (least(8 + 4 * size, 200) - 4)
+    JOIN crm.teams AS m ON m.tenant_id = t AND m.source_system = 'demo' AND m.source_id = 'team-' || 1 + (substr(u.source_id, 6)::int - 1) % 3;
+
+    INSERT INTO crm.leads (tenant_id, name, company, email, country, industry, employees, channel, source, medium, campaign, utm, consent, product_id,
+                           pipeline_id, stage_id, stage_entered_at, closed_at, first_response_at, disqualification_reason, account_id, contact_id, opportunity_id, converted_at,
+                           owner_id, team_id, source_system, source_id, created_at, last_capture_at)
+    SELECT t, r.name, r.company, r.email, r.country, r.industry, r.employees,
+           CASE r.source WHEN 'cold call' THEN 'phone' WHEN 'event' THEN 'event' ELSE crm_internal.demo_pick('{form,mail,chat}', '{60,25,15}', crm_internal.demo_uniform(seed, 'lead channel', r.i)) END,
+           r.source, CASE r.source WHEN 'web' THEN 'organic' WHEN 'campaign' THEN 'cpc' END, v.campaign,
+           CASE WHEN v.campaign IS NULL THEN '{}' ELSE jsonb_build_object('utm_source', 'search', 'utm_medium', 'cpc', 'utm_campaign', v.campaign) END,
+           CASE WHEN crm_internal.demo_uniform(seed, 'lead consent', r.i) < 0.6 THEN jsonb_build_object('email', jsonb_build_object('given', true, 'at', r.created_at, 'source', 'form')) ELSE '{}' END,
+           r.product_id, pipeline,
+           CASE WHEN r.ended_at > horizon OR v.still_open THEN s_new WHEN r.converted THEN s_converted ELSE s_disqualified END,
+           CASE WHEN r.ended_at > horizon OR v.still_open THEN r.created_at ELSE r.ended_at END,
+           CASE WHEN r.ended_at <= horizon AND NOT v.still_open THEN r.ended_at END,
+           CASE WHEN v.answered AND v.answer_at < least(r.ended_at, horizon) THEN v.answer_at END,
+           CASE WHEN NOT r.converted AND r.ended_at <= horizon AND NOT v.still_open
+                THEN crm_internal.demo_pick('{no_need,no_budget,timing,unreachable,competitor,not_a_fit,spam}', '{22,16,14,22,10,12,4}', crm_internal.demo_uniform(seed, 'lead reason', r.i)) END,
+           r.account_id, r.contact_id, r.opportunity_id, CASE WHEN r.converted THEN r.ended_at END,
+           r.owner_id, r.team_id, 'demo', 'lead-' || r.key, r.created_at, r.created_at
+    FROM demo_lead_rows AS r
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN r.source = 'campaign' THEN 'launch ' || to_char(r.created_at AT TIME ZONE tenant.time_zone, 'YYYY-"Q"Q') END AS campaign,
+               NOT r.converted AND r.created_at > horizon - interval '60 days' AND crm_internal.demo_uniform(seed, 'lead open', r.i) < 0.5 AS still_open,
+               r.converted OR crm_internal.demo_uniform(seed, 'lead answered', r.i) < 0.8 AS answered,
+               r.created_at + exp(CASE WHEN r.converted THEN 3.2 ELSE 4.4 END + 1.3 * crm_internal.demo_normal(seed, 'lead answer', r.i)) * interval '1 minute' AS answer_at) AS v
+    ORDER BY r.created_at, r.key;
+    -- who recycles by itself would come back at once: these are old
+    UPDATE crm.leads AS l SET recycle_at = NULL WHERE l.tenant_id = t AND l.source_system = 'demo' AND l.recycle_at <= horizon;
+
+    INSERT INTO crm.lead_captures (tenant_id, lead_id, channel, source, medium, campaign, utm, captured_at)
+    SELECT t, l.id, l.channel, l.source, l.medium, l.campaign, l.utm, l.created_at FROM crm.leads AS l WHERE l.tenant_id = t AND l.source_system = 'demo';
+    INSERT INTO crm.lead_conversions (tenant_id, lead_id, contact_id, account_id, opportunity_id, contact_matched_by, account_matched_by, converted_by, converted_at)
+    SELECT t, l.id, l.contact_id, l.account_id, l.opportunity_id, 'email', 'contact', l.owner_id, l.converted_at
+    FROM crm.leads AS l WHERE l.tenant_id = t AND l.source_system = 'demo' AND l.converted_at IS NOT NULL;
+    INSERT INTO crm.activities (tenant_id, kind, subject, direction, related_table, related_id, account_id, contact_id, started_at, done_at, owner_id, team_id, source_system, source_id, created_at)
+    SELECT t, CASE WHEN l.id % 3 = 0 THEN 'call' ELSE 'mail' END, 'First answer: ' || l.name, 'out', 'leads', l.id, l.account_id, l.contact_id, l.first_response_at, l.first_response_at,
+           l.owner_id, l.team_id, 'demo', 'answer-' || l.source_id, l.first_response_at
+    FROM crm.leads AS l WHERE l.tenant_id = t AND l.source_system = 'demo' AND l.first_response_at IS NOT NULL;
+    -- what they looked at: those who buy look more
+    INSERT INTO crm.score_events (tenant_id, lead_id, kind, object, occurred_at)
+    SELECT t, l.id, crm_internal.demo_pick('{page_visit,mail_click,form_submit,webinar}', '{62,22,11,5}', crm_internal.demo_uniform(seed, 'lead event', l.id * 16 + k)),
+           'page-' || floor(12 * crm_internal.demo_uniform(seed, 'lead page', l.id * 16 + k))::int,
+           least(l.created_at + crm_internal.demo_uniform(seed, 'lead event time', l.id * 16 + k) * (coalesce(l.closed_at, horizon) - l.created_at), horizon)
+    FROM crm.leads AS l
+    CROSS JOIN LATERAL generate_series(1, floor((CASE WHEN l.converted_at IS NOT NULL THEN 8 ELSE 4 END) * crm_internal.demo_uniform(seed, 'lead events', l.id))::int) AS k
+    WHERE l.tenant_id = t AND l.source_system = 'demo'
+    ORDER BY 5;
+
+    -- the way there: worked on after the first answer, qualified before it was converted
+    SELECT array_agg(w.id ORDER BY w.id, w.at), array_agg(w.stage ORDER BY w.id, w.at), array_agg(w.at ORDER BY w.id, w.at)
+    INTO subject_ids, stage_ids, entered_at
+    FROM (
+        SELECT l.id, s_new AS stage, l.created_at AS at FROM crm.leads AS l WHERE l.tenant_id = t AND l.source_system = 'demo' AND l.closed_at > l.created_at
+        UNION ALL
+        SELECT l.id, s_working, l.first_response_at FROM crm.leads AS l
+        WHERE l.tenant_id = t AND l.source_system = 'demo' AND l.closed_at > l.created_at AND l.first_response_at > l.created_at AND l.first_response_at < l.closed_at
+        UNION ALL
+        SELECT l.id, s_qualified, greatest(l.first_response_at, l.created_at) + (l.converted_at - greatest(l.first_response_at, l.created_at)) * 0.6 FROM crm.leads AS l
+        WHERE l.tenant_id = t AND l.source_system = 'demo' AND l.converted_at > greatest(l.first_response_at, l.created_at) + interval '1 hour'
+        UNION ALL
+        SELECT l.id, l.stage_id, l.closed_at FROM crm.leads AS l WHERE l.tenant_id = t AND l.source_system = 'demo' AND l.closed_at > l.created_at
+    ) AS w;
+    IF subject_ids IS NOT NULL THEN
+        PERFORM crm.record_history('leads', subject_ids, stage_ids, entered_at);
+    END IF;
+    DROP TABLE demo_lead_rows;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.demo_leads(integer, bigint, date, crm.tenants) IS 'Leads of a generated company: where its deals began, and what led to nothing.';
+
 CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT current_date)
 RETURNS TABLE (what text, row_count bigint)
 LANGUAGE plpgsql VOLATILE
@@ -446,6 +575,7 @@ BEGIN
     PERFORM crm.begin_history('generated demonstration');
     PERFORM crm_internal.demo_people(size, seed, tenant);
     PERFORM crm_internal.demo_sales(size, seed, until, tenant);
+    PERFORM crm_internal.demo_leads(size, seed, until, tenant);
     PERFORM crm_internal.demo_orders(size, seed, until, tenant);
     PERFORM crm_internal.demo_tickets(size, seed, until, tenant);
     RETURN QUERY
@@ -453,6 +583,7 @@ BEGIN
     UNION ALL SELECT 'accounts', count(*) FROM crm.accounts AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'contacts', count(*) FROM crm.contacts AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'products', count(*) FROM crm.products AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'leads', count(*) FROM crm.leads AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'opportunities', count(*) FROM crm.opportunities AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'stage periods', count(*) FROM crm.stage_periods AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'orders', count(*) FROM crm.orders AS x WHERE x.tenant_id = tenant.tenant_id
@@ -461,4 +592,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.generate_demo(integer, bigint, date) IS
-'Fills an empty tenant with a generated company whose history ends at a date: the same arguments give the same company. Sizes are multiples of 150 accounts and 700 opportunities over 900 days, with log-normal deal sizes, growth, working hours, sellers of different skill and sources of different worth. Returns what was made.';
+'Fills an empty tenant with a generated company whose history ends at a date: the same arguments give the same company. Sizes are multiples of 150 accounts, some 1,700 leads and 700 opportunities over 900 days, with log-normal deal sizes, growth, working hours, sellers of different skill and sources of different worth. Returns what was made.';
