@@ -56,8 +56,10 @@ PROCESS_OBJS = \
 	src/process/moves.o
 
 ANALYTICS_OBJS = \
+	src/analytics/rollup_groups.o \
 	src/analytics/rollup_plan.o \
 	src/analytics/rollup_trigger.o \
+	src/analytics/rollup_fold.o \
 	src/analytics/rollup_ddl.o \
 	src/analytics/rollup_define.o \
 	src/analytics/chart_text.o \

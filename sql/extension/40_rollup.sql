@@ -18,6 +18,12 @@ AS 'MODULE_PATHNAME', 'crm_rollup_truncate';
 COMMENT ON FUNCTION crm.rollup_truncate() IS
 'TRUNCATE trigger of a rollup source, made by crm.create_rollup(): empties the rollups with it, or counts one truncated partition out.';
 
+CREATE FUNCTION crm.rollup_fold(source_id bigint) RETURNS bigint
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_rollup_fold';
+COMMENT ON FUNCTION crm.rollup_fold(bigint) IS
+'Moves the pending deltas of a source into the bases of its rollups and returns how many there were. For crm.fold_rollups(), which sees to it that one session does it at a time. Needs the rights to delete deltas and to write the bases. Errors: 40001 in a REPEATABLE READ transaction that is too old, CR501 a broken rollup.';
+
 CREATE FUNCTION crm.rollup_parse(source regclass, keys text[], measures text[], filter text)
 RETURNS TABLE (role text, name text, aggregate text, expression text, condition text, type text)
 LANGUAGE c STABLE PARALLEL UNSAFE

@@ -112,48 +112,6 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.rollup_triggers(bigint) IS 'Makes or renews the triggers of a rollup source and its partitions.';
 
-CREATE OR REPLACE FUNCTION crm_internal.rollup_renew(source_id bigint)
-RETURNS void
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    deltas text := format('crm_internal.rollup_source_%s_deltas', source_id);
-    r record;
-    statement text;
-BEGIN
-    -- one statement moves a delta out of the log and into every base
-    statement := format('WITH d AS (DELETE FROM %s RETURNING *)', deltas);
-    FOR r IN
-        SELECT p.id, p.base_table, k.names AS keys, m.names AS measures, m.sums, m.nonzero, m.sets
-        FROM crm.rollups AS p
-        CROSS JOIN LATERAL (
-            SELECT string_agg(DISTINCT quote_ident(c), ', ') AS names
-            FROM crm.rollup_items AS i, unnest(i.columns) AS c
-            WHERE i.rollup_id = p.id AND i.role = 'key'
-        ) AS k
-        CROSS JOIN LATERAL (
-            SELECT string_agg(quote_ident(a.attname), ', ') AS names,
-                   string_agg(format('coalesce(sum(d.%I), 0)::%s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ') AS sums,
-                   string_agg(format('sum(d.%I) <> 0', a.attname), ' OR ') AS nonzero,
-                   string_agg(format('%1$I = b.%1$I + excluded.%1$I', a.attname), ', ') AS sets
-            FROM pg_attribute AS a
-            WHERE a.attrelid = format('crm_internal.%I', p.base_table)::regclass
-              AND a.attnum > 0 AND NOT a.attisdropped AND a.attname LIKE 'm%'
-        ) AS m
-        WHERE p.source_id = rollup_renew.source_id
-        ORDER BY p.id
-    LOOP
-        statement := statement || format(
-            ', b%s AS (INSERT INTO crm_internal.%I AS b (%s) SELECT %s FROM d GROUP BY %s HAVING %s %s ON CONFLICT (%s) DO UPDATE SET %s)',
-            r.id, r.base_table, concat_ws(', ', r.keys, r.measures), concat_ws(', ', r.keys, r.sums),
-            coalesce(r.keys, '()'), r.nonzero, 'ORDER BY ' || r.keys, coalesce(r.keys, '(true)'), r.sets);
-    END LOOP;
-    UPDATE crm.rollup_sources AS s SET fold_statement = statement || ' SELECT count(*) FROM d' WHERE s.id = source_id;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.rollup_renew(bigint) IS 'Composes the folding statement of a rollup source.';
-
 CREATE OR REPLACE FUNCTION crm_internal.rollup_fill(rollup_id bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -171,14 +129,14 @@ DECLARE
     bad boolean;
 BEGIN
     SELECT * INTO STRICT p FROM crm.rollups AS r WHERE r.id = rollup_id;
-    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attname LIKE 'k%'),
-           string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attname LIKE 'm%'),
+    SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attname ~ '^k[0-9]+$'),
+           string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attname ~ '^m[0-9]+$'),
            string_agg(format('coalesce(sum(u.%I), 0)::%s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' ORDER BY a.attnum)
-               FILTER (WHERE a.attname LIKE 'm%'),
-           string_agg(format('- %I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attname LIKE 'm%'),
-           string_agg(format('sum(u.%I) <> 0', a.attname), ' OR ') FILTER (WHERE a.attname LIKE 'm%'),
+               FILTER (WHERE a.attname ~ '^m[0-9]+$'),
+           string_agg(format('- %I', a.attname), ', ' ORDER BY a.attnum) FILTER (WHERE a.attname ~ '^m[0-9]+$'),
+           string_agg(format('sum(u.%I) <> 0', a.attname), ' OR ') FILTER (WHERE a.attname ~ '^m[0-9]+$'),
            string_agg(format('b.%I IN (''NaN'', ''Infinity'', ''-Infinity'')', a.attname), ' OR ')
-               FILTER (WHERE a.attname LIKE 'm%' AND a.atttypid = 'numeric'::regtype)
+               FILTER (WHERE a.attname ~ '^m[0-9]+$' AND a.atttypid = 'numeric'::regtype)
     INTO keys, measures, sums, negated, nonzero, special
     FROM pg_attribute AS a
     WHERE a.attrelid = format('crm_internal.%I', p.base_table)::regclass AND a.attnum > 0 AND NOT a.attisdropped;
@@ -229,7 +187,7 @@ AS $$
                   string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), p.source_id, p.base_table)
     FROM crm.rollups AS p
     JOIN pg_attribute AS a ON a.attrelid = format('crm_internal.%I', p.base_table)::regclass
-                          AND a.attnum > 0 AND NOT a.attisdropped
+                          AND a.attnum > 0 AND NOT a.attisdropped AND a.attname ~ '^[km][0-9]+$'
     WHERE p.id = rollup_id
     GROUP BY p.id, p.source_id, p.base_table
 $$;
@@ -437,13 +395,13 @@ BEGIN
     SELECT format('CREATE %s TABLE crm_internal.%I (%s) WITH (fillfactor = 70)',
                   CASE WHEN src.relpersistence = 'u' THEN 'UNLOGGED' ELSE '' END, base_name,
                   string_agg(format('%I %s%s', a.attname,
-                                    CASE WHEN a.attname LIKE 'm%' AND a.atttypid = 'integer'::regtype THEN 'bigint'
+                                    CASE WHEN a.attname ~ '^m[0-9]+$' AND a.atttypid = 'integer'::regtype THEN 'bigint'
                                          ELSE format_type(a.atttypid, a.atttypmod) END,
-                                    CASE WHEN a.attname LIKE 'm%' THEN ' NOT NULL DEFAULT 0'
+                                    CASE WHEN a.attname ~ '^m[0-9]+$' THEN ' NOT NULL DEFAULT 0'
                                          WHEN a.attcollation <> t.typcollation THEN ' COLLATE ' || a.attcollation::regcollation
                                          ELSE '' END),
                              ', ' ORDER BY c.first)),
-           string_agg(quote_ident(a.attname), ', ' ORDER BY c.first) FILTER (WHERE a.attname LIKE 'k%')
+           string_agg(quote_ident(a.attname), ', ' ORDER BY c.first) FILTER (WHERE a.attname ~ '^k[0-9]+$')
     INTO read, key_columns
     FROM (SELECT u.name, min(u.first) AS first
           FROM (SELECT counter AS name, 0.5 + count(*) FILTER (WHERE i.role = 'key') AS first FROM crm.rollup_items AS i WHERE i.rollup_id = p.id
@@ -458,7 +416,6 @@ BEGIN
     EXECUTE format('COMMENT ON TABLE crm_internal.%I IS %L', base_name, 'Folded sums of rollup ' || name || '; read them through its view.');
 
     PERFORM crm_internal.rollup_triggers(src_id);
-    PERFORM crm_internal.rollup_renew(src_id);
     PERFORM crm_internal.rollup_fill(p.id);
 
     -- the view that reports read
@@ -581,7 +538,6 @@ BEGIN
     END IF;
 
     PERFORM crm_internal.rollup_drop_relation(format('crm_internal.%I', p.base_table), 'TABLE');
-    PERFORM crm_internal.rollup_renew(p.source_id);
     IF to_regclass(source_view) IS NOT NULL THEN
         SELECT string_agg(format('%s AS %I', c.expression, c.column_name), ', ') FILTER (WHERE u.used),
                string_agg(format('DROP COLUMN %I', c.column_name), ', ') FILTER (WHERE NOT u.used)
@@ -620,7 +576,6 @@ DECLARE
     only_source bigint;
     folded bigint;
     total bigint := 0;
-    pending boolean;
 BEGIN
     IF name IS NOT NULL THEN
         only_source := (crm_internal.rollup_find(name)).source_id;
@@ -638,12 +593,8 @@ BEGIN
                 CONTINUE;
             END;
         END IF;
-        EXECUTE format('SELECT EXISTS (SELECT FROM crm_internal.rollup_source_%s_deltas)', s.id) INTO pending;
-        CONTINUE WHEN NOT pending;
-        -- read again: the rollups of the source may have changed before the lock
-        SELECT r.fold_statement INTO s.fold_statement FROM crm.rollup_sources AS r WHERE r.id = s.id;
-        CONTINUE WHEN NOT FOUND;
-        EXECUTE s.fold_statement INTO folded;
+        folded := crm.rollup_fold(s.id);
+        CONTINUE WHEN folded = 0;
         UPDATE crm.rollup_sources AS r
         SET folded_at = clock_timestamp(), folded_deltas = r.folded_deltas + folded
         WHERE r.id = s.id;
@@ -690,7 +641,7 @@ BEGIN
         ORDER BY i.columns[1] = a.attname DESC, i.ordinal LIMIT 1
     ) AS l ON true
     WHERE a.attrelid = format('crm_internal.%I', p.base_table)::regclass
-      AND a.attnum > 0 AND NOT a.attisdropped AND a.attname LIKE 'm%';
+      AND a.attnum > 0 AND NOT a.attisdropped AND a.attname ~ '^m[0-9]+$';
 
     RETURN QUERY EXECUTE format(
         'SELECT g.group_key, v.measure, v.stored, v.recomputed, v.stored - v.recomputed '

@@ -40,7 +40,7 @@ relation_changed(Datum arg, Oid relid)
 {
 	for (RollupLayout *l = layouts; l != NULL; l = l->next)
 		if (relid == InvalidOid || relid == l->view || relid == l->delta ||
-			relid == l->root)
+			relid == l->shape.root)
 			l->valid = false;
 	for (RollupPlan *p = plans; p != NULL; p = p->next)
 		if (p->valid &&
@@ -132,13 +132,13 @@ compile_layout(int64 source)
 	layout->view = crm_rollup_view_oid(source, false);
 	layout->delta = crm_rollup_delta_oid(source, false);
 	layout->owner = crm_table_owner(layout->view);
-	targets = crm_rollup_view_targets(layout->view, &layout->root, &layout->varno);
+	targets = crm_rollup_view_targets(layout->view, &layout->shape.root, &layout->varno);
 
 	delta = table_open(layout->delta, AccessShareLock);
 	desc = RelationGetDescr(delta);
-	layout->natts = desc->natts;
-	layout->keys = palloc0(sizeof(RollupKey) * desc->natts);
-	layout->measures = palloc0(sizeof(RollupMeasure) * desc->natts);
+	layout->shape.natts = desc->natts;
+	layout->shape.keys = palloc0(sizeof(RollupKey) * desc->natts);
+	layout->shape.measures = palloc0(sizeof(RollupMeasure) * desc->natts);
 
 	/* keys first, each group in the order of the view */
 	for (int pass = 0; pass < 2; pass++)
@@ -159,7 +159,7 @@ compile_layout(int64 source)
 			att = TupleDescAttr(desc, attno - 1);
 			if (pass == 0)
 			{
-				RollupKey  *key = &layout->keys[nkeys++];
+				RollupKey  *key = &layout->shape.keys[nkeys++];
 
 				key->attno = attno;
 				key->typlen = att->attlen;
@@ -167,12 +167,12 @@ compile_layout(int64 source)
 			}
 			else
 			{
-				RollupMeasure *measure = &layout->measures[nmeasures++];
+				RollupMeasure *measure = &layout->shape.measures[nmeasures++];
 
 				measure->attno = attno;
 				measure->kind = att->atttypid == INT4OID ? MEASURE_COUNT :
 					att->atttypid == INT8OID ? MEASURE_INTEGER : MEASURE_NUMERIC;
-				layout->has_numeric |= measure->kind == MEASURE_NUMERIC;
+				layout->shape.has_numeric |= measure->kind == MEASURE_NUMERIC;
 			}
 			layout->targets = lappend(layout->targets,
 									  expression_planner(te->expr));
@@ -182,8 +182,8 @@ compile_layout(int64 source)
 	for (int i = 0; i < ROLLUP_FEW; i++)
 		layout->slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	table_close(delta, AccessShareLock);
-	layout->nkeys = nkeys;
-	layout->nmeasures = nmeasures;
+	layout->shape.nkeys = nkeys;
+	layout->shape.nmeasures = nmeasures;
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(cx, TopMemoryContext);
 	return layout;
@@ -262,9 +262,9 @@ compile_plan(RollupLayout *layout, Relation rel)
 	plan->valid = true;
 
 	targets = copyObject(layout->targets);
-	if (plan->relid != layout->root)
+	if (plan->relid != layout->shape.root)
 	{
-		Relation	root = table_open(layout->root, AccessShareLock);
+		Relation	root = table_open(layout->shape.root, AccessShareLock);
 
 		targets = map_partition_varattnos(targets, layout->varno, rel, root);
 		table_close(root, AccessShareLock);

@@ -174,16 +174,25 @@ read_one() {
 q "SELECT crm.fold_rollups()" >/dev/null; q "VACUUM ANALYZE crm_internal.rolled_wide_rollup" 
 q "INSERT INTO rolled (day, owner, stage, amount) SELECT '2026-01-01'::date + g % 365, g % 40, g % 6, g FROM generate_series(1, 200000) AS g" && q "SELECT crm.fold_rollups()" >/dev/null
 q "VACUUM ANALYZE crm_internal.rolled_wide_rollup, crm_internal.${deltas_of_rolled}"
+one_by_one() {  # rows, expression of day, owner and stage: a statement and so a delta each
+    q "DO \$\$ BEGIN FOR g IN 1 .. $1 LOOP INSERT INTO rolled (day, owner, stage, amount) VALUES ($2, g); END LOOP; END \$\$"
+}
+fold() {        # what, deltas
+    local s rate
+    s=$(psql -X -q -At -c '\timing on' -c "SELECT crm.fold_rollups()" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p')
+    rate=$(awk -v n="$2" -v s="$s" 'BEGIN { printf "%.0f", n / s }')
+    line "$1" "$rate k/s" - - ">= 300 k/s" "$(verdict "$rate" 300 '>=')"
+    q "VACUUM crm_internal.${deltas_of_rolled}"
+}
+groups=$(q 'SELECT count(*) FROM crm_analytics.rolled_wide')
 for n in 10000 100000; do
     target=$([ $n = 10000 ] && echo 2 || echo 10)
-    q "INSERT INTO crm_internal.${deltas_of_rolled} (m1, k2, k3, k4, m5) SELECT 0, '2026-01-01'::date + g % 365, g % 40, g % 6, 0 FROM generate_series(1, $n) AS g"
+    one_by_one $n "'2026-01-01'::date + g * 7919 % 365, g % 40, g % 6"
     ms=$(read_one)
     line "one group read with $n deltas pending" "$ms ms" - - "<= $target ms" "$(verdict "$ms" $target '<=')"
-    : >rates
-    s=$(psql -X -q -At -c '\timing on' -c "SELECT crm.fold_rollups()" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p')
-    rate=$(awk -v n=$n -v s="$s" 'BEGIN { printf "%.0f", n / s }')
-    line "fold of $n deltas" "$rate k/s" - - ">= 300 k/s" "$(verdict "$rate" 300 '>=')"
-    q "VACUUM crm_internal.${deltas_of_rolled}"
+    fold "fold of $n deltas into $groups groups" $n
+    one_by_one $n "'2026-01-01'::date + g % 10, g % 10, 1"
+    fold "fold of $n deltas into 10 groups" $n
 done
 
 # a snapshot held open: nothing can be vacuumed away
