@@ -566,45 +566,91 @@ $$;
 COMMENT ON FUNCTION crm.drop_rollup(text) IS
 'Drops a rollup with its view and storage, and returns the row of crm.rollups it had. Fails while other objects depend on its view. With the last rollup of a source its triggers go. Error 42704: no such rollup.';
 
-CREATE OR REPLACE FUNCTION crm.fold_rollups(name text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION crm_internal.fold_sources(sources bigint[], wait boolean)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    s crm.rollup_sources;
-    only_source bigint;
+    source_id bigint;
     folded bigint;
     total bigint := 0;
 BEGIN
-    IF name IS NOT NULL THEN
-        only_source := (crm_internal.rollup_find(name)).source_id;
-    END IF;
-    FOR s IN
-        SELECT r.* FROM crm.rollup_sources AS r WHERE only_source IS NULL OR r.id = only_source ORDER BY r.id
-    LOOP
+    FOREACH source_id IN ARRAY sources LOOP
         -- one folder at a time: the other one does the work
-        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended('crm.rollup', s.id));
-        IF only_source IS NULL THEN
-            -- wait for no lock while holding those of the sources before: TRUNCATE may take them in another order
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended('crm.rollup', source_id));
+        IF NOT wait THEN
+            -- nobody waits for a lock who holds those of the sources before: TRUNCATE may take them in another order
             BEGIN
-                EXECUTE format('LOCK TABLE crm_internal.rollup_source_%s_deltas IN ROW EXCLUSIVE MODE NOWAIT', s.id);
+                EXECUTE format('LOCK TABLE crm_internal.rollup_source_%s_deltas IN ROW EXCLUSIVE MODE NOWAIT', source_id);
             EXCEPTION WHEN lock_not_available THEN
                 CONTINUE;
             END;
         END IF;
-        folded := crm.rollup_fold(s.id);
+        -- gone before the lock
+        CONTINUE WHEN NOT EXISTS (SELECT FROM crm.rollup_sources AS r WHERE r.id = source_id);
+        folded := crm.rollup_fold(source_id);
         CONTINUE WHEN folded = 0;
         UPDATE crm.rollup_sources AS r
         SET folded_at = clock_timestamp(), folded_deltas = r.folded_deltas + folded
-        WHERE r.id = s.id;
+        WHERE r.id = source_id;
         total := total + folded;
     END LOOP;
     RETURN total;
 END
 $$;
+COMMENT ON FUNCTION crm_internal.fold_sources(bigint[], boolean) IS
+'Folds the deltas of sources, passing over those that somebody else is folding and, unless it may wait, those that are locked. Returns how many deltas there were.';
+
+CREATE OR REPLACE FUNCTION crm.fold_rollups(name text DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF name IS NOT NULL THEN
+        RETURN crm_internal.fold_sources(ARRAY[(crm_internal.rollup_find(name)).source_id], true);
+    END IF;
+    RETURN crm_internal.fold_sources(ARRAY(SELECT s.id FROM crm.rollup_sources AS s ORDER BY s.id), false);
+END
+$$;
 COMMENT ON FUNCTION crm.fold_rollups(text) IS
-'Moves pending deltas into the bases, of one rollup (and the others of its source) or of all, and returns how many deltas were moved. Changes no answer, only makes reading cheaper. Never waits for writers nor makes them wait; a source that somebody else is folding is left to him. Error 42704: no such rollup.';
+'Moves pending deltas into the bases, of one rollup (and the others of its source) or of all, and returns how many deltas were moved. Changes no answer, only makes reading cheaper. Never waits for writers nor makes them wait; a source that somebody else is folding is left to him. Errors: 42704 no such rollup, 40001 in a REPEATABLE READ transaction older than the last fold.';
+
+CREATE OR REPLACE FUNCTION crm_internal.sources_to_fold(pending bigint)
+RETURNS bigint[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT ARRAY(SELECT s.id
+                 FROM crm.rollup_sources AS s
+                 WHERE pg_stat_get_live_tuples(to_regclass(format('crm_internal.rollup_source_%s_deltas', s.id))) >= pending
+                 ORDER BY s.id)
+$$;
+COMMENT ON FUNCTION crm_internal.sources_to_fold(bigint) IS 'Sources of which at least so many deltas are pending, by the statistics.';
+
+CREATE OR REPLACE FUNCTION crm.next_fold_at()
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT now() WHERE crm_internal.sources_to_fold(10000) <> '{}'
+$$;
+COMMENT ON FUNCTION crm.next_fold_at() IS
+'When crm.fold_due_rollups() should be called: now, where ten thousand deltas or more are pending of some table; else NULL: within a minute or so.';
+
+CREATE OR REPLACE FUNCTION crm.fold_due_rollups()
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.fold_sources(
+        ARRAY(SELECT s.id FROM crm.rollup_sources AS s
+              WHERE s.id = ANY (crm_internal.sources_to_fold(10000)) OR s.folded_at IS NULL OR s.folded_at < now() - interval '50 seconds'
+              ORDER BY s.id), false)
+$$;
+COMMENT ON FUNCTION crm.fold_due_rollups() IS
+'For crm.run_maintenance(): folds what has ten thousand pending deltas or more, and every minute the rest. Returns the number of deltas folded.';
 
 CREATE OR REPLACE FUNCTION crm.verify_rollup(name text)
 RETURNS TABLE (group_key jsonb, measure text, stored numeric, recomputed numeric, difference numeric)

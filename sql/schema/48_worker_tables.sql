@@ -36,5 +36,5 @@ INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_
     ('route_waiting', 30, 'crm.route_waiting', NULL,                   '1 minute', 1000),
     ('assign_leads', 31, 'crm.assign_waiting_leads', NULL,           '1 minute', 1000),
     ('recycle_leads', 32, 'crm.recycle_due_leads', 'crm.next_recycle_at', NULL, 1000),
-    ('fold_rollups', 50, 'crm.fold_rollups', NULL,                     '1 minute', 1000),
+    ('fold_rollups', 50, 'crm.fold_due_rollups', 'crm.next_fold_at',    NULL,       1000),
     ('seal_audit',   60, 'crm.seal_audit',   NULL,                     '1 minute', 1000);

@@ -32,6 +32,8 @@
 
 #define SPILL_GROUPS 32768		/* append before the end of the statement */
 #define INSERT_BATCH 500
+#define FOLD_GROUPS 10000		/* deltas worth a fold before the minute is over */
+#define FOLD_BLOCKS 64			/* about as many */
 
 /* What one level has collected for one source. */
 typedef struct Pending
@@ -149,6 +151,14 @@ forget_source(Level *level, int64 source)
 			crm_groups_forget(&p->groups);
 }
 
+/* Each time so many blocks have been filled, the worker may look at them. */
+static void
+wake_folder(ItemPointer last)
+{
+	if (ItemPointerGetBlockNumber(last) % FOLD_BLOCKS == FOLD_BLOCKS - 1)
+		crm_wake_worker_at(GetCurrentStatementStartTimestamp());
+}
+
 /*
  * Append what was collected for one source.  Straight into the heap: the
  * table is ours, without index, constraint or trigger, and nobody needs a
@@ -198,9 +208,13 @@ append_pending(Pending *p)
 													layout->slots[0]->tts_isnull);
 
 				heap_insert(rel, tuple, cid, 0, NULL);
+				wake_folder(&tuple->t_self);
 			}
 			else if (used > 1)
+			{
 				table_multi_insert(rel, layout->slots, used, cid, 0, NULL);
+				wake_folder(&layout->slots[0]->tts_tid);
+			}
 			/* the values are in the memory of this call */
 			while (used > 0)
 				ExecClearTuple(layout->slots[--used]);
@@ -250,6 +264,8 @@ append_pending(Pending *p)
 			table_multi_insert(rel, slots, used, cid, 0, bulk);
 			MemoryContextSwitchTo(old);
 		}
+		if (p->groups.ngroups >= FOLD_GROUPS)
+			crm_wake_worker_at(GetCurrentStatementStartTimestamp());
 		for (i = 0; i < made; i++)
 			ExecDropSingleTupleTableSlot(slots[i]);
 		if (bulk != NULL)

@@ -179,9 +179,26 @@ until_is "escalated after downtime" one "SELECT count(*) FROM crm.events WHERE k
     fail "a step was done twice or left out"
 echo "ok: escalation"
 
+# rollups: a burst of changes is folded at once, not when the naptime is over
+sql -d one >/dev/null <<'SQL' || fail "a rollup"
+CREATE TABLE public.busy (k int, v int);
+SELECT crm.create_rollup('busy_by_k', 'public.busy', ARRAY['k'], ARRAY['sum(v) AS v']);
+INSERT INTO public.busy VALUES (1, 1);
+UPDATE crm.maintenance_tasks SET active = true WHERE name = 'fold_rollups';
+SELECT crm.wake_worker();
+SQL
+until_is "what was never folded is" one "SELECT pending_deltas FROM crm.rollup_status WHERE name = 'busy_by_k'" 0
+for burst in 1 2; do
+    sql -d one -c "DO 'BEGIN FOR i IN 1 .. 15000 LOOP INSERT INTO public.busy VALUES (i % 5, i); END LOOP; END'" || fail "a burst"
+    sleep 1
+done
+until_is "a burst is folded" one "SELECT pending_deltas < 10000 AND folded_deltas > 15000 FROM crm.rollup_status WHERE name = 'busy_by_k'" t 15
+[ "$(value one "SELECT count(*) FROM crm.verify_rollup('busy_by_k')")" = 0 ] || fail "the rollup differs"
+sql -d one -c "UPDATE crm.maintenance_tasks SET active = false WHERE name = 'fold_rollups'"
+
 # a standby has no worker; promotion starts one
 STANDBY=$WORK/standby
-as_server "$STAGED_BIN/pg_basebackup" -D "$STANDBY" -h "$PGHOST" -p "$PGPORT" -U postgres -R -X stream >/dev/null 2>&1 || fail "base backup"
+as_server "$STAGED_BIN/pg_basebackup" -D "$STANDBY" -h "$PGHOST" -p "$PGPORT" -U postgres -R -X stream -c fast >/dev/null 2>&1 || fail "base backup"
 as_server mkdir -p "$WORK/cluster/sock2"
 as_server sh -c "echo \"port = 54322
 unix_socket_directories = '$WORK/cluster/sock2'\" >>'$STANDBY/postgresql.conf'"

@@ -1,5 +1,5 @@
 -- Folding: what is added up in memory ends in the right row of the base, whatever the keys.
-\set VERBOSITY default
+\set SHOW_CONTEXT never
 SET client_min_messages = warning;
 CREATE SCHEMA rollup_fold;
 SET search_path = rollup_fold, public;
