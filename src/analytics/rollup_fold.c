@@ -196,6 +196,12 @@ open_base(Base *base, Oid relid, Relation delta, Oid root)
 	TupleDesc	desc;
 
 	base->rel = table_open(relid, RowExclusiveLock);
+	if (base->rel->rd_rel->relkind != RELKIND_RELATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" holds the sums of a rollup and must be an ordinary table",
+						RelationGetRelationName(base->rel)),
+				 errhint("Drop the rollup with crm.drop_rollup() and create it again.")));
 	require_right(base->rel, ACL_INSERT | ACL_UPDATE);
 	find_shape(base, delta, root);
 	base->cx = AllocSetContextCreate(CurrentMemoryContext, "crm rollup fold",
