@@ -21,6 +21,7 @@ OBJS = \
 	src/guc.o \
 	src/plan.o \
 	src/config.o \
+	src/row.o \
 	src/install.o \
 	$(TEXT_OBJS) $(TRUST_OBJS) $(PEOPLE_OBJS) $(TIME_OBJS) $(PROCESS_OBJS) $(ANALYTICS_OBJS) \
 	$(VALUE_OBJS) $(SCORING_OBJS) $(SERVICE_OBJS) $(MARKETING_OBJS)
@@ -112,6 +113,7 @@ MARKETING_OBJS = \
 EXTENSION_SQL = \
 	sql/extension/00_preamble.sql \
 	sql/extension/05_install.sql \
+	sql/extension/06_rows.sql \
 	$(TEXT_EXT_SQL) $(TRUST_EXT_SQL) $(PEOPLE_EXT_SQL) $(TIME_EXT_SQL) $(PROCESS_EXT_SQL) $(ANALYTICS_EXT_SQL) \
 	$(VALUE_EXT_SQL) $(SCORING_EXT_SQL) $(SERVICE_EXT_SQL) $(MARKETING_EXT_SQL) \
 	sql/extension/99_privileges.sql

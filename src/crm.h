@@ -11,6 +11,7 @@
 
 #include "executor/spi.h"
 #include "fmgr.h"
+#include "nodes/bitmapset.h"
 #include "utils/guc.h"
 #include "utils/relcache.h"
 #include "utils/timestamp.h"
@@ -60,6 +61,16 @@ extern Oid	crm_table_oid(const char *table, bool missing_ok);
 extern Oid	crm_table_owner(Oid relid);
 extern void crm_config_reread(void);
 extern void crm_config_init(void);
+
+/* row.c */
+typedef struct CrmRowShape CrmRowShape;
+
+extern CrmRowShape *crm_row_shape(TupleDesc desc, const Bitmapset *wanted);
+extern Datum crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
+						   bool strip);
+extern bool crm_path_columns(Datum condition, TupleDesc desc,
+							 Bitmapset **columns);
+extern bool crm_path_holds(Datum condition, Datum document);
 
 /* service/worker.c */
 extern bool crm_worker_enabled;

@@ -533,58 +533,20 @@ END
 $$;
 
 -- what subjects do, in tables of its own
-CREATE OR REPLACE FUNCTION crm_internal.segment_sources_changed()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM crm.segments AS s WHERE s.uses @> ARRAY[TG_TABLE_NAME::text] AND s.active) THEN
-        RETURN NULL;
-    END IF;
-    CASE TG_TABLE_NAME
-        WHEN 'score_events', 'lead_scores' THEN
-            PERFORM crm_internal.touch_segments(x.tenant_id, 'leads', x.lead_id, x.ids, NULL, NULL)
-            FROM (SELECT c.tenant_id, c.lead_id, array_agg(s.id ORDER BY s.id) AS ids
-                  FROM (SELECT DISTINCT n.tenant_id, n.lead_id FROM changed AS n) AS c
-                  JOIN crm.segments AS s ON s.tenant_id = c.tenant_id AND s.active AND s.subject_table = 'leads' AND s.uses @> ARRAY[TG_TABLE_NAME::text]
-                  GROUP BY 1, 2 ORDER BY 1, 2) AS x;
-        WHEN 'activities' THEN
-            PERFORM crm_internal.touch_segments(x.tenant_id, x.subject_table, x.subject_id, x.ids, NULL, NULL)
-            FROM (SELECT c.tenant_id, c.subject_table, c.subject_id, array_agg(s.id ORDER BY s.id) AS ids
-                  FROM (SELECT DISTINCT n.tenant_id, v.subject_table, v.subject_id FROM changed AS n,
-                        LATERAL (VALUES ('accounts', n.account_id), ('contacts', n.contact_id),
-                                        ('leads', CASE WHEN n.related_table = 'leads' THEN n.related_id END)) AS v (subject_table, subject_id)
-                        WHERE v.subject_id IS NOT NULL) AS c
-                  JOIN crm.segments AS s ON s.tenant_id = c.tenant_id AND s.active AND s.subject_table = c.subject_table AND s.uses @> '{activities}'
-                  GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) AS x;
-        WHEN 'orders' THEN
-            PERFORM crm_internal.touch_segments(x.tenant_id, x.subject_table, x.subject_id, x.ids, NULL, NULL)
-            FROM (SELECT c.tenant_id, c.subject_table, c.subject_id, array_agg(s.id ORDER BY s.id) AS ids
-                  FROM (SELECT DISTINCT n.tenant_id, v.subject_table, v.subject_id FROM changed AS n,
-                        LATERAL (VALUES ('accounts', n.account_id), ('contacts', n.contact_id)) AS v (subject_table, subject_id)
-                        WHERE v.subject_id IS NOT NULL) AS c
-                  JOIN crm.segments AS s ON s.tenant_id = c.tenant_id AND s.active AND s.subject_table = c.subject_table AND s.uses @> '{orders}'
-                  GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) AS x;
-    END CASE;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.segment_sources_changed() IS
-'Statement trigger: the leads, accounts and contacts that new, changed or deleted events, activities, orders or scores belong to.';
-
 DO $$
 DECLARE
     t text;
 BEGIN
-    FOREACH t IN ARRAY '{score_events,lead_scores,activities,orders}'::text[] LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON crm.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_sources_changed()', t || '_after_segment_insert', t);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON crm.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_sources_changed()', t || '_after_segment_update', t);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON crm.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_sources_changed()', t || '_after_segment_update_old', t);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON crm.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_sources_changed()', t || '_after_segment_delete', t);
+    FOREACH t IN ARRAY '{score_events,activities,orders}'::text[] LOOP
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON crm.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.segment_sources()', t || '_after_segment_insert', t);
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON crm.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.segment_sources()', t || '_after_segment_update', t);
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON crm.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.segment_sources()', t || '_after_segment_update_old', t);
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON crm.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.segment_sources()', t || '_after_segment_delete', t);
     END LOOP;
 END
 $$;
+CREATE OR REPLACE TRIGGER lead_scores_after_segment AFTER INSERT OR UPDATE OR DELETE ON crm.lead_scores
+    FOR EACH ROW EXECUTE FUNCTION crm.segment_score();
 
 CREATE OR REPLACE FUNCTION crm_internal.segments_truncated()
 RETURNS trigger
@@ -654,9 +616,9 @@ BEGIN
         SELECT (SELECT count(*) FROM noted) + 0 * (SELECT count(*) FROM stored)
         $q$, segment.subject_table,
         -- a condition alone needs no function call a row
-        CASE WHEN segment.uses = '{}' THEN '(SELECT crm.condition_holds(to_jsonb(r), $1.condition) AS member, NULL::timestamptz AS next_at)'
+        CASE WHEN segment.uses = '{}' THEN '(SELECT crm.row_holds(r, $5) AS member, NULL::timestamptz AS next_at)'
              ELSE 'crm_internal.judge_segment($1, r.id, to_jsonb(r), now())' END)
-    INTO touched USING segment, segment.tenant_id, segment.id, cause;
+    INTO touched USING segment, segment.tenant_id, segment.id, cause, segment.condition;
     UPDATE crm.segments AS s SET refreshed_at = now() WHERE s.tenant_id = segment.tenant_id AND s.id = segment.id;
     RETURN touched;
 END

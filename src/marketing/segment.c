@@ -2,52 +2,105 @@
  * segment.c
  *	  Which segments a changed row may enter or leave.
  *
- * The conditions of all segments of a table are compiled once per backend.
- * A row trigger puts the row before and after the change to them; only where
- * the answer differs, or where a segment asks for more than the row says, is
- * anything read or written.  So a change that concerns no segment costs the
- * conditions alone, and one that does costs the same whatever the size of the
- * segment.
+ * The conditions of all segments of a table are compiled once per backend,
+ * with the columns that each of them can look at.  A row trigger compares
+ * these columns before and after a change; only where one of them changed are
+ * conditions put to the row, and only where an answer changed is anything
+ * written.  So a change that concerns no segment costs a comparison of a few
+ * columns, and one that does costs the same whatever the size of the segment.
+ *
+ * Segments that ask for nothing but the row are kept from here, all that a
+ * change concerns in one statement a table.  Those that ask for more go
+ * through crm_internal.touch_segments().
  */
 #include "crm.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "funcapi.h"
-#include "nodes/makefuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
-#include "utils/jsonb.h"
-#include "utils/lsyscache.h"
+#include "utils/datum.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/typcache.h"
+
+/* what segments look at besides the row, as in the column uses */
+static const char *const sources[] = {"score_events", "activities", "orders", "lead_scores"};
+
+#define SCORES 3				/* place of lead_scores */
 
 typedef struct Segment
 {
-	NameData	table;
-	int64		tenant;
 	int64		id;
 	Datum		condition;		/* jsonpath; 0: every row */
 	bool		more;			/* asks for more than the row says */
+	bool		announce;
+	uint32		uses;			/* bits, by place in sources */
+	int			nrefers;
+	int64	   *refers;			/* segments it refers to */
+	bool		whole;			/* may look at any column */
+	Bitmapset  *columns;		/* else at these */
 } Segment;
+
+/* The segments of a table and tenant. */
+typedef struct SegmentGroup
+{
+	NameData	table;
+	int64		tenant;
+	int			n;
+	Segment    *segments;
+	bool		more;			/* some segment asks for more */
+	/* what follows from the table's columns */
+	uint64		identity;		/* of the row type; 0: not looked at yet */
+	MemoryContext context;
+	bool		whole;
+	Bitmapset  *columns;
+	CrmRowShape *shape;
+} SegmentGroup;
 
 static CrmConfigWatch watch = {.table = "segments"};
 static MemoryContext config_context = NULL;
-static Segment *segments = NULL;
-static int	nsegments = 0;
+static SegmentGroup *groups = NULL;
+static int	ngroups = 0;
+static uint32 used = 0;			/* by any segment */
 static uint64 compiled_at = 0;
-static Datum no_variables;
 
 static int
-compare_place(const char *table, int64 tenant, const Segment *s)
+compare_place(const char *table, int64 tenant, const SegmentGroup *g)
 {
-	int			c = strcmp(table, NameStr(s->table));
+	int			c = strcmp(table, NameStr(g->table));
 
 	if (c != 0)
 		return c;
-	return tenant < s->tenant ? -1 : tenant > s->tenant;
+	return tenant < g->tenant ? -1 : tenant > g->tenant;
+}
+
+static void
+read_uses(Segment *s, ArrayType *uses)
+{
+	Datum	   *names;
+	bool	   *nulls;
+	int			n;
+
+	deconstruct_array(uses, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
+	s->more = n > 0;
+	for (int i = 0; i < n; i++)
+		for (int j = 0; !nulls[i] && j < lengthof(sources); j++)
+			if (strcmp(TextDatumGetCString(names[i]), sources[j]) == 0)
+				s->uses |= 1u << j;
+}
+
+static void
+read_refers(Segment *s, ArrayType *ids)
+{
+	Datum	   *values;
+	bool	   *nulls;
+
+	deconstruct_array(ids, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, &nulls, &s->nrefers);
+	s->refers = palloc(sizeof(int64) * Max(s->nrefers, 1));
+	for (int i = 0; i < s->nrefers; i++)
+		s->refers[i] = DatumGetInt64(values[i]);
 }
 
 static void
@@ -58,14 +111,17 @@ compile(void)
 	MemoryContext old;
 	CrmOwnerSwitch me;
 	Segment    *list;
+	SegmentGroup	   *places;
+	uint32		all = 0;
 	int			n;
+	int			m = 0;
 
 	if (compiled_at == generation)
 		return;
 	fresh = AllocSetContextCreate(TopMemoryContext, "crm segments",
 								  ALLOCSET_SMALL_SIZES);
 	crm_become(watch.owner, &me);
-	crm_read_config("SELECT s.subject_table, s.tenant_id, s.id, s.condition, s.uses OPERATOR(pg_catalog.<>) '{}'"
+	crm_read_config("SELECT s.subject_table, s.tenant_id, s.id, s.condition, s.uses, s.announce, s.refers_to_ids"
 					" FROM crm.segments AS s WHERE s.active AND s.kind OPERATOR(pg_catalog.=) 'dynamic'"
 					" ORDER BY s.subject_table COLLATE \"C\", s.tenant_id, s.id",
 					0, NULL, NULL);
@@ -73,106 +129,138 @@ compile(void)
 	n = SPI_processed;
 	old = MemoryContextSwitchTo(fresh);
 	list = palloc0(sizeof(Segment) * Max(n, 1));
+	places = palloc0(sizeof(SegmentGroup) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		Segment    *s = &list[i];
+		char	   *table = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
 		bool		isnull;
+		int64		tenant = DatumGetInt64(crm_spi_value(i, 2, &isnull));
 		Datum		path;
 
-		namestrcpy(&s->table, SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
-		s->tenant = DatumGetInt64(crm_spi_value(i, 2, &isnull));
 		s->id = DatumGetInt64(crm_spi_value(i, 3, &isnull));
 		path = crm_spi_value(i, 4, &isnull);
 		if (!isnull)
 			s->condition = PointerGetDatum(PG_DETOAST_DATUM_COPY(path));
-		s->more = DatumGetBool(crm_spi_value(i, 5, &isnull));
+		read_uses(s, DatumGetArrayTypeP(crm_spi_value(i, 5, &isnull)));
+		s->announce = DatumGetBool(crm_spi_value(i, 6, &isnull));
+		read_refers(s, DatumGetArrayTypeP(crm_spi_value(i, 7, &isnull)));
+		if (m == 0 || compare_place(table, tenant, &places[m - 1]) != 0)
+		{
+			namestrcpy(&places[m].table, table);
+			places[m].tenant = tenant;
+			places[m++].segments = s;
+		}
+		places[m - 1].n++;
+		places[m - 1].more |= s->more;
+		all |= s->uses;
 	}
-	no_variables = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
 	MemoryContextSwitchTo(old);
 	SPI_freetuptable(SPI_tuptable);
+	/* somebody further up the stack may still be reading the old ones */
 	if (config_context != NULL)
-		MemoryContextDelete(config_context);
+		MemoryContextSetParent(config_context, TopTransactionContext);
 	config_context = fresh;
-	segments = list;
-	nsegments = n;
+	groups = places;
+	ngroups = m;
+	used = all;
 	compiled_at = generation;
 }
 
-/* The first segment of a table and tenant, and how many there are. */
-static int
-find(const char *table, int64 tenant, int *first)
+/* The news of a change may have come without anybody looking. */
+static void
+be_current(void)
+{
+	if (compiled_at == crm_config_generation(&watch))
+		return;
+	SPI_connect();
+	compile();
+	SPI_finish();
+}
+
+static SegmentGroup *
+find(const char *table, int64 tenant)
 {
 	int			low = 0;
-	int			high = nsegments;
-	int			n = 0;
+	int			high = ngroups;
 
 	while (low < high)
 	{
 		int			mid = (low + high) / 2;
+		int			c = compare_place(table, tenant, &groups[mid]);
 
-		if (compare_place(table, tenant, &segments[mid]) > 0)
+		if (c == 0)
+			return &groups[mid];
+		if (c > 0)
 			low = mid + 1;
 		else
 			high = mid;
 	}
-	*first = low;
-	while (low + n < nsegments && compare_place(table, tenant, &segments[low + n]) == 0)
-		n++;
-	return n;
+	return NULL;
+}
+
+/* Which columns of a row matter, anew where the table has changed. */
+static void
+look_at_columns(SegmentGroup *g, TupleDesc desc)
+{
+	uint64		identity = assign_record_type_identifier(desc->tdtypeid, desc->tdtypmod);
+	MemoryContext old;
+
+	if (g->identity == identity)
+		return;
+	g->identity = 0;
+	if (g->context)
+		MemoryContextReset(g->context);
+	else
+		g->context = AllocSetContextCreate(config_context, "crm segments of a table",
+										   ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(g->context);
+	g->whole = false;
+	g->columns = NULL;
+	for (int i = 0; i < g->n; i++)
+	{
+		Segment    *s = &g->segments[i];
+
+		s->whole = false;
+		s->columns = NULL;
+		if (s->condition != (Datum) 0)
+			s->whole = !crm_path_columns(s->condition, desc, &s->columns);
+		g->whole |= s->whole;
+		g->columns = bms_add_members(g->columns, s->columns);
+	}
+	/* no columns are not the same as all */
+	g->shape = crm_row_shape(desc, g->whole ? NULL :
+							 g->columns ? g->columns : bms_make_singleton(0));
+	MemoryContextSwitchTo(old);
+	g->identity = identity;
+}
+
+/* Those of some columns that two rows differ in. */
+static Bitmapset *
+changed_columns(const Bitmapset *columns, HeapTuple before, HeapTuple after, TupleDesc desc)
+{
+	Bitmapset  *changed = NULL;
+	int			attno = -1;
+
+	while ((attno = bms_next_member(columns, attno)) >= 0)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+		bool		was_null;
+		bool		is_null;
+		Datum		was = heap_getattr(before, attno, desc, &was_null);
+		Datum		is = heap_getattr(after, attno, desc, &is_null);
+
+		if (was_null != is_null ||
+			(!is_null && !datum_image_eq(was, is, att->attbyval, att->attlen)))
+			changed = bms_add_member(changed, attno);
+	}
+	return changed;
 }
 
 static Datum
-row_to_jsonb(HeapTuple tuple, TupleDesc desc)
+whole_row(HeapTuple tuple, TupleDesc desc)
 {
-	static FmgrInfo to_jsonb;
-
-	if (to_jsonb.fn_oid == InvalidOid)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		/* to_jsonb is polymorphic: it asks its call for the type */
-		fmgr_info(F_TO_JSONB, &to_jsonb);
-		fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
-												 list_make1(makeNullConst(RECORDOID, -1, InvalidOid)),
-												 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
-						   &to_jsonb);
-		MemoryContextSwitchTo(old);
-	}
-	return FunctionCall1(&to_jsonb, heap_copy_tuple_as_datum(tuple, desc));
-}
-
-/*
- * A predicate has to be true, a filter has to find something; what cannot be
- * compared does not hold.  As crm.condition_holds() in SQL.
- */
-static bool
-holds(Datum condition, Datum row)
-{
-	LOCAL_FCINFO(fcinfo, 4);
-	Datum		result;
-	Jsonb	   *found;
-	JsonbValue	value;
-
-	if (condition == (Datum) 0)
-		return true;
-	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = row;
-	fcinfo->args[1].value = condition;
-	fcinfo->args[2].value = no_variables;
-	fcinfo->args[3].value = BoolGetDatum(true);
-	for (int i = 0; i < 4; i++)
-		fcinfo->args[i].isnull = false;
-	result = jsonb_path_query_first(fcinfo);
-	if (fcinfo->isnull)
-		return false;
-	found = DatumGetJsonbP(result);
-	if (!JB_ROOT_IS_SCALAR(found))
-		return true;
-	if (!JsonbExtractScalar(&found->root, &value))
-		return true;
-	if (value.type == jbvBool)
-		return value.val.boolean;
-	return value.type != jbvNull;
+	return crm_row_jsonb(crm_row_shape(desc, NULL), tuple, desc, false);
 }
 
 static int64
@@ -191,6 +279,164 @@ int_column(HeapTuple tuple, TupleDesc desc, const char *name)
 	return DatumGetInt64(value);
 }
 
+/* ---- keeping segments that ask for nothing but the row ---- */
+
+typedef struct Answers
+{
+	int			n;
+	Datum	   *ids;
+	Datum	   *members;
+} Answers;
+
+static void
+answers_init(Answers *a, int room)
+{
+	a->n = 0;
+	a->ids = palloc(sizeof(Datum) * Max(room, 1));
+	a->members = palloc(sizeof(Datum) * Max(room, 1));
+}
+
+static void
+answer(Answers *a, int64 id, bool member)
+{
+	a->ids[a->n] = Int64GetDatum(id);
+	a->members[a->n++] = BoolGetDatum(member);
+}
+
+static Datum
+id_array(const Answers *a)
+{
+	return PointerGetDatum(construct_array(a->ids, a->n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+static Datum
+member_array(const Answers *a)
+{
+	return PointerGetDatum(construct_array(a->members, a->n, BOOLOID, 1, true, TYPALIGN_CHAR));
+}
+
+/* Of the last result: the segment of a row, and whether the subject was a member. */
+static int64
+result_segment(uint64 row, bool *was_member)
+{
+	bool		isnull;
+
+	*was_member = DatumGetBool(crm_spi_value(row, 2, &isnull));
+	return DatumGetInt64(crm_spi_value(row, 1, &isnull));
+}
+
+/*
+ * Write down who is in and who is out, and what changed by it as events.
+ * moved: segments whose states changed.
+ */
+static void
+keep_states(const char *table, Datum tenant, Datum subject,
+			const Answers *in, const Answers *out, bool announce, Answers *moved)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT8ARRAYOID};
+	static const Oid event_types[] = {INT8OID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, TEXTOID};
+	Answers		events;
+	Datum		values[5];
+	bool		was;
+
+	answers_init(&events, in->n + out->n);
+	answers_init(moved, in->n + out->n);
+	values[0] = tenant;
+	values[1] = subject;
+	if (out->n > 0)
+	{
+		values[2] = id_array(out);
+		crm_execute("DELETE FROM crm.segment_states AS s"
+					" WHERE s.tenant_id OPERATOR(pg_catalog.=) $1 AND s.subject_id OPERATOR(pg_catalog.=) $2"
+					" AND s.segment_id OPERATOR(pg_catalog.=) ANY ($3)"
+					" RETURNING s.segment_id, s.member",
+					3, types, values, NULL, false, 0);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			int64		id = result_segment(i, &was);
+
+			answer(moved, id, false);
+			if (was)
+				answer(&events, id, false);
+		}
+	}
+	if (in->n > 0)
+	{
+		values[2] = id_array(in);
+		crm_execute("INSERT INTO crm.segment_states AS s (tenant_id, segment_id, subject_id, member, changed_at)"
+					" SELECT $1, u.id, $2, true, pg_catalog.now() FROM pg_catalog.unnest($3) AS u (id)"
+					" ON CONFLICT ON CONSTRAINT segment_states_pkey DO NOTHING"
+					" RETURNING s.segment_id, false",
+					3, types, values, NULL, false, 0);
+		for (uint64 i = 0; i < SPI_processed; i++)
+		{
+			int64		id = result_segment(i, &was);
+
+			answer(moved, id, true);
+			answer(&events, id, true);
+		}
+		if (SPI_processed < in->n)
+		{
+			/* a state is there already, and says something else perhaps */
+			crm_execute("UPDATE crm.segment_states AS s SET member = true, next_at = NULL,"
+						" changed_at = CASE WHEN s.member THEN s.changed_at ELSE pg_catalog.now() END"
+						" FROM crm.segment_states AS o"
+						" WHERE s.tenant_id OPERATOR(pg_catalog.=) $1 AND s.subject_id OPERATOR(pg_catalog.=) $2"
+						" AND s.segment_id OPERATOR(pg_catalog.=) ANY ($3)"
+						" AND (NOT s.member OR s.next_at IS NOT NULL)"
+						" AND o.tenant_id OPERATOR(pg_catalog.=) s.tenant_id"
+						" AND o.subject_id OPERATOR(pg_catalog.=) s.subject_id"
+						" AND o.segment_id OPERATOR(pg_catalog.=) s.segment_id"
+						" RETURNING s.segment_id, o.member",
+						3, types, values, NULL, false, 0);
+			for (uint64 i = 0; i < SPI_processed; i++)
+			{
+				int64		id = result_segment(i, &was);
+
+				answer(moved, id, true);
+				if (!was)
+					answer(&events, id, true);
+			}
+		}
+	}
+	if (events.n == 0)
+		return;
+	values[2] = id_array(&events);
+	values[3] = member_array(&events);
+	crm_execute("INSERT INTO crm.segment_events (tenant_id, segment_id, subject_id, direction, cause, occurred_at)"
+				" SELECT $1, u.id, $2, CASE WHEN u.entered THEN 'enter' ELSE 'leave' END, 'change', pg_catalog.now()"
+				" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4)) AS u (id, entered)",
+				4, event_types, values, NULL, false, 0);
+	if (!announce)
+		return;
+	values[4] = CStringGetTextDatum(table);
+	crm_execute("INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)"
+				" SELECT $1, CASE WHEN u.entered THEN 'segment.entered' ELSE 'segment.left' END, $5, $2,"
+				" pg_catalog.jsonb_build_object('segment', s.name, 'cause', 'change', 'at', pg_catalog.now())"
+				" FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4)) AS u (id, entered)"
+				" JOIN crm.segments AS s ON s.tenant_id OPERATOR(pg_catalog.=) $1 AND s.id OPERATOR(pg_catalog.=) u.id"
+				" WHERE s.announce ORDER BY s.id",
+				5, event_types, values, NULL, false, 0);
+}
+
+static bool
+contains(const Answers *a, int64 id)
+{
+	for (int i = 0; i < a->n; i++)
+		if (DatumGetInt64(a->ids[i]) == id)
+			return true;
+	return false;
+}
+
+static bool
+refers_to(const Segment *s, const Answers *a)
+{
+	for (int i = 0; i < s->nrefers; i++)
+		if (contains(a, s->refers[i]))
+			return true;
+	return false;
+}
+
 PG_FUNCTION_INFO_V1(crm_segment_row);
 
 /*
@@ -199,21 +445,25 @@ PG_FUNCTION_INFO_V1(crm_segment_row);
 Datum
 crm_segment_row(PG_FUNCTION_ARGS)
 {
+	static const Oid types[] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, JSONBOID};
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	TupleDesc	desc;
 	HeapTuple	before = NULL;
 	HeapTuple	after = NULL;
+	HeapTuple	row;
 	const char *table;
 	int64		tenant;
-	int			first;
-	int			n;
-	int			ndirty = 0;
-	Datum	   *ids;
-	Datum	   *answers;
+	SegmentGroup	   *g;
+	Bitmapset  *changed = NULL;
+	bool		compared = false;
+	bool		announce = false;
+	Answers		in;
+	Answers		out;
+	Answers		more;
+	Answers		moved;
 	Datum		was = (Datum) 0;
 	Datum		now = (Datum) 0;
-	static const Oid types[5] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID};
-	static const Oid row_types[6] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, JSONBOID};
+	Datum		subject;
 	Datum		values[6];
 	CrmOwnerSwitch me;
 
@@ -234,58 +484,225 @@ crm_segment_row(PG_FUNCTION_ARGS)
 		after = trigdata->tg_trigtuple;
 	else
 		before = trigdata->tg_trigtuple;
+	row = after ? after : before;
 
-	/* the news of a change may have come without anybody looking */
-	if (compiled_at != crm_config_generation(&watch))
+	be_current();
+	if (ngroups == 0)
+		return PointerGetDatum(NULL);
+	tenant = int_column(row, desc, "tenant_id");
+	g = find(table, tenant);
+	if (g == NULL)
+		return PointerGetDatum(NULL);
+	look_at_columns(g, desc);
+
+	if (before && after && !g->whole && int_column(before, desc, "tenant_id") == tenant)
 	{
-		SPI_connect();
-		compile();
-		SPI_finish();
+		changed = changed_columns(g->columns, before, after, desc);
+		compared = true;
+		if (changed == NULL && !g->more)
+			return PointerGetDatum(NULL);
 	}
-	if (nsegments == 0)
-		return PointerGetDatum(NULL);
-	tenant = int_column(after ? after : before, desc, "tenant_id");
-	n = find(table, tenant, &first);
-	if (n == 0)
-		return PointerGetDatum(NULL);
-
-	ids = palloc(sizeof(Datum) * n);
-	answers = palloc(sizeof(Datum) * n);
+	answers_init(&in, g->n);
+	answers_init(&out, g->n);
+	answers_init(&more, g->n);
 	if (after)
-		now = row_to_jsonb(after, desc);
-	if (before && after)
-		was = row_to_jsonb(before, desc);
-	for (int i = first; i < first + n; i++)
+		now = crm_row_jsonb(g->shape, after, desc, false);
+	for (int i = 0; i < g->n; i++)
 	{
-		Segment    *s = &segments[i];
-		bool		held = before && (!after || holds(s->condition, was));
-		bool		hold = after && holds(s->condition, now);
+		Segment    *s = &g->segments[i];
+		bool		same = compared && !bms_overlap(s->columns, changed);
+		bool		hold;
+		bool		held;
 
-		if (held != hold || (hold && s->more))
+		if (same && !s->more)
+			continue;
+		hold = after && (s->condition == (Datum) 0 || crm_path_holds(s->condition, now));
+		if (same)
+			held = hold;
+		else if (!before)
+			held = false;
+		else if (!after || s->condition == (Datum) 0)
+			held = true;
+		else
 		{
-			ids[ndirty] = Int64GetDatum(s->id);
-			answers[ndirty++] = BoolGetDatum(hold);
+			if (was == (Datum) 0)
+				was = crm_row_jsonb(g->shape, before, desc, false);
+			held = crm_path_holds(s->condition, was);
 		}
+		if (held == hold && !(hold && s->more))
+			continue;
+		announce |= s->announce;
+		answer(s->more ? &more : hold ? &in : &out, s->id, hold);
 	}
-	if (ndirty == 0)
+	if (in.n + out.n + more.n == 0)
 		return PointerGetDatum(NULL);
 
-	values[0] = Int64GetDatum(tenant);
-	values[1] = CStringGetTextDatum(table);
-	values[2] = Int64GetDatum(int_column(after ? after : before, desc, "id"));
-	values[3] = PointerGetDatum(construct_array(ids, ndirty, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-	values[4] = PointerGetDatum(construct_array(answers, ndirty, BOOLOID, 1, true, TYPALIGN_CHAR));
+	subject = Int64GetDatum(int_column(row, desc, "id"));
 	SPI_connect();
 	crm_become(watch.owner, &me);
-	if (after)
+	moved.n = 0;
+	if (in.n + out.n > 0)
+		keep_states(table, Int64GetDatum(tenant), subject, &in, &out, announce, &moved);
+
+	/*
+	 * Those that refer to what changed are judged anew.  They come after
+	 * those whose own answer is known, as answers end before ids do.
+	 */
+	if (g->more)
 	{
-		values[5] = now;
-		crm_execute("SELECT crm_internal.touch_segments($1, $2, $3, $4, $5, $6)",
-					6, row_types, values, NULL, false, 0);
+		Answers		judged;
+
+		answers_init(&judged, g->n);
+		memcpy(judged.ids, more.ids, sizeof(Datum) * more.n);
+		judged.n = more.n;
+		for (int i = 0; moved.n > 0 && i < g->n; i++)
+			if (refers_to(&g->segments[i], &moved) && !contains(&more, g->segments[i].id))
+				judged.ids[judged.n++] = Int64GetDatum(g->segments[i].id);
+		if (judged.n > 0)
+		{
+			values[0] = Int64GetDatum(tenant);
+			values[1] = CStringGetTextDatum(table);
+			values[2] = subject;
+			values[3] = id_array(&judged);
+			values[4] = member_array(&more);
+			values[5] = after ? (g->whole ? now : whole_row(after, desc)) : (Datum) 0;
+			crm_execute("SELECT crm_internal.touch_segments($1, $2, $3, $4, $5, $6)",
+						6, types, values, after ? NULL : "     n", false, 0);
+		}
 	}
-	else
-		crm_execute("SELECT crm_internal.touch_segments($1, $2, $3, $4, $5, NULL)",
-					5, types, values, NULL, false, 0);
+	crm_become_self(&me);
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/* ---- what segments look at besides the row ---- */
+
+static int
+source_of(Relation rel)
+{
+	for (int i = 0; i < lengthof(sources); i++)
+		if (strcmp(RelationGetRelationName(rel), sources[i]) == 0)
+			return i;
+	ereport(ERROR,
+			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+			 errmsg("segments do not look at table \"%s\"", RelationGetRelationName(rel))));
+}
+
+/* By place in sources: each subject once, in one order, so that two loads cannot lock each other out for good. */
+static const char *const touch_sql[] = {
+	"SELECT crm_internal.touch_segments(x.tenant_id, 'leads', x.lead_id, x.ids, NULL, NULL)"
+	" FROM (SELECT c.tenant_id, c.lead_id, pg_catalog.array_agg(s.id ORDER BY s.id) AS ids"
+	" FROM (SELECT DISTINCT n.tenant_id, n.lead_id FROM changed AS n) AS c"
+	" JOIN crm.segments AS s ON s.tenant_id OPERATOR(pg_catalog.=) c.tenant_id AND s.active"
+	" AND s.subject_table OPERATOR(pg_catalog.=) 'leads' AND s.uses OPERATOR(pg_catalog.@>) '{score_events}'"
+	" GROUP BY 1, 2 ORDER BY 1, 2) AS x",
+
+	"SELECT crm_internal.touch_segments(x.tenant_id, x.subject_table, x.subject_id, x.ids, NULL, NULL)"
+	" FROM (SELECT c.tenant_id, c.subject_table, c.subject_id, pg_catalog.array_agg(s.id ORDER BY s.id) AS ids"
+	" FROM (SELECT DISTINCT n.tenant_id, v.subject_table, v.subject_id FROM changed AS n,"
+	" LATERAL (VALUES ('accounts', n.account_id), ('contacts', n.contact_id),"
+	" ('leads', CASE WHEN n.related_table OPERATOR(pg_catalog.=) 'leads' THEN n.related_id END)) AS v (subject_table, subject_id)"
+	" WHERE v.subject_id IS NOT NULL) AS c"
+	" JOIN crm.segments AS s ON s.tenant_id OPERATOR(pg_catalog.=) c.tenant_id AND s.active"
+	" AND s.subject_table OPERATOR(pg_catalog.=) c.subject_table AND s.uses OPERATOR(pg_catalog.@>) '{activities}'"
+	" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) AS x",
+
+	"SELECT crm_internal.touch_segments(x.tenant_id, x.subject_table, x.subject_id, x.ids, NULL, NULL)"
+	" FROM (SELECT c.tenant_id, c.subject_table, c.subject_id, pg_catalog.array_agg(s.id ORDER BY s.id) AS ids"
+	" FROM (SELECT DISTINCT n.tenant_id, v.subject_table, v.subject_id FROM changed AS n,"
+	" LATERAL (VALUES ('accounts', n.account_id), ('contacts', n.contact_id)) AS v (subject_table, subject_id)"
+	" WHERE v.subject_id IS NOT NULL) AS c"
+	" JOIN crm.segments AS s ON s.tenant_id OPERATOR(pg_catalog.=) c.tenant_id AND s.active"
+	" AND s.subject_table OPERATOR(pg_catalog.=) c.subject_table AND s.uses OPERATOR(pg_catalog.@>) '{orders}'"
+	" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) AS x"
+};
+
+PG_FUNCTION_INFO_V1(crm_segment_sources);
+
+/*
+ * crm.segment_sources() -- AFTER statement trigger with a transition table
+ * "changed".
+ */
+Datum
+crm_segment_sources(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	CrmOwnerSwitch me;
+	int			source;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired after each statement by the trigger manager",
+						"crm.segment_sources")));
+	be_current();
+	source = source_of(trigdata->tg_relation);
+	if (!(used & (1u << source)) || source == SCORES)
+		return PointerGetDatum(NULL);
+	SPI_connect();
+	SPI_register_trigger_data(trigdata);
+	crm_become(watch.owner, &me);
+	crm_execute(touch_sql[source], 0, NULL, NULL, NULL, false, 0);
+	crm_become_self(&me);
+	SPI_finish();
+	return PointerGetDatum(NULL);
+}
+
+/* Judge a lead anew for the segments that ask for scores. */
+static void
+touch_score(HeapTuple row, TupleDesc desc)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT8ARRAYOID};
+	int64		tenant = int_column(row, desc, "tenant_id");
+	SegmentGroup	   *g = find("leads", tenant);
+	Answers		judged;
+	Datum		values[3];
+
+	if (g == NULL)
+		return;
+	answers_init(&judged, g->n);
+	for (int i = 0; i < g->n; i++)
+		if (g->segments[i].uses & (1u << SCORES))
+			answer(&judged, g->segments[i].id, false);
+	if (judged.n == 0)
+		return;
+	values[0] = Int64GetDatum(tenant);
+	values[1] = Int64GetDatum(int_column(row, desc, "lead_id"));
+	values[2] = id_array(&judged);
+	crm_execute("SELECT crm_internal.touch_segments($1, 'leads', $2, $3, NULL, NULL)",
+				3, types, values, NULL, false, 0);
+}
+
+PG_FUNCTION_INFO_V1(crm_segment_score);
+
+/*
+ * crm.segment_score() -- AFTER row trigger of crm.lead_scores.  By row, since a
+ * transition table would copy every state of a replay, twice, for nobody.
+ */
+Datum
+crm_segment_score(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	TupleDesc	desc;
+	CrmOwnerSwitch me;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired after each row by the trigger manager",
+						"crm.segment_score")));
+	be_current();
+	if (!(used & (1u << SCORES)))
+		return PointerGetDatum(NULL);
+	desc = RelationGetDescr(trigdata->tg_relation);
+	SPI_connect();
+	crm_become(watch.owner, &me);
+	touch_score(trigdata->tg_trigtuple, desc);
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
+		int_column(trigdata->tg_trigtuple, desc, "lead_id") != int_column(trigdata->tg_newtuple, desc, "lead_id"))
+		touch_score(trigdata->tg_newtuple, desc);
 	crm_become_self(&me);
 	SPI_finish();
 	return PointerGetDatum(NULL);

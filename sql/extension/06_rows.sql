@@ -1,0 +1,12 @@
+-- Rows as conditions see them.
+CREATE FUNCTION crm.row_facts(row_value record, without text[]) RETURNS jsonb
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_row_facts';
+COMMENT ON FUNCTION crm.row_facts(record, text[]) IS
+'A row without some of its columns and without nulls: the same as jsonb_strip_nulls(to_jsonb(row_value) - without), at a fraction of the cost. NULL for a null row.';
+
+CREATE FUNCTION crm.row_holds(row_value record, condition jsonpath) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_row_holds';
+COMMENT ON FUNCTION crm.row_holds(record, jsonpath) IS
+'Whether a condition holds for a row: crm.condition_holds(to_jsonb(row_value), condition), at a fraction of the cost, as only columns that the condition names are looked at. A NULL condition always holds.';
