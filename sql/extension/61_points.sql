@@ -90,6 +90,12 @@ AS 'MODULE_PATHNAME', 'crm_points_rules';
 COMMENT ON FUNCTION crm.points_rules(bytea) IS
 'The part of a state that events and attributes alone make, without clock, thresholds and grades: equal for a stored state and its replay.';
 
+CREATE FUNCTION crm.points_same(state bytea, other bytea) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_points_same';
+COMMENT ON FUNCTION crm.points_same(bytea, bytea) IS
+'Whether two states differ in nothing but their clock: scores, grades and crossings to come are the same.';
+
 CREATE FUNCTION crm.points_top(tenant_id bigint, model_id bigint, version integer, definition jsonb, n integer, as_of timestamptz)
 RETURNS TABLE (lead_id bigint, fit numeric, engagement numeric, score numeric, grade text)
 LANGUAGE c STABLE STRICT PARALLEL RESTRICTED

@@ -77,45 +77,106 @@ CREATE OR REPLACE TRIGGER score_rules_after_update AFTER UPDATE ON crm.score_rul
 CREATE OR REPLACE TRIGGER score_rules_after_delete AFTER DELETE ON crm.score_rules
     REFERENCING OLD TABLE AS old_rules FOR EACH STATEMENT EXECUTE FUNCTION crm.score_rules_changed();
 
+-- ---- what leads are ----
+
+CREATE OR REPLACE VIEW crm_internal.lead_facts WITH (security_invoker = true) AS
+-- without what changes by itself and what means nothing to a rule
+SELECT l.tenant_id, l.id AS lead_id,
+       crm.row_facts(l, '{tenant_id,version,updated_at,name_key,company_key,email_key,phone_key,shared_user_ids,shared_team_ids,source_system,source_id,stage_entered_at,last_capture_at,capture_count,consent,message}')
+       || CASE WHEN a.id IS NULL THEN '{}'
+               ELSE jsonb_build_object('account', crm.row_facts(a, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}')) END
+       || CASE WHEN c.id IS NULL THEN '{}'
+               ELSE jsonb_build_object('contact', crm.row_facts(c, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}')) END AS attributes
+FROM crm.leads AS l
+LEFT JOIN crm.accounts AS a ON a.tenant_id = l.tenant_id AND a.id = l.account_id
+LEFT JOIN crm.contacts AS c ON c.tenant_id = l.tenant_id AND c.id = l.contact_id;
+COMMENT ON VIEW crm_internal.lead_facts IS
+'What fit rules see of leads: columns of the lead, its account under "account" and its contact under "contact".';
+
+CREATE OR REPLACE FUNCTION crm_internal.lead_attributes(tenant bigint, leads bigint[])
+RETURNS TABLE (lead_id bigint, attributes jsonb)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT f.lead_id, f.attributes FROM crm_internal.lead_facts AS f WHERE f.tenant_id = tenant AND f.lead_id = ANY (leads)
+$$;
+COMMENT ON FUNCTION crm_internal.lead_attributes(bigint, bigint[]) IS 'What fit rules see of some leads.';
+
+CREATE OR REPLACE FUNCTION crm_internal.keep_lead_attributes(tenant bigint, leads bigint[])
+RETURNS bigint[]
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS $$
+    WITH moved AS (
+        INSERT INTO crm.score_subjects AS u (tenant_id, lead_id, attributes)
+        SELECT tenant, a.lead_id, a.attributes
+        FROM crm_internal.lead_attributes(tenant, leads) AS a
+        CROSS JOIN LATERAL (SELECT x.attributes FROM crm.score_subjects AS x
+                            WHERE x.tenant_id = tenant AND x.lead_id = a.lead_id OFFSET 0) AS u
+        WHERE u.attributes IS DISTINCT FROM a.attributes
+        ON CONFLICT (tenant_id, lead_id) DO UPDATE SET attributes = excluded.attributes
+        RETURNING u.lead_id
+    )
+    SELECT array_agg(m.lead_id) FROM moved AS m
+$$;
+COMMENT ON FUNCTION crm_internal.keep_lead_attributes(bigint, bigint[]) IS
+'Writes down what fit rules see of leads, whose rows of score_subjects the caller has locked. Returns those of which it has changed, NULL where there are none.';
+
 -- ---- states ----
 
--- The caller has locked the leads' rows of score_subjects.
-CREATE OR REPLACE FUNCTION crm_internal.replay_scores(tenant bigint, model bigint, leads bigint[], at timestamptz)
+-- The caller has locked the leads' rows of score_subjects.  Each lead is looked up by its keys, and written through
+-- the arbiter of the primary key: a join with the states could be planned while there were none, and then
+-- read all of them for each lead.
+CREATE OR REPLACE FUNCTION crm_internal.replay_scores(tenant bigint, model bigint, leads bigint[], at timestamptz, look boolean DEFAULT false)
 RETURNS integer
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
--- a look-up per lead: called batch after batch, a hash join would read all states each time
-SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+SET enable_seqscan = off
 AS $$
     WITH replayed AS MATERIALIZED (
-        SELECT m.tenant_id, m.id AS model_id, u.lead_id, m.version,
+        SELECT u.lead_id, m.version,
                crm.points_fit(m.definition,
                               CASE WHEN u.last_event_id > 0 THEN
                                   (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
                                    FROM crm.score_events AS e
-                                   WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id AND e.id <= u.last_event_id) END,
-                              u.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r
+                                   WHERE e.tenant_id = tenant AND e.lead_id = u.lead_id AND e.id <= u.last_event_id) END,
+                              CASE WHEN look THEN f.attributes ELSE u.attributes END,
+                              greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r,
+               CASE WHEN s.version = m.version AND (s.next_crossing IS NULL OR s.next_crossing > at) THEN s.state END AS state,
+               CASE WHEN u.attributes IS DISTINCT FROM f.attributes THEN f.attributes END AS attributes
         FROM crm.score_models AS m
-        JOIN crm.score_subjects AS u ON u.tenant_id = m.tenant_id
-        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = u.tenant_id AND s.model_id = m.id AND s.lead_id = u.lead_id
-        WHERE m.tenant_id = tenant AND m.id = model AND u.lead_id = ANY (leads)
+        CROSS JOIN unnest(leads) AS d (lead_id)
+        CROSS JOIN LATERAL (SELECT x.* FROM crm.score_subjects AS x
+                            WHERE x.tenant_id = tenant AND x.lead_id = d.lead_id OFFSET 0) AS u
+        LEFT JOIN LATERAL (SELECT x.version, x.state, x.inside, x.next_crossing FROM crm.lead_scores AS x
+                           WHERE x.tenant_id = tenant AND x.lead_id = d.lead_id AND x.model_id = model OFFSET 0) AS s ON true
+        LEFT JOIN LATERAL (SELECT x.attributes FROM crm_internal.lead_facts AS x
+                           WHERE x.tenant_id = tenant AND x.lead_id = d.lead_id OFFSET 0) AS f ON look
+        WHERE m.tenant_id = tenant AND m.id = model
     ), crossed AS (
         INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
-        SELECT p.tenant_id, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
+        SELECT tenant, model, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM replayed AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+        WHERE (p.r).crossings <> '[]'
+    ), seen AS (
+        INSERT INTO crm.score_subjects AS u (tenant_id, lead_id, attributes)
+        SELECT tenant, p.lead_id, p.attributes FROM replayed AS p WHERE p.attributes IS NOT NULL
+        ON CONFLICT (tenant_id, lead_id) DO UPDATE SET attributes = excluded.attributes
     ), kept AS (
         INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
-        SELECT p.tenant_id, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
+        SELECT tenant, model, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
         FROM replayed AS p
+        -- a state that says the same stays: writing it anew would only move its clock
+        WHERE p.state IS NULL OR NOT crm.points_same(p.state, (p.r).state)
         ON CONFLICT (tenant_id, lead_id, model_id) DO UPDATE
         SET version = excluded.version, state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key,
             next_crossing = excluded.next_crossing, inside = excluded.inside
-        RETURNING 1
     )
-    SELECT count(*)::integer FROM kept
+    SELECT count(*)::integer FROM replayed
 $$;
-COMMENT ON FUNCTION crm_internal.replay_scores(bigint, bigint, bigint[], timestamptz) IS
-'States of some leads anew from their events; what they were inside of before stays, so that only a change is announced.';
+COMMENT ON FUNCTION crm_internal.replay_scores(bigint, bigint, bigint[], timestamptz, boolean) IS
+'States of some leads anew from their events; what they were inside of before stays, so that only a change is announced. look: what rules see of the leads is read anew as well. Returns how many leads there were.';
 
 CREATE OR REPLACE FUNCTION crm.check_score_event()
 RETURNS trigger
@@ -176,6 +237,7 @@ BEGIN
         INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
         SELECT p.tenant_id, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM folded AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+        WHERE (p.r).crossings <> '[]'
     )
     INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
     SELECT p.tenant_id, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
@@ -272,27 +334,6 @@ CREATE OR REPLACE TRIGGER score_events_after_delete AFTER DELETE ON crm.score_ev
 CREATE OR REPLACE TRIGGER score_events_after_truncate AFTER TRUNCATE ON crm.score_events
     FOR EACH STATEMENT EXECUTE FUNCTION crm.correct_score_events();
 
--- ---- what leads are ----
-
-CREATE OR REPLACE FUNCTION crm_internal.lead_attributes(tenant bigint, leads bigint[])
-RETURNS TABLE (lead_id bigint, attributes jsonb)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    -- without what changes by itself and what means nothing to a rule
-    SELECT l.id,
-           jsonb_strip_nulls((to_jsonb(l) - '{tenant_id,version,updated_at,name_key,company_key,email_key,phone_key,shared_user_ids,shared_team_ids,source_system,source_id,stage_entered_at,last_capture_at,capture_count,consent,message}'::text[])
-               || jsonb_build_object(
-                   'account', to_jsonb(a) - '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'::text[],
-                   'contact', to_jsonb(c) - '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'::text[]))
-    FROM crm.leads AS l
-    LEFT JOIN crm.accounts AS a ON a.tenant_id = l.tenant_id AND a.id = l.account_id
-    LEFT JOIN crm.contacts AS c ON c.tenant_id = l.tenant_id AND c.id = l.contact_id
-    WHERE l.tenant_id = tenant AND l.id = ANY (leads)
-$$;
-COMMENT ON FUNCTION crm_internal.lead_attributes(bigint, bigint[]) IS
-'What fit rules see of leads: columns of the lead, its account under "account" and its contact under "contact".';
-
 CREATE OR REPLACE FUNCTION crm_internal.score_leads(tenant bigint, leads bigint[])
 RETURNS integer
 LANGUAGE plpgsql VOLATILE
@@ -311,13 +352,7 @@ BEGIN
     PERFORM FROM crm.score_subjects AS u
     WHERE u.tenant_id = tenant AND u.lead_id = ANY (leads)
     ORDER BY u.lead_id FOR NO KEY UPDATE;
-    WITH moved AS (
-        UPDATE crm.score_subjects AS u SET attributes = a.attributes
-        FROM crm_internal.lead_attributes(tenant, leads) AS a
-        WHERE u.tenant_id = tenant AND u.lead_id = a.lead_id AND u.attributes IS DISTINCT FROM a.attributes
-        RETURNING u.lead_id
-    )
-    SELECT array_agg(m.lead_id) INTO changed FROM moved AS m;
+    changed := crm_internal.keep_lead_attributes(tenant, leads);
     IF changed IS NULL THEN
         RETURN 0;
     END IF;
@@ -334,6 +369,7 @@ BEGIN
         INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
         SELECT tenant, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM fitted AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+        WHERE (p.r).crossings <> '[]'
     )
     INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
     SELECT tenant, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
@@ -593,6 +629,7 @@ BEGIN
         INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
         SELECT p.tenant_id, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM moved AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+        WHERE (p.r).crossings <> '[]'
     ), kept AS (
         UPDATE crm.lead_scores AS s
         SET state = (p.r).state, next_crossing = (p.r).next_crossing, inside = (p.r).inside
@@ -678,15 +715,17 @@ BEGIN
               ORDER BY l.id LIMIT 10000) AS d;
         EXIT WHEN leads IS NULL;
         INSERT INTO crm.score_subjects (tenant_id, lead_id)
-        SELECT m.tenant_id, l.id FROM unnest(leads) AS l (id) ORDER BY l.id
+        SELECT m.tenant_id, l.id
+        FROM unnest(leads) AS l (id)
+        LEFT JOIN LATERAL (SELECT x.lead_id FROM crm.score_subjects AS x
+                           WHERE x.tenant_id = m.tenant_id AND x.lead_id = l.id OFFSET 0) AS u ON true
+        WHERE u.lead_id IS NULL
+        ORDER BY l.id
         ON CONFLICT DO NOTHING;
         PERFORM FROM crm.score_subjects AS u
         WHERE u.tenant_id = m.tenant_id AND u.lead_id = ANY (leads)
         ORDER BY u.lead_id FOR NO KEY UPDATE;
-        UPDATE crm.score_subjects AS u SET attributes = a.attributes
-        FROM crm_internal.lead_attributes(m.tenant_id, leads) AS a
-        WHERE u.tenant_id = m.tenant_id AND u.lead_id = a.lead_id AND u.attributes IS DISTINCT FROM a.attributes;
-        done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, now());
+        done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, now(), true);
     END LOOP;
     RETURN done;
 END

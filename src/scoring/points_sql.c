@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(crm_points_advance);
 PG_FUNCTION_INFO_V1(crm_points_score);
 PG_FUNCTION_INFO_V1(crm_points_explain);
 PG_FUNCTION_INFO_V1(crm_points_rules);
+PG_FUNCTION_INFO_V1(crm_points_same);
 PG_FUNCTION_INFO_V1(crm_decayed_points);
 
 #define STATE_MAGIC 0x31535043	/* CPS1 */
@@ -758,4 +759,28 @@ crm_points_rules(PG_FUNCTION_ARGS)
 	SET_VARSIZE(out, len + VARHDRSZ);
 	memcpy(VARDATA(out), VARDATA_ANY(packed) + sizeof(PackedHead), len);
 	PG_RETURN_BYTEA_P(out);
+}
+
+/*
+ * (state, state): whether they differ in nothing but the clock, so that every
+ * score, grade and crossing to come is the same.
+ */
+Datum
+crm_points_same(PG_FUNCTION_ARGS)
+{
+	bytea	   *a = PG_GETARG_BYTEA_PP(0);
+	bytea	   *b = PG_GETARG_BYTEA_PP(1);
+	int			len = VARSIZE_ANY_EXHDR(a);
+	PackedHead	x;
+	PackedHead	y;
+
+	if (len != VARSIZE_ANY_EXHDR(b))
+		PG_RETURN_BOOL(false);
+	if (len < (int) sizeof(PackedHead))
+		malformed();
+	memcpy(&x, VARDATA_ANY(a), sizeof(x));
+	memcpy(&y, VARDATA_ANY(b), sizeof(y));
+	x.clock = y.clock;
+	PG_RETURN_BOOL(memcmp(&x, &y, sizeof(x)) == 0 &&
+				   memcmp(VARDATA_ANY(a) + sizeof(x), VARDATA_ANY(b) + sizeof(x), len - sizeof(x)) == 0);
 }

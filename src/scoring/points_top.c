@@ -104,8 +104,10 @@ crm_points_top(PG_FUNCTION_ARGS)
 	for (int i = 0; i < 3; i++)
 		args[i] = fcinfo->args[i].value;
 	args[3] = Float8GetDatum(0);
-	if (one_double("SELECT s.rank_key " OF_MODEL "AND $4 = $4 ORDER BY s.rank_key DESC LIMIT 1", args, &best_key) &&
-		one_double("SELECT s.ceiling " OF_MODEL "AND $4 = $4 ORDER BY s.ceiling DESC, s.rank_key DESC LIMIT 1", args, &ceiling))
+	/* rows without a key, as most leads' are, are in the other index only */
+	if (!one_double("SELECT s.rank_key " OF_MODEL "AND s.rank_key > -1e300 AND $4 = $4 ORDER BY s.rank_key DESC LIMIT 1", args, &best_key))
+		best_key = POINTS_NO_KEY;
+	if (one_double("SELECT s.ceiling " OF_MODEL "AND $4 = $4 ORDER BY s.ceiling DESC, s.rank_key DESC LIMIT 1", args, &ceiling))
 	{
 		do
 		{
