@@ -101,7 +101,7 @@ RETURNS TABLE (lead_id bigint, fit numeric, engagement numeric, score numeric, g
 LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
 -- in the order of the index, or not at all: a plan that sorts reads all rows of a place
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off
+SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_points_top';
 COMMENT ON FUNCTION crm.points_top(bigint, bigint, integer, jsonb, integer, timestamptz) IS
 'The n best rows of crm.lead_scores at an instant, from its rank index; crm.top_leads calls it.';

@@ -548,8 +548,12 @@ AS $$
 DECLARE
     m crm.score_models := crm_internal.score_model(model);
     asked bigint := n;
-    wanted bigint[];
     listed bigint;
+    leads bigint[];
+    fits numeric[];
+    engagements numeric[];
+    scores numeric[];
+    grades text[];
 BEGIN
     IF n IS NULL OR n < 0 THEN
         RAISE EXCEPTION 'how many leads to list is no number from 0 on' USING ERRCODE = 'invalid_parameter_value';
@@ -570,19 +574,22 @@ BEGIN
     END IF;
     -- leads that are closed or that the caller may not see take places: ask for more until there are enough
     LOOP
-        SELECT array_agg(t.lead_id) FILTER (WHERE l.closed_at IS NULL
-                   AND crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)), count(*)
-        INTO wanted, listed
-        FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, asked::integer, as_of) AS t
-        JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = t.lead_id;
-        EXIT WHEN coalesce(cardinality(wanted), 0) >= n OR listed < asked OR asked >= 1000000000;
+        SELECT count(*), array_agg(t.lead_id ORDER BY t.place) FILTER (WHERE l.shown), array_agg(t.fit ORDER BY t.place) FILTER (WHERE l.shown),
+               array_agg(t.engagement ORDER BY t.place) FILTER (WHERE l.shown), array_agg(t.score ORDER BY t.place) FILTER (WHERE l.shown),
+               array_agg(t.grade ORDER BY t.place) FILTER (WHERE l.shown)
+        INTO listed, leads, fits, engagements, scores, grades
+        FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, asked::integer, as_of)
+             WITH ORDINALITY AS t (lead_id, fit, engagement, score, grade, place)
+        -- looked up one by one: a join would read all leads for a hundred
+        CROSS JOIN LATERAL (SELECT x.closed_at IS NULL AND crm.can_see(x.owner_id, x.team_id, x.shared_user_ids, x.shared_team_ids) AS shown
+                            FROM crm.leads AS x WHERE x.tenant_id = m.tenant_id AND x.id = t.lead_id OFFSET 0) AS l;
+        EXIT WHEN coalesce(cardinality(leads), 0) >= n OR listed < asked OR asked >= 1000000000;
         asked := least(asked * 4, 1000000000);
     END LOOP;
     RETURN QUERY
-        SELECT s.lead_id, p.fit, p.engagement, p.score, p.grade
-        FROM crm.lead_scores AS s, crm.points_score(m.definition, s.state, as_of) AS p
-        WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.lead_id = ANY (wanted)
-        ORDER BY p.score DESC, p.fit + p.engagement DESC, s.lead_id LIMIT n;
+        SELECT w.lead_id, w.fit, w.engagement, w.score, w.grade
+        FROM unnest(leads, fits, engagements, scores, grades) WITH ORDINALITY AS w (lead_id, fit, engagement, score, grade, place)
+        ORDER BY w.place LIMIT n;
 END
 $$;
 COMMENT ON FUNCTION crm.top_leads(integer, timestamptz, text) IS

@@ -117,7 +117,7 @@ COMMENT ON COLUMN crm.lead_scores.ceiling IS 'With rank_key: the most the score 
 COMMENT ON COLUMN crm.lead_scores.rank_key IS 'Order of what decays, the same at every instant (forward decay).';
 COMMENT ON COLUMN crm.lead_scores.next_crossing IS 'When time alone will take the lead across a threshold; NULL: never.';
 COMMENT ON COLUMN crm.lead_scores.inside IS 'Thresholds the lead is above, as far as they were announced.';
-CREATE INDEX lead_scores_rank_idx ON crm.lead_scores (tenant_id, model_id, version, ceiling DESC, rank_key DESC);
+CREATE INDEX lead_scores_rank_idx ON crm.lead_scores (tenant_id, model_id, version, ceiling DESC, rank_key DESC, lead_id);
 CREATE INDEX lead_scores_key_idx ON crm.lead_scores (tenant_id, model_id, version, rank_key DESC) WHERE rank_key > -1e300;
 CREATE INDEX lead_scores_next_crossing_idx ON crm.lead_scores (next_crossing) WHERE next_crossing IS NOT NULL;
 -- made last: of indexes that cost the same, as all do while the table is empty, the planner takes the last one

@@ -478,6 +478,20 @@ points_rank_bound(const PointsModel *m, double ceiling, double key, int64 at)
 	return ceiling + fading + 1e-7 * (1 + fabs(ceiling) + fading);
 }
 
+/*
+ * The least key with which a row under a ceiling may be worth so much: a hair
+ * less than where points_rank_bound() comes to it.
+ */
+double
+points_rank_key_for(const PointsModel *m, double ceiling, double worth, int64 at)
+{
+	double		fading = (worth - ceiling - 1e-7 * (1 + fabs(ceiling))) / (1 + 1e-7);
+
+	if (fading <= 0 || m->rank_half_life <= 0)
+		return POINTS_NO_KEY;
+	return log2(fading) + (double) at / SECOND / m->rank_half_life - 1e-6;
+}
+
 static int
 level_of(int level, double v, const double *bounds, int n, double hysteresis)
 {

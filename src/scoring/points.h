@@ -138,6 +138,8 @@ extern void points_rank_key(const PointsModel *m, const PointsState *s,
 							int64 basis, double *ceiling, double *key);
 extern double points_rank_bound(const PointsModel *m, double ceiling, double key,
 								int64 at);
+extern double points_rank_key_for(const PointsModel *m, double ceiling,
+								  double worth, int64 at);
 extern void points_grade(const PointsModel *m, const PointsState *s,
 						 const PointsScore *score, int *fit, int *engagement);
 extern void points_apportion(const double *value, int n, double total, int128 *units);

@@ -8,6 +8,11 @@
  * no row that is left can beat the n-th best found: below a ceiling when the
  * row's bound is too low, altogether when even the best key of all leads on
  * top of the ceiling would not do.
+ *
+ * Below a ceiling the index goes on by lead, as the ranking does: of the many
+ * leads that are worth just the ceiling, no more are read than are wanted.
+ * Once enough are found, a ceiling is asked for the keys that could still beat
+ * one of them, which most ceilings do not have.
  */
 #include "crm.h"
 
@@ -56,26 +61,29 @@ best_first(const void *a, const void *b)
 	return candidate_cmp(*(Candidate *const *) a, *(Candidate *const *) b);
 }
 
+static const Oid types[] = {INT8OID, INT8OID, INT4OID, FLOAT8OID, FLOAT8OID};
+
+/* Ceiling and key of the first row a query finds; false where it finds none. */
 static bool
-one_double(const char *sql, Datum *args, double *to)
+first_row(const char *sql, Datum *args, double *ceiling, double *key)
 {
-	static const Oid types[] = {INT8OID, INT8OID, INT4OID, FLOAT8OID};
 	bool		isnull;
 
-	crm_execute(sql, 4, types, args, NULL, true, 1);
+	crm_execute(sql, 5, types, args, NULL, true, 1);
 	if (SPI_processed == 0)
 		return false;
-	*to = DatumGetFloat8(crm_spi_value(0, 1, &isnull));
+	*ceiling = DatumGetFloat8(crm_spi_value(0, 1, &isnull));
+	*key = DatumGetFloat8(crm_spi_value(0, 2, &isnull));
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }
 
 #define OF_MODEL "FROM crm.lead_scores AS s WHERE s.tenant_id = $1 AND s.model_id = $2 AND s.version = $3 "
+#define OF_CEILING OF_MODEL "AND s.ceiling = $4 AND s.rank_key >= $5 ORDER BY s.rank_key DESC, s.lead_id"
 
 Datum
 crm_points_top(PG_FUNCTION_ARGS)
 {
-	static const Oid types[] = {INT8OID, INT8OID, INT4OID, FLOAT8OID};
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	PointsModel *m;
 	int			n = PG_GETARG_INT32(4);
@@ -83,9 +91,10 @@ crm_points_top(PG_FUNCTION_ARGS)
 	binaryheap *heap;
 	Candidate **sorted;
 	PointsScore score;
-	Datum		args[4];
+	Datum		args[5];
 	double		best_key;
 	double		ceiling;
+	double		key;
 	MemoryContext context = CurrentMemoryContext;
 	int			found = 0;
 
@@ -103,65 +112,79 @@ crm_points_top(PG_FUNCTION_ARGS)
 	SPI_connect();
 	for (int i = 0; i < 3; i++)
 		args[i] = fcinfo->args[i].value;
-	args[3] = Float8GetDatum(0);
+	args[3] = args[4] = Float8GetDatum(0);
 	/* rows without a key, as most leads' are, are in the other index only */
-	if (!one_double("SELECT s.rank_key " OF_MODEL "AND s.rank_key > -1e300 AND $4 = $4 ORDER BY s.rank_key DESC LIMIT 1", args, &best_key))
+	if (!first_row("SELECT s.ceiling, s.rank_key " OF_MODEL
+				   "AND s.rank_key > -1e300 AND $4 = $5 ORDER BY s.rank_key DESC LIMIT 1", args, &ceiling, &best_key))
 		best_key = POINTS_NO_KEY;
-	if (one_double("SELECT s.ceiling " OF_MODEL "AND $4 = $4 ORDER BY s.ceiling DESC, s.rank_key DESC LIMIT 1", args, &ceiling))
+	if (first_row("SELECT s.ceiling, s.rank_key " OF_MODEL
+				  "AND $4 = $5 ORDER BY s.ceiling DESC, s.rank_key DESC LIMIT 1", args, &ceiling, &key))
 	{
 		do
 		{
 			Portal		portal;
 			bool		more = true;
-			long		fetch = 1;
+			long		fetch = n;
 
 			CHECK_FOR_INTERRUPTS();
-			if (heap->bh_size == n &&
-				points_rank_bound(m, ceiling, best_key, at) <
-				((Candidate *) DatumGetPointer(binaryheap_first(heap)))->unclamped)
-				break;
 			args[3] = Float8GetDatum(ceiling);
+			args[4] = Float8GetDatum(POINTS_NO_KEY);
+			if (heap->bh_size == n)
+			{
+				const Candidate *worst = (Candidate *) DatumGetPointer(binaryheap_first(heap));
+
+				if (points_rank_bound(m, ceiling, best_key, at) < worst->unclamped)
+					break;
+				/* most ceilings have nothing to offer, as their best key shows */
+				if (points_rank_bound(m, ceiling, key, at) < worst->unclamped)
+					continue;
+				args[4] = Float8GetDatum(points_rank_key_for(m, ceiling, worst->unclamped, at));
+				fetch = 4;
+			}
 			portal = SPI_cursor_open(NULL,
-									 crm_plan("SELECT s.lead_id, s.rank_key, s.state " OF_MODEL
-											  "AND s.ceiling = $4 ORDER BY s.rank_key DESC", 4, types, InvalidOid),
+									 crm_plan("SELECT s.lead_id, s.rank_key, s.state " OF_CEILING, 5, types, InvalidOid),
 									 args, NULL, true);
 			while (more)
 			{
-				/* most ceilings have nothing to offer */
 				SPI_cursor_fetch(portal, true, fetch);
 				more = SPI_processed == fetch;
-				fetch = Min(4 * fetch, 64);
+				fetch = Min(4 * fetch, 256);
 				for (uint64 i = 0; i < SPI_processed; i++)
 				{
 					bool		isnull;
 					Candidate	c;
-					double		key = DatumGetFloat8(crm_spi_value(i, 2, &isnull));
+					const Candidate *worst = NULL;
 					MemoryContext old;
+
+					key = DatumGetFloat8(crm_spi_value(i, 2, &isnull));
+					c.lead = DatumGetInt64(crm_spi_value(i, 1, &isnull));
+					if (heap->bh_size == n)
+						worst = (Candidate *) DatumGetPointer(binaryheap_first(heap));
 
 					/*
 					 * Bounds and ranking are by the sum before the limits,
-					 * which orders as the total does where that differs.
+					 * which orders as the total does where that differs.  What has
+					 * no key is worth the ceiling at most, exactly, and comes in the
+					 * order of leads.
 					 */
-					if (heap->bh_size == n &&
-						points_rank_bound(m, ceiling, key, at) <
-						((Candidate *) DatumGetPointer(binaryheap_first(heap)))->unclamped)
+					if (worst &&
+						(points_rank_bound(m, ceiling, key, at) < worst->unclamped ||
+						 (key <= POINTS_NO_KEY && worst->unclamped >= ceiling && worst->lead < c.lead)))
 					{
 						more = false;
 						break;
 					}
 					old = MemoryContextSwitchTo(context);
-					c.lead = DatumGetInt64(crm_spi_value(i, 1, &isnull));
 					c.state = points_unpack(m, DatumGetByteaPP(crm_spi_value(i, 3, &isnull)));
 					points_evaluate(m, c.state, at, &score);
 					c.total = score.total;
 					c.unclamped = score.unclamped;
-					if (heap->bh_size < n ||
-						candidate_cmp(&c, (Candidate *) DatumGetPointer(binaryheap_first(heap))) < 0)
+					if (worst == NULL || candidate_cmp(&c, worst) < 0)
 					{
 						Candidate  *kept = palloc(sizeof(Candidate));
 
 						*kept = c;
-						if (heap->bh_size < n)
+						if (worst == NULL)
 							binaryheap_add(heap, PointerGetDatum(kept));
 						else
 							binaryheap_replace_first(heap, PointerGetDatum(kept));
@@ -171,8 +194,9 @@ crm_points_top(PG_FUNCTION_ARGS)
 				SPI_freetuptable(SPI_tuptable);
 			}
 			SPI_cursor_close(portal);
-		} while (one_double("SELECT s.ceiling " OF_MODEL
-							"AND s.ceiling < $4 ORDER BY s.ceiling DESC, s.rank_key DESC LIMIT 1", args, &ceiling));
+		} while (first_row("SELECT s.ceiling, s.rank_key " OF_MODEL
+						   "AND s.ceiling < $4 AND $5 = $5 ORDER BY s.ceiling DESC, s.rank_key DESC LIMIT 1",
+						   args, &ceiling, &key));
 	}
 	SPI_finish();
 
