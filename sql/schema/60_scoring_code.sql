@@ -83,13 +83,14 @@ CREATE OR REPLACE VIEW crm_internal.lead_facts WITH (security_invoker = true) AS
 -- without what changes by itself and what means nothing to a rule
 SELECT l.tenant_id, l.id AS lead_id,
        crm.row_facts(l, '{tenant_id,version,updated_at,name_key,company_key,email_key,phone_key,shared_user_ids,shared_team_ids,source_system,source_id,stage_entered_at,last_capture_at,capture_count,consent,message}')
-       || CASE WHEN a.id IS NULL THEN '{}'
-               ELSE jsonb_build_object('account', crm.row_facts(a, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}')) END
-       || CASE WHEN c.id IS NULL THEN '{}'
-               ELSE jsonb_build_object('contact', crm.row_facts(c, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}')) END AS attributes
+       || CASE WHEN a.facts IS NULL THEN '{}' ELSE jsonb_build_object('account', a.facts) END
+       || CASE WHEN c.facts IS NULL THEN '{}' ELSE jsonb_build_object('contact', c.facts) END AS attributes
 FROM crm.leads AS l
-LEFT JOIN crm.accounts AS a ON a.tenant_id = l.tenant_id AND a.id = l.account_id
-LEFT JOIN crm.contacts AS c ON c.tenant_id = l.tenant_id AND c.id = l.contact_id;
+-- looked up for each lead, as batch after batch would read all accounts in a join
+LEFT JOIN LATERAL (SELECT crm.row_facts(x, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}') AS facts
+                   FROM crm.accounts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.account_id OFFSET 0) AS a ON l.account_id IS NOT NULL
+LEFT JOIN LATERAL (SELECT crm.row_facts(x, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}') AS facts
+                   FROM crm.contacts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.contact_id OFFSET 0) AS c ON l.contact_id IS NOT NULL;
 COMMENT ON VIEW crm_internal.lead_facts IS
 'What fit rules see of leads: columns of the lead, its account under "account" and its contact under "contact".';
 
@@ -128,7 +129,7 @@ COMMENT ON FUNCTION crm_internal.keep_lead_attributes(bigint, bigint[]) IS
 -- The caller has locked the leads' rows of score_subjects.  Each lead is looked up by its keys, and written through
 -- the arbiter of the primary key: a join with the states could be planned while there were none, and then
 -- read all of them for each lead.
-CREATE OR REPLACE FUNCTION crm_internal.replay_scores(tenant bigint, model bigint, leads bigint[], at timestamptz, look boolean DEFAULT false)
+CREATE OR REPLACE FUNCTION crm_internal.replay_scores(tenant bigint, model bigint, leads bigint[], at timestamptz)
 RETURNS integer
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -141,28 +142,20 @@ AS $$
                                   (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
                                    FROM crm.score_events AS e
                                    WHERE e.tenant_id = tenant AND e.lead_id = u.lead_id AND e.id <= u.last_event_id) END,
-                              CASE WHEN look THEN f.attributes ELSE u.attributes END,
-                              greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r,
-               CASE WHEN s.version = m.version AND (s.next_crossing IS NULL OR s.next_crossing > at) THEN s.state END AS state,
-               CASE WHEN u.attributes IS DISTINCT FROM f.attributes THEN f.attributes END AS attributes
+                              u.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r,
+               CASE WHEN s.version = m.version AND (s.next_crossing IS NULL OR s.next_crossing > at) THEN s.state END AS state
         FROM crm.score_models AS m
         CROSS JOIN unnest(leads) AS d (lead_id)
         CROSS JOIN LATERAL (SELECT x.* FROM crm.score_subjects AS x
                             WHERE x.tenant_id = tenant AND x.lead_id = d.lead_id OFFSET 0) AS u
         LEFT JOIN LATERAL (SELECT x.version, x.state, x.inside, x.next_crossing FROM crm.lead_scores AS x
                            WHERE x.tenant_id = tenant AND x.lead_id = d.lead_id AND x.model_id = model OFFSET 0) AS s ON true
-        LEFT JOIN LATERAL (SELECT x.attributes FROM crm_internal.lead_facts AS x
-                           WHERE x.tenant_id = tenant AND x.lead_id = d.lead_id OFFSET 0) AS f ON look
         WHERE m.tenant_id = tenant AND m.id = model
     ), crossed AS (
         INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
         SELECT tenant, model, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM replayed AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
         WHERE (p.r).crossings <> '[]'
-    ), seen AS (
-        INSERT INTO crm.score_subjects AS u (tenant_id, lead_id, attributes)
-        SELECT tenant, p.lead_id, p.attributes FROM replayed AS p WHERE p.attributes IS NOT NULL
-        ON CONFLICT (tenant_id, lead_id) DO UPDATE SET attributes = excluded.attributes
     ), kept AS (
         INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
         SELECT tenant, model, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
@@ -175,8 +168,60 @@ AS $$
     )
     SELECT count(*)::integer FROM replayed
 $$;
-COMMENT ON FUNCTION crm_internal.replay_scores(bigint, bigint, bigint[], timestamptz, boolean) IS
-'States of some leads anew from their events; what they were inside of before stays, so that only a change is announced. look: what rules see of the leads is read anew as well. Returns how many leads there were.';
+COMMENT ON FUNCTION crm_internal.replay_scores(bigint, bigint, bigint[], timestamptz) IS
+'States of some leads anew from their events; what they were inside of before stays, so that only a change is announced. Returns how many leads there were.';
+
+-- The same for all leads between two, whose rows of score_subjects the caller has locked.  Each table is read from one
+-- end of the range to the other, so that no join has more before it than the range, whatever is known of the tables.
+CREATE OR REPLACE FUNCTION crm_internal.replay_score_range(
+    tenant bigint, model bigint, version integer, definition jsonb, low bigint, high bigint, at timestamptz)
+RETURNS integer
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off SET enable_seqscan = off
+AS $$
+    WITH replayed AS MATERIALIZED (
+        SELECT u.lead_id, s.lead_id IS NOT NULL AS known,
+               crm.points_fit(definition, e.state, f.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r,
+               CASE WHEN s.version = replay_score_range.version AND (s.next_crossing IS NULL OR s.next_crossing > at) THEN s.state END AS state,
+               CASE WHEN u.attributes IS DISTINCT FROM f.attributes THEN f.attributes END AS attributes
+        FROM crm.score_subjects AS u
+        JOIN (SELECT x.lead_id, x.attributes FROM crm_internal.lead_facts AS x
+              WHERE x.tenant_id = tenant AND x.lead_id BETWEEN low AND high OFFSET 0) AS f ON f.lead_id = u.lead_id
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = tenant AND s.model_id = model AND s.lead_id = u.lead_id
+                                      AND s.lead_id BETWEEN low AND high
+        LEFT JOIN (SELECT x.lead_id, crm.points_replay(definition, x.kind, x.object, x.occurred_at, x.attributes ORDER BY x.id) AS state
+                   FROM crm.score_events AS x
+                   JOIN crm.score_subjects AS y ON y.tenant_id = tenant AND y.lead_id = x.lead_id AND y.last_event_id >= x.id
+                                               AND y.lead_id BETWEEN low AND high
+                   WHERE x.tenant_id = tenant AND x.lead_id BETWEEN low AND high
+                   GROUP BY x.lead_id) AS e ON e.lead_id = u.lead_id
+        WHERE u.tenant_id = tenant AND u.lead_id BETWEEN low AND high
+    ), crossed AS (
+        INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
+        SELECT tenant, model, p.lead_id, c.threshold, c.direction, c.at, c.score
+        FROM replayed AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
+        WHERE (p.r).crossings <> '[]'
+    ), seen AS (
+        UPDATE crm.score_subjects AS u SET attributes = p.attributes
+        FROM replayed AS p
+        WHERE u.tenant_id = tenant AND u.lead_id = p.lead_id AND u.lead_id BETWEEN low AND high AND p.attributes IS NOT NULL
+    ), moved AS (
+        UPDATE crm.lead_scores AS s
+        SET version = replay_score_range.version, state = (p.r).state, ceiling = (p.r).ceiling, rank_key = (p.r).rank_key,
+            next_crossing = (p.r).next_crossing, inside = (p.r).inside
+        FROM replayed AS p
+        WHERE s.tenant_id = tenant AND s.model_id = model AND s.lead_id = p.lead_id AND s.lead_id BETWEEN low AND high
+          AND p.known AND (p.state IS NULL OR NOT crm.points_same(p.state, (p.r).state))
+    ), made AS (
+        INSERT INTO crm.lead_scores (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
+        SELECT tenant, model, p.lead_id, replay_score_range.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
+        FROM replayed AS p WHERE NOT p.known
+    )
+    SELECT count(*)::integer FROM replayed
+$$;
+COMMENT ON FUNCTION crm_internal.replay_score_range(bigint, bigint, integer, jsonb, bigint, bigint, timestamptz) IS
+'As crm_internal.replay_scores for all leads of a range of numbers; what rules see of them is read anew as well.';
 
 CREATE OR REPLACE FUNCTION crm.check_score_event()
 RETURNS trigger
@@ -548,19 +593,16 @@ AS $$
 DECLARE
     m crm.score_models := crm_internal.score_model(model);
     asked bigint := n;
-    listed bigint;
-    leads bigint[];
-    fits numeric[];
-    engagements numeric[];
-    scores numeric[];
-    grades text[];
+    listed bigint := 0;
+    more bigint;
 BEGIN
     IF n IS NULL OR n < 0 THEN
         RAISE EXCEPTION 'how many leads to list is no number from 0 on' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     -- an index knows the future, not the past, and states of older rules it knows not at all
-    IF as_of < now() OR EXISTS (SELECT FROM crm.lead_scores AS s
-                                WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version)
+    -- (the oldest version, in the order of the index: a plan for "some older one" reads all states)
+    IF as_of < now() OR (SELECT s.version FROM crm.lead_scores AS s WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id
+                         ORDER BY s.version LIMIT 1) < m.version
     THEN
         RETURN QUERY
             SELECT u.lead_id, p.fit, p.engagement, p.score, p.grade
@@ -574,22 +616,21 @@ BEGIN
     END IF;
     -- leads that are closed or that the caller may not see take places: ask for more until there are enough
     LOOP
-        SELECT count(*), array_agg(t.lead_id ORDER BY t.place) FILTER (WHERE l.shown), array_agg(t.fit ORDER BY t.place) FILTER (WHERE l.shown),
-               array_agg(t.engagement ORDER BY t.place) FILTER (WHERE l.shown), array_agg(t.score ORDER BY t.place) FILTER (WHERE l.shown),
-               array_agg(t.grade ORDER BY t.place) FILTER (WHERE l.shown)
-        INTO listed, leads, fits, engagements, scores, grades
-        FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, asked::integer, as_of)
-             WITH ORDINALITY AS t (lead_id, fit, engagement, score, grade, place)
-        -- looked up one by one: a join would read all leads for a hundred
-        CROSS JOIN LATERAL (SELECT x.closed_at IS NULL AND crm.can_see(x.owner_id, x.team_id, x.shared_user_ids, x.shared_team_ids) AS shown
-                            FROM crm.leads AS x WHERE x.tenant_id = m.tenant_id AND x.id = t.lead_id OFFSET 0) AS l;
-        EXIT WHEN coalesce(cardinality(leads), 0) >= n OR listed < asked OR asked >= 1000000000;
+        RETURN QUERY
+            SELECT t.lead_id, t.fit, t.engagement, t.score, t.grade
+            FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, asked::integer, as_of)
+                 WITH ORDINALITY AS t (lead_id, fit, engagement, score, grade, place)
+            -- looked up one by one: a join would read all leads for a hundred
+            CROSS JOIN LATERAL (SELECT FROM crm.leads AS x
+                                WHERE x.tenant_id = m.tenant_id AND x.id = t.lead_id AND x.closed_at IS NULL
+                                  AND crm.can_see(x.owner_id, x.team_id, x.shared_user_ids, x.shared_team_ids) OFFSET 0) AS l
+            ORDER BY t.place OFFSET listed LIMIT n - listed;
+        GET DIAGNOSTICS more = ROW_COUNT;
+        listed := listed + more;
+        EXIT WHEN listed >= n OR asked >= 1000000000
+            OR (SELECT count(*) < asked FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, asked::integer, as_of) AS t);
         asked := least(asked * 4, 1000000000);
     END LOOP;
-    RETURN QUERY
-        SELECT w.lead_id, w.fit, w.engagement, w.score, w.grade
-        FROM unnest(leads, fits, engagements, scores, grades) WITH ORDINALITY AS w (lead_id, fit, engagement, score, grade, place)
-        ORDER BY w.place LIMIT n;
 END
 $$;
 COMMENT ON FUNCTION crm.top_leads(integer, timestamptz, text) IS
@@ -711,28 +752,33 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     m crm.score_models := crm_internal.score_model(model);
-    leads bigint[];
+    low bigint;
+    high bigint;
     done bigint := 0;
     after bigint := '-9223372036854775808';
 BEGIN
     LOOP
-        SELECT array_agg(d.id), max(d.id) INTO leads, after
+        SELECT min(d.id), max(d.id) INTO low, high
         FROM (SELECT l.id FROM crm.leads AS l
               WHERE l.tenant_id = m.tenant_id AND l.id > after
-              ORDER BY l.id LIMIT 10000) AS d;
-        EXIT WHEN leads IS NULL;
+              ORDER BY l.id LIMIT 20000) AS d;
+        EXIT WHEN low IS NULL;
         INSERT INTO crm.score_subjects (tenant_id, lead_id)
         SELECT m.tenant_id, l.id
-        FROM unnest(leads) AS l (id)
+        FROM crm.leads AS l
         LEFT JOIN LATERAL (SELECT x.lead_id FROM crm.score_subjects AS x
                            WHERE x.tenant_id = m.tenant_id AND x.lead_id = l.id OFFSET 0) AS u ON true
-        WHERE u.lead_id IS NULL
+        WHERE l.tenant_id = m.tenant_id AND l.id BETWEEN low AND high AND u.lead_id IS NULL
         ORDER BY l.id
         ON CONFLICT DO NOTHING;
         PERFORM FROM crm.score_subjects AS u
-        WHERE u.tenant_id = m.tenant_id AND u.lead_id = ANY (leads)
+        WHERE u.tenant_id = m.tenant_id AND u.lead_id BETWEEN low AND high
         ORDER BY u.lead_id FOR NO KEY UPDATE;
-        done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, now(), true);
+        -- as it is by now: rules may have been changed since the last batch
+        SELECT s.* INTO m FROM crm.score_models AS s WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
+        EXIT WHEN m.id IS NULL;
+        done := done + crm_internal.replay_score_range(m.tenant_id, m.id, m.version, m.definition, low, high, now());
+        after := high;
     END LOOP;
     RETURN done;
 END
