@@ -797,7 +797,8 @@ AS $$
                 ELSE 'state differs from the replay of the events' END
     FROM crm_internal.score_model(model) AS m
     JOIN crm.score_subjects AS u ON u.tenant_id = m.tenant_id
-    LEFT JOIN crm.lead_scores AS s ON s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.lead_id = u.lead_id
+    LEFT JOIN LATERAL (SELECT x.lead_id, x.version, x.state FROM crm.lead_scores AS x
+                       WHERE x.tenant_id = m.tenant_id AND x.lead_id = u.lead_id AND x.model_id = m.id OFFSET 0) AS s ON true
     WHERE s.version IS DISTINCT FROM m.version
        OR crm.points_rules(s.state) IS DISTINCT FROM crm.points_rules((crm.points_fit(m.definition,
               (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
