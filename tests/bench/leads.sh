@@ -3,9 +3,14 @@ set -u
 . "$REPO/tests/lib/cluster.sh"
 sql -c "INSERT INTO crm.users (id, name) VALUES (1, 'a')" -c "INSERT INTO crm.contacts (id, name) VALUES (1, 'c')" >/dev/null
 
-us() {      # SQL of one row, with %d for its number: microseconds a row over a loop within one transaction
-    sql -At -c "DO \$\$ DECLARE t timestamptz := clock_timestamp(); BEGIN FOR i IN 1 .. $2 LOOP $1; END LOOP;
-        PERFORM set_config('crm_bench.us', (extract(epoch FROM clock_timestamp() - t) * 1e6 / $2)::text, false); END \$\$" -c "SELECT round(current_setting('crm_bench.us')::numeric, 1)" | tail -1
+us() {      # SQL of one row, i being its number: microseconds a row over a loop within one transaction, best of three
+    local best= t
+    for _ in 1 2 3; do
+        t=$(sql -At -c "DO \$\$ DECLARE t timestamptz := clock_timestamp(); BEGIN FOR i IN 1 .. $2 LOOP $1; END LOOP;
+            PERFORM set_config('crm_bench.us', (extract(epoch FROM clock_timestamp() - t) * 1e6 / $2)::text, false); END \$\$" -c "SELECT round(current_setting('crm_bench.us')::numeric, 1)" | tail -1)
+        best=$(echo "$t $best" | awk '{print ($2 == "" || $1 < $2) ? $1 : $2}')
+    done
+    echo "$best"
 }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.2f", a / b}'; }
 verdict() { awk -v r="$1" -v t="$2" 'BEGIN {print (r <= t) ? "ok" : "miss"}'; }
