@@ -102,7 +102,7 @@ crm_row_shape(TupleDesc desc, const Bitmapset *wanted)
 			case TIMESTAMPTZOID:
 			case JSONBOID:
 				break;
-			default:
+			default:			/* arrays of text too, where they are not plain lists */
 				/* to_jsonb is polymorphic: it asks its call for the type */
 				c->other = palloc0(sizeof(FmgrInfo));
 				fmgr_info(F_TO_JSONB, c->other);
@@ -126,6 +126,26 @@ push_text(JsonbParseState **out, JsonbIteratorToken token, text *t)
 	v.val.string.val = VARDATA_ANY(t);
 	v.val.string.len = VARSIZE_ANY_EXHDR(t);
 	pushJsonbValue(out, token, &v);
+}
+
+static void
+push_list(JsonbParseState **out, ArrayType *list)
+{
+	Datum	   *elements;
+	bool	   *nulls;
+	int			n;
+	JsonbValue	null = {.type = jbvNull};
+
+	deconstruct_array(list, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &n);
+	pushJsonbValue(out, WJB_BEGIN_ARRAY, NULL);
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			pushJsonbValue(out, WJB_ELEM, &null);
+		else
+			push_text(out, WJB_ELEM, DatumGetTextPP(elements[i]));
+	}
+	pushJsonbValue(out, WJB_END_ARRAY, NULL);
 }
 
 /* A document as the value of a key; false where it is null and that is left out. */
@@ -179,6 +199,12 @@ crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc, bool strip)
 			v.type = jbvNull;
 			pushJsonbValue(&out, WJB_KEY, &key);
 			pushJsonbValue(&out, WJB_VALUE, &v);
+			continue;
+		}
+		if (c->type == TEXTARRAYOID && ARR_NDIM(DatumGetArrayTypeP(d)) <= 1)
+		{
+			pushJsonbValue(&out, WJB_KEY, &key);
+			push_list(&out, DatumGetArrayTypeP(d));
 			continue;
 		}
 		if (c->other)

@@ -184,7 +184,8 @@ AS $$
         SELECT u.lead_id, s.lead_id IS NOT NULL AS known,
                crm.points_fit(definition, e.state, f.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r,
                CASE WHEN s.version = replay_score_range.version AND (s.next_crossing IS NULL OR s.next_crossing > at) THEN s.state END AS state,
-               CASE WHEN u.attributes IS DISTINCT FROM f.attributes THEN f.attributes END AS attributes
+               -- byte for byte: what is equal and written otherwise is written anew
+               CASE WHEN NOT record_image_eq(ROW(u.attributes), ROW(f.attributes)) THEN f.attributes END AS attributes
         FROM crm.score_subjects AS u
         JOIN (SELECT x.lead_id, x.attributes FROM crm_internal.lead_facts AS x
               WHERE x.tenant_id = tenant AND x.lead_id BETWEEN low AND high OFFSET 0) AS f ON f.lead_id = u.lead_id
@@ -763,14 +764,18 @@ BEGIN
               WHERE l.tenant_id = m.tenant_id AND l.id > after
               ORDER BY l.id LIMIT 20000) AS d;
         EXIT WHEN low IS NULL;
-        INSERT INTO crm.score_subjects (tenant_id, lead_id)
-        SELECT m.tenant_id, l.id
-        FROM crm.leads AS l
-        LEFT JOIN LATERAL (SELECT x.lead_id FROM crm.score_subjects AS x
-                           WHERE x.tenant_id = m.tenant_id AND x.lead_id = l.id OFFSET 0) AS u ON true
-        WHERE l.tenant_id = m.tenant_id AND l.id BETWEEN low AND high AND u.lead_id IS NULL
-        ORDER BY l.id
-        ON CONFLICT DO NOTHING;
+        IF (SELECT count(*) FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id AND l.id BETWEEN low AND high)
+           <> (SELECT count(*) FROM crm.score_subjects AS u WHERE u.tenant_id = m.tenant_id AND u.lead_id BETWEEN low AND high)
+        THEN
+            INSERT INTO crm.score_subjects (tenant_id, lead_id)
+            SELECT m.tenant_id, l.id
+            FROM crm.leads AS l
+            LEFT JOIN LATERAL (SELECT x.lead_id FROM crm.score_subjects AS x
+                               WHERE x.tenant_id = m.tenant_id AND x.lead_id = l.id OFFSET 0) AS u ON true
+            WHERE l.tenant_id = m.tenant_id AND l.id BETWEEN low AND high AND u.lead_id IS NULL
+            ORDER BY l.id
+            ON CONFLICT DO NOTHING;
+        END IF;
         PERFORM FROM crm.score_subjects AS u
         WHERE u.tenant_id = m.tenant_id AND u.lead_id BETWEEN low AND high
         ORDER BY u.lead_id FOR NO KEY UPDATE;

@@ -216,6 +216,7 @@ $$;
 COMMENT ON FUNCTION crm_internal.segment_compile(crm.segments) IS 'Checks a segment and fills what is kept of its definition.';
 
 -- ---- judgement ----
+-- lengths of time were checked by crm_internal.segment_span when the segment was defined, and are read here as it reads them
 
 CREATE OR REPLACE FUNCTION crm_internal.segment_instants(segment crm.segments, part jsonb, subject bigint, as_of timestamptz, most integer)
 RETURNS timestamptz[]
@@ -223,7 +224,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    span CONSTANT interval := crm_internal.segment_span(part ->> 'within', 'within');
+    span CONSTANT interval := make_interval(secs => extract(epoch FROM (part ->> 'within')::interval)::double precision);
     since CONSTANT timestamptz := coalesce(as_of - span, '-infinity');
     instants timestamptz[];
 BEGIN
@@ -287,8 +288,8 @@ BEGIN
 
     IF d ? 'age' THEN
         at := (doc ->> (d #>> '{age,column}'))::timestamptz;
-        a := at + crm_internal.segment_span(d #>> '{age,from}', 'from');
-        b := at + crm_internal.segment_span(d #>> '{age,to}', 'to');
+        a := at + make_interval(secs => extract(epoch FROM (d #>> '{age,from}')::interval)::double precision);
+        b := at + make_interval(secs => extract(epoch FROM (d #>> '{age,to}')::interval)::double precision);
         member := member AND at IS NOT NULL AND coalesce(as_of >= a, as_of >= at) AND coalesce(as_of < b, true);
         next_at := (SELECT min(x) FROM (VALUES (a), (b), (CASE WHEN a IS NULL THEN at END)) AS v (x) WHERE x > as_of);
     END IF;
@@ -296,7 +297,7 @@ BEGIN
     FOR part IN SELECT * FROM jsonb_array_elements(coalesce(d -> 'events', '[]')) LOOP
         low := (part ->> 'at_least')::integer;
         high := (part ->> 'at_most')::integer;
-        span := crm_internal.segment_span(part ->> 'within', 'within');
+        span := make_interval(secs => extract(epoch FROM (part ->> 'within')::interval)::double precision);
         instants := crm_internal.segment_instants(segment, part, subject, as_of, greatest(low, high + 1, 1));
         member := member AND cardinality(instants) >= coalesce(low, 0) AND (high IS NULL OR cardinality(instants) <= high);
         next_at := least(next_at,
@@ -305,7 +306,7 @@ BEGIN
     END LOOP;
 
     IF d ?| '{orders,rfm}' THEN
-        span := crm_internal.segment_span(d #>> '{orders,within}', 'within');
+        span := make_interval(secs => extract(epoch FROM (d #>> '{orders,within}')::interval)::double precision);
         SELECT count(*) FILTER (WHERE x.kind = 'sale' AND x.inside) AS count,
                coalesce(sum(x.revenue) FILTER (WHERE x.inside), 0) AS revenue,
                coalesce(sum(x.margin) FILTER (WHERE x.inside), 0) AS margin,
