@@ -103,27 +103,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.lead_attributes(bigint, bigint[]) IS 'What fit rules see of some leads.';
 
-CREATE OR REPLACE FUNCTION crm_internal.keep_lead_attributes(tenant bigint, leads bigint[])
-RETURNS bigint[]
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
-AS $$
-    WITH moved AS (
-        INSERT INTO crm.score_subjects AS u (tenant_id, lead_id, attributes)
-        SELECT tenant, a.lead_id, a.attributes
-        FROM crm_internal.lead_attributes(tenant, leads) AS a
-        CROSS JOIN LATERAL (SELECT x.attributes FROM crm.score_subjects AS x
-                            WHERE x.tenant_id = tenant AND x.lead_id = a.lead_id OFFSET 0) AS u
-        WHERE u.attributes IS DISTINCT FROM a.attributes
-        ON CONFLICT (tenant_id, lead_id) DO UPDATE SET attributes = excluded.attributes
-        RETURNING u.lead_id
-    )
-    SELECT array_agg(m.lead_id) FROM moved AS m
-$$;
-COMMENT ON FUNCTION crm_internal.keep_lead_attributes(bigint, bigint[]) IS
-'Writes down what fit rules see of leads, whose rows of score_subjects the caller has locked. Returns those of which it has changed, NULL where there are none.';
-
 -- ---- states ----
 
 -- The caller has locked the leads' rows of score_subjects.  Each lead is looked up by its keys, and written through
@@ -384,6 +363,8 @@ CREATE OR REPLACE FUNCTION crm_internal.score_leads(tenant bigint, leads bigint[
 RETURNS integer
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
+-- planning for each array anew costs more than the leads in it
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     changed bigint[];
@@ -398,7 +379,19 @@ BEGIN
     PERFORM FROM crm.score_subjects AS u
     WHERE u.tenant_id = tenant AND u.lead_id = ANY (leads)
     ORDER BY u.lead_id FOR NO KEY UPDATE;
-    changed := crm_internal.keep_lead_attributes(tenant, leads);
+    WITH moved AS (
+        INSERT INTO crm.score_subjects AS u (tenant_id, lead_id, attributes)
+        SELECT tenant, d.id, f.attributes
+        FROM unnest(leads) AS d (id)
+        CROSS JOIN LATERAL (SELECT x.attributes FROM crm_internal.lead_facts AS x
+                            WHERE x.tenant_id = tenant AND x.lead_id = d.id OFFSET 0) AS f
+        CROSS JOIN LATERAL (SELECT x.attributes FROM crm.score_subjects AS x
+                            WHERE x.tenant_id = tenant AND x.lead_id = d.id OFFSET 0) AS s
+        WHERE NOT record_image_eq(ROW(s.attributes), ROW(f.attributes))
+        ON CONFLICT (tenant_id, lead_id) DO UPDATE SET attributes = excluded.attributes
+        RETURNING u.lead_id
+    )
+    SELECT array_agg(m.lead_id) INTO changed FROM moved AS m;
     IF changed IS NULL THEN
         RETURN 0;
     END IF;
