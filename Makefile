@@ -21,6 +21,7 @@ OBJS = \
 	src/guc.o \
 	src/plan.o \
 	src/config.o \
+	src/condition.o \
 	src/install.o \
 	$(TEXT_OBJS) $(TRUST_OBJS) $(PEOPLE_OBJS) $(TIME_OBJS) $(PROCESS_OBJS) $(ANALYTICS_OBJS) \
 	$(VALUE_OBJS) $(SCORING_OBJS) $(SERVICE_OBJS) $(MARKETING_OBJS)

@@ -61,6 +61,11 @@ extern Oid	crm_table_owner(Oid relid);
 extern void crm_config_reread(void);
 extern void crm_config_init(void);
 
+/* condition.c */
+extern Datum crm_path_call(PGFunction function, Datum row, Datum path,
+						   bool *isnull);
+extern bool crm_condition_holds(Datum row, Datum path);
+
 /* service/worker.c */
 extern bool crm_worker_enabled;
 extern char *crm_worker_databases;

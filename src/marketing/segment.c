@@ -38,7 +38,6 @@ static MemoryContext config_context = NULL;
 static Segment *segments = NULL;
 static int	nsegments = 0;
 static uint64 compiled_at = 0;
-static Datum no_variables;
 
 static int
 compare_place(const char *table, int64 tenant, const Segment *s)
@@ -87,7 +86,6 @@ compile(void)
 			s->condition = PointerGetDatum(PG_DETOAST_DATUM_COPY(path));
 		s->more = DatumGetBool(crm_spi_value(i, 5, &isnull));
 	}
-	no_variables = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
 	MemoryContextSwitchTo(old);
 	SPI_freetuptable(SPI_tuptable);
 	if (config_context != NULL)
@@ -141,38 +139,11 @@ row_to_jsonb(HeapTuple tuple, TupleDesc desc)
 	return FunctionCall1(&to_jsonb, heap_copy_tuple_as_datum(tuple, desc));
 }
 
-/*
- * A predicate has to be true, a filter has to find something; what cannot be
- * compared does not hold.  As crm.condition_holds() in SQL.
- */
+/* As crm.condition_holds() in SQL. */
 static bool
 holds(Datum condition, Datum row)
 {
-	LOCAL_FCINFO(fcinfo, 4);
-	Datum		result;
-	Jsonb	   *found;
-	JsonbValue	value;
-
-	if (condition == (Datum) 0)
-		return true;
-	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = row;
-	fcinfo->args[1].value = condition;
-	fcinfo->args[2].value = no_variables;
-	fcinfo->args[3].value = BoolGetDatum(true);
-	for (int i = 0; i < 4; i++)
-		fcinfo->args[i].isnull = false;
-	result = jsonb_path_query_first(fcinfo);
-	if (fcinfo->isnull)
-		return false;
-	found = DatumGetJsonbP(result);
-	if (!JB_ROOT_IS_SCALAR(found))
-		return true;
-	if (!JsonbExtractScalar(&found->root, &value))
-		return true;
-	if (value.type == jbvBool)
-		return value.val.boolean;
-	return value.type != jbvNull;
+	return condition == (Datum) 0 || crm_condition_holds(row, condition);
 }
 
 static int64
