@@ -38,4 +38,12 @@ WITH s AS (SELECT a, count(*) AS n, sum(y) AS w FROM rows GROUP BY a),
      best AS (SELECT s.a, (SELECT max(x.rate) FROM (SELECT min(p.rate) AS rate FROM span AS p WHERE p.lo <= s.a AND p.hi >= s.a GROUP BY p.lo) AS x) AS rate FROM s),
      iso AS (SELECT crm.isotonic_fit(y, a) AS m FROM rows)
 SELECT count(*) AS scores, count(*) FILTER (WHERE abs(crm.isotonic_predict((iso.m).knots, (iso.m).probabilities, b.a) - b.rate::float8) > 1e-12) AS wrong FROM best AS b, iso;
+-- tags with fewer than 50 deals in a team are in no sum of the published rules: 56.23, 59.97 and 66.59 % worked out by hand
+CREATE TEMP TABLE tagged AS
+SELECT 'north' AS team, i % 3 + 1 AS stage, i <= 40 AS won, '{"tags": ["a"]}'::jsonb AS f FROM generate_series(1, 60) AS i
+UNION ALL SELECT 'north', 1, i <= 5, '{"tags": ["b", "a"]}' FROM generate_series(1, 20) AS i
+UNION ALL SELECT 'south', 2, i <= 30, '{"tags": ["a"]}' FROM generate_series(1, 45) AS i;
+SELECT crm.deal_odds_predict(m, 'north', 1, '{"tags": ["a", "b"]}', true) AS north, crm.deal_odds_predict(m, NULL, 1, '{"tags": ["a"]}', true) AS any_team,
+       crm.deal_odds_predict(m, 'south', 1, '{"tags": ["a"]}', true) AS south
+FROM (SELECT crm.deal_odds_fit(team, stage, won, f) AS m FROM tagged) AS d;
 ROLLBACK;
