@@ -86,6 +86,12 @@ AS 'MODULE_PATHNAME', 'crm_points_explain';
 COMMENT ON FUNCTION crm.points_explain(jsonb, bytea, timestamptz) IS
 'Why a score is what it is: one row per rule with points or events, per cap of a group in force, and for the limit of the total. points sum to the score to the last digit: each is rounded down to 10 decimals and the largest remainders get the rest. decayed: sum before the rule''s cap; cap_loss: what the rule''s cap takes.';
 
+CREATE FUNCTION crm.points_leaves(definition jsonb, state bytea, as_of timestamptz, low double precision, high double precision)
+RETURNS timestamptz LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_points_leaves';
+COMMENT ON FUNCTION crm.points_leaves(jsonb, bytea, timestamptz, double precision, double precision) IS
+'The first instant after as_of, to the second, at which time alone takes the score across a bound: to low or below it, above high or back. NULL bounds are none; NULL: never (within a hundred years).';
+
 CREATE FUNCTION crm.points_rules(state bytea) RETURNS bytea
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_points_rules';

@@ -36,6 +36,7 @@ PG_FUNCTION_INFO_V1(crm_points_advance);
 PG_FUNCTION_INFO_V1(crm_points_score);
 PG_FUNCTION_INFO_V1(crm_points_explain);
 PG_FUNCTION_INFO_V1(crm_points_rules);
+PG_FUNCTION_INFO_V1(crm_points_leaves);
 PG_FUNCTION_INFO_V1(crm_decayed_points);
 
 #define STATE_MAGIC 0x31535043	/* CPS1 */
@@ -784,6 +785,47 @@ crm_points_explain(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();
+}
+
+/*
+ * (definition, state, as_of, low, high): when time alone takes the score
+ * into or out of bounds that are not the model's own thresholds.
+ */
+Datum
+crm_points_leaves(PG_FUNCTION_ARGS)
+{
+	PointsModel m;
+	PointsState *s;
+	PointsThreshold bounds[2] = {{"least"}, {"most"}};
+	PointsScore score;
+	TimestampTz at;
+	int64		next;
+
+	if (PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	need_definition(fcinfo, 0);
+	m = *(PointsModel *) compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	s = points_unpack(&m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	at = finite_time(fcinfo, 2);
+	m.thresholds = bounds;
+	m.nthresholds = 0;
+	if (!PG_ARGISNULL(3))
+		bounds[m.nthresholds++].enter = PG_GETARG_FLOAT8(3);
+	/* out of bounds is above the most by a unit of the score's last digit */
+	if (!PG_ARGISNULL(4))
+		bounds[m.nthresholds++].enter = PG_GETARG_FLOAT8(4) + 1e-10;
+	points_score_memory(&m, &score);
+	points_evaluate(&m, s, at, &score);
+	s->inside = 0;
+	for (int i = 0; i < m.nthresholds; i++)
+	{
+		bounds[i].leave = bounds[i].enter;
+		if (score.total >= bounds[i].enter)
+			s->inside |= 1u << i;
+	}
+	if (!points_next_crossing(&m, s, at, at + INT64CONST(100) * 366 * USECS_PER_DAY, &next))
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(next);
 }
 
 /* (state): the part that the events alone make, for comparing with a replay. */
