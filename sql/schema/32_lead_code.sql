@@ -433,6 +433,11 @@ BEGIN
     IF known.id IS NOT NULL THEN
         SELECT l.* INTO old FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = known.id FOR UPDATE;
         how := known.how;
+        -- what was merged goes on in another lead
+        FOR i IN 1 .. 100 LOOP
+            EXIT WHEN old.merged_into_id IS NULL;
+            SELECT l.* INTO old FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = old.merged_into_id FOR UPDATE;
+        END LOOP;
         -- converted while we waited: it is a new lead of a known contact
         IF how <> 'source' AND (old.id IS NULL OR old.converted_at IS NOT NULL) THEN
             old := NULL;
@@ -690,6 +695,12 @@ BEGIN
         made.contact_id := known.contact_id;
         made.account_id := known.account_id;
         made.contact_matched_by := known.matched_by;
+        -- nobody of that address: whom somebody linked the lead to
+        IF made.contact_id IS NULL AND l.contact_id IS NOT NULL THEN
+            made.contact_id := l.contact_id;
+            made.contact_matched_by := 'given';
+            SELECT c.account_id INTO made.account_id FROM crm.contacts AS c WHERE c.tenant_id = t AND c.id = l.contact_id;
+        END IF;
     END IF;
     IF account_id IS NOT NULL THEN
         PERFORM FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = account_id;
@@ -700,6 +711,11 @@ BEGIN
         made.account_matched_by := 'given';
     ELSIF made.account_id IS NOT NULL THEN
         made.account_matched_by := 'contact';
+    ELSIF l.account_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = l.company_key AND l.company_key <> '')
+    THEN
+        made.account_id := l.account_id;
+        made.account_matched_by := 'given';
     ELSIF l.company_key <> '' THEN
         SELECT a.id INTO made.account_id FROM crm.accounts AS a
         WHERE a.tenant_id = t AND a.name_key = l.company_key ORDER BY a.id LIMIT 1;
@@ -770,7 +786,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.convert_lead(bigint, boolean, jsonb, bigint, bigint) IS
-'Makes a lead a contact and, where it has a company, an account, in one transaction; returns what it became. The contact is the one given, else one with the lead''s e-mail address, else one with its telephone number and no address; the account the one given, else the contact''s, else one whose folded name is the company''s. open_opportunity: opens an opportunity too, with what opportunity says ({name, amount, currency, expected_close_date, product_id, pipeline_id, territory_id, tags, custom, owner_id, team_id}) and else the lead''s product, amount, source and owner. Activities, consent, tags, addresses and score are carried; the lead stays, closed, with links. A second call, at the same time or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 55000 a lead that is disqualified or merged; CR107 a pipeline without a stage done or won; errors of the guard of stages.';
+'Makes a lead a contact and, where it has a company, an account, in one transaction; returns what it became. The contact is the one given, else one with the lead''s e-mail address, else one with its telephone number and no address, else the one the lead is linked to; the account the one given, else the contact''s, else one whose folded name is the company''s, else the one the lead is linked to. open_opportunity: opens an opportunity too, with what opportunity says ({name, amount, currency, expected_close_date, product_id, pipeline_id, territory_id, tags, custom, owner_id, team_id}) and else the lead''s product, amount, source and owner. Activities, consent, tags, addresses and score are carried; the lead stays, closed, with links. A second call, at the same time or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 55000 a lead that is disqualified or merged; CR107 a pipeline without a stage done or won; errors of the guard of stages.';
 
 CREATE OR REPLACE FUNCTION crm.move_lead(lead_id bigint, stage text)
 RETURNS crm.leads
@@ -869,7 +885,7 @@ DECLARE
 BEGIN
     WITH due AS MATERIALIZED (
         SELECT l.tenant_id, l.id, l.pipeline_id FROM crm.leads AS l
-        WHERE l.recycle_at <= as_of
+        WHERE l.recycle_at <= as_of AND l.merged_into_id IS NULL
         ORDER BY l.recycle_at LIMIT batch FOR UPDATE SKIP LOCKED)
     UPDATE crm.leads AS l SET stage_id = crm_internal.lead_stage(d.tenant_id, d.pipeline_id, '{open,on_hold}')
     FROM due AS d WHERE l.tenant_id = d.tenant_id AND l.id = d.id;
@@ -884,7 +900,7 @@ CREATE OR REPLACE FUNCTION crm.next_recycle_at()
 RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT min(l.recycle_at) FROM crm.leads AS l WHERE l.recycle_at IS NOT NULL $$;
+AS $$ SELECT min(l.recycle_at) FROM crm.leads AS l WHERE l.recycle_at IS NOT NULL AND l.merged_into_id IS NULL $$;
 COMMENT ON FUNCTION crm.next_recycle_at() IS 'When the next disqualified lead comes back by itself; NULL: none in sight.';
 
 -- ---- reports ----

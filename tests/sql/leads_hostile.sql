@@ -38,4 +38,17 @@ SELECT l.utm FROM crm.capture_lead('{"name": "Utm", "utm": {"source": 5, "medium
 -- one person, however written
 SELECT count(DISTINCT l.id) AS leads FROM (VALUES ('{"email": "  Pia@Example.ORG "}'::jsonb), ('{"from": "Pia P. <pia@example.org>"}'), ('{"email": "pia@example.org", "name": "P"}')) AS v (p), LATERAL crm.capture_lead(p) AS l;
 SELECT count(DISTINCT l.id) AS leads FROM (VALUES ('{"phone": "۰۳۰ ۹۰۱۸۲۰", "name": "Q"}'::jsonb), ('{"mobile": "+49 30 901820", "name": "Q"}'), ('{"phone": "0049 (30) 90-1820", "name": "Q"}')) AS v (p), LATERAL crm.capture_lead(p) AS l;
+-- a lead that was linked by hand is converted to what it is linked to, where nothing else is known
+INSERT INTO crm.accounts (id, name) VALUES (7001, 'Linked Ltd');
+INSERT INTO crm.contacts (id, name, account_id) VALUES (7001, 'Linked Lou', NULL);
+INSERT INTO crm.leads (id, name, email, company, contact_id, account_id) VALUES (70001, 'Lou', 'lou@example.org', 'Lou and Sons', 7001, 7001), (70002, 'Max', 'max@example.org', NULL, NULL, 7001);
+SELECT c.lead_id, c.contact_id = 7001 AS linked_contact, c.contact_matched_by, c.account_id = 7001 AS linked_account, c.account_matched_by
+FROM unnest('{70001,70002}'::bigint[]) AS l, LATERAL crm.convert_lead(l) AS c ORDER BY 1;
+-- a merged lead stays where it is; what is captured by its key goes to the one it was merged into
+INSERT INTO crm.leads (id, name, source_system, source_id) VALUES (70003, 'Kept', NULL, NULL), (70004, 'Merged', 'erp', 'm1');
+SELECT (crm.disqualify_lead(70004, 'timing')).closed_at IS NOT NULL AS closed;
+UPDATE crm.leads SET merged_into_id = 70003 WHERE id = 70004;
+SELECT crm.recycle_due_leads(now() + interval '1000 days') AS recycled;
+SELECT l.id, l.title FROM crm.capture_lead('{"source_system": "erp", "source_id": "m1", "name": "Again", "title": "CTO"}') AS l;
+SELECT l.closed_at IS NOT NULL AS still_closed, l.title FROM crm.leads AS l WHERE l.id = 70004;
 ROLLBACK;
