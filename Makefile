@@ -22,6 +22,7 @@ OBJS = \
 	src/plan.o \
 	src/config.o \
 	src/row.o \
+	src/condition.o \
 	src/install.o \
 	$(TEXT_OBJS) $(TRUST_OBJS) $(PEOPLE_OBJS) $(TIME_OBJS) $(PROCESS_OBJS) $(ANALYTICS_OBJS) \
 	$(VALUE_OBJS) $(SCORING_OBJS) $(SERVICE_OBJS) $(MARKETING_OBJS)

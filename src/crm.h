@@ -70,7 +70,11 @@ extern Datum crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
 						   bool strip);
 extern bool crm_path_columns(Datum condition, TupleDesc desc,
 							 Bitmapset **columns);
-extern bool crm_path_holds(Datum condition, Datum document);
+
+/* condition.c */
+extern Datum crm_path_call(PGFunction function, Datum row, Datum path,
+						   bool *isnull);
+extern bool crm_condition_holds(Datum row, Datum path);
 
 /* service/worker.c */
 extern bool crm_worker_enabled;

@@ -394,44 +394,6 @@ crm_path_columns(Datum condition, TupleDesc desc, Bitmapset **columns)
 	return !c.whole;
 }
 
-/*
- * A predicate has to be true, a filter has to find something; what cannot be
- * compared does not hold.  As crm.condition_holds() in SQL.
- */
-bool
-crm_path_holds(Datum condition, Datum document)
-{
-	LOCAL_FCINFO(fcinfo, 4);
-	static Datum no_variables = (Datum) 0;
-	Datum		result;
-	Jsonb	   *found;
-	JsonbValue	value;
-
-	if (no_variables == (Datum) 0)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		no_variables = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
-		MemoryContextSwitchTo(old);
-	}
-	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = document;
-	fcinfo->args[1].value = condition;
-	fcinfo->args[2].value = no_variables;
-	fcinfo->args[3].value = BoolGetDatum(true);
-	for (int i = 0; i < 4; i++)
-		fcinfo->args[i].isnull = false;
-	result = jsonb_path_query_first(fcinfo);
-	if (fcinfo->isnull)
-		return false;
-	found = DatumGetJsonbP(result);
-	if (!JB_ROOT_IS_SCALAR(found) || !JsonbExtractScalar(&found->root, &value))
-		return true;
-	if (value.type == jbvBool)
-		return value.val.boolean;
-	return value.type != jbvNull;
-}
-
 /* ---- in SQL ---- */
 
 /* What a call keeps: the shape of its rows, and what it was made for. */
@@ -541,5 +503,5 @@ crm_row_holds(PG_FUNCTION_ARGS)
 		PG_RETURN_BOOL(true);
 	if (PG_ARGISNULL(0))
 		PG_RETURN_BOOL(false);
-	return BoolGetDatum(crm_path_holds(PG_GETARG_DATUM(1), argument_row_jsonb(fcinfo, true)));
+	return BoolGetDatum(crm_condition_holds(argument_row_jsonb(fcinfo, true), PG_GETARG_DATUM(1)));
 }

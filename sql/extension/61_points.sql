@@ -7,10 +7,11 @@ CREATE TYPE crm.points_result AS (
     rank_key double precision,
     next_crossing timestamptz,
     inside text[],
-    crossings jsonb
+    crossings jsonb,
+    failed text[]
 );
 COMMENT ON TYPE crm.points_result IS
-'State of a lead after something happened. score: at the state''s clock. The score at any later t is at most ceiling + 2^(rank_key - seconds since 2000 at t / longest half-life). next_crossing: when time alone will cross a threshold, to the second; NULL for never (within a hundred years). inside: thresholds the lead is above. crossings: what was crossed just now, [{"threshold","direction","at","score"}]; NULL for nothing.';
+'State of a lead after something happened. score: at the state''s clock. The score at any later t is at most ceiling + 2^(rank_key - seconds since 2000 at t / longest half-life). next_crossing: when time alone will cross a threshold, to the second; NULL for never (within a hundred years). inside: thresholds the lead is above. crossings: what was crossed just now, [{"threshold","direction","at","score"}]; NULL for nothing. failed: rules whose condition could not be worked out just now, such as text where a number was expected; they count as not met. NULL for none.';
 
 CREATE TYPE crm.points_parts AS (
     fit numeric,
@@ -58,11 +59,12 @@ CREATE AGGREGATE crm.points_replay(definition jsonb, kind text, object text, occ
 COMMENT ON AGGREGATE crm.points_replay(jsonb, text, text, timestamptz, jsonb) IS
 'State of a lead from all its events in the order given (ORDER BY), without noting crossings. Fit rules are not evaluated: pass the state to crm.points_fit.';
 
-CREATE FUNCTION crm.points_fit(definition jsonb, state bytea, attributes jsonb, at timestamptz, inside text[] DEFAULT NULL)
+CREATE FUNCTION crm.points_fit(definition jsonb, state bytea, attributes jsonb, at timestamptz, inside text[] DEFAULT NULL,
+                               previous bytea DEFAULT NULL)
 RETURNS crm.points_result LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_points_fit';
-COMMENT ON FUNCTION crm.points_fit(jsonb, bytea, jsonb, timestamptz, text[]) IS
-'Evaluates the fit rules on what the lead is (attributes) as of an instant, noting thresholds crossed. inside: for a replayed state, the thresholds the lead was above before, by name. An error inside a jsonpath counts as not met.';
+COMMENT ON FUNCTION crm.points_fit(jsonb, bytea, jsonb, timestamptz, text[], bytea) IS
+'Evaluates the fit rules on what the lead is (attributes) as of an instant, noting thresholds crossed. inside: for a replayed state, the thresholds the lead was above before, by name; previous: the state before, whose grade of fit it goes on from. An error inside a jsonpath counts as not met.';
 
 CREATE FUNCTION crm.points_advance(definition jsonb, state bytea, until timestamptz)
 RETURNS crm.points_result LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -83,6 +85,12 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_points_explain';
 COMMENT ON FUNCTION crm.points_explain(jsonb, bytea, timestamptz) IS
 'Why a score is what it is: one row per rule with points or events, per cap of a group in force, and for the limit of the total. points sum to the score to the last digit: each is rounded down to 10 decimals and the largest remainders get the rest. decayed: sum before the rule''s cap; cap_loss: what the rule''s cap takes.';
+
+CREATE FUNCTION crm.points_leaves(definition jsonb, state bytea, as_of timestamptz, low double precision, high double precision)
+RETURNS timestamptz LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_points_leaves';
+COMMENT ON FUNCTION crm.points_leaves(jsonb, bytea, timestamptz, double precision, double precision) IS
+'The first instant after as_of, to the second, at which time alone takes the score across a bound: to low or below it, above high or back. NULL bounds are none; NULL: never (within a hundred years).';
 
 CREATE FUNCTION crm.points_rules(state bytea) RETURNS bytea
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -256,25 +256,76 @@ COMMENT ON FUNCTION crm_internal.lead_trouble(bigint, bigint, text, text, text) 
 
 -- ---- capture ----
 
+-- "caf%C3%A9+au+lait" as people read it; what is no text in UTF-8 stays as it is
+CREATE OR REPLACE FUNCTION crm_internal.url_text(value text)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF value !~ '[%+]' THEN
+        RETURN value;
+    END IF;
+    RETURN (SELECT convert_from(string_agg(CASE WHEN m[1] ~ '^%[0-9A-Fa-f]{2}$' THEN decode(substr(m[1], 2), 'hex')
+                                                ELSE convert_to(replace(m[1], '+', ' '), 'UTF8') END, '' ORDER BY i), 'UTF8')
+            FROM regexp_matches(value, '%[0-9A-Fa-f]{2}|[^%]+|%', 'g') WITH ORDINALITY AS x (m, i));
+EXCEPTION WHEN character_not_in_repertoire OR untranslatable_character THEN
+    RETURN replace(value, '+', ' ');
+END
+$$;
+COMMENT ON FUNCTION crm_internal.url_text(text) IS 'Part of the query of a url, decoded.';
+
+-- Persian and Arabic digits, thousands separators: a number as people type it; NULL for what is none
+CREATE OR REPLACE FUNCTION crm_internal.typed_number(value text)
+RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN v.n ~ '^[0-9]{1,15}([.][0-9]{1,10})?$' THEN v.n::numeric END
+    FROM (SELECT regexp_replace(translate(left(value, 100), '۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩٫٬ ', '01234567890123456789.,'),
+                                '(?<=[0-9]),(?=[0-9]{3}(?:[.,]|$))', '', 'g') AS n) AS v
+$$;
+COMMENT ON FUNCTION crm_internal.typed_number(text) IS 'A number from 0 on as it was typed into a form; NULL where it is none.';
+
+-- a key that is too long for an index keeps its beginning and what tells it from others
+CREATE OR REPLACE FUNCTION crm_internal.short_key(value text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT CASE WHEN length(value) > 300 THEN left(value, 200) || ' ' || md5(value) ELSE value END $$;
+COMMENT ON FUNCTION crm_internal.short_key(text) IS 'A foreign key of at most 300 characters.';
+
+-- what somebody agreed to, per channel: {"given": true or false, ...} or plainly true or false; nothing else is consent
+CREATE OR REPLACE FUNCTION crm_internal.capture_consent(consent jsonb, at timestamptz)
+RETURNS jsonb
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce(jsonb_object_agg(e.key, CASE jsonb_typeof(e.value) WHEN 'boolean' THEN jsonb_build_object('given', e.value, 'at', at) ELSE e.value END), '{}')
+    FROM jsonb_each(CASE WHEN jsonb_typeof(consent) = 'object' THEN consent ELSE '{}' END) AS e
+    WHERE jsonb_typeof(e.value) = 'boolean' OR jsonb_typeof(e.value) = 'object' AND jsonb_typeof(e.value -> 'given') = 'boolean'
+$$;
+COMMENT ON FUNCTION crm_internal.capture_consent(jsonb, timestamptz) IS 'The consent of a capture that is clear.';
+
 -- tracking parameters of a payload: its object utm, its own keys utm_..., the query of its url
 CREATE OR REPLACE FUNCTION crm_internal.capture_utm(payload jsonb)
 RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(jsonb_object_agg(k.name, k.value ORDER BY k.rank), '{}')
+    SELECT coalesce(jsonb_object_agg(left(k.name, 100), to_jsonb(left(k.value #>> '{}', 1000)) ORDER BY k.rank), '{}')
     FROM (
-        SELECT 1 AS rank, 'utm_' || m[1] AS name, to_jsonb(replace(m[2], '+', ' ')) AS value
-        FROM regexp_matches(coalesce(payload ->> 'url', ''), '[?&]utm_([a-z_]+)=([^&#]*)', 'g') AS m
+        SELECT 1 AS rank, lower('utm_' || m[1]) AS name, to_jsonb(crm_internal.url_text(m[2])) AS value
+        FROM regexp_matches(left(payload ->> 'url', 10000), '[?&]utm_([a-z_]+)=([^&#]*)', 'gi') AS m
         UNION ALL
-        SELECT 2, e.key, e.value FROM jsonb_each(payload) AS e WHERE e.key LIKE 'utm\_%' OR e.key IN ('gclid', 'fbclid', 'referrer')
+        SELECT 2, lower(e.key), e.value FROM jsonb_each(payload) AS e WHERE lower(e.key) LIKE 'utm\_%' OR e.key IN ('gclid', 'fbclid', 'referrer')
         UNION ALL
         SELECT 3, CASE WHEN e.key IN ('source', 'medium', 'campaign', 'term', 'content') THEN 'utm_' || e.key ELSE e.key END, e.value
         FROM jsonb_each(CASE WHEN jsonb_typeof(payload -> 'utm') = 'object' THEN payload -> 'utm' ELSE '{}' END) AS e
     ) AS k
-    WHERE jsonb_typeof(k.value) = 'string' AND k.value #>> '{}' <> ''
+    WHERE jsonb_typeof(k.value) IN ('string', 'number') AND btrim(k.value #>> '{}') <> ''
 $$;
-COMMENT ON FUNCTION crm_internal.capture_utm(jsonb) IS 'Tracking parameters of a capture, with utm_ before their names; plus signs are spaces.';
+COMMENT ON FUNCTION crm_internal.capture_utm(jsonb) IS 'Tracking parameters of a capture, with utm_ before their names, decoded.';
 
 -- security definer: a person is recognised even where the lead is not the caller's
 CREATE OR REPLACE FUNCTION crm.capture_lead(payload jsonb)
@@ -294,23 +345,46 @@ DECLARE
     new crm.leads;
     known record;
     how text;
-    key_text text;
+    source_key text;
+    message_key text;
+    troubles text[] := '{}';
+    trouble text;
 BEGIN
     IF jsonb_typeof(payload) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'a captured lead must be a JSON object' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'For example {"channel": "form", "name": "Ada", "email": "ada@example.com"}.';
     END IF;
-    -- blank fields of a form are no values
-    SELECT coalesce(jsonb_object_agg(e.key, CASE WHEN jsonb_typeof(e.value) = 'string' THEN to_jsonb(btrim(e.value #>> '{}')) ELSE e.value END), '{}')
-    INTO p FROM jsonb_each(payload) AS e
-    WHERE e.value <> 'null' AND NOT (jsonb_typeof(e.value) = 'string' AND btrim(e.value #>> '{}') = '');
-    way := coalesce(p ->> 'channel', 'api');
+    -- blank fields of a form are no values; lists and objects are none where text belongs; nobody's name has a megabyte
+    SELECT coalesce(jsonb_object_agg(e.key, CASE WHEN jsonb_typeof(e.value) IN ('string', 'number', 'boolean') THEN to_jsonb(e.text) ELSE e.value END), '{}')
+    INTO p
+    FROM (SELECT e.key, e.value,
+                 CASE WHEN jsonb_typeof(e.value) = 'string'
+                      THEN btrim(regexp_replace(left(e.value #>> '{}', CASE e.key WHEN 'message' THEN 1000000 WHEN 'body' THEN 1000000 WHEN 'url' THEN 10000
+                                                     WHEN 'external_id' THEN 1000000 WHEN 'source_id' THEN 1000000 ELSE 500 END),
+                                                CASE WHEN e.key IN ('message', 'body') THEN '[\x01-\x08\x0b\x0c\x0e-\x1f]' ELSE '[\x01-\x1f]' END, ' ', 'g'), E' \n\r\t')
+                      ELSE e.value #>> '{}' END AS text
+          FROM jsonb_each(payload) AS e) AS e
+    WHERE e.text <> ''
+      AND (jsonb_typeof(e.value) IN ('string', 'number')
+           OR e.key NOT IN ('channel', 'name', 'first_name', 'last_name', 'company', 'title', 'email', 'from', 'mobile', 'phone', 'country', 'city', 'industry', 'employees',
+                            'website', 'language', 'message', 'body', 'subject', 'priority', 'product', 'product_id', 'amount', 'currency', 'source', 'medium', 'campaign',
+                            'owner_id', 'team_id', 'pipeline', 'external_id', 'source_system', 'source_id', 'captured_at', 'form', 'url'));
+    way := lower(coalesce(p ->> 'channel', 'api'));
+    message_key := crm_internal.short_key(p ->> 'external_id');
+    source_key := crm_internal.short_key(p ->> 'source_id');
     IF way NOT IN ('form', 'mail', 'chat', 'phone', 'event', 'import', 'api') THEN
         RAISE EXCEPTION 'unknown channel "%"', way USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Channels are form, mail, chat, phone, event, import and api.';
     END IF;
     utm := crm_internal.capture_utm(p);
-    at := least(coalesce((p ->> 'captured_at')::timestamptz, now()), now());
+    BEGIN
+        at := least(coalesce((p ->> 'captured_at')::timestamptz, now()), now());
+    EXCEPTION WHEN data_exception THEN
+        troubles := troubles || format('captured_at %s is no instant', p -> 'captured_at');
+    END;
+    IF at IS NULL OR NOT isfinite(at) THEN
+        at := now();
+    END IF;
 
     new.tenant_id := t;
     new.company := p ->> 'company';
@@ -328,12 +402,12 @@ BEGIN
     new.company_key := crm.name_key(new.company);
 
     PERFORM crm_internal.lock_lead_keys(t, ARRAY['e' || new.email_key, 'p' || new.phone_key,
-        'x' || way || ' ' || (p ->> 'external_id'), 's' || (p ->> 'source_system') || ' ' || (p ->> 'source_id')]);
+        'x' || way || ' ' || message_key, 's' || (p ->> 'source_system') || ' ' || source_key]);
 
     -- the same message again
-    IF p ? 'external_id' THEN
+    IF message_key IS NOT NULL THEN
         SELECT c.* INTO seen FROM crm.lead_captures AS c
-        WHERE c.tenant_id = t AND c.channel = way AND c.external_id = p ->> 'external_id';
+        WHERE c.tenant_id = t AND c.channel = way AND c.external_id = message_key;
         IF FOUND THEN
             SELECT l.* INTO old FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = seen.lead_id;
             RETURN CASE WHEN crm.can_see(old.owner_id, old.team_id, old.shared_user_ids, old.shared_team_ids) THEN old
@@ -345,7 +419,7 @@ BEGIN
     SELECT m.id, m.how INTO known FROM (
         SELECT l.id, 'source' AS how, 1 AS rank, true AS open, l.created_at
         FROM crm.leads AS l
-        WHERE l.tenant_id = t AND l.source_system = p ->> 'source_system' AND l.source_id = p ->> 'source_id'
+        WHERE l.tenant_id = t AND l.source_system = p ->> 'source_system' AND l.source_id = source_key
         UNION ALL
         SELECT l.id, 'email', 2, l.closed_at IS NULL, l.created_at
         FROM crm.leads AS l
@@ -359,6 +433,11 @@ BEGIN
     IF known.id IS NOT NULL THEN
         SELECT l.* INTO old FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = known.id FOR UPDATE;
         how := known.how;
+        -- what was merged goes on in another lead
+        FOR i IN 1 .. 100 LOOP
+            EXIT WHEN old.merged_into_id IS NULL;
+            SELECT l.* INTO old FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = old.merged_into_id FOR UPDATE;
+        END LOOP;
         -- converted while we waited: it is a new lead of a known contact
         IF how <> 'source' AND (old.id IS NULL OR old.converted_at IS NOT NULL) THEN
             old := NULL;
@@ -377,55 +456,85 @@ BEGIN
     new.medium := coalesce(p ->> 'medium', utm ->> 'utm_medium');
     new.campaign := coalesce(p ->> 'campaign', utm ->> 'utm_campaign');
     -- what a form's visitor mistyped must not lose the lead; the payload keeps it
-    new.employees := CASE WHEN p ->> 'employees' ~ '^[0-9]{1,9}$' THEN (p ->> 'employees')::integer END;
-    new.amount := CASE WHEN p ->> 'amount' ~ '^[0-9]{1,15}([.][0-9]{1,4})?$' THEN (p ->> 'amount')::numeric END;
+    new.employees := (SELECT n::integer FROM crm_internal.typed_number(p ->> 'employees') AS n WHERE n = trunc(n) AND n < 1000000000);
+    new.amount := round(crm_internal.typed_number(p ->> 'amount'), 4);
+    -- a program's mistake loses no lead either, but is told
+    IF p ? 'owner_id' THEN
+        new.owner_id := (SELECT u.id FROM crm.users AS u WHERE u.tenant_id = t AND u.id::text = p ->> 'owner_id');
+        IF new.owner_id IS NULL THEN
+            troubles := troubles || format('owner_id %s is nobody', p -> 'owner_id');
+        END IF;
+    END IF;
+    IF p ? 'team_id' THEN
+        new.team_id := (SELECT x.id FROM crm.teams AS x WHERE x.tenant_id = t AND x.id::text = p ->> 'team_id');
+        IF new.team_id IS NULL THEN
+            troubles := troubles || format('team_id %s is no team', p -> 'team_id');
+        END IF;
+    END IF;
     new.currency := CASE WHEN new.amount IS NOT NULL THEN (SELECT c.code FROM crm.currencies AS c WHERE c.code = upper(p ->> 'currency')) END;
     new.product_id := (SELECT r.id FROM crm.products AS r
                        WHERE r.tenant_id = t AND (r.code = p ->> 'product' OR r.id::text = p ->> 'product_id') LIMIT 1);
-    new.consent := CASE WHEN jsonb_typeof(p -> 'consent') = 'object' THEN p -> 'consent' ELSE '{}' END;
+    new.consent := crm_internal.capture_consent(p -> 'consent', at);
     new.custom := CASE WHEN jsonb_typeof(p -> 'custom') = 'object' THEN p -> 'custom' ELSE '{}' END;
     new.tags := CASE WHEN jsonb_typeof(p -> 'tags') = 'array'
-                     THEN ARRAY(SELECT x FROM jsonb_array_elements_text(p -> 'tags') AS x) ELSE '{}' END;
+                     THEN ARRAY(SELECT DISTINCT left(btrim(x #>> '{}'), 200) FROM jsonb_array_elements(p -> 'tags') AS x
+                                WHERE jsonb_typeof(x) IN ('string', 'number') AND btrim(x #>> '{}') <> '' ORDER BY 1)
+                     ELSE '{}' END;
 
-    IF old.id IS NOT NULL THEN
-        UPDATE crm.leads AS l
-        SET company = coalesce(l.company, new.company), title = coalesce(l.title, new.title), email = coalesce(l.email, new.email),
-            phone = coalesce(l.phone, new.phone), city = coalesce(l.city, new.city),
-            industry = coalesce(l.industry, new.industry), employees = coalesce(l.employees, new.employees),
-            website = coalesce(l.website, new.website), language = coalesce(l.language, new.language),
-            message = coalesce(new.message, l.message), product_id = coalesce(l.product_id, new.product_id),
-            amount = coalesce(l.amount, new.amount), currency = CASE WHEN l.amount IS NULL THEN new.currency ELSE l.currency END,
-            source = coalesce(l.source, new.source), medium = coalesce(l.medium, new.medium), campaign = coalesce(l.campaign, new.campaign),
-            consent = l.consent || new.consent, custom = new.custom || l.custom,
-            tags = ARRAY(SELECT DISTINCT x FROM unnest(l.tags || new.tags) AS x ORDER BY x),
-            capture_count = l.capture_count + 1, last_capture_at = greatest(l.last_capture_at, at),
-            -- somebody who was turned down and asks again is worth another look; spam is not
-            stage_id = CASE WHEN l.closed_at IS NOT NULL AND l.converted_at IS NULL AND l.disqualification_reason NOT IN ('spam', 'duplicate')
-                            THEN coalesce((SELECT s.id FROM crm.stages AS s
-                                           WHERE s.tenant_id = t AND s.pipeline_id = l.pipeline_id AND s.active AND s.type IN ('open', 'on_hold')
-                                           ORDER BY s.is_initial DESC, s.position LIMIT 1), l.stage_id)
-                            ELSE l.stage_id END
-        WHERE l.tenant_id = t AND l.id = old.id
-        RETURNING l.* INTO new;
-    ELSE
-        SELECT m.* INTO known FROM crm_internal.match_contact(t, new.email_key, new.phone_key) AS m;
-        INSERT INTO crm.leads AS l (tenant_id, name, company, title, email, phone, country, city, industry, employees, website,
-            language, message, channel, source, medium, campaign, utm, consent, product_id, amount, currency, priority, pipeline_id,
-            account_id, contact_id, tags, owner_id, team_id, source_system, source_id, custom, created_at, last_capture_at)
-        VALUES (t, new.name, new.company, new.title, new.email, new.phone, new.country, new.city, new.industry, new.employees, new.website,
-            new.language, new.message, way, new.source, new.medium, new.campaign, utm, new.consent, new.product_id, new.amount, new.currency,
-            new.priority,
-            (SELECT i.id FROM crm.pipelines AS i WHERE i.tenant_id = t AND i.code = p ->> 'pipeline' AND i.subject_table = 'leads'),
-            coalesce(known.account_id, (SELECT a.id FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = new.company_key AND new.company_key <> ''
-                                        ORDER BY a.id LIMIT 1)),
-            known.contact_id, new.tags, (p ->> 'owner_id')::bigint, (p ->> 'team_id')::bigint,
-            CASE WHEN p ? 'source_id' THEN p ->> 'source_system' END, CASE WHEN p ? 'source_system' THEN p ->> 'source_id' END,
-            new.custom, at, at)
-        RETURNING l.* INTO new;
-    END IF;
+    LOOP
+        BEGIN
+            IF old.id IS NOT NULL THEN
+                UPDATE crm.leads AS l
+                SET company = coalesce(l.company, new.company), title = coalesce(l.title, new.title), email = coalesce(l.email, new.email),
+                    phone = coalesce(l.phone, new.phone), city = coalesce(l.city, new.city),
+                    industry = coalesce(l.industry, new.industry), employees = coalesce(l.employees, new.employees),
+                    website = coalesce(l.website, new.website), language = coalesce(l.language, new.language),
+                    message = coalesce(new.message, l.message), product_id = coalesce(l.product_id, new.product_id),
+                    amount = coalesce(l.amount, new.amount), currency = CASE WHEN l.amount IS NULL THEN new.currency ELSE l.currency END,
+                    source = coalesce(l.source, new.source), medium = coalesce(l.medium, new.medium), campaign = coalesce(l.campaign, new.campaign),
+                    consent = l.consent || new.consent, custom = new.custom || l.custom,
+                    tags = ARRAY(SELECT DISTINCT x FROM unnest(l.tags || new.tags) AS x ORDER BY x),
+                    capture_count = l.capture_count + 1, last_capture_at = greatest(l.last_capture_at, at),
+                    -- somebody who was turned down and asks again is worth another look; spam is not
+                    stage_id = CASE WHEN l.closed_at IS NOT NULL AND l.converted_at IS NULL AND l.disqualification_reason NOT IN ('spam', 'duplicate')
+                                    THEN coalesce((SELECT s.id FROM crm.stages AS s
+                                                   WHERE s.tenant_id = t AND s.pipeline_id = l.pipeline_id AND s.active AND s.type IN ('open', 'on_hold')
+                                                   ORDER BY s.is_initial DESC, s.position LIMIT 1), l.stage_id)
+                                    ELSE l.stage_id END
+                WHERE l.tenant_id = t AND l.id = old.id
+                RETURNING l.* INTO new;
+            ELSE
+                SELECT m.* INTO known FROM crm_internal.match_contact(t, new.email_key, new.phone_key) AS m;
+                INSERT INTO crm.leads AS l (tenant_id, name, company, title, email, phone, country, city, industry, employees, website,
+                    language, message, channel, source, medium, campaign, utm, consent, product_id, amount, currency, priority, pipeline_id,
+                    account_id, contact_id, tags, owner_id, team_id, source_system, source_id, custom, created_at, last_capture_at)
+                VALUES (t, new.name, new.company, new.title, new.email, new.phone, new.country, new.city, new.industry, new.employees, new.website,
+                    new.language, new.message, way, new.source, new.medium, new.campaign, utm, new.consent, new.product_id, new.amount, new.currency,
+                    new.priority,
+                    (SELECT i.id FROM crm.pipelines AS i WHERE i.tenant_id = t AND i.code = p ->> 'pipeline' AND i.subject_table = 'leads'),
+                    coalesce(known.account_id, (SELECT a.id FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = new.company_key AND new.company_key <> ''
+                                                ORDER BY a.id LIMIT 1)),
+                    known.contact_id, new.tags, new.owner_id, new.team_id,
+                    CASE WHEN p ? 'source_id' THEN p ->> 'source_system' END, CASE WHEN p ? 'source_system' THEN source_key END,
+                    new.custom, at, at)
+                RETURNING l.* INTO new;
+            END IF;
+            EXIT;
+        EXCEPTION WHEN SQLSTATE 'CR202' THEN
+            -- custom fields nobody knows: the lead is kept without them
+            IF new.custom = '{}' THEN
+                RAISE;
+            END IF;
+            troubles := troubles || SQLERRM;
+            new.custom := '{}';
+        END;
+    END LOOP;
     INSERT INTO crm.lead_captures (tenant_id, lead_id, channel, source, medium, campaign, utm, matched_by, external_id, payload, captured_at)
     VALUES (t, new.id, way, coalesce(p ->> 'source', utm ->> 'utm_source'), coalesce(p ->> 'medium', utm ->> 'utm_medium'),
-            coalesce(p ->> 'campaign', utm ->> 'utm_campaign'), utm, how, p ->> 'external_id', payload, at);
+            coalesce(p ->> 'campaign', utm ->> 'utm_campaign'), utm, how, message_key, payload, at);
+    FOREACH trouble IN ARRAY troubles LOOP
+        PERFORM crm_internal.lead_trouble(t, new.id, 'capture', '22023', trouble);
+    END LOOP;
 
     -- what else is done about a lead may fail without losing it
     BEGIN
@@ -452,7 +561,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.capture_lead(jsonb) IS
-'Takes in a lead from a form, mail, chat bot, import or program, and returns it. Known keys: channel, name or first_name and last_name, company, title, email (or from), mobile or phone, country, city, industry, employees, website, language, message, source, medium, campaign, utm (or utm_... keys, or a url that holds them), consent, product, amount, currency, priority, pipeline, tags, custom, owner_id, team_id, external_id, source_system and source_id, captured_at; everything is kept in crm.lead_captures. The same external_id again changes nothing. A person who is a lead already, by source key, else e-mail address, else telephone number (where not both have addresses), is not entered twice: empty fields are filled, and a disqualified lead comes back unless it was spam. A recognised lead the caller may not see comes back with its id only. Scoring or assignment that fails is reported (a warning, an event lead.trouble) and does not lose the lead. Errors: 22023 for what is no object, an unknown channel, or neither a name nor an address.';
+'Takes in a lead from a form, mail, chat bot, import or program, and returns it. Known keys: channel, name or first_name and last_name, company, title, email (or from), mobile or phone, country, city, industry, employees, website, language, message, source, medium, campaign, utm (or utm_... keys, or a url that holds them), consent, product, amount, currency, priority, pipeline, tags, custom, owner_id, team_id, external_id, source_system and source_id, captured_at; everything is kept in crm.lead_captures. The same external_id again changes nothing. A person who is a lead already, by source key, else e-mail address, else telephone number (where not both have addresses), is not entered twice: empty fields are filled, and a disqualified lead comes back unless it was spam. A recognised lead the caller may not see comes back with its id only. Scoring or assignment that fails is reported (a warning, an event lead.trouble) and does not lose the lead. What is no value of its kind (a list for a name, a number that is none, an unknown owner, custom fields nobody knows) is left out, the payload keeps it. Errors: 22023 for what is no object, an unknown channel, or neither a name nor an address.';
 
 -- ---- assignment ----
 
@@ -586,6 +695,12 @@ BEGIN
         made.contact_id := known.contact_id;
         made.account_id := known.account_id;
         made.contact_matched_by := known.matched_by;
+        -- nobody of that address: whom somebody linked the lead to
+        IF made.contact_id IS NULL AND l.contact_id IS NOT NULL THEN
+            made.contact_id := l.contact_id;
+            made.contact_matched_by := 'given';
+            SELECT c.account_id INTO made.account_id FROM crm.contacts AS c WHERE c.tenant_id = t AND c.id = l.contact_id;
+        END IF;
     END IF;
     IF account_id IS NOT NULL THEN
         PERFORM FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = account_id;
@@ -596,6 +711,11 @@ BEGIN
         made.account_matched_by := 'given';
     ELSIF made.account_id IS NOT NULL THEN
         made.account_matched_by := 'contact';
+    ELSIF l.account_id IS NOT NULL AND NOT EXISTS (
+        SELECT FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = l.company_key AND l.company_key <> '')
+    THEN
+        made.account_id := l.account_id;
+        made.account_matched_by := 'given';
     ELSIF l.company_key <> '' THEN
         SELECT a.id INTO made.account_id FROM crm.accounts AS a
         WHERE a.tenant_id = t AND a.name_key = l.company_key ORDER BY a.id LIMIT 1;
@@ -666,7 +786,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.convert_lead(bigint, boolean, jsonb, bigint, bigint) IS
-'Makes a lead a contact and, where it has a company, an account, in one transaction; returns what it became. The contact is the one given, else one with the lead''s e-mail address, else one with its telephone number and no address; the account the one given, else the contact''s, else one whose folded name is the company''s. open_opportunity: opens an opportunity too, with what opportunity says ({name, amount, currency, expected_close_date, product_id, pipeline_id, territory_id, tags, custom, owner_id, team_id}) and else the lead''s product, amount, source and owner. Activities, consent, tags, addresses and score are carried; the lead stays, closed, with links. A second call, at the same time or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 55000 a lead that is disqualified or merged; CR107 a pipeline without a stage done or won; errors of the guard of stages.';
+'Makes a lead a contact and, where it has a company, an account, in one transaction; returns what it became. The contact is the one given, else one with the lead''s e-mail address, else one with its telephone number and no address, else the one the lead is linked to; the account the one given, else the contact''s, else one whose folded name is the company''s, else the one the lead is linked to. open_opportunity: opens an opportunity too, with what opportunity says ({name, amount, currency, expected_close_date, product_id, pipeline_id, territory_id, tags, custom, owner_id, team_id}) and else the lead''s product, amount, source and owner. Activities, consent, tags, addresses and score are carried; the lead stays, closed, with links. A second call, at the same time or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 55000 a lead that is disqualified or merged; CR107 a pipeline without a stage done or won; errors of the guard of stages.';
 
 CREATE OR REPLACE FUNCTION crm.move_lead(lead_id bigint, stage text)
 RETURNS crm.leads
@@ -765,7 +885,7 @@ DECLARE
 BEGIN
     WITH due AS MATERIALIZED (
         SELECT l.tenant_id, l.id, l.pipeline_id FROM crm.leads AS l
-        WHERE l.recycle_at <= as_of
+        WHERE l.recycle_at <= as_of AND l.merged_into_id IS NULL
         ORDER BY l.recycle_at LIMIT batch FOR UPDATE SKIP LOCKED)
     UPDATE crm.leads AS l SET stage_id = crm_internal.lead_stage(d.tenant_id, d.pipeline_id, '{open,on_hold}')
     FROM due AS d WHERE l.tenant_id = d.tenant_id AND l.id = d.id;
@@ -780,7 +900,7 @@ CREATE OR REPLACE FUNCTION crm.next_recycle_at()
 RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT min(l.recycle_at) FROM crm.leads AS l WHERE l.recycle_at IS NOT NULL $$;
+AS $$ SELECT min(l.recycle_at) FROM crm.leads AS l WHERE l.recycle_at IS NOT NULL AND l.merged_into_id IS NULL $$;
 COMMENT ON FUNCTION crm.next_recycle_at() IS 'When the next disqualified lead comes back by itself; NULL: none in sight.';
 
 -- ---- reports ----

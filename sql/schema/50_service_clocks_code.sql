@@ -11,8 +11,7 @@ AS $$
     FROM crm.sla_policies AS p
     WHERE p.tenant_id = crm.tenant_id() AND p.subject_type = match_sla_policy.subject_type AND p.active
       AND (p.condition IS NULL
-           OR coalesce(jsonb_path_query_first(match_sla_policy.subject, p.condition, '{}', true), 'false')
-              NOT IN ('false', 'null'))
+           OR coalesce(crm.path_holds(match_sla_policy.subject, p.condition), false))
     ORDER BY p.position, p.id
     LIMIT 1
 $$;

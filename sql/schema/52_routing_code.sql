@@ -4,12 +4,10 @@ CREATE OR REPLACE FUNCTION crm.condition_holds(record jsonb, condition jsonpath)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    -- a predicate yields true, false or null; a filter yields what it let through
-    SELECT condition IS NULL
-        OR coalesce(jsonb_path_query_first(record, condition, '{}', true) NOT IN ('false', 'null'), false)
+    SELECT condition IS NULL OR coalesce(crm.path_holds(record, condition), false)
 $$;
 COMMENT ON FUNCTION crm.condition_holds(jsonb, jsonpath) IS
-'Whether a condition holds for a record: a predicate that is true, or a filter that lets something through. NULL always holds; what cannot be compared does not.';
+'Whether a condition holds for a record: a predicate that is true, or a filter that lets something through. NULL always holds; what cannot be compared does not. Dates without a time zone are taken in UTC.';
 
 CREATE OR REPLACE FUNCTION crm_internal.route_candidates(
     tenant bigint, subject_table text, team bigint, users bigint[], needed bigint[],

@@ -32,7 +32,8 @@ BEGIN
     NEW.definition := crm_internal.score_definition(NEW);
     PERFORM crm.points_check(NEW.definition);
     IF TG_OP = 'UPDATE' THEN
-        NEW.version := OLD.version + (NEW.definition IS DISTINCT FROM OLD.definition)::integer;
+        -- states are not kept while a model is out of use
+        NEW.version := OLD.version + (NEW.definition IS DISTINCT FROM OLD.definition OR NEW.active <> OLD.active)::integer;
     END IF;
     RETURN NEW;
 END
@@ -40,6 +41,43 @@ $$;
 COMMENT ON FUNCTION crm.keep_score_definition() IS 'Trigger: checks a score model and keeps its definition and version.';
 CREATE OR REPLACE TRIGGER score_models_before_definition BEFORE INSERT OR UPDATE ON crm.score_models
     FOR EACH ROW EXECUTE FUNCTION crm.keep_score_definition();
+CREATE OR REPLACE FUNCTION crm.score_models_activity()
+RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    m record;
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        FOR m IN SELECT n.tenant_id, n.id, n.definition FROM new_models AS n JOIN old_models AS o USING (tenant_id, id)
+                 WHERE n.active AND NOT o.active ORDER BY n.tenant_id, n.id LOOP
+            -- nobody has looked at leads meanwhile: every one gets a state to be replayed
+            INSERT INTO crm.score_subjects (tenant_id, lead_id)
+            SELECT l.tenant_id, l.id FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id ORDER BY l.id
+            ON CONFLICT DO NOTHING;
+            UPDATE crm.score_subjects AS u SET attributes = a.attributes
+            FROM crm_internal.lead_attributes(m.tenant_id, ARRAY(SELECT l.id FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id)) AS a
+            WHERE u.tenant_id = m.tenant_id AND u.lead_id = a.lead_id AND u.attributes IS DISTINCT FROM a.attributes;
+            INSERT INTO crm.lead_scores (tenant_id, model_id, lead_id, version, state, ceiling, rank_key)
+            SELECT u.tenant_id, m.id, u.lead_id, -1, (crm.points_fit(m.definition, NULL, NULL, now())).state, 0, -1e300
+            FROM crm.score_subjects AS u WHERE u.tenant_id = m.tenant_id
+            ON CONFLICT DO NOTHING;
+        END LOOP;
+    END IF;
+    -- and where no model is in use, what leads are is not kept
+    UPDATE crm.score_subjects AS u SET attributes = NULL
+    WHERE u.tenant_id IN (SELECT o.tenant_id FROM old_models AS o WHERE o.active) AND u.attributes IS NOT NULL
+      AND NOT EXISTS (SELECT FROM crm.score_models AS x WHERE x.tenant_id = u.tenant_id AND x.active);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.score_models_activity() IS 'Trigger: leads are looked at again when a score model comes into use.';
+CREATE OR REPLACE TRIGGER score_models_after_activity_update AFTER UPDATE ON crm.score_models
+    REFERENCING OLD TABLE AS old_models NEW TABLE AS new_models FOR EACH STATEMENT EXECUTE FUNCTION crm.score_models_activity();
+CREATE OR REPLACE TRIGGER score_models_after_activity_delete AFTER DELETE ON crm.score_models
+    REFERENCING OLD TABLE AS old_models FOR EACH STATEMENT EXECUTE FUNCTION crm.score_models_activity();
 CREATE OR REPLACE TRIGGER score_models_after_changed
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.score_models
     FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
@@ -105,6 +143,33 @@ COMMENT ON FUNCTION crm_internal.lead_attributes(bigint, bigint[]) IS 'What fit 
 
 -- ---- states ----
 
+-- A rule that cannot be worked out counts as not met and stops nothing; it is told once for each version of
+-- the model. Whoever finds the report being written by somebody else does not wait for it.
+CREATE OR REPLACE FUNCTION crm_internal.failed_rules(tenant bigint, model bigint, version integer, lead bigint, rules text[])
+RETURNS TABLE (tenant_id bigint, kind text, subject_table text, subject_id bigint, payload jsonb, dedupe_key text)
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    rule text;
+    key text;
+    model_name text;
+BEGIN
+    FOREACH rule IN ARRAY rules LOOP
+        key := format('%s.%s.%s', model, version, rule);
+        CONTINUE WHEN EXISTS (SELECT FROM crm.events AS e WHERE e.tenant_id = tenant AND e.kind = 'score.trouble' AND e.dedupe_key = key)
+            OR NOT pg_try_advisory_xact_lock(hashtextextended('crm.score.trouble.' || tenant || '.' || key, 0));
+        SELECT m.name INTO model_name FROM crm.score_models AS m WHERE m.tenant_id = tenant AND m.id = model;
+        RAISE WARNING 'rule "%" of score model "%" could not be worked out for lead %', rule, model_name, lead
+            USING HINT = 'It counts as not met. crm.check_score_rules() says how often.';
+        RETURN QUERY SELECT tenant, 'score.trouble', 'leads', lead,
+                            jsonb_build_object('model', model_name, 'version', version, 'rule', rule), key;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.failed_rules(bigint, bigint, integer, bigint, text[]) IS
+'Events score.trouble to be written for rules that could not be worked out, without those written before.';
+
 -- The caller has locked the leads' rows of score_subjects.  Each lead is looked up by its keys, and written through
 -- the arbiter of the primary key: a join with the states could be planned while there were none, and then
 -- read all of them for each lead.
@@ -121,7 +186,7 @@ AS $$
                                   (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
                                    FROM crm.score_events AS e
                                    WHERE e.tenant_id = tenant AND e.lead_id = u.lead_id AND e.id <= u.last_event_id) END,
-                              u.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r,
+                              u.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside, s.state) AS r,
                CASE WHEN s.version = m.version AND (s.next_crossing IS NULL OR s.next_crossing > at) THEN s.state END AS state
         FROM crm.score_models AS m
         CROSS JOIN unnest(leads) AS d (lead_id)
@@ -135,6 +200,11 @@ AS $$
         SELECT tenant, model, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM replayed AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
         WHERE (p.r).crossings <> '[]'
+    ), failing AS (
+        INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
+        SELECT x.* FROM replayed AS p, crm_internal.failed_rules(tenant, model, p.version, p.lead_id, (p.r).failed) AS x
+        WHERE (p.r).failed IS NOT NULL
+        ON CONFLICT DO NOTHING
     ), kept AS (
         INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
         SELECT tenant, model, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
@@ -161,19 +231,20 @@ SET enable_nestloop = off SET enable_seqscan = off
 AS $$
     WITH replayed AS MATERIALIZED (
         SELECT u.lead_id, s.lead_id IS NOT NULL AS known,
-               crm.points_fit(definition, e.state, f.attributes, greatest(at, nullif(u.last_event_at, '-infinity')), s.inside) AS r,
+               crm.points_fit(definition, e.state, f.attributes, greatest(at, e.last_at), s.inside, s.state) AS r,
                CASE WHEN s.version = replay_score_range.version AND (s.next_crossing IS NULL OR s.next_crossing > at) THEN s.state END AS state,
-               -- byte for byte: what is equal and written otherwise is written anew
-               CASE WHEN NOT record_image_eq(ROW(u.attributes), ROW(f.attributes)) THEN f.attributes END AS attributes
+               f.attributes, coalesce(e.last_id, 0) AS last_id, coalesce(e.last_at, '-infinity') AS last_at,
+               -- byte for byte: what is equal and written otherwise is written anew; events may have come or gone while triggers were off
+               NOT record_image_eq(ROW(u.attributes, u.last_event_id, u.last_event_at),
+                                   ROW(f.attributes, coalesce(e.last_id, 0), coalesce(e.last_at, '-infinity'))) AS news
         FROM crm.score_subjects AS u
         JOIN (SELECT x.lead_id, x.attributes FROM crm_internal.lead_facts AS x
               WHERE x.tenant_id = tenant AND x.lead_id BETWEEN low AND high OFFSET 0) AS f ON f.lead_id = u.lead_id
         LEFT JOIN crm.lead_scores AS s ON s.tenant_id = tenant AND s.model_id = model AND s.lead_id = u.lead_id
                                       AND s.lead_id BETWEEN low AND high
-        LEFT JOIN (SELECT x.lead_id, crm.points_replay(definition, x.kind, x.object, x.occurred_at, x.attributes ORDER BY x.id) AS state
+        LEFT JOIN (SELECT x.lead_id, crm.points_replay(definition, x.kind, x.object, x.occurred_at, x.attributes ORDER BY x.id) AS state,
+                          max(x.id) AS last_id, max(x.occurred_at) AS last_at
                    FROM crm.score_events AS x
-                   JOIN crm.score_subjects AS y ON y.tenant_id = tenant AND y.lead_id = x.lead_id AND y.last_event_id >= x.id
-                                               AND y.lead_id BETWEEN low AND high
                    WHERE x.tenant_id = tenant AND x.lead_id BETWEEN low AND high
                    GROUP BY x.lead_id) AS e ON e.lead_id = u.lead_id
         WHERE u.tenant_id = tenant AND u.lead_id BETWEEN low AND high
@@ -182,10 +253,16 @@ AS $$
         SELECT tenant, model, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM replayed AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
         WHERE (p.r).crossings <> '[]'
+    ), failing AS (
+        INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
+        SELECT x.* FROM replayed AS p,
+             crm_internal.failed_rules(tenant, model, replay_score_range.version, p.lead_id, (p.r).failed) AS x
+        WHERE (p.r).failed IS NOT NULL
+        ON CONFLICT DO NOTHING
     ), seen AS (
-        UPDATE crm.score_subjects AS u SET attributes = p.attributes
+        UPDATE crm.score_subjects AS u SET attributes = p.attributes, last_event_id = p.last_id, last_event_at = p.last_at
         FROM replayed AS p
-        WHERE u.tenant_id = tenant AND u.lead_id = p.lead_id AND u.lead_id BETWEEN low AND high AND p.attributes IS NOT NULL
+        WHERE u.tenant_id = tenant AND u.lead_id = p.lead_id AND u.lead_id BETWEEN low AND high AND p.news
     ), moved AS (
         UPDATE crm.lead_scores AS s
         SET version = replay_score_range.version, state = (p.r).state, ceiling = (p.r).ceiling, rank_key = (p.r).rank_key,
@@ -263,6 +340,11 @@ BEGIN
         SELECT p.tenant_id, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM folded AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
         WHERE (p.r).crossings <> '[]'
+    ), failing AS (
+        INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
+        SELECT x.* FROM folded AS p, crm_internal.failed_rules(p.tenant_id, p.model_id, p.version, p.lead_id, (p.r).failed) AS x
+        WHERE (p.r).failed IS NOT NULL
+        ON CONFLICT DO NOTHING
     )
     INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
     SELECT p.tenant_id, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
@@ -409,6 +491,11 @@ BEGIN
         SELECT tenant, p.model_id, p.lead_id, c.threshold, c.direction, c.at, c.score
         FROM fitted AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
         WHERE (p.r).crossings <> '[]'
+    ), failing AS (
+        INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
+        SELECT x.* FROM fitted AS p, crm_internal.failed_rules(tenant, p.model_id, p.version, p.lead_id, (p.r).failed) AS x
+        WHERE (p.r).failed IS NOT NULL
+        ON CONFLICT DO NOTHING
     )
     INSERT INTO crm.lead_scores AS s (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
     SELECT tenant, p.model_id, p.lead_id, p.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
@@ -469,10 +556,13 @@ BEGIN
         END LOOP;
     END IF;
     RETURN NULL;
-EXCEPTION WHEN SQLSTATE 'CR403' OR data_corrupted THEN
+EXCEPTION WHEN OTHERS THEN
     -- scoring is no reason to lose a lead
     RAISE WARNING 'leads were written but not scored: %', SQLERRM
         USING HINT = 'crm.verify_lead_scores() lists them, crm.replay_scores() brings them back.';
+    INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)
+    SELECT n.tenant_id, 'score.trouble', TG_TABLE_NAME, n.id, jsonb_build_object('sqlstate', SQLSTATE, 'message', SQLERRM)
+    FROM new_rows AS n ORDER BY n.tenant_id, n.id LIMIT 1;
     RETURN NULL;
 END
 $$;
@@ -513,20 +603,22 @@ $$;
 COMMENT ON FUNCTION crm_internal.score_model(text) IS 'A score model by name; NULL: the first active one.';
 
 -- The state from which the score at an instant follows: the kept one, or where that cannot
--- be used (the instant lies before the last event, or the rules have changed) a replay.
+-- be used (the instant lies before the last event, the rules have changed,
+-- or the model is not in use) a replay.
 CREATE OR REPLACE FUNCTION crm_internal.state_at(model crm.score_models, lead bigint, at timestamptz)
 RETURNS bytea
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
-               WHEN s.version = model.version AND at >= u.last_event_at THEN s.state
+               WHEN model.active AND s.version = model.version AND at >= u.last_event_at THEN s.state
                ELSE (crm.points_fit(model.definition,
                          (SELECT crm.points_replay(model.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
                           FROM crm.score_events AS e
                           WHERE e.tenant_id = l.tenant_id AND e.lead_id = l.id AND e.occurred_at <= at),
-                         coalesce(u.attributes, (SELECT a.attributes FROM crm_internal.lead_attributes(l.tenant_id, ARRAY[l.id]) AS a)),
-                         at)).state
+                         coalesce(CASE WHEN model.active THEN u.attributes END,
+                                  (SELECT a.attributes FROM crm_internal.lead_attributes(l.tenant_id, ARRAY[l.id]) AS a)),
+                         at, NULL, s.state)).state
            END
     FROM crm.leads AS l
     LEFT JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id
@@ -782,7 +874,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.replay_scores(text) IS
-'Makes the states of all leads in a model anew from the ledger of events, noting thresholds that the present rules take them across. Needed only after a change of rules by hand, and not even then: the worker does it, and reading is right before. Returns the number of leads.';
+'Makes the states of all leads in a model anew from the ledger of events, noting thresholds that the present rules take them across. Needed after events or leads were written with triggers off; after a change of rules by hand the worker does it, and reading is right before. Returns the number of leads.';
 
 CREATE OR REPLACE FUNCTION crm.verify_lead_scores(model text DEFAULT NULL)
 RETURNS TABLE (lead_id bigint, reason text)
@@ -790,21 +882,50 @@ LANGUAGE sql STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT u.lead_id,
+    SELECT l.id,
            CASE WHEN s.lead_id IS NULL THEN 'no state' WHEN s.version <> m.version THEN 'state of version ' || s.version
+                WHEN u.attributes IS DISTINCT FROM a.attributes THEN 'the lead, its account or contact has changed'
                 ELSE 'state differs from the replay of the events' END
     FROM crm_internal.score_model(model) AS m
-    JOIN crm.score_subjects AS u ON u.tenant_id = m.tenant_id
+    JOIN crm.leads AS l ON l.tenant_id = m.tenant_id
+    LEFT JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id
     LEFT JOIN LATERAL (SELECT x.lead_id, x.version, x.state FROM crm.lead_scores AS x
-                       WHERE x.tenant_id = m.tenant_id AND x.lead_id = u.lead_id AND x.model_id = m.id OFFSET 0) AS s ON true
+                       WHERE x.tenant_id = m.tenant_id AND x.lead_id = l.id AND x.model_id = m.id OFFSET 0) AS s ON true
+    LEFT JOIN LATERAL (SELECT x.attributes FROM crm_internal.lead_facts AS x WHERE x.tenant_id = l.tenant_id AND x.lead_id = l.id) AS a ON true
     WHERE s.version IS DISTINCT FROM m.version
+       OR u.attributes IS DISTINCT FROM a.attributes
        OR crm.points_rules(s.state) IS DISTINCT FROM crm.points_rules((crm.points_fit(m.definition,
               (SELECT crm.points_replay(m.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
-               FROM crm.score_events AS e WHERE e.tenant_id = u.tenant_id AND e.lead_id = u.lead_id),
-              u.attributes, now())).state)
+               FROM crm.score_events AS e WHERE e.tenant_id = l.tenant_id AND e.lead_id = l.id),
+              a.attributes, now())).state)
 $$;
 COMMENT ON FUNCTION crm.verify_lead_scores(text) IS
-'Leads whose kept state is not bit for bit what their events make; empty where all is right.';
+'Leads whose kept state is not bit for bit what their events and they themselves make, and why; empty where all is right.';
+
+CREATE OR REPLACE FUNCTION crm.check_score_rules(model text DEFAULT NULL)
+RETURNS TABLE (rule text, failures bigint, sample_lead_id bigint)
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT f.rule, count(*), min(f.lead_id)
+    FROM crm_internal.score_model(model) AS m
+    CROSS JOIN LATERAL (
+        SELECT r AS rule, l.id AS lead_id
+        FROM crm.leads AS l
+        JOIN crm_internal.lead_facts AS a ON a.tenant_id = l.tenant_id AND a.lead_id = l.id,
+             unnest((crm.points_fit(m.definition, NULL, a.attributes, now())).failed) AS r
+        WHERE l.tenant_id = m.tenant_id
+        UNION ALL
+        SELECT r, e.lead_id
+        FROM (SELECT x.lead_id, crm.points_fold(m.definition, NULL, x.kind, NULL, x.occurred_at, x.attributes) AS p
+              FROM crm.score_events AS x WHERE x.tenant_id = m.tenant_id AND x.attributes IS NOT NULL GROUP BY x.id, x.lead_id) AS e,
+             unnest((e.p).failed) AS r) AS f
+    GROUP BY f.rule
+    ORDER BY 2 DESC, 1
+$$;
+COMMENT ON FUNCTION crm.check_score_rules(text) IS
+'Rules of a score model whose condition cannot be worked out for some leads or events, such as text where a number is expected, and for how many; one such lead each. They count as not met there. Empty where all can. The first time is told by a warning and an event score.trouble.';
 
 CREATE OR REPLACE FUNCTION crm.define_score_model(definition jsonb)
 RETURNS crm.score_models
@@ -868,7 +989,8 @@ AS $$
                crm.points_fit(preview_score_model.definition,
                    (SELECT crm.points_replay(preview_score_model.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
                     FROM crm.score_events AS e WHERE e.tenant_id = l.tenant_id AND e.lead_id = l.id AND e.occurred_at <= as_of),
-                   coalesce(u.attributes, (SELECT a.attributes FROM crm_internal.lead_attributes(l.tenant_id, ARRAY[l.id]) AS a)),
+                   coalesce(CASE WHEN o.active THEN u.attributes END,
+                            (SELECT a.attributes FROM crm_internal.lead_attributes(l.tenant_id, ARRAY[l.id]) AS a)),
                    as_of, coalesce(s.inside, '{}')) AS r
         FROM crm.leads AS l
         LEFT JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id

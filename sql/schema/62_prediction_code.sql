@@ -60,6 +60,64 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.drift_bin(jsonb, jsonb) IS 'Bin of a value by the profile of a field in crm.predictive_models: bin 0 to bin 9 for numbers, the level, (missing), or (unseen) where training knew no such level.';
 
+-- Few data say more about each field alone than about all together. On features that are 0 or 1 per level, and on
+-- numbers of equal spread, naive Bayes is linear as the logistic model is: the two are blended weight by weight, on the
+-- scale of log-odds, and the blend is explained like either.
+CREATE OR REPLACE FUNCTION crm_internal.bayes_coefficients(encoding jsonb, place double precision)
+RETURNS double precision[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    last_place CONSTANT double precision := place;
+    wins double precision;
+    losses double precision;
+    trust double precision;
+    weights double precision[];
+BEGIN
+    SELECT count(*) FILTER (WHERE r.y = 1), count(*) FILTER (WHERE r.y = 0) INTO wins, losses FROM lead_training AS r WHERE r.place <= last_place;
+    -- fields are not independent, and few leads prove little
+    trust := least(wins, losses) / (least(wins, losses) + 10);
+    WITH sums AS (
+        SELECT u.i, coalesce(sum(u.v) FILTER (WHERE r.y = 1), 0) AS won, coalesce(sum(u.v) FILTER (WHERE r.y = 0), 0) AS lost, sum(u.v * u.v) AS squares
+        FROM lead_training AS r, unnest(r.x) WITH ORDINALITY AS u (v, i) WHERE r.place <= last_place GROUP BY u.i
+    ), columns AS (
+        SELECT s.*, t.term = t.field AS is_number, t.field || CASE WHEN f.spec ? 'mean' THEN ' (missing)' ELSE '' END AS levels_of
+        FROM sums AS s
+        JOIN unnest(crm.encoding_terms(encoding), crm.encoding_fields(encoding)) WITH ORDINALITY AS t (term, field, i) ON t.i = s.i
+        JOIN jsonb_array_elements(encoding -> 'fields') AS f (spec) ON f.spec ->> 'field' = t.field
+    ), bases AS (
+        SELECT c.levels_of, count(*) + 1 AS levels,
+               ln((wins - sum(c.won) + 1) / (wins + count(*) + 1)) - ln((losses - sum(c.lost) + 1) / (losses + count(*) + 1)) AS evidence
+        FROM columns AS c WHERE NOT c.is_number GROUP BY c.levels_of
+    ), spreads AS (
+        SELECT c.i, c.won / wins AS mean_won, c.lost / losses AS mean_lost,
+               (c.squares - c.won * c.won / wins - c.lost * c.lost / losses) / (wins + losses) AS variance
+        FROM columns AS c WHERE c.is_number
+    ), parts AS (
+        SELECT c.i, ln((c.won + 1) / (wins + b.levels)) - ln((c.lost + 1) / (losses + b.levels)) - b.evidence AS weight
+        FROM columns AS c JOIN bases AS b USING (levels_of) WHERE NOT c.is_number
+        UNION ALL
+        SELECT s.i, CASE WHEN s.variance > 1e-9 THEN (s.mean_won - s.mean_lost) / s.variance ELSE 0 END FROM spreads AS s
+    )
+    SELECT ARRAY[ln(wins / losses) + trust * (coalesce((SELECT sum(b.evidence) FROM bases AS b), 0)
+                 - coalesce((SELECT sum((s.mean_won * s.mean_won - s.mean_lost * s.mean_lost) / (2 * s.variance)) FROM spreads AS s WHERE s.variance > 1e-9), 0))]
+           || coalesce((SELECT array_agg(trust * p.weight ORDER BY p.i) FROM parts AS p), '{}')
+    INTO weights;
+    RETURN weights;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.bayes_coefficients(jsonb, double precision) IS
+'Naive Bayes as weights of encoded features, from the rows of lead_training up to a place: levels smoothed by one lead each, numbers with one spread for both outcomes, evidence scaled by n/(n+10) of the rarer outcome.';
+
+CREATE OR REPLACE FUNCTION crm_internal.blend(a double precision[], b double precision[], share double precision)
+RETURNS double precision[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT array_agg(share * x.a + (1 - share) * x.b ORDER BY x.i) FROM unnest(blend.a, blend.b) WITH ORDINALITY AS x (a, b, i) $$;
+COMMENT ON FUNCTION crm_internal.blend(double precision[], double precision[], double precision) IS 'share of the first weights and the rest of the second.';
+
 CREATE OR REPLACE FUNCTION crm.train_lead_model(
     fields text[] DEFAULT NULL, banned text[] DEFAULT '{}', name text DEFAULT 'leads', until timestamptz DEFAULT now(),
     activate boolean DEFAULT true, min_class integer DEFAULT 20)
@@ -87,6 +145,11 @@ DECLARE
     a double precision;
     spec jsonb;
     open_share double precision;
+    bayes double precision[];
+    share double precision := 1;
+    kept double precision := 1;
+    tried double precision[];
+    turn double precision;
 BEGIN
     IF min_class IS NULL OR min_class < 10 THEN
         RAISE EXCEPTION 'a model needs at least ten leads of each outcome' USING ERRCODE = 'invalid_parameter_value';
@@ -178,31 +241,44 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- the penalty that foretells the last quarter of the training best
+    -- with few leads for each feature naive Bayes has a say: n / (n + features), n being the rarer outcome, is the logistic model's
+    share := least(n.wins, n.losses)::double precision / (least(n.wins, n.losses) + coalesce(cardinality(crm.encoding_terms(m.encoding)), 0));
+    IF share > 0.98 THEN
+        share := 1;
+    ELSE
+        bayes := crm_internal.bayes_coefficients(m.encoding, 0.6);
+    END IF;
+    -- the penalty, and whether blended or not, that foretells the last quarter of the training best
     FOREACH l IN ARRAY '{0.1,1,10,100}'::double precision[] LOOP
         BEGIN
             SELECT (crm.logistic_fit(r.y, r.x, l)).* INTO fit FROM lead_training AS r WHERE r.place <= 0.6;
-            SELECT crm.log_loss(r.y, crm.logistic_predict(fit.coefficients, r.x)) INTO found
-            FROM lead_training AS r WHERE r.place > 0.6 AND r.place <= 0.8;
         EXCEPTION WHEN SQLSTATE 'CR401' OR SQLSTATE 'CR402' THEN
-            found := NULL;
+            CONTINUE;
         END;
-        IF best IS NULL OR found < best THEN
-            best := found;
-            m.lambda := l;
-            -- calibration from rows the weights have not seen; from few rows it would only add noise
-            platt := NULL;
-            IF (SELECT count(*) >= 200 AND least(sum(r.y), sum(1 - r.y)) >= min_class FROM lead_training AS r WHERE r.place > 0.6 AND r.place <= 0.8) THEN
-                SELECT crm.platt_fit(r.y, crm.log_odds(fit.coefficients, r.x)) INTO platt FROM lead_training AS r WHERE r.place > 0.6 AND r.place <= 0.8;
+        FOREACH turn IN ARRAY CASE WHEN share < 1 THEN ARRAY[1, share] ELSE ARRAY[1::double precision] END LOOP
+            tried := CASE WHEN turn < 1 THEN crm_internal.blend(fit.coefficients, bayes, turn) ELSE fit.coefficients END;
+            SELECT crm.log_loss(r.y, crm.logistic_predict(tried, r.x)) INTO found
+            FROM lead_training AS r WHERE r.place > 0.6 AND r.place <= 0.8;
+            IF best IS NULL OR found < best THEN
+                best := found;
+                m.lambda := l;
+                kept := turn;
+                -- calibration from rows the weights have not seen; from few rows it would only add noise
+                platt := NULL;
+                IF (SELECT count(*) >= 200 AND least(sum(r.y), sum(1 - r.y)) >= min_class AND min(crm.log_odds(tried, r.x)) < max(crm.log_odds(tried, r.x))
+                    FROM lead_training AS r WHERE r.place > 0.6 AND r.place <= 0.8) THEN
+                    SELECT crm.platt_fit(r.y, crm.log_odds(tried, r.x)) INTO platt FROM lead_training AS r WHERE r.place > 0.6 AND r.place <= 0.8;
+                END IF;
             END IF;
-        END IF;
+        END LOOP;
     END LOOP;
     m.lambda := coalesce(m.lambda, 10);
     SELECT (crm.logistic_fit(r.y, r.x, m.lambda)).* INTO fit FROM lead_training AS r WHERE r.place <= 0.8;
-    m.coefficients := fit.coefficients;
     m.means := fit.means;
+    m.coefficients := CASE WHEN kept < 1 THEN crm_internal.blend(fit.coefficients, crm_internal.bayes_coefficients(m.encoding, 0.8), kept)
+                           ELSE fit.coefficients END;
     IF platt[2] > 0 THEN
-        m.coefficients := ARRAY(SELECT CASE WHEN c.i = 1 THEN platt[1] ELSE 0 END + platt[2] * c.v FROM unnest(fit.coefficients) WITH ORDINALITY AS c (v, i) ORDER BY c.i);
+        m.coefficients := ARRAY(SELECT CASE WHEN c.i = 1 THEN platt[1] ELSE 0 END + platt[2] * c.v FROM unnest(m.coefficients) WITH ORDINALITY AS c (v, i) ORDER BY c.i);
     END IF;
     IF fit.separated THEN
         m.warnings := m.warnings || format('some features separate the outcomes without exception: %s',
@@ -212,7 +288,8 @@ BEGIN
     SELECT jsonb_build_object('rows', count(*), 'wins', count(*) FILTER (WHERE r.y = 1),
                'log_loss', crm.log_loss(r.y, r.p), 'baseline_log_loss', crm.log_loss(r.y, n.wins::double precision / n.rows),
                'auc', crm.auc(r.y, r.p), 'brier', crm.brier(r.y, r.p), 'ece', crm.ece(r.y, r.p), 'lift10', crm.lift(r.y, r.p, 0.1),
-               'unseen', count(*) FILTER (WHERE cardinality(crm.encoding_unseen(m.encoding, r.features)) > 0))
+               'unseen', count(*) FILTER (WHERE cardinality(crm.encoding_unseen(m.encoding, r.features)) > 0),
+               'bayes_share', 1 - kept)
     INTO quality
     FROM (SELECT r.y, r.features, crm.logistic_predict(m.coefficients, r.x) AS p FROM lead_training AS r WHERE r.place > 0.8) AS r;
 
@@ -265,7 +342,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.train_lead_model(text[], text[], text, timestamptz, boolean, integer) IS
-'Trains a model of what becomes of leads on those that are closed, and returns it. Leads are taken in the order in which they came: the first four fifths train (of these the last quarter chooses the penalty, and calibrates where it has 200 rows), the last fifth tries. fields: columns of leads, custom.name, or log_employees, log_amount, has_phone, has_email, has_company, free_mail, weekday, part_of_day; NULL: all that is known when a lead comes in. banned: what may not be looked at. Spam, duplicates and merged leads are left out, and open leads are not lost ones. activate: the model is taken into use if on later leads it foretells no worse (log-loss) than the mean rate, and than the model in use on leads that model has not seen; otherwise warnings say why not. Errors: CR401 fewer than min_class of an outcome, CR403 fields that leak the outcome, 42703 unknown fields.';
+'Trains a model of what becomes of leads on those that are closed, and returns it. Leads are taken in the order in which they came: the first four fifths train (of these the last quarter chooses the penalty, and whether naive Bayes is blended in while leads are few for each feature, and calibrates where it has 200 rows), the last fifth tries. fields: columns of leads, custom.name, or log_employees, log_amount, has_phone, has_email, has_company, free_mail, weekday, part_of_day; NULL: all that is known when a lead comes in. banned: what may not be looked at. Spam, duplicates and merged leads are left out, and open leads are not lost ones. activate: the model is taken into use if on later leads it foretells no worse (log-loss) than the mean rate, and than the model in use on leads that model has not seen; otherwise warnings say why not. Errors: CR401 fewer than min_class of an outcome, CR403 fields that leak the outcome, 42703 unknown fields.';
 
 CREATE OR REPLACE FUNCTION crm.activate_predictive_model(model_id bigint)
 RETURNS crm.predictive_models

@@ -35,11 +35,11 @@ COMMENT ON COLUMN crm.predictive_models.kind IS 'logistic: penalised logistic re
 COMMENT ON COLUMN crm.predictive_models.fields IS 'What it looks at.';
 COMMENT ON COLUMN crm.predictive_models.banned IS 'What it may not look at.';
 COMMENT ON COLUMN crm.predictive_models.encoding IS 'How a lead becomes features (crm.encode).';
-COMMENT ON COLUMN crm.predictive_models.coefficients IS 'Intercept, then one weight per feature; calibration is in them.';
+COMMENT ON COLUMN crm.predictive_models.coefficients IS 'Intercept, then one weight per feature; naive Bayes, while leads are few, and calibration are in them.';
 COMMENT ON COLUMN crm.predictive_models.means IS 'Mean of each feature in training.';
 COMMENT ON COLUMN crm.predictive_models.lambda IS 'Penalty, chosen on the last quarter of the training rows.';
 COMMENT ON COLUMN crm.predictive_models.profile IS 'How fields were distributed in training: {field: {edges, counts}}; drift is measured from it.';
-COMMENT ON COLUMN crm.predictive_models.quality IS 'On leads after those of training: rows, wins, log_loss, baseline_log_loss, auc, brier, ece, lift10; champion_log_loss, challenger_log_loss and compared_rows where a model was in use.';
+COMMENT ON COLUMN crm.predictive_models.quality IS 'On leads after those of training: rows, wins, log_loss, baseline_log_loss, auc, brier, ece, lift10, unseen; bayes_share: how much of naive Bayes is in the weights; champion_log_loss, challenger_log_loss and compared_rows where a model was in use.';
 COMMENT ON COLUMN crm.predictive_models.warnings IS 'What to be careful about: leakage, cohorts that are still open, separation, why it was not activated.';
 COMMENT ON COLUMN crm.predictive_models.trained_rows IS 'Leads it was trained on.';
 COMMENT ON COLUMN crm.predictive_models.trained_wins IS 'How many of them were converted.';

@@ -252,6 +252,27 @@ $$;
 COMMENT ON FUNCTION crm_internal.segment_instants(crm.segments, jsonb, bigint, timestamptz, integer) IS
 'When a subject did what an entry of events counts, the latest first, not more than asked for.';
 
+CREATE OR REPLACE FUNCTION crm_internal.segment_ahead(segment crm.segments, part jsonb, subject bigint, as_of timestamptz)
+RETURNS timestamptz
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- events of scoring lie in the past
+    IF coalesce(part ->> 'source', CASE segment.subject_table WHEN 'leads' THEN 'score_events' ELSE 'activities' END) = 'score_events' THEN
+        RETURN NULL;
+    END IF;
+    RETURN CASE segment.subject_table
+        WHEN 'accounts' THEN (SELECT min(a.done_at) FROM crm.activities AS a WHERE a.tenant_id = segment.tenant_id AND a.account_id = subject AND a.done_at > as_of)
+        WHEN 'contacts' THEN (SELECT min(a.done_at) FROM crm.activities AS a WHERE a.tenant_id = segment.tenant_id AND a.contact_id = subject AND a.done_at > as_of)
+        ELSE (SELECT min(a.done_at) FROM crm.activities AS a
+              WHERE a.tenant_id = segment.tenant_id AND a.related_table = 'leads' AND a.related_id = subject AND a.done_at > as_of) END;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_ahead(crm.segments, jsonb, bigint, timestamptz) IS
+'When the next activity that is dated ahead begins to count; NULL: none.';
+
 CREATE OR REPLACE FUNCTION crm_internal.judge_segment(segment crm.segments, subject bigint, doc jsonb, as_of timestamptz)
 RETURNS TABLE (member boolean, next_at timestamptz)
 LANGUAGE plpgsql STABLE
@@ -273,9 +294,8 @@ DECLARE
     edges record;
     silence double precision;
     zone text;
-    now_in boolean;
-    is_in boolean;
-    step interval;
+    model crm.score_models;
+    state bytea;
     a timestamptz;
     b timestamptz;
 BEGIN
@@ -287,7 +307,11 @@ BEGIN
     END IF;
 
     IF d ? 'age' THEN
-        at := (doc ->> (d #>> '{age,column}'))::timestamptz;
+        -- a day begins at midnight of the company, whoever looks
+        SELECT x.time_zone INTO zone FROM crm.tenants AS x WHERE x.tenant_id = t;
+        at := CASE WHEN doc ->> (d #>> '{age,column}') ~ '^[0-9]{4,}-[0-9]{2}-[0-9]{2}$'
+                   THEN (doc ->> (d #>> '{age,column}'))::timestamp AT TIME ZONE zone
+                   ELSE (doc ->> (d #>> '{age,column}'))::timestamptz END;
         a := at + make_interval(secs => extract(epoch FROM (d #>> '{age,from}')::interval)::double precision);
         b := at + make_interval(secs => extract(epoch FROM (d #>> '{age,to}')::interval)::double precision);
         member := member AND at IS NOT NULL AND coalesce(as_of >= a, as_of >= at) AND coalesce(as_of < b, true);
@@ -302,7 +326,8 @@ BEGIN
         member := member AND cardinality(instants) >= coalesce(low, 0) AND (high IS NULL OR cardinality(instants) <= high);
         next_at := least(next_at,
             CASE WHEN low > 0 AND cardinality(instants) >= low THEN instants[low] + span END,
-            CASE WHEN high IS NOT NULL AND cardinality(instants) > high THEN instants[high + 1] + span END);
+            CASE WHEN high IS NOT NULL AND cardinality(instants) > high THEN instants[high + 1] + span END,
+            crm_internal.segment_ahead(segment, part, subject, as_of));
     END LOOP;
 
     IF d ?| '{orders,rfm}' THEN
@@ -310,15 +335,17 @@ BEGIN
         SELECT count(*) FILTER (WHERE x.kind = 'sale' AND x.inside) AS count,
                coalesce(sum(x.revenue) FILTER (WHERE x.inside), 0) AS revenue,
                coalesce(sum(x.margin) FILTER (WHERE x.inside), 0) AS margin,
-               min(x.ordered_at) FILTER (WHERE x.inside) + span AS first_out,
-               count(*) FILTER (WHERE x.kind = 'sale') AS all_count, coalesce(sum(x.revenue), 0) AS all_revenue,
-               max(x.ordered_on) FILTER (WHERE x.kind = 'sale') AS last_on
+               least(min(x.ordered_at) FILTER (WHERE x.inside) + span, min(x.ordered_at) FILTER (WHERE NOT x.past)) AS next_at,
+               min(x.ordered_at) FILTER (WHERE NOT x.past) AS ahead,
+               count(*) FILTER (WHERE x.kind = 'sale' AND x.past) AS all_count, coalesce(sum(x.revenue) FILTER (WHERE x.past), 0) AS all_revenue,
+               max(x.ordered_on) FILTER (WHERE x.kind = 'sale' AND x.past) AS last_on
         INTO o
-        FROM (SELECT r.kind, r.ordered_at, r.ordered_on, coalesce(r.ordered_at > as_of - span, true) AS inside,
+        FROM (SELECT r.kind, r.ordered_at, r.ordered_on, r.ordered_at <= as_of AS past,
+                     r.ordered_at <= as_of AND coalesce(r.ordered_at > as_of - span, true) AS inside,
                      CASE r.kind WHEN 'return' THEN -abs(r.base_amount) ELSE r.base_amount END AS revenue,
                      CASE r.kind WHEN 'return' THEN -abs(r.base_margin) ELSE r.base_margin END AS margin
               FROM crm.orders AS r
-              WHERE r.tenant_id = t AND r.state <> 'cancelled' AND r.ordered_at <= as_of
+              WHERE r.tenant_id = t AND r.state <> 'cancelled'
                 AND CASE segment.subject_table WHEN 'accounts' THEN r.account_id = subject ELSE r.contact_id = subject END) AS x;
         IF d ? 'orders' THEN
             part := d -> 'orders';
@@ -326,7 +353,7 @@ BEGIN
                 AND coalesce(crm_internal.segment_bounds(part -> 'count', 'count') @> o.count::numeric, true)
                 AND coalesce(crm_internal.segment_bounds(part -> 'revenue', 'revenue') @> o.revenue, true)
                 AND coalesce(crm_internal.segment_bounds(part -> 'margin', 'margin') @> o.margin, true);
-            next_at := least(next_at, o.first_out);
+            next_at := least(next_at, o.next_at);
         END IF;
         IF d ? 'rfm' THEN
             part := d -> 'rfm';
@@ -338,7 +365,7 @@ BEGIN
                 AND coalesce(crm_internal.segment_bounds(part -> 'frequency', 'frequency') @> crm.edge_score(o.all_count::double precision, edges.frequency, false)::numeric, true)
                 AND coalesce(crm_internal.segment_bounds(part -> 'monetary', 'monetary') @> crm.edge_score(o.all_revenue::double precision, edges.monetary, false)::numeric, true);
             -- midnights at which the silence passes an edge
-            next_at := least(next_at, (SELECT min(m.at) FROM (
+            next_at := least(next_at, o.ahead, (SELECT min(m.at) FROM (
                 SELECT ((o.last_on + floor(x)::integer + k)::timestamp AT TIME ZONE zone) AS at
                 FROM unnest(edges.recency) AS x, generate_series(0, 1) AS k WHERE x BETWEEN 0 AND 1e6) AS m WHERE m.at > as_of));
         END IF;
@@ -346,27 +373,17 @@ BEGIN
 
     IF d ? 'score' THEN
         bounds := crm_internal.segment_bounds(d #> '{score,points}', 'points');
-        now_in := bounds @> crm.lead_score(subject, as_of, d #>> '{score,model}');
-        member := member AND now_in;
-        -- the first instant at which the score is elsewhere: in steps that double, then halved down to a second
-        a := as_of;
-        FOR i IN 0 .. 14 LOOP
-            b := as_of + interval '30 minutes' * power(2, i);
-            is_in := bounds @> crm.lead_score(subject, b, d #>> '{score,model}');
-            EXIT WHEN is_in <> now_in;
-            a := b;
-        END LOOP;
-        IF is_in <> now_in THEN
-            WHILE b - a > interval '1 second' LOOP
-                at := a + (b - a) / 2;
-                IF (bounds @> crm.lead_score(subject, at, d #>> '{score,model}')) = now_in THEN
-                    a := at;
-                ELSE
-                    b := at;
-                END IF;
-            END LOOP;
-            next_at := least(next_at, b);
+        -- not crm.lead_score(): whose lead it is, and who looks, has no say here
+        SELECT m.* INTO model FROM crm.score_models AS m
+        WHERE m.tenant_id = t AND (m.name = d #>> '{score,model}' OR m.active AND d #>> '{score,model}' IS NULL)
+        ORDER BY m.id LIMIT 1;
+        IF model.id IS NULL THEN
+            RAISE EXCEPTION '%', coalesce('there is no score model "' || (d #>> '{score,model}') || '"', 'there is no active score model')
+                USING ERRCODE = 'no_data_found';
         END IF;
+        state := crm_internal.state_at(model, subject, as_of);
+        member := member AND coalesce(bounds @> (crm.points_score(model.definition, state, as_of)).score, false);
+        next_at := least(next_at, crm.points_leaves(model.definition, state, as_of, lower(bounds)::double precision, upper(bounds)::double precision));
     END IF;
 
     IF segment.refers_to_ids <> '{}' THEN
@@ -567,6 +584,70 @@ DECLARE
 BEGIN
     FOREACH t IN ARRAY '{leads,accounts,contacts}'::text[] LOOP
         EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON crm.%I FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segments_truncated()', t || '_after_segment_truncate', t);
+    END LOOP;
+END
+$$;
+
+-- where nothing happened, nobody did anything
+CREATE OR REPLACE FUNCTION crm_internal.segment_sources_truncated()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    segment crm.segments;
+BEGIN
+    FOR segment IN
+        WITH RECURSIVE concerned AS (
+            SELECT s.tenant_id, s.id, 0 AS depth FROM crm.segments AS s WHERE s.uses @> ARRAY[TG_TABLE_NAME::text] AND s.active
+            UNION
+            SELECT s.tenant_id, s.id, c.depth + 1 FROM concerned AS c
+            JOIN crm.segments AS s ON s.tenant_id = c.tenant_id AND s.refers_to_ids @> ARRAY[c.id] AND s.active
+        )
+        SELECT s.* FROM crm.segments AS s
+        JOIN (SELECT c.tenant_id, c.id, max(c.depth) AS depth FROM concerned AS c GROUP BY 1, 2) AS c ON c.tenant_id = s.tenant_id AND c.id = s.id
+        ORDER BY s.tenant_id, c.depth, s.id
+    LOOP
+        PERFORM crm_internal.refresh_segment(segment, 'change');
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_sources_truncated() IS 'Statement trigger: segments that count what was in an emptied table.';
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY '{score_events,activities,orders}'::text[] LOOP
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON crm.%I FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_sources_truncated()', t || '_after_segment_truncate', t);
+    END LOOP;
+END
+$$;
+
+-- lists forget whom there is no more; dynamic segments do it row by row
+CREATE OR REPLACE FUNCTION crm_internal.segment_subjects_deleted()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM crm.segments AS s WHERE s.kind = 'static' AND s.subject_table = TG_TABLE_NAME) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM crm_internal.set_segment_state(s, g.id, false, NULL, 'list', now())
+    FROM gone AS g
+    JOIN crm.segments AS s ON s.tenant_id = g.tenant_id AND s.kind = 'static' AND s.subject_table = TG_TABLE_NAME
+    JOIN crm.segment_states AS x ON x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.subject_id = g.id;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_subjects_deleted() IS 'Statement trigger: deleted rows leave static segments.';
+DO $$
+DECLARE
+    t text;
+BEGIN
+    FOREACH t IN ARRAY '{leads,accounts,contacts}'::text[] LOOP
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON crm.%I REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_subjects_deleted()', t || '_after_segment_list', t);
     END LOOP;
 END
 $$;
@@ -910,15 +991,27 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     due record;
+    reached crm.segment_states;
     n bigint := 0;
 BEGIN
-    FOR due IN
-        SELECT x.tenant_id, x.segment_id, x.subject_id, x.next_at, s.subject_table
+    reached.next_at := '-infinity';
+    reached.tenant_id := 0;
+    reached.segment_id := 0;
+    reached.subject_id := 0;
+    -- in the order of time, one by one: a change may bring another that is due too, of this segment or of one that refers to it
+    WHILE n < batch LOOP
+        SELECT x.tenant_id, x.segment_id, x.subject_id, x.next_at, s.subject_table INTO due
         FROM crm.segment_states AS x JOIN crm.segments AS s ON s.tenant_id = x.tenant_id AND s.id = x.segment_id
-        WHERE x.next_at <= as_of
+        -- what comes is later than what was: a segment that fails is not tried twice
+        WHERE x.next_at <= as_of AND x.next_at >= reached.next_at
+          AND (x.next_at, x.tenant_id, x.segment_id, x.subject_id) > (reached.next_at, reached.tenant_id, reached.segment_id, reached.subject_id)
         ORDER BY x.next_at, x.tenant_id, x.segment_id, x.subject_id
-        LIMIT batch FOR UPDATE OF x SKIP LOCKED
-    LOOP
+        LIMIT 1 FOR UPDATE OF x SKIP LOCKED;
+        EXIT WHEN NOT FOUND;
+        reached.next_at := due.next_at;
+        reached.tenant_id := due.tenant_id;
+        reached.segment_id := due.segment_id;
+        reached.subject_id := due.subject_id;
         -- each change at its own instant: who came in and went out again meanwhile did both
         PERFORM crm_internal.touch_segments(due.tenant_id, due.subject_table, due.subject_id, ARRAY[due.segment_id], NULL, NULL, 'time', due.next_at);
         n := n + 1;

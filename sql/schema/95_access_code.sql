@@ -84,6 +84,7 @@ AS $$
         ('function', 'replay_stale_scores', 'owner'),
         ('function', 'replay_scores', 'admin'),
         ('function', 'verify_lead_scores', 'admin'),
+        ('function', 'check_score_rules', 'admin'),
         ('function', 'define_score_model', 'admin'),
         ('function', 'preview_score_model', 'admin'),
         ('function', 'grant_access', 'owner'),

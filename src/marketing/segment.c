@@ -516,7 +516,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 
 		if (same && !s->more)
 			continue;
-		hold = after && (s->condition == (Datum) 0 || crm_path_holds(s->condition, now));
+		hold = after && (s->condition == (Datum) 0 || crm_condition_holds(now, s->condition));
 		if (same)
 			held = hold;
 		else if (!before)
@@ -527,7 +527,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 		{
 			if (was == (Datum) 0)
 				was = crm_row_jsonb(g->shape, before, desc, false);
-			held = crm_path_holds(s->condition, was);
+			held = crm_condition_holds(was, s->condition);
 		}
 		if (held == hold && !(hold && s->more))
 			continue;

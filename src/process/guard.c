@@ -505,40 +505,6 @@ row_to_jsonb(Move *move)
 	return FunctionCall1(&to_jsonb, heap_copy_tuple_as_datum(move->after, move->desc));
 }
 
-/*
- * Does a condition hold?  Both forms of a path are understood: a predicate,
- * which has to be true, and a filter, which has to find something.
- */
-static bool
-path_holds(Datum row, Datum path)
-{
-	LOCAL_FCINFO(fcinfo, 4);
-	Datum		result;
-	Jsonb	   *found;
-	JsonbValue	value;
-	JsonbIterator *it;
-
-	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = row;
-	fcinfo->args[1].value = path;
-	fcinfo->args[2].value = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
-	fcinfo->args[3].value = BoolGetDatum(true);
-	for (int i = 0; i < 4; i++)
-		fcinfo->args[i].isnull = false;
-	result = jsonb_path_query_first(fcinfo);
-	if (fcinfo->isnull)
-		return false;
-	found = DatumGetJsonbP(result);
-	if (!JB_ROOT_IS_SCALAR(found))
-		return true;
-	it = JsonbIteratorInit(&found->root);
-	(void) JsonbIteratorNext(&it, &value, true);
-	(void) JsonbIteratorNext(&it, &value, true);
-	if (value.type == jbvBool)
-		return value.val.boolean;
-	return value.type != jbvNull;
-}
-
 static LossReason *
 find_reason(ProcessConfig *config, Datum code)
 {
@@ -684,7 +650,7 @@ crm_process_judge(Move *move, Verdict *verdict)
 	if (edge->nrequired > 0)
 		add_missing(move, verdict, edge->required, edge->nrequired);
 	if (edge->guard != (Datum) 0)
-		verdict->guard_failed = !path_holds(row_to_jsonb(move), edge->guard);
+		verdict->guard_failed = !crm_condition_holds(row_to_jsonb(move), edge->guard);
 	if (edge->nroles >= 0)
 	{
 		verdict->access = crm_access_name(crm_current_access());

@@ -147,9 +147,9 @@ cholesky_solve(const double *a, int n, double *b)
 	}
 }
 
-/* Means and population standard deviations, then x = (x - mean) / sd. */
+/* Means and population standard deviations. */
 static void
-standardise(LogisticRows *rows, double *mean, double *sd)
+moments(LogisticRows *rows, double *mean, double *sd)
 {
 	int			k = rows->k;
 	double	   *part = palloc(sizeof(double) * Max(k, 1));
@@ -193,11 +193,68 @@ standardise(LogisticRows *rows, double *mean, double *sd)
 			{
 				sd[j] = sqrt(sum[j] / rows->n);
 				/* what is left of a constant column is rounding */
-				if (!(sd[j] > 1e-13 * fabs(mean[j])))
+				if (sd[j] <= 1e-13 * fabs(mean[j]))
 					sd[j] = 0;
 			}
 		}
 	}
+	pfree(part);
+}
+
+/*
+ * Columns whose squares leave the range of doubles are multiplied by a power
+ * of two, which changes no digit; exponent says by which.  False where there
+ * are none.
+ */
+static bool
+rescale(LogisticRows *rows, const double *sd, int *exponent)
+{
+	int			k = rows->k;
+	double	   *top = palloc0(sizeof(double) * Max(k, 1));
+	bool		any = false;
+
+	for (int j = 0; j < k; j++)
+		any = any || !(sd[j] > 1e-100 && sd[j] < 1e100);
+	for (int c = 0; any && c < rows->nchunks; c++)
+	{
+		const double *x = rows->x[c];
+
+		CHECK_FOR_INTERRUPTS();
+		for (int r = rows_in_chunk(rows, c); r > 0; r--, x += k)
+			for (int j = 0; j < k; j++)
+				top[j] = Max(top[j], fabs(x[j]));
+	}
+	any = false;
+	for (int j = 0; j < k; j++)
+	{
+		if (top[j] == 0 || (top[j] > 1e-100 && top[j] < 1e100))
+			continue;
+		(void) frexp(top[j], &exponent[j]);
+		any = true;
+	}
+	for (int c = 0; any && c < rows->nchunks; c++)
+	{
+		double	   *x = rows->x[c];
+
+		CHECK_FOR_INTERRUPTS();
+		for (int r = rows_in_chunk(rows, c); r > 0; r--, x += k)
+			for (int j = 0; j < k; j++)
+				if (exponent[j] != 0)
+					x[j] = ldexp(x[j], -exponent[j]);
+	}
+	pfree(top);
+	return any;
+}
+
+/* x = (x - mean) / sd, in units of 2^exponent */
+static void
+standardise(LogisticRows *rows, double *mean, double *sd, int *exponent)
+{
+	int			k = rows->k;
+
+	moments(rows, mean, sd);
+	if (rescale(rows, sd, exponent))
+		moments(rows, mean, sd);
 	for (int c = 0; c < rows->nchunks; c++)
 	{
 		double	   *x = rows->x[c];
@@ -449,7 +506,10 @@ fix_aliased(Work *w, const bool *aliased)
 	}
 }
 
-/* Does the direction separate the outcome? */
+/*
+ * Does a step go on separating the outcome: does it move some rows further to
+ * their side, and none noticeably to the other?
+ */
 static bool
 separates(LogisticRows *rows, const double *d)
 {
@@ -479,18 +539,145 @@ separates(LogisticRows *rows, const double *d)
 			}
 		}
 	}
-	return best > 0 && -worst <= 1e-4 * best;
+	return best > 0.1 && -worst <= 1e-4 * Min(best, 1);
+}
+
+/*
+ * A direction seems to separate the outcome.  It does if there are no rows it
+ * leaves where they are, or if on those rows the columns are dependent: the
+ * direction is how.  Otherwise the rows it moves are far outliers beside
+ * which the others look alike: columns are then standardised by the others,
+ * once, so that both can be told apart.  x = mean + sd * (what is kept).
+ */
+static bool
+really_separates(LogisticRows *rows, const double *d, const bool *aliased,
+				 double *mean, double *sd, bool *restandardised)
+{
+	int			k = rows->k;
+	int			p = k + 1;
+	double	   *m = palloc0(sizeof(double) * p);
+	double	   *v = palloc0(sizeof(double) * p);
+	double	   *a = palloc0(sizeof(double) * p * p);
+	double	   *z = palloc(sizeof(double) * p);
+	double		eta[BLOCK];
+	double		best = 0;
+	int64		n = 0;
+	bool		dependent = false;
+
+	/* how far it moves rows; means, spreads and products of those it leaves */
+	for (int pass = 0; pass < 4; pass++)
+	{
+		for (int c = 0; c < rows->nchunks; c++)
+		{
+			int			in_chunk = rows_in_chunk(rows, c);
+
+			for (int at = 0; at < in_chunk; at += BLOCK)
+			{
+				int			rows_here = Min(BLOCK, in_chunk - at);
+				const double *x = rows->x[c] + (Size) at * k;
+
+				CHECK_FOR_INTERRUPTS();
+				multiply(x, k, rows_here, d, eta);
+				for (int r = 0; r < rows_here; r++, x += k)
+				{
+					if (pass == 0)
+						best = Max(best, fabs(eta[r]));
+					if (pass == 0 || fabs(eta[r]) > 1e-3 * Min(best, 1))
+						continue;
+					n += pass == 1;
+					for (int j = 0; j < k; j++)
+					{
+						if (pass == 1)
+							m[j] += x[j];
+						else if (pass == 2)
+							v[j] += (x[j] - m[j]) * (x[j] - m[j]);
+						else
+							z[j] = v[j] > 0 ? (x[j] - m[j]) / v[j] : 0;
+					}
+					for (int j = 0; pass == 3 && j < k; j++)
+						for (int l = 0; l <= j; l++)
+							a[j * k + l] += z[j] * z[l] / n;
+				}
+			}
+		}
+		for (int j = 0; j < k; j++)
+		{
+			if (pass == 1)
+				m[j] /= Max(n, 1);
+			if (pass == 2)
+			{
+				v[j] = sqrt(v[j] / Max(n, 1));
+				if (v[j] <= 1e-13 * fabs(m[j]))
+					v[j] = 0;
+			}
+		}
+		if (pass == 1 && n == 0)
+			break;
+	}
+	/* Cholesky of the correlations, as in find_aliased */
+	for (int j = 0; n > 0 && j < k && !dependent; j++)
+	{
+		double		rest = a[j * k + j];
+
+		if (aliased[j])
+			continue;
+		for (int l = 0; l < j; l++)
+			if (!aliased[l])
+				rest -= a[j * k + l] * a[j * k + l];
+		if (!(rest > ALIAS_TOLERANCE))
+			dependent = true;
+		rest = sqrt(rest);
+		a[j * k + j] = rest;
+		for (int i = j + 1; i < k && !dependent; i++)
+		{
+			double		s = a[i * k + j];
+
+			for (int l = 0; l < j; l++)
+				if (!aliased[l])
+					s -= a[i * k + l] * a[j * k + l];
+			a[i * k + j] = s / rest;
+		}
+	}
+	dependent = dependent || n == 0;
+	if (!dependent && !*restandardised)
+	{
+		*restandardised = true;
+		for (int c = 0; c < rows->nchunks; c++)
+		{
+			double	   *x = rows->x[c];
+
+			CHECK_FOR_INTERRUPTS();
+			for (int r = rows_in_chunk(rows, c); r > 0; r--, x += k)
+				for (int j = 0; j < k; j++)
+					if (v[j] > 0)
+						x[j] = (x[j] - m[j]) / v[j];
+		}
+		for (int j = 0; j < k; j++)
+			if (v[j] > 0)
+			{
+				mean[j] += sd[j] * m[j];
+				sd[j] *= v[j];
+			}
+	}
+	pfree(m);
+	pfree(v);
+	pfree(a);
+	pfree(z);
+	return dependent;
 }
 
 /* Newton with step halving at the penalties in w; false when separated. */
 static bool
-newton(LogisticRows *rows, Work *w, LogisticFit *fit, double *beta)
+newton(LogisticRows *rows, Work *w, LogisticFit *fit, double *beta, double *sd)
 {
 	int			p = w->p;
 	double	   *d = palloc(sizeof(double) * p);
 	double	   *next = palloc(sizeof(double) * p);
 	double	   *factor = palloc(sizeof(double) * p * p);
 	double		share = (double) rows->wins / rows->n;
+	int			separating = 0;
+	bool		restandardised = false;
+	bool		started_again = false;
 	bool		fine = true;
 
 	memset(beta, 0, sizeof(double) * p);
@@ -508,11 +695,20 @@ newton(LogisticRows *rows, Work *w, LogisticFit *fit, double *beta)
 		fix_aliased(w, fit->aliased);
 		memcpy(factor, w->h, sizeof(double) * p * p);
 		memcpy(d, w->g, sizeof(double) * p);
-		if (!cholesky(factor, p))
+		for (double more = 0; !cholesky(factor, p); more = more > 0 ? more * 100 : 1e-13)
 		{
-			fine = false;		/* all weight is gone: fitted to 0 and 1 */
-			break;
+			if (rows->lambda <= 0 || more > 1)
+			{
+				fine = false;	/* all weight is gone: fitted to 0 and 1 */
+				break;
+			}
+			/* the penalty is lost beside the columns: the step is damped, not the goal */
+			memcpy(factor, w->h, sizeof(double) * p * p);
+			for (int i = 0; i < p; i++)
+				factor[i * p + i] *= 1 + more;
 		}
+		if (!fine)
+			break;
 		cholesky_solve(factor, p, d);
 		for (int i = 0; i < p; i++)
 		{
@@ -524,8 +720,30 @@ newton(LogisticRows *rows, Work *w, LogisticFit *fit, double *beta)
 			fit->converged = true;
 			break;
 		}
+
+		/*
+		 * A step that separates may be the last one of a fit with a far
+		 * outlier; where nothing is separated another like it does not follow.
+		 */
 		if (rows->lambda <= 0 && fit->lambda <= 0 && fit->iterations >= 6 &&
 			size > 1e-4 && separates(rows, d))
+			separating++;
+		else
+			separating = 0;
+		if (separating >= 3 && !really_separates(rows, d, fit->aliased, fit->mean, sd, &restandardised))
+		{
+			separating = 0;
+			if (!started_again)
+			{
+				started_again = true;
+				memset(beta, 0, sizeof(double) * p);
+				beta[0] = log(share / (1 - share));
+				fit->iterations = 0;
+				evaluate(rows, w, beta, fit->eta, true);
+				continue;
+			}
+		}
+		if (separating >= 3)
 		{
 			for (int j = 1; j < p; j++)
 				fit->separating[j - 1] = fabs(d[j]) > 0.01 * size;
@@ -572,6 +790,7 @@ logistic_fit(LogisticRows *rows, LogisticFit *fit)
 	double	   *beta = palloc0(sizeof(double) * p);
 	double	   *column = palloc0(sizeof(double) * p);
 	double	   *back = palloc0(sizeof(double) * p);
+	int		   *exponent = palloc0(sizeof(int) * p);
 	Work		w;
 
 	fit->coef = palloc0(sizeof(double) * p);
@@ -592,19 +811,19 @@ logistic_fit(LogisticRows *rows, LogisticFit *fit)
 	w.z = palloc(sizeof(double) * p * BLOCK);
 	w.zw = palloc(sizeof(double) * p * BLOCK);
 
-	standardise(rows, fit->mean, sd);
+	standardise(rows, fit->mean, sd, exponent);
 	for (int j = 0; j < k; j++)
-		w.penalty[j + 1] = sd[j] > 0 ? rows->lambda / (sd[j] * sd[j]) : 0;
+		w.penalty[j + 1] = sd[j] > 0 ? Min(ldexp(rows->lambda / (sd[j] * sd[j]), -2 * exponent[j]), 1e200) : 0;
 	find_aliased(rows, &w, fit->eta, sd, fit->aliased);
 
-	if (!newton(rows, &w, fit, beta))
+	if (!newton(rows, &w, fit, beta, sd))
 	{
 		/* without a maximum a small penalty decides, and we say so */
 		fit->separated = rows->lambda <= 0;
 		fit->lambda = Max(rows->lambda, SEPARATION_FLOOR);
 		for (int j = 0; j < k; j++)
 			w.penalty[j + 1] = Max(w.penalty[j + 1], SEPARATION_FLOOR);
-		newton(rows, &w, fit, beta);
+		newton(rows, &w, fit, beta, sd);
 	}
 	fit->log_likelihood = -w.loss;
 	fit->objective = w.objective;
@@ -617,6 +836,7 @@ logistic_fit(LogisticRows *rows, LogisticFit *fit)
 			continue;
 		fit->coef[j + 1] = beta[j + 1] / sd[j];
 		fit->coef[0] -= fit->coef[j + 1] * fit->mean[j];
+		fit->coef[j + 1] = ldexp(fit->coef[j + 1], -exponent[j]);
 	}
 	for (int i = 0; i < p; i++)
 		fit->se[i] = get_float8_nan();
@@ -638,7 +858,9 @@ logistic_fit(LogisticRows *rows, LogisticFit *fit)
 			memset(column, 0, sizeof(double) * p);
 			column[j] = 1;
 			cholesky_solve(w.h, p, column);
-			fit->se[j] = sqrt(column[j]) / sd[j - 1];
+			fit->se[j] = ldexp(sqrt(column[j]) / sd[j - 1], -exponent[j - 1]);
 		}
 	}
+	for (int j = 0; j < k; j++)
+		fit->mean[j] = ldexp(fit->mean[j], exponent[j]);
 }

@@ -225,7 +225,7 @@ crm_logistic_final(PG_FUNCTION_ARGS)
 	for (int64 r = 0; r < rows->n; r++)
 		fit.eta[r] = logistic_sigmoid(fit.eta[r]);
 	rank_scores(fit.eta, rows->n, order);
-	rank_metrics(fit.eta, won, rows->n, order, &ranks);
+	rank_metrics(fit.eta, won, rows->n, &ranks);
 	calibration_bins(fit.eta, won, rows->n, &bins);
 
 	values[i++] = PointerGetDatum(model_doubles(fit.coef, rows->k + 1, false));

@@ -4,8 +4,8 @@
  *	  and the two ways to calibrate them: Platt's sigmoid and isotonic
  *	  regression.
  *
- * Ranking is a radix sort of the scores' bits: linear, and stable, so that
- * equal scores keep the order in which they came.
+ * Ranking is a radix sort of the scores' bits: linear, and where the order of
+ * equal scores matters, stable.
  */
 #include "postgres.h"
 
@@ -14,6 +14,56 @@
 #include "miscadmin.h"
 #include "scoring/logistic.h"
 #include "scoring/metrics.h"
+
+/* Bits of a score that ascend, as unsigned numbers, as the score does. */
+static inline uint64
+key_of(double score)
+{
+	union
+	{
+		double		d;
+		uint64		u;
+	}			bits;
+
+	bits.d = score + 0.0;		/* -0 is 0 */
+	return bits.u >> 63 ? ~bits.u : bits.u | UINT64CONST(1) << 63;
+}
+
+static inline double
+score_of(uint64 key)
+{
+	union
+	{
+		double		d;
+		uint64		u;
+	}			bits;
+
+	bits.u = key >> 63 ? key & ~(UINT64CONST(1) << 63) : ~key;
+	return bits.d;
+}
+
+#define DIGITS 6
+#define DIGIT 11
+#define VALUES (1 << DIGIT)
+
+/* Counts of the values of a digit become their places; false where all are the same. */
+static bool
+places(int64 *count, int64 n)
+{
+	int64		at = 0;
+	bool		same = false;
+
+	CHECK_FOR_INTERRUPTS();
+	for (int v = 0; v < VALUES; v++)
+	{
+		int64		c = count[v];
+
+		same = same || c == n;
+		count[v] = at;
+		at += c;
+	}
+	return !same;
+}
 
 /*
  * Order of the scores, best first; equal ones in the order given.  The first
@@ -30,46 +80,23 @@ rank_scores(const double *score, int64 n, uint32 *order)
 	} Item;
 	Item	   *a = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Item) * Max(n, 1));
 	Item	   *b = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Item) * Max(n, 1));
-	int64	  (*count)[2048] = palloc0(sizeof(int64) * 2048 * 6);
+	int64	  (*count)[VALUES] = palloc0(sizeof(int64) * VALUES * DIGITS);
 
 	for (int64 i = 0; i < n; i++)
 	{
-		union
-		{
-			double		d;
-			uint64		u;
-		}			bits;
-
-		bits.d = score[i] + 0.0;	/* -0 is 0 */
-		/* ascending as unsigned: flip all of a negative, the sign of others */
-		if (bits.u >> 63)
-			bits.u = ~bits.u;
-		else
-			bits.u |= UINT64CONST(1) << 63;
-		a[i].key = ~bits.u;		/* best first */
+		a[i].key = ~key_of(score[i]);	/* best first */
 		a[i].at = (uint32) i;
-		for (int d = 0; d < 6; d++)
-			count[d][(a[i].key >> (11 * d)) & 2047]++;
+		for (int d = 0; d < DIGITS; d++)
+			count[d][(a[i].key >> (DIGIT * d)) & (VALUES - 1)]++;
 	}
-	for (int d = 0; d < 6; d++)
+	for (int d = 0; d < DIGITS; d++)
 	{
-		int64		at = 0;
 		Item	   *swap;
-		bool		same = false;
 
-		CHECK_FOR_INTERRUPTS();
-		for (int v = 0; v < 2048; v++)
-		{
-			int64		c = count[d][v];
-
-			same = same || c == n;
-			count[d][v] = at;
-			at += c;
-		}
-		if (same)
+		if (!places(count[d], n))
 			continue;
 		for (int64 i = 0; i < n; i++)
-			b[count[d][(a[i].key >> (11 * d)) & 2047]++] = a[i];
+			b[count[d][(a[i].key >> (DIGIT * d)) & (VALUES - 1)]++] = a[i];
 		swap = a;
 		a = b;
 		b = swap;
@@ -81,6 +108,67 @@ rank_scores(const double *score, int64 n, uint32 *order)
 	pfree(count);
 }
 
+/* Sort keys in ascending order; gives the one of the two arrays they end in. */
+static uint64 *
+sort_keys(uint64 *a, uint64 *b, int64 n)
+{
+	int64	  (*count)[VALUES] = palloc0(sizeof(int64) * VALUES * DIGITS);
+
+	for (int64 i = 0; i < n; i++)
+		for (int d = 0; d < DIGITS; d++)
+			count[d][(a[i] >> (DIGIT * d)) & (VALUES - 1)]++;
+	for (int d = 0; d < DIGITS; d++)
+	{
+		uint64	   *swap;
+
+		if (!places(count[d], n))
+			continue;
+		for (int64 i = 0; i < n; i++)
+			b[count[d][(a[i] >> (DIGIT * d)) & (VALUES - 1)]++] = a[i];
+		swap = a;
+		a = b;
+		b = swap;
+	}
+	pfree(count);
+	return a;
+}
+
+/*
+ * The scores of wins and of losses, each in ascending order.  What asks only
+ * how many of each stand at a score needs no order among equals, so the
+ * scores alone are sorted, without their places: half the memory is moved,
+ * and what comes after reads it from one end to the other.
+ */
+typedef struct Sides
+{
+	uint64	   *room;
+	uint64	   *win;
+	uint64	   *loss;
+	int64		wins;
+	int64		losses;
+} Sides;
+
+static void
+sort_sides(const double *score, const uint8 *won, int64 n, Sides *s)
+{
+	uint64	   *other;
+
+	s->room = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint64) * 2 * Max(n, 1));
+	other = s->room + n;
+	s->wins = s->losses = 0;
+	/* wins from the beginning, losses from the end */
+	for (int64 i = 0; i < n; i++)
+	{
+		uint64		k = key_of(score[i]);
+
+		s->room[won[i] ? s->wins : n - 1 - s->losses] = k;
+		s->wins += won[i];
+		s->losses += !won[i];
+	}
+	s->win = sort_keys(s->room, other, s->wins);
+	s->loss = sort_keys(s->room + s->wins, other + s->wins, s->losses);
+}
+
 /*
  * AUC as the share of (win, loss) pairs in the right order, ties counting
  * half; KS as the largest true positive rate less false positive rate;
@@ -88,41 +176,39 @@ rank_scores(const double *score, int64 n, uint32 *order)
  * three only look between distinct scores.
  */
 void
-rank_metrics(const double *score, const uint8 *won, int64 n,
-			 const uint32 *order, RankMetrics *out)
+rank_metrics(const double *score, const uint8 *won, int64 n, RankMetrics *out)
 {
-	int64		wins = 0,
+	Sides		s;
+	int64		i,
+				j,
 				tp = 0,
 				fp = 0;
 	double		pairs = 0,
 				ks = 0,
 				ap = 0;
 
-	for (int64 i = 0; i < n; i++)
-		wins += won[i];
-	for (int64 i = 0; i < n;)
+	sort_sides(score, won, n, &s);
+	for (i = s.wins - 1, j = s.losses - 1; i >= 0 || j >= 0;)
 	{
-		double		s = score[order[i]];
+		uint64		k = j < 0 || (i >= 0 && s.win[i] > s.loss[j]) ? s.win[i] : s.loss[j];
 		int64		w = 0,
 					l = 0;
 
-		for (; i < n && score[order[i]] == s; i++)
-		{
-			if (won[order[i]])
-				w++;
-			else
-				l++;
-		}
+		for (; i >= 0 && s.win[i] == k; i--)
+			w++;
+		for (; j >= 0 && s.loss[j] == k; j--)
+			l++;
 		pairs += (double) l * tp + 0.5 * (double) l * w;
 		tp += w;
 		fp += l;
-		if (tp + fp > 0 && w > 0)
-			ap += (double) w / wins * ((double) tp / (tp + fp));
-		ks = Max(ks, (double) tp / wins - (double) fp / (n - wins));
+		if (w > 0)
+			ap += (double) w / s.wins * ((double) tp / (tp + fp));
+		ks = Max(ks, (double) tp / s.wins - (double) fp / s.losses);
 	}
-	out->auc = pairs / ((double) wins * (n - wins));
+	out->auc = pairs / ((double) s.wins * s.losses);
 	out->ks = ks;
 	out->average_precision = ap;
+	pfree(s.room);
 }
 
 /* Win rate of the best ceil(fraction * n) rows over that of all. */
@@ -221,12 +307,21 @@ platt_fit(const Scored *s, double *intercept, double *slope)
 				sd = 0,
 				a,
 				b = 0,
-				before = 0;
+				before = 0,
+				top = 0,
+				unit = 1;
 
+	/* a power of two changes no digit, and keeps squares within range */
 	for (int64 i = 0; i < s->n; i++)
-		mean += s->score[i] / s->n;
+		top = Max(top, fabs(s->score[i]));
+	if (top > 1e100)
+		unit = ldexp(1, -1000);
+	else if (top > 0 && top < 1e-100)
+		unit = ldexp(1, 1000);
 	for (int64 i = 0; i < s->n; i++)
-		sd += (s->score[i] - mean) * (s->score[i] - mean);
+		mean += s->score[i] * unit / s->n;
+	for (int64 i = 0; i < s->n; i++)
+		sd += (s->score[i] * unit - mean) * (s->score[i] * unit - mean);
 	sd = sqrt(sd / s->n);
 	if (!(sd > 1e-13 * fabs(mean)))
 		return false;
@@ -248,7 +343,7 @@ platt_fit(const Scored *s, double *intercept, double *slope)
 		before = 0;
 		for (int64 i = 0; i < s->n; i++)
 		{
-			double		z = (s->score[i] - mean) / sd;
+			double		z = (s->score[i] * unit - mean) / sd;
 			double		eta = a + b * z;
 			double		p = logistic_sigmoid(eta);
 			double		t = s->won[i] ? hi : lo;
@@ -275,7 +370,7 @@ platt_fit(const Scored *s, double *intercept, double *slope)
 			for (int64 i = 0; i < s->n; i++)
 			{
 				double		eta = a + step * d0 +
-				(b + step * d1) * ((s->score[i] - mean) / sd);
+				(b + step * d1) * ((s->score[i] * unit - mean) / sd);
 
 				after += logistic_log1pexp(eta) - (s->won[i] ? hi : lo) * eta;
 			}
@@ -285,8 +380,8 @@ platt_fit(const Scored *s, double *intercept, double *slope)
 		a += step * d0;
 		b += step * d1;
 	}
-	*slope = b / sd;
-	*intercept = a - *slope * mean;
+	*intercept = a - b / sd * mean;
+	*slope = b / sd * unit;
 	return true;
 }
 
@@ -305,21 +400,23 @@ isotonic_fit(const Scored *s, double *x, double *y)
 		double		from;
 		double		to;
 	} Pool;
-	uint32	   *order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * s->n);
 	Pool	   *pool = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Pool) * s->n);
+	Sides		side;
 	int64		pools = 0;
 	int			knots = 0;
 
-	rank_scores(s->score, s->n, order);
-	for (int64 i = s->n - 1; i >= 0;)
+	sort_sides(s->score, s->won, s->n, &side);
+	for (int64 i = 0, j = 0; i < side.wins || j < side.losses;)
 	{
-		Pool		next = {0, 0, s->score[order[i]], s->score[order[i]]};
+		uint64		k = j == side.losses || (i < side.wins && side.win[i] < side.loss[j]) ?
+		side.win[i] : side.loss[j];
+		Pool		next = {0, 0, score_of(k), score_of(k)};
 
-		for (; i >= 0 && s->score[order[i]] == next.from; i--)
-		{
+		for (; i < side.wins && side.win[i] == k; i++)
+			next.wins++;
+		next.weight = next.wins;
+		for (; j < side.losses && side.loss[j] == k; j++)
 			next.weight++;
-			next.wins += s->won[order[i]];
-		}
 		/* counts are whole numbers: the comparison is exact */
 		while (pools > 0 &&
 			   pool[pools - 1].wins * next.weight >= next.wins * pool[pools - 1].weight)
@@ -341,7 +438,7 @@ isotonic_fit(const Scored *s, double *x, double *y)
 			y[knots++] = pool[i].wins / pool[i].weight;
 		}
 	}
-	pfree(order);
+	pfree(side.room);
 	pfree(pool);
 	return knots;
 }

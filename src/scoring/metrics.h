@@ -33,7 +33,7 @@ typedef struct CalibrationBins
 
 extern void rank_scores(const double *score, int64 n, uint32 *order);
 extern void rank_metrics(const double *score, const uint8 *won, int64 n,
-						 const uint32 *order, RankMetrics *out);
+						 RankMetrics *out);
 extern double lift_of_top(const uint8 *won, int64 n, int64 wins,
 						  const uint32 *order, double fraction);
 extern double log_loss(const double *p, const uint8 *won, int64 n);

@@ -128,7 +128,7 @@ rank_figures(FunctionCallInfo fcinfo, RankMetrics *m)
 
 	if (s == NULL)
 		return false;
-	rank_metrics(s->score, s->won, s->n, ranked(s), m);
+	rank_metrics(s->score, s->won, s->n, m);
 	return true;
 }
 

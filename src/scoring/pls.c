@@ -12,8 +12,9 @@
  * Published: every (team, field, value) starts at 0.1 won and 0.1 lost; a
  * team that was never seen, or none, uses the sum over all teams, each with
  * its 0.1; shares are of the field's total, of the first stage's for stages;
- * a value of a list (tags) needs 50 closed deals; the result is rounded to
- * four digits and held within 0.0001 .. 0.9999.
+ * a value of a list (tags) needs 50 closed deals in the team, or it is in no
+ * sum either; the result is rounded to four digits and held within
+ * 0.0001 .. 0.9999.
  *
  * Mended: counts start at 0; a team's shares are shrunk towards those of all
  * teams by 20 pseudo-deals rather than all or nothing, the prior too, so that
@@ -51,6 +52,7 @@ typedef struct PlsState
 {
 	counts_hash *counts;		/* team \0 field \0 value */
 	counts_hash *teams;			/* team: deals won; levels: lost */
+	counts_hash *lists;			/* fields whose values stand in lists */
 	int			stages;
 	StringInfoData key;
 } PlsState;
@@ -172,6 +174,7 @@ crm_deal_odds_accum(PG_FUNCTION_ARGS)
 		s = palloc0(sizeof(PlsState));
 		s->counts = counts_create(context, 64, NULL);
 		s->teams = counts_create(context, 8, NULL);
+		s->lists = counts_create(context, 8, NULL);
 		initStringInfo(&s->key);
 		MemoryContextSwitchTo(old);
 	}
@@ -199,8 +202,12 @@ crm_deal_odds_accum(PG_FUNCTION_ARGS)
 	s->stages = Max(s->stages, stage);
 	field_walk(PG_GETARG_JSONB_P(4), &w);
 	while (field_next(&w))
+	{
 		count(s, name, len, w.key.val.string.val, w.key.val.string.len,
 			  w.value, w.len, won);
+		if (w.list)
+			counts_add(s->lists, w.key.val.string.val, w.key.val.string.len);
+	}
 	PG_RETURN_POINTER(s);
 }
 
@@ -225,8 +232,9 @@ push_pair(JsonbParseState **out, double lost, double won)
 
 /*
  * The model: {"stages": n, "teams": {"team": {"stages": [[lost, won], ...],
- * "fields": {"field": {"value": [lost, won]}}}}}; deals without a team stand
- * under "".
+ * "fields": {"field": {"value": [lost, won]}}}}, "lists": ["field", ...]}; deals
+ * without a team stand under "", and fields whose values stand in lists are
+ * named.
  */
 Datum
 crm_deal_odds_final(PG_FUNCTION_ARGS)
@@ -305,6 +313,20 @@ crm_deal_odds_final(PG_FUNCTION_ARGS)
 		pushJsonbValue(&out, WJB_END_OBJECT, NULL);
 	}
 	pushJsonbValue(&out, WJB_END_OBJECT, NULL);
+	if (s->lists->members > 0)
+	{
+		n = 0;
+		sorted = palloc(sizeof(CountEntry *) * s->lists->members);
+		counts_start_iterate(s->lists, &it);
+		while ((e = counts_iterate(s->lists, &it)) != NULL)
+			sorted[n++] = e;
+		qsort(sorted, n, sizeof(CountEntry *), key_cmp);
+		jsonb_push_key(&out, "lists", -1);
+		pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
+		for (int i = 0; i < n; i++)
+			jsonb_push_string(&out, true, sorted[i]->key + sizeof(uint32), sorted[i]->len);
+		pushJsonbValue(&out, WJB_END_ARRAY, NULL);
+	}
 	result = pushJsonbValue(&out, WJB_END_OBJECT, NULL);
 	PG_RETURN_POINTER(JsonbValueToJsonb(result));
 }
@@ -315,6 +337,9 @@ crm_deal_odds_final(PG_FUNCTION_ARGS)
  * (team, value) pairs went into a sum, for the published start values.
  */
 #define ALL_TEAMS "\1"
+
+/* In front of a field of lists: of each team only values with enough deals. */
+#define SUPPORTED '\2'
 
 typedef struct PlsModel
 {
@@ -373,11 +398,24 @@ compile_pls(Jsonb *source)
 				*teams;
 	JsonbIterator *it;
 	JsonbIteratorToken t;
+	counts_hash *lists = counts_create(CurrentMemoryContext, 8, NULL);
+	StringInfoData supported;
+	JsonbValue *named;
 
 	if (!JB_ROOT_IS_OBJECT(source))
 		jsonb_number(NULL, "the whole");
 	m->counts = counts_create(CurrentMemoryContext, 256, NULL);
 	initStringInfo(&m->key);
+	initStringInfo(&supported);
+	named = jsonb_child(&source->root, "lists", &v);
+	for (int i = 0; named != NULL && named->type == jbvBinary && i < JsonContainerSize(named->val.binary.data); i++)
+	{
+		JsonbValue *name = getIthJsonbValueFromContainer(named->val.binary.data, i);
+
+		if (name == NULL || name->type != jbvString)
+			jsonb_number(NULL, "lists");
+		counts_add(lists, name->val.string.val, name->val.string.len);
+	}
 	teams = jsonb_child(&source->root, "teams", &v);
 	if (teams == NULL || teams->type != jbvBinary)
 		jsonb_number(NULL, "teams");
@@ -427,6 +465,16 @@ compile_pls(Jsonb *source)
 				model_add(m, team.val.string.val, team.val.string.len,
 						  field.val.string.val, field.val.string.len,
 						  value.val.string.val, value.val.string.len, c);
+				if (c[0] + c[1] + 2 * START >= LIST_SUPPORT &&
+					counts_find(lists, field.val.string.val, field.val.string.len) != NULL)
+				{
+					resetStringInfo(&supported);
+					appendStringInfoChar(&supported, SUPPORTED);
+					appendBinaryStringInfo(&supported, field.val.string.val, field.val.string.len);
+					model_add(m, team.val.string.val, team.val.string.len,
+							  supported.data, supported.len,
+							  value.val.string.val, value.val.string.len, c);
+				}
 			}
 		}
 	}
@@ -471,7 +519,9 @@ deal_log_odds(PlsModel *m, const char *team, int team_len, int stage,
 	FieldWalk	w;
 	PlsTerm		term = {0};
 	bool		stage_done = false;
+	StringInfoData supported;
 
+	initStringInfo(&supported);
 	all = model_entry(m, ALL_TEAMS, 1, STAGE_FIELD, 1, (char *) &first_stage, sizeof(int), false);
 	if (all == NULL)
 		return false;
@@ -551,13 +601,22 @@ deal_log_odds(PlsModel *m, const char *team, int team_len, int stage,
 
 		if (published)
 		{
-			e = model_entry(m, team, team_len, f, fl, v, vl, false);
+			const char *sum = f;
+			int			suml = fl;
+
+			if (w.list)
+			{
+				resetStringInfo(&supported);
+				appendStringInfoChar(&supported, SUPPORTED);
+				appendBinaryStringInfo(&supported, f, fl);
+				sum = supported.data;
+				suml = supported.len;
+			}
+			e = model_entry(m, team, team_len, sum, suml, v, vl, false);
 			if (e == NULL)
 				continue;
 			t = f[0] == STAGE_FIELD[0] ? first :
-				model_entry(m, team, team_len, f, fl, NULL, 0, false);
-			if (w.list && e->won + e->lost + 2 * start_of(e, true) < LIST_SUPPORT)
-				continue;
+				model_entry(m, team, team_len, sum, suml, NULL, 0, false);
 			pw = (e->won + start_of(e, true)) / (t->won + start_of(t, true));
 			pl = (e->lost + start_of(e, true)) / (t->lost + start_of(t, true));
 			term.won = e->won;

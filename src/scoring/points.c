@@ -66,6 +66,7 @@ points_new_state(const PointsModel *m)
 	PointsState *s = palloc0(sizeof(PointsState));
 
 	s->rules = palloc0(sizeof(PointsRuleState) * Max(m->nrules, 1));
+	s->failed = palloc0(Max(m->nrules, 1));
 	s->clock = PG_INT64_MIN;
 	s->fit_grade = s->engagement_grade = -1;
 	return s;
@@ -110,6 +111,44 @@ push(int64 **list, int *n, int64 v)
 }
 
 /*
+ * Would an event make more than the rule's times within one window?  Windows
+ * that matter begin at the event or at one before it.
+ */
+static bool
+crowded(const PointsRule *r, const PointsRuleState *s, int64 at)
+{
+	int			before = 0;
+	bool		late = false;
+
+	if (s->nrecent < r->times)
+		return false;
+	for (int i = 0; i < s->nrecent; i++)
+	{
+		if (s->recent[i] > at)
+			late = true;
+		else if ((at - s->recent[i]) / SECOND < r->window)
+			before++;
+	}
+	/* usually the event is the last one, and so is the window that ends with it */
+	if (before >= r->times || !late)
+		return before >= r->times;
+	for (int i = -1; i < s->nrecent; i++)
+	{
+		int64		from = i < 0 ? at : s->recent[i];
+		int			inside = 0;
+
+		if (from > at || (at - from) / SECOND >= r->window)
+			continue;
+		for (int j = 0; j < s->nrecent; j++)
+			if (s->recent[j] >= from && (s->recent[j] - from) / SECOND < r->window)
+				inside++;
+		if (inside >= r->times)
+			return true;
+	}
+	return false;
+}
+
+/*
  * Take in one event of a rule; false where the repeat policy says that it does
  * not count.  Cost does not depend on the events before, but for policies and
  * decays that must look at some of them.
@@ -140,22 +179,18 @@ points_fold(const PointsModel *m, PointsState *state, int rule, int64 at,
 			break;
 		case REPEAT_LIMITED:
 			{
-				int			near = 0;
 				int			oldest = 0;
 
-				for (int i = 0; i < s->nrecent; i++)
-				{
-					int64		gap = at > s->recent[i] ? at - s->recent[i] : s->recent[i] - at;
-
-					if (gap / SECOND < r->window)
-						near++;
+				if (crowded(r, s, at))
+					return false;
+				for (int i = 1; i < s->nrecent; i++)
 					if (s->recent[i] < s->recent[oldest])
 						oldest = i;
-				}
-				if (near >= r->times)
-					return false;
-				/* of those that counted, the last ones suffice */
-				if (s->nrecent < r->times)
+				/*
+				 * For events in order the last ones that counted suffice;
+				 * more are kept for those that come late.
+				 */
+				if (s->nrecent < Max(2 * r->times, POINTS_KEPT_TIMES))
 					push(&s->recent, &s->nrecent, at);
 				else if (at > s->recent[oldest])
 					s->recent[oldest] = at;
@@ -372,7 +407,6 @@ points_settle(const PointsModel *m, PointsState *s)
 		(*end)->score = score.total;
 		end = &(*end)->next;
 	}
-	points_grade(m, s, &score, &s->fit_grade, &s->engagement_grade);
 	pfree(score.rule);
 	pfree(score.raw);
 	pfree(score.group);
@@ -516,6 +550,37 @@ points_grade(const PointsModel *m, const PointsState *s,
 						   m->engagement_level, m->engagement_levels, m->hysteresis);
 }
 
+/*
+ * Keep the grade of engagement as of the last event that counts.  Between
+ * events it follows from this one, and what is not of the events themselves,
+ * such as when somebody looked, must not be in it: a replay makes the same.
+ */
+void
+points_keep_engagement(const PointsModel *m, PointsState *s, int64 at,
+					   PointsScore *work)
+{
+	for (int i = 0; i < m->nrules; i++)
+		if (m->rules[i].event && s->rules[i].count > 0)
+			at = Max(at, s->rules[i].as_of);
+	points_evaluate(m, s, at, work);
+	s->engagement_grade = level_of(s->engagement_grade, work->engagement, m->engagement_level,
+								   m->engagement_levels, m->hysteresis);
+}
+
+/* The grade of fit changes with what the lead is, not with time. */
+void
+points_keep_fit(const PointsModel *m, PointsState *s)
+{
+	PointsScore work;
+
+	points_score_memory(m, &work);
+	points_evaluate(m, s, s->clock, &work);
+	s->fit_grade = level_of(s->fit_grade, work.fit, m->fit_level, m->fit_levels, m->hysteresis);
+	pfree(work.rule);
+	pfree(work.raw);
+	pfree(work.group);
+}
+
 /* units of the last digit */
 static int128
 units_of(double v)
@@ -526,12 +591,15 @@ units_of(double v)
 /*
  * Round the parts of a total so that they add up to the rounded total: all are
  * rounded down, and the parts with the largest remainders get one unit more.
+ * A difference that no rounding to units explains is of the doubles' own
+ * digits, and belongs to the largest part.
  */
 void
 points_apportion(const double *value, int n, double total, int128 *units)
 {
 	long double *rest = palloc(sizeof(long double) * Max(n, 1));
 	int128		left = units_of(total);
+	int			largest = 0;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -541,6 +609,14 @@ points_apportion(const double *value, int n, double total, int128 *units)
 		units[i] = (int128) down;
 		rest[i] = exact - down;
 		left -= units[i];
+		if (fabs(value[i]) > fabs(value[largest]))
+			largest = i;
+	}
+	/* beside 1e16 the digits of 0.3 are lost: that is the large part's doing */
+	if (n > 0 && (left < -n || left > n))
+	{
+		units[largest] += left;
+		left = 0;
 	}
 	while (left != 0 && n > 0)
 	{

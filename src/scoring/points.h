@@ -8,6 +8,7 @@
 #define POINTS_MAX_RULES 500
 #define POINTS_MAX_THRESHOLDS 32
 #define POINTS_MAX_TIMES 1000
+#define POINTS_KEPT_TIMES 64	/* that counted, for events that come late */
 #define POINTS_SCALE 10			/* decimal digits of a score */
 #define POINTS_LIMIT 1e12		/* of points, caps and limits */
 #define POINTS_NO_KEY (-1e300)	/* rank key of a lead without decaying points */
@@ -100,6 +101,8 @@ typedef struct PointsState
 	int			fit_grade;		/* 0 best .. levels; -1 none yet */
 	int			engagement_grade;
 	PointsRuleState *rules;
+	bool	   *failed;			/* rules whose condition could not be worked out
+								 * just now; not kept */
 } PointsState;
 
 typedef struct PointsScore
@@ -142,6 +145,9 @@ extern double points_rank_key_for(const PointsModel *m, double ceiling,
 								  double worth, int64 at);
 extern void points_grade(const PointsModel *m, const PointsState *s,
 						 const PointsScore *score, int *fit, int *engagement);
+extern void points_keep_engagement(const PointsModel *m, PointsState *s, int64 at,
+								   PointsScore *work);
+extern void points_keep_fit(const PointsModel *m, PointsState *s);
 extern void points_apportion(const double *value, int n, double total, int128 *units);
 
 #endif							/* CRM_POINTS_H */

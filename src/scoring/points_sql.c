@@ -37,6 +37,7 @@ PG_FUNCTION_INFO_V1(crm_points_score);
 PG_FUNCTION_INFO_V1(crm_points_explain);
 PG_FUNCTION_INFO_V1(crm_points_rules);
 PG_FUNCTION_INFO_V1(crm_points_same);
+PG_FUNCTION_INFO_V1(crm_points_leaves);
 PG_FUNCTION_INFO_V1(crm_decayed_points);
 
 #define STATE_MAGIC 0x31535043	/* CPS1 */
@@ -229,24 +230,26 @@ points_rounded(double value)
 	return points_numeric((int128) rintl((long double) value * 1e10L));
 }
 
-/* Does the condition of a rule hold? An error inside a path says no. */
+/*
+ * Does the condition of a rule hold?  One that cannot be worked out, such as
+ * text where a number was expected, says no and is remembered as failed.
+ */
 static bool
-rule_holds(const PointsRule *r, Datum attributes, bool none)
+rule_holds(const PointsModel *m, PointsState *s, int rule, Datum attributes, bool none)
 {
-	LOCAL_FCINFO(fcinfo, 2);
+	const PointsRule *r = &m->rules[rule];
 	Datum		result;
+	bool		isnull;
 
 	if (r->when == NULL)
 		return true;
 	if (none)
 		return false;
-	InitFunctionCallInfoData(*fcinfo, NULL, 2, InvalidOid, NULL, NULL);
-	fcinfo->args[0].value = attributes;
-	fcinfo->args[0].isnull = false;
-	fcinfo->args[1].value = PointerGetDatum(r->when);
-	fcinfo->args[1].isnull = false;
-	result = r->predicate ? jsonb_path_match_opr(fcinfo) : jsonb_path_exists_opr(fcinfo);
-	return !fcinfo->isnull && DatumGetBool(result);
+	result = crm_path_call(r->predicate ? jsonb_path_match_tz : jsonb_path_exists_tz,
+						   attributes, PointerGetDatum(r->when), &isnull);
+	if (isnull)
+		s->failed[rule] = true;
+	return !isnull && DatumGetBool(result);
 }
 
 static TimestampTz
@@ -358,6 +361,7 @@ result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
 	int64		next;
 	Datum	   *names = palloc(sizeof(Datum) * Max(m->nthresholds, 1));
 	int			inside = 0;
+	int			failed = 0;
 
 	points_score_memory(m, &score);
 	points_evaluate(m, s, s->clock, &score);
@@ -400,6 +404,13 @@ result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
 		}
 		values[6] = PointerGetDatum(JsonbValueToJsonb(pushJsonbValue(&out, WJB_END_ARRAY, NULL)));
 	}
+	names = palloc(sizeof(Datum) * Max(m->nrules, 1));
+	for (int i = 0; i < m->nrules; i++)
+		if (s->failed[i])
+			names[failed++] = CStringGetTextDatum(m->rules[i].name);
+	nulls[7] = failed == 0;
+	if (failed > 0)
+		values[7] = PointerGetDatum(construct_array(names, failed, TEXTOID, -1, false, TYPALIGN_INT));
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
@@ -410,6 +421,8 @@ typedef struct Folding
 	PointsState *state;
 	PointsCrossing *crossings;
 	PointsCrossing **end;
+	PointsScore work;			/* where grades are kept */
+	bool		counted;		/* some event has counted */
 } Folding;
 
 /* Definitions met by an aggregate: all kept, since groups may hold several. */
@@ -466,7 +479,7 @@ take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context
 			memcmp(r->event, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind)) != 0)
 			continue;
 		/* in the short-lived context: paths allocate */
-		if (!rule_holds(r, PG_GETARG_DATUM(first + 3), PG_ARGISNULL(first + 3)))
+		if (!rule_holds(m, f->state, i, PG_GETARG_DATUM(first + 3), PG_ARGISNULL(first + 3)))
 			continue;
 		if (holds == NULL)
 			holds = palloc0(m->nrules);
@@ -486,9 +499,21 @@ take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context
 		while (*f->end)
 			f->end = &(*f->end)->next;
 	}
-	for (int i = 0; matched && i < m->nrules; i++)
-		if (holds[i])
-			points_fold(m, f->state, i, at, object, has_object);
+	if (matched)
+	{
+		/* without hysteresis a grade needs no memory */
+		bool		graded = m->engagement_levels > 0 && m->hysteresis > 0;
+
+		if (graded && f->work.rule == NULL)
+			points_score_memory(m, &f->work);
+		if (graded && f->counted)
+			points_keep_engagement(m, f->state, at, &f->work);
+		for (int i = 0; i < m->nrules; i++)
+			if (holds[i])
+				f->counted |= points_fold(m, f->state, i, at, object, has_object);
+		if (graded)
+			points_keep_engagement(m, f->state, at, &f->work);
+	}
 	if (notice)
 	{
 		*f->end = points_settle(m, f->state);
@@ -512,6 +537,8 @@ folding(FunctionCallInfo fcinfo, MemoryContext *context, bytea *base)
 	f = palloc0(sizeof(Folding));
 	f->model = aggregate_definition(fcinfo, 1);
 	f->state = points_unpack(f->model, base);
+	for (int i = 0; i < f->model->nrules; i++)
+		f->counted |= f->model->rules[i].event && f->state->rules[i].count > 0;
 	f->end = &f->crossings;
 	MemoryContextSwitchTo(old);
 	return f;
@@ -560,9 +587,11 @@ crm_points_replay_final(PG_FUNCTION_ARGS)
 }
 
 /*
- * (definition, state, attributes, at, inside): the fit rules evaluated anew.
- * inside, where it is not null, says by name above which thresholds the lead
- * has been so far: for a state that comes from a replay.
+ * (definition, state, attributes, at, inside, previous): the fit rules
+ * evaluated anew.  For a state that comes from a replay inside, where it is
+ * not null, says by name above which thresholds the lead has been so far, and
+ * previous is the state before, whose grade of fit goes on: what a lead was
+ * is in no ledger.
  */
 Datum
 crm_points_fit(PG_FUNCTION_ARGS)
@@ -596,7 +625,21 @@ crm_points_fit(PG_FUNCTION_ARGS)
 		end = &(*end)->next;
 	for (int i = 0; i < m->nrules; i++)
 		if (m->rules[i].event == NULL)
-			s->rules[i].value = rule_holds(&m->rules[i], PG_GETARG_DATUM(2), PG_ARGISNULL(2));
+			s->rules[i].value = rule_holds(m, s, i, PG_GETARG_DATUM(2), PG_ARGISNULL(2));
+	if (!PG_ARGISNULL(5))
+	{
+		bytea	   *before = PG_GETARG_BYTEA_PP(5);
+		PackedHead	head;
+
+		if (VARSIZE_ANY_EXHDR(before) >= sizeof(head))
+		{
+			memcpy(&head, VARDATA_ANY(before), sizeof(head));
+			if (head.magic == STATE_MAGIC && head.fingerprint == m->fingerprint)
+				s->fit_grade = head.fit_grade;
+		}
+	}
+	if (m->fit_levels > 0)
+		points_keep_fit(m, s);
 	*end = points_settle(m, s);
 	PG_RETURN_DATUM(result(fcinfo, m, s, crossings, at));
 }
@@ -743,6 +786,47 @@ crm_points_explain(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();
+}
+
+/*
+ * (definition, state, as_of, low, high): when time alone takes the score
+ * into or out of bounds that are not the model's own thresholds.
+ */
+Datum
+crm_points_leaves(PG_FUNCTION_ARGS)
+{
+	PointsModel m;
+	PointsState *s;
+	PointsThreshold bounds[2] = {{"least"}, {"most"}};
+	PointsScore score;
+	TimestampTz at;
+	int64		next;
+
+	if (PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	need_definition(fcinfo, 0);
+	m = *(PointsModel *) compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	s = points_unpack(&m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	at = finite_time(fcinfo, 2);
+	m.thresholds = bounds;
+	m.nthresholds = 0;
+	if (!PG_ARGISNULL(3))
+		bounds[m.nthresholds++].enter = PG_GETARG_FLOAT8(3);
+	/* out of bounds is above the most by a unit of the score's last digit */
+	if (!PG_ARGISNULL(4))
+		bounds[m.nthresholds++].enter = PG_GETARG_FLOAT8(4) + 1e-10;
+	points_score_memory(&m, &score);
+	points_evaluate(&m, s, at, &score);
+	s->inside = 0;
+	for (int i = 0; i < m.nthresholds; i++)
+	{
+		bounds[i].leave = bounds[i].enter;
+		if (score.total >= bounds[i].enter)
+			s->inside |= 1u << i;
+	}
+	if (!points_next_crossing(&m, s, at, at + INT64CONST(100) * 366 * USECS_PER_DAY, &next))
+		PG_RETURN_NULL();
+	PG_RETURN_TIMESTAMPTZ(next);
 }
 
 /* (state): the part that the events alone make, for comparing with a replay. */

@@ -47,7 +47,7 @@ SELECT l.name FROM crm.segment_members_at('silent', now() + interval '5 days') A
 -- late: enters and leaves, each at its instant
 SELECT (crm.define_segment('{"name": "fresh week", "age": {"column": "created_at", "from": "1 day", "to": "8 days"}}')).uses;
 SELECT crm.advance_segments(now() + interval '30 days') > 0 AS done;
-SELECT crm.advance_segments(now() + interval '30 days') > 0 AS more;
+SELECT crm.advance_segments(now() + interval '30 days') AS left_over;
 SELECT e.direction, e.occurred_at - now() AS at FROM crm.segment_events AS e JOIN crm.segments AS s ON s.id = e.segment_id WHERE s.name = 'fresh week' AND e.subject_id = 9505 ORDER BY e.id;
 
 -- orders, RFM
