@@ -1,63 +1,154 @@
 -- People and customers: performance of users, quotas by the team at the time, cohorts, what goes with
 -- winning, and all that is known of one customer.
 
-CREATE OR REPLACE VIEW crm_analytics.user_activity WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.created_on, g.user_id, g.kind,
-       sum(g.activities)::bigint AS activities, sum(g.done)::bigint AS done, sum(g.done_late)::bigint AS done_late
-FROM (
-    SELECT a.tenant_id, a.created_on, a.owner_id AS user_id, a.kind, a.activities, a.done, a.done_late
-    FROM crm_internal.crm_activities_by_day AS a
-    WHERE crm.can_see(-1, NULL)
-    UNION ALL
-    SELECT a.tenant_id, (a.created_at AT TIME ZONE t.time_zone)::date, a.owner_id, a.kind, 1, (a.done_at IS NOT NULL)::integer,
-           coalesce(a.done_at > a.due_at, false)::integer
+CREATE OR REPLACE FUNCTION crm_analytics.activities_seen()
+RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, kind text, activities bigint, done bigint, done_late bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.tenant_id, (a.created_at AT TIME ZONE t.time_zone)::date, a.owner_id, a.kind,
+           count(*), count(a.done_at), count(*) FILTER (WHERE a.done_at > a.due_at)
     FROM crm.activities AS a
     JOIN crm.tenants AS t ON t.tenant_id = a.tenant_id
+    GROUP BY 1, 2, 3, 4
+$$;
+COMMENT ON FUNCTION crm_analytics.activities_seen() IS
+'One row = the activities that the caller may see of one day, owner and kind: what user_activity and activities_by_day read for those who do not see every row.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.created_seen()
+RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, opportunities bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.tenant_id, (o.created_at AT TIME ZONE t.time_zone)::date, o.owner_id, count(*)
+    FROM crm.opportunities AS o
+    JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
+    GROUP BY 1, 2, 3
+$$;
+COMMENT ON FUNCTION crm_analytics.created_seen() IS
+'One row = the opportunities that the caller may see of one day of creation and owner: what opportunities_created reads for those who do not see every row.';
+
+DO $do$
+BEGIN
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.user_activity WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.owner_id AS user_id, g.kind,
+       crm.total(g.activities) AS activities, coalesce(crm.total(g.done), 0) AS done, coalesce(crm.total(g.done_late), 0) AS done_late
+FROM (
+    %s
+    UNION ALL
+    SELECT a.tenant_id, a.created_on, a.owner_id, a.kind, a.activities, a.done, a.done_late
+    FROM crm_analytics.activities_seen() AS a
     WHERE NOT crm.can_see(-1, NULL)
 ) AS g
-GROUP BY 1, 2, 3, 4;
+GROUP BY 1, 2, 3, 4
+HAVING crm.total(g.activities) <> 0
+    $view$, crm_internal.rollup_rows('crm_activities_by_day'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.activities_by_day WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.kind,
+       crm.total(g.activities) AS activities, coalesce(crm.total(g.done), 0) AS done, coalesce(crm.total(g.done_late), 0) AS done_late
+FROM (
+    %s
+    UNION ALL
+    SELECT a.tenant_id, a.created_on, a.kind, a.activities, a.done, a.done_late
+    FROM crm_analytics.activities_seen() AS a
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+GROUP BY 1, 2, 3
+HAVING crm.total(g.activities) <> 0
+    $view$, crm_internal.rollup_rows('crm_activities_by_kind'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.opportunities_created WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.owner_id, crm.total(g.opportunities) AS opportunities
+FROM (
+    %s
+    UNION ALL
+    SELECT o.tenant_id, o.created_on, o.owner_id, o.opportunities
+    FROM crm_analytics.created_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+GROUP BY 1, 2, 3
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_created'));
+END
+$do$;
 COMMENT ON VIEW crm_analytics.user_activity IS
 'One row = the activities of one kind that were made for one user (NULL: nobody) on one day of the tenant''s zone. Served by a rollup to those who see every row of the tenant.';
 COMMENT ON COLUMN crm_analytics.user_activity.done_late IS 'Done after their due instant. What is overdue now: crm_analytics.fact_activities.';
 
-CREATE OR REPLACE VIEW crm_analytics.opportunities_created WITH (security_invoker = true) AS
-SELECT o.tenant_id, o.created_on, o.owner_id, o.opportunities
-FROM crm_internal.crm_opportunities_created AS o
-WHERE crm.can_see(-1, NULL)
-UNION ALL
-SELECT o.tenant_id, (o.created_at AT TIME ZONE t.time_zone)::date, o.owner_id, count(*)
-FROM crm.opportunities AS o
-JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
-WHERE NOT crm.can_see(-1, NULL)
-GROUP BY 1, 2, 3;
+COMMENT ON VIEW crm_analytics.activities_by_day IS
+'One row = the activities of one kind that were made on one day of the tenant''s zone, of all users together. Served by a rollup to those who see every row of the tenant.';
 COMMENT ON VIEW crm_analytics.opportunities_created IS
 'One row = the opportunities made on one day of the tenant''s zone that one user (NULL: nobody) owns. Served by a rollup to those who see every row of the tenant.';
 
-CREATE OR REPLACE VIEW crm_analytics.individual_performance WITH (security_invoker = true) AS
-SELECT x.tenant_id, x.user_id, u.name, x.month,
-       sum(x.activities)::bigint AS activities, sum(x.calls)::bigint AS calls, sum(x.meetings)::bigint AS meetings,
-       sum(x.created)::bigint AS opportunities_created,
-       sum(x.won)::bigint AS won, sum(x.lost)::bigint AS lost,
-       sum(x.won) / nullif(sum(x.won) + sum(x.lost), 0) AS win_rate,
+-- What users did is summed up from the rows of three rollups at once, by month in the view and over a range of days in the function.
+DO $do$
+DECLARE
+    deeds CONSTANT text := format($rows$
+    SELECT a.tenant_id, a.owner_id AS user_id, {day:a.created_on} AS month,
+           crm.total(a.activities) AS activities, crm.total(a.activities) FILTER (WHERE a.kind = 'call') AS calls,
+           crm.total(a.activities) FILTER (WHERE a.kind IN ('meeting', 'visit')) AS meetings,
+           0::bigint AS created, 0::bigint AS won, 0::bigint AS lost, NULL::numeric AS won_amount, NULL::numeric AS won_cycle_days, 0::bigint AS missing_rates
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.created_on, v.owner_id, v.kind, v.activities, v.done, v.done_late
+          FROM crm_analytics.activities_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS a
+    WHERE {a.created_on} GROUP BY 1, 2, 3 HAVING crm.total(a.activities) <> 0
+    UNION ALL
+    SELECT g.tenant_id, g.owner_id, {day:g.close_date}, 0, 0, 0, 0,
+           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0), coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0),
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0 THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END,
+           sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0)
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.close_date, v.pipeline_id, v.stage_id, v.owner_id, v.team_id, v.currency, v.opportunities, v.amounts, v.amount, v.cycle_seconds
+          FROM crm_analytics.closed_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+    CROSS JOIN LATERAL (SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, g.close_date) END AS rate) AS r
+    WHERE {g.close_date} GROUP BY 1, 2, 3 HAVING crm.total(g.opportunities) <> 0
+    UNION ALL
+    SELECT o.tenant_id, o.owner_id, {day:o.created_on}, 0, 0, 0, crm.total(o.opportunities), 0, 0, NULL AS won_amount, NULL AS won_cycle_days, 0
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.created_on, v.owner_id, v.opportunities
+          FROM crm_analytics.created_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS o
+    WHERE {o.created_on} GROUP BY 1, 2, 3 HAVING crm.total(o.opportunities) <> 0$rows$,
+        crm_internal.rollup_rows('crm_activities_by_day'), crm_internal.rollup_rows('crm_opportunities_by_owner'), crm_internal.rollup_rows('crm_opportunities_created'));
+    figures CONSTANT text := $figures$
+       coalesce(crm.total(x.activities), 0) AS activities, coalesce(crm.total(x.calls), 0) AS calls, coalesce(crm.total(x.meetings), 0) AS meetings,
+       crm.total(x.created) AS opportunities_created,
+       crm.total(x.won) AS won, crm.total(x.lost) AS lost,
+       crm.total(x.won) / nullif(crm.total(x.won) + crm.total(x.lost), 0)::numeric AS win_rate,
        coalesce(sum(x.won_amount), 0) AS won_amount,
-       sum(x.won_amount) / nullif(sum(x.won), 0) AS average_won_amount,
-       sum(x.won_cycle_days) / nullif(sum(x.won), 0) AS mean_won_cycle_days,
-       sum(x.missing_rates)::bigint AS missing_rates
-FROM (
-    SELECT a.tenant_id, a.user_id, date_trunc('month', a.created_on::timestamp)::date AS month,
-           sum(a.activities) AS activities, sum(a.activities) FILTER (WHERE a.kind = 'call') AS calls,
-           sum(a.activities) FILTER (WHERE a.kind IN ('meeting', 'visit')) AS meetings,
-           0 AS created, 0 AS won, 0 AS lost, NULL::numeric AS won_amount, NULL::numeric AS won_cycle_days, 0 AS missing_rates
-    FROM crm_analytics.user_activity AS a GROUP BY 1, 2, 3
-    UNION ALL
-    SELECT c.tenant_id, c.owner_id, date_trunc('month', c.closed_on::timestamp)::date, 0, 0, 0, 0, c.won, c.lost, c.won_amount, c.won_cycle_days, c.missing_rates
-    FROM crm_analytics.closed_by_owner AS c
-    UNION ALL
-    SELECT o.tenant_id, o.owner_id, date_trunc('month', o.created_on::timestamp)::date, 0, 0, 0, o.opportunities, 0, 0, NULL AS won_amount, NULL AS won_cycle_days, 0
-    FROM crm_analytics.opportunities_created AS o
-) AS x
+       sum(x.won_amount) / nullif(crm.total(x.won), 0) AS average_won_amount,
+       CASE WHEN crm.total(x.won) > 0 THEN sum(x.won_cycle_days) / crm.total(x.won) END AS mean_won_cycle_days,
+       crm.total(x.missing_rates) AS missing_rates$figures$;
+BEGIN
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.individual_performance WITH (security_invoker = true) AS
+SELECT x.tenant_id, x.user_id, u.name, x.month, %s
+FROM (%s) AS x
 JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
-GROUP BY x.tenant_id, x.user_id, u.name, x.month;
+GROUP BY x.tenant_id, x.user_id, u.name, x.month
+    $view$, figures, regexp_replace(regexp_replace(deeds, '\{day:([a-z_.]+)\}', '(date_trunc(''month'', \1::timestamp))::date', 'g'), '\{[a-z_.]+\}', 'true', 'g'));
+
+    EXECUTE format($function$
+CREATE OR REPLACE FUNCTION crm_analytics.performance_between(from_on date, to_on date)
+RETURNS TABLE (tenant_id bigint, user_id bigint, name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
+               won bigint, lost bigint, win_rate numeric, won_amount numeric, average_won_amount numeric, mean_won_cycle_days numeric, missing_rates bigint)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+SELECT x.tenant_id, x.user_id, u.name, %s
+FROM (%s) AS x
+JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
+GROUP BY x.tenant_id, x.user_id, u.name;
+END
+    $function$, figures, regexp_replace(regexp_replace(deeds, '\{day:([a-z_.]+)\}', 'NULL::date', 'g'), '\{([a-z])\.([a-z_]+)\}', '\1.tenant_id = crm.tenant_id() AND \1.\2 >= $1 AND \1.\2 < $2', 'g'));
+END
+$do$;
 COMMENT ON VIEW crm_analytics.individual_performance IS
 'One row = one user and month: activities given, opportunities created, won and lost as their owner. Base currency at the rate of each day.';
 
@@ -75,28 +166,6 @@ CROSS JOIN LATERAL (
 COMMENT ON VIEW crm_analytics.overdue_activities IS
 'One row = one tenant: open activities past their due instant. Days gone by come from a rollup, the running one from an index.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.performance_between(from_on date, to_on date)
-RETURNS TABLE (tenant_id bigint, user_id bigint, name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
-               won bigint, lost bigint, win_rate numeric, won_amount numeric, average_won_amount numeric, mean_won_cycle_days numeric, missing_rates bigint)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT u.tenant_id, u.id, u.name, coalesce(a.n, 0), coalesce(a.calls, 0), coalesce(a.meetings, 0), coalesce(o.n, 0),
-           coalesce(c.won, 0), coalesce(c.lost, 0), c.won / nullif(c.won + c.lost, 0)::numeric, coalesce(c.amount, 0),
-           c.amount / nullif(c.won, 0), c.cycle / nullif(c.won, 0), coalesce(c.missing, 0)
-    FROM crm.users AS u
-    LEFT JOIN (SELECT v.user_id, sum(v.activities)::bigint AS n, sum(v.activities) FILTER (WHERE v.kind = 'call')::bigint AS calls,
-                      sum(v.activities) FILTER (WHERE v.kind IN ('meeting', 'visit'))::bigint AS meetings
-               FROM crm_analytics.user_activity AS v
-               WHERE v.tenant_id = crm.tenant_id() AND v.created_on >= $1 AND v.created_on < $2 GROUP BY 1) AS a ON a.user_id = u.id
-    LEFT JOIN (SELECT v.owner_id, sum(v.opportunities)::bigint AS n FROM crm_analytics.opportunities_created AS v
-               WHERE v.tenant_id = crm.tenant_id() AND v.created_on >= $1 AND v.created_on < $2 GROUP BY 1) AS o ON o.owner_id = u.id
-    LEFT JOIN (SELECT v.owner_id, sum(v.won)::bigint AS won, sum(v.lost)::bigint AS lost, sum(v.won_amount) AS amount,
-                      sum(v.won_cycle_days) AS cycle, sum(v.missing_rates)::bigint AS missing
-               FROM crm_analytics.closed_by_owner AS v
-               WHERE v.tenant_id = crm.tenant_id() AND v.closed_on >= $1 AND v.closed_on < $2 GROUP BY 1) AS c ON c.owner_id = u.id
-    WHERE u.tenant_id = crm.tenant_id() AND (a.user_id IS NOT NULL OR o.owner_id IS NOT NULL OR c.owner_id IS NOT NULL)
-$$;
 COMMENT ON FUNCTION crm_analytics.performance_between(date, date) IS
 'One row = one user who did anything from one day until before another: as crm_analytics.individual_performance, for any range of days and, for a short one, much sooner.';
 
@@ -439,7 +508,7 @@ FROM today AS t
 CROSS JOIN LATERAL (
     SELECT 'sales' AS area, m.metric, m.value, m.unit
     FROM (SELECT sum(p.opportunities) AS n, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing
-          FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = t.tenant_id) AS s,
+          FROM crm_analytics.pipeline_by_stage AS p WHERE p.tenant_id = t.tenant_id) AS s,
          LATERAL (SELECT sum(w.won) AS won, sum(w.lost) AS lost, sum(w.won_amount) AS amount, sum(w.won_cycle_days) / nullif(sum(w.won), 0) AS cycle
                   FROM crm_analytics.closed_by_day AS w
                   WHERE w.tenant_id = t.tenant_id AND w.closed_on > t.day - interval '12 months' AND w.closed_on <= t.day) AS c,
