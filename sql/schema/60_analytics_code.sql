@@ -503,8 +503,16 @@ SELECT p.tenant_id, p.id AS product_id, p.name, p.family,
        coalesce(sum(x.amount) FILTER (WHERE x.state = 'open'), 0) AS open_amount,
        count(*) FILTER (WHERE x.state = 'won')::numeric
            / nullif(count(*) FILTER (WHERE x.state IN ('won', 'lost')), 0) AS win_rate,
-       count(*) FILTER (WHERE x.rate_missing) AS missing_rates
+       count(*) FILTER (WHERE x.rate_missing) AS missing_rates,
+       o.orders, o.ordered_quantity, o.ordered_amount
 FROM crm.products AS p
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT o.id) FILTER (WHERE o.kind = 'sale') AS orders,
+           coalesce(sum(CASE WHEN o.kind = 'return' THEN - l.quantity ELSE l.quantity END), 0) AS ordered_quantity,
+           coalesce(sum(l.amount * o.base_amount / nullif(o.amount, 0)), 0) AS ordered_amount
+    FROM crm.order_lines AS l
+    JOIN crm.orders AS o ON o.tenant_id = l.tenant_id AND o.id = l.order_id AND o.state <> 'cancelled'
+    WHERE l.tenant_id = p.tenant_id AND l.product_id = p.id) AS o
 LEFT JOIN LATERAL (
     SELECT f.state, l.quantity, l.amount * f.rate AS amount, f.rate IS NULL AS rate_missing
     FROM crm.opportunity_lines AS l
@@ -516,6 +524,6 @@ LEFT JOIN LATERAL (
     WHERE f.tenant_id = p.tenant_id AND f.product_id = p.id
       AND NOT EXISTS (SELECT FROM crm.opportunity_lines AS l
                       WHERE l.tenant_id = f.tenant_id AND l.opportunity_id = f.opportunity_id)) AS x ON true
-GROUP BY p.tenant_id, p.id, p.name, p.family;
+GROUP BY p.tenant_id, p.id, p.name, p.family, o.orders, o.ordered_quantity, o.ordered_amount;
 COMMENT ON VIEW crm_analytics.product_totals IS
-'One row = one product over its whole life, from the lines of opportunities; an opportunity without lines counts with its own product and amount. Base currency.';
+'One row = one product over its whole life, from the lines of opportunities; an opportunity without lines counts with its own product and amount; and, apart from them, what was ordered: sales less returns, cancelled orders left out. Base currency.';
