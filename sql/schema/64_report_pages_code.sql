@@ -275,7 +275,7 @@ BEGIN
     page := page || crm_analytics.report_card(w ->> 'cohorts', w ->> 'cohorts_note',
         (WITH own AS (SELECT c.* FROM crm_analytics.cohort_retention AS c WHERE c.tenant_id = mine AND c.cohort_month >= span[1] - 5 AND c.months BETWEEN 1 AND 11)
          SELECT crm.draw_chart('heatmap', jsonb_build_object(
-            'labels', (SELECT coalesce(jsonb_agg('+' || crm.figure_text(n, 'number', s.lang) ORDER BY n), '[]')
+            'labels', (SELECT coalesce(jsonb_agg(CASE WHEN s.lang = 'fa' THEN chr(8207) || chr(8206) ELSE '' END || '+' || crm.figure_text(n, 'number', s.lang) ORDER BY n), '[]')
                        FROM generate_series(1, (SELECT max(months) FROM own)) AS n),
             'series', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', crm_analytics.report_date(h.cohort_month, s.lang, 'month') || ' (' || crm.figure_text(h.customers, 'number', s.lang) || ')',
                             'values', (SELECT jsonb_agg(c.retention ORDER BY n) FROM generate_series(1, (SELECT max(months) FROM own)) AS n
@@ -371,7 +371,7 @@ BEGIN
             'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'when'), jsonb_build_object('label', w ->> 'what'), jsonb_build_object('label', w ->> 'subject'), jsonb_build_object('label', w ->> 'owner')),
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(crm_analytics.report_date((t.at AT TIME ZONE s.zone)::date, s.lang), coalesce(w ->> t.detail, t.detail), t.title, t.name) ORDER BY t.at DESC), '[]')
                      FROM (SELECT t.*, u.name FROM crm_analytics.customer_timeline AS t LEFT JOIN crm.users AS u ON u.tenant_id = t.tenant_id AND u.id = t.user_id
-                           WHERE t.tenant_id = mine AND t.account_id = report_customer.account_id ORDER BY t.at DESC LIMIT 25) AS t)), s.options), true);
+                           WHERE t.tenant_id = mine AND t.account_id = report_customer.account_id AND t.at <= now() ORDER BY t.at DESC LIMIT 25) AS t)), s.options), true);
 
     RETURN crm_analytics.report_page(doc #>> '{account,name}',
         concat_ws(' · ', w ->> 'customer', doc #>> '{account,industry}', doc #>> '{account,city}', doc #>> '{account,country}', doc #>> '{account,owner}',
