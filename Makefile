@@ -230,7 +230,8 @@ ANALYTICS_CODE = \
 	sql/schema/61_process_analytics_code.sql \
 	sql/schema/62_people_analytics_code.sql \
 	sql/schema/63_reports_code.sql \
-	sql/schema/64_report_pages_code.sql
+	sql/schema/64_report_pages_code.sql \
+	sql/schema/65_analytics_columns_code.sql
 
 VALUE_CODE = \
 	sql/schema/70_value_code.sql \

@@ -41,6 +41,15 @@ AS 'MODULE_PATHNAME', 'crm_convert_currency';
 COMMENT ON FUNCTION crm.convert_currency(numeric, text, text, text, date, date, timestamptz) IS
 'An amount in another currency, not rounded, at the rate of crm.exchange_rates that holds on: event_date (mode at_event_date), close_date (at_close_date; today''s where it is NULL, the deal being open) or the tenant''s day at as_of (at_today). The pair''s own rate or its inverse, whichever is later; else through the tenant''s base currency. NULL for a NULL amount or currency. Errors: CR203 where no rate is known, 22004 for at_event_date without a date, 22023 for an unknown mode or code, 22003 for NaN or infinity, CR010 without a tenant.';
 
+CREATE FUNCTION crm.exchange_rate(tenant_id bigint, from_currency character, to_currency character, on_date date) RETURNS numeric
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
+AS 'MODULE_PATHNAME', 'crm_exchange_rate';
+COMMENT ON FUNCTION crm.exchange_rate(bigint, character, character, date) IS
+'How many units of a currency one unit of another was worth on a date: the later of the last rate of the pair and the reciprocal of the last one of its inverse, on or before the date; 1 for one and the same. NULL where there is none, or none that the caller may see: for reports, which count what they cannot convert. Reads the rates of a pair once a query.';
+
+CREATE AGGREGATE crm.total(bigint) (SFUNC = pg_catalog.int8pl, STYPE = bigint, COMBINEFUNC = pg_catalog.int8pl, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.total(bigint) IS 'Sum of whole numbers as bigint: as sum, which answers numeric, and several times as fast over many groups. NULL where there is none; error 22003 beyond the range of bigint.';
+
 CREATE FUNCTION crm.name_terms(tenant_id bigint, name text) RETURNS text[]
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_name_terms';

@@ -7,19 +7,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.base_rate(tenant_id bigint, currency te
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN t.base_currency = $2 THEN 1
-                ELSE (SELECT x.rate
-                      FROM ((SELECT r.valid_from, 0 AS inverse, r.rate FROM crm.exchange_rates AS r
-                             WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = t.base_currency AND r.valid_from <= $3
-                             ORDER BY r.valid_from DESC LIMIT 1)
-                            UNION ALL
-                            (SELECT r.valid_from, 1, 1 / r.rate FROM crm.exchange_rates AS r
-                             WHERE r.tenant_id = $1 AND r.from_currency = t.base_currency AND r.to_currency = $2 AND r.valid_from <= $3
-                             ORDER BY r.valid_from DESC LIMIT 1)) AS x
-                      ORDER BY x.valid_from DESC, x.inverse LIMIT 1)
-           END
-    FROM crm.tenants AS t
-    WHERE t.tenant_id = $1
+    SELECT crm.exchange_rate($1, $2::character(3), t.base_currency, $3) FROM crm.tenants AS t WHERE t.tenant_id = $1
 $$;
 COMMENT ON FUNCTION crm_analytics.base_rate(bigint, text, date) IS
 'How many units of the tenant''s base currency one unit of a currency was worth on a date: the later of the last rate from the currency to the base currency and the reciprocal of the last one the other way, on or before the date; the rule of crm.convert_currency. NULL where there is none: reports count such rows as missing_rates.';
@@ -186,7 +174,7 @@ CROSS JOIN LATERAL (
     SELECT coalesce(o.closed_at, c.closed_on::timestamp AT TIME ZONE t.time_zone) AS closed_at,
            coalesce(c.closed_on, (now() AT TIME ZONE t.time_zone)::date) AS rate_on) AS d
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN o.currency = t.base_currency THEN 1 ELSE crm_analytics.base_rate(o.tenant_id, o.currency::text, d.rate_on) END AS rate) AS r;
+    SELECT CASE WHEN o.currency = t.base_currency THEN 1 ELSE crm.exchange_rate(o.tenant_id, o.currency, t.base_currency, d.rate_on) END AS rate) AS r;
 COMMENT ON VIEW crm_analytics.fact_opportunities IS
 'One row = one opportunity as it is now. Amounts in base currency: of closed ones at the rate of the day they closed, of open ones at today''s.';
 COMMENT ON COLUMN crm_analytics.fact_opportunities.state IS 'open, won, lost or cancelled, by the type of the stage.';
@@ -207,93 +195,217 @@ JOIN crm.tenants AS t ON t.tenant_id = a.tenant_id;
 COMMENT ON VIEW crm_analytics.fact_activities IS 'One row = one activity. Days are those of the tenant''s zone.';
 COMMENT ON COLUMN crm_analytics.fact_activities.is_late IS 'Done after its due instant, or still open past it.';
 
--- ---- sales ----
+-- ---- what those read who do not see every row ----
+-- Whoever sees every row reads rollups; the others, what row security lets through. That is asked for in functions, not
+-- in the views themselves: a plan for everybody would be priced by the scan of a table that is not made, and by its
+-- price be compiled (jit) and spread over workers at many times the cost of reading a rollup.
 
+CREATE OR REPLACE FUNCTION crm_analytics.open_seen()
+RETURNS TABLE (tenant_id bigint, pipeline_id bigint, stage_id bigint, owner_id bigint, team_id bigint, territory_id bigint, currency character, expected_on date,
+               opportunities bigint, amounts bigint, amount numeric, weighted numeric, unrated numeric)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.territory_id, o.currency, o.expected_close_date,
+           count(*), count(o.amount), sum(o.amount), sum(o.amount * o.probability), sum(o.amount) FILTER (WHERE o.probability IS NULL)
+    FROM crm.opportunities AS o
+    WHERE o.closed_at IS NULL
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+$$;
+COMMENT ON FUNCTION crm_analytics.open_seen() IS
+'One row = the open opportunities that the caller may see of one pipeline, stage, owner, team, territory, currency and expected day: what pipeline_now and expected_by_day read for those who do not see every row. weighted is amount x per cent; unrated the amount of those without a probability of their own.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.closed_seen()
+RETURNS TABLE (tenant_id bigint, close_date date, pipeline_id bigint, stage_id bigint, owner_id bigint, team_id bigint, loss_reason text, competitor_id bigint, currency character,
+               opportunities bigint, amounts bigint, amount numeric, cycle_seconds numeric)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.tenant_id, coalesce(o.close_date, (o.closed_at AT TIME ZONE t.time_zone)::date), o.pipeline_id, o.stage_id, o.owner_id, o.team_id,
+           o.loss_reason, o.competitor_id, o.currency,
+           count(*), count(o.amount), sum(o.amount), sum(greatest(extract(epoch FROM o.closed_at - o.created_at), 0))
+    FROM crm.opportunities AS o
+    JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
+    WHERE o.closed_at IS NOT NULL
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+$$;
+COMMENT ON FUNCTION crm_analytics.closed_seen() IS
+'One row = the closed opportunities that the caller may see of one day of closing, pipeline, stage, owner, team, reason, competitor and currency: what closed_by_day, closed_by_owner and loss_reasons read for those who do not see every row.';
+
+-- ---- sales ----
+-- Each reads a rollup, deltas and folded sums alike, and groups once: a sum over no value is NULL, and a group whose
+-- rows add up to none is no group.
+
+DO $do$
+BEGIN
+    EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.pipeline_now WITH (security_invoker = true) AS
 SELECT g.tenant_id, g.pipeline_id, g.stage_id, g.owner_id, g.team_id, g.territory_id, g.expected_month,
-       sum(g.opportunities)::bigint AS opportunities,
-       sum(g.amount * r.rate) AS amount,
-       sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate / 100) FILTER (WHERE g.amount IS NOT NULL) AS weighted,
-       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
+       crm.total(g.opportunities) AS opportunities,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS amount,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS weighted,
+       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
 FROM (
-    SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.territory_id, o.currency, o.expected_month,
-           o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
-    FROM crm_internal.crm_opportunities_open AS o
-    WHERE crm.can_see(-1, NULL)
+    %s
     UNION ALL
     SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.territory_id, o.currency,
-           date_trunc('month', o.expected_close_date::timestamp)::date,
-           1, (o.amount IS NOT NULL)::integer, o.amount, o.amount * o.probability, CASE WHEN o.probability IS NULL THEN o.amount END
-    FROM crm.opportunities AS o
-    WHERE o.closed_at IS NULL AND NOT crm.can_see(-1, NULL)
+           (date_trunc('month', o.expected_on::timestamp))::date, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
+    FROM crm_analytics.open_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
 ) AS g
 JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
 JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
 CROSS JOIN LATERAL (
     SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
-GROUP BY 1, 2, 3, 4, 5, 6, 7;
+                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+GROUP BY 1, 2, 3, 4, 5, 6, 7
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_open'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.pipeline_by_stage WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.pipeline_id, g.stage_id,
+       crm.total(g.opportunities) AS opportunities,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS amount,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS weighted,
+       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+FROM (
+    %s
+    UNION ALL
+    SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
+    FROM crm_analytics.open_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+GROUP BY 1, 2, 3
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_stages'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.expected_by_day WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.expected_close_date AS expected_on, g.pipeline_id, s.forecast_category,
+       crm.total(g.opportunities) AS opportunities,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS base_amount,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS base_weighted,
+       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+FROM (
+    %s
+    UNION ALL
+    SELECT o.tenant_id, o.expected_on, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
+    FROM crm_analytics.open_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+GROUP BY 1, 2, 3, 4
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_expected'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.closed_by_day WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id,
+       coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
+       coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
+            THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
+            THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
+       CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
+            THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
+       CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
+            THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
+       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+FROM (
+    %s
+    UNION ALL
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
+    FROM crm_analytics.closed_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+GROUP BY 1, 2, 3
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_closed'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.closed_by_owner WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id, g.owner_id, g.team_id,
+       coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
+       coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
+            THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
+            THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
+       CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
+            THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
+       CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
+            THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
+       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+FROM (
+    %s
+    UNION ALL
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
+    FROM crm_analytics.closed_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+GROUP BY 1, 2, 3, 4, 5
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_by_owner'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.loss_reasons WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.pipeline_id, (date_trunc('month', g.close_date::timestamp))::date AS closed_month,
+       g.loss_reason, n.name AS reason, g.competitor_id,
+       crm.total(g.opportunities) AS lost, CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS lost_amount,
+       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+FROM (
+    %s
+    UNION ALL
+    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.loss_reason, o.competitor_id, o.currency, o.opportunities, o.amounts, o.amount
+    FROM crm_analytics.closed_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type = 'lost'
+LEFT JOIN crm.loss_reasons AS n ON n.tenant_id = g.tenant_id AND n.code = g.loss_reason
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+GROUP BY 1, 2, 3, 4, 5, 6
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_lost'));
+END
+$do$;
 COMMENT ON VIEW crm_analytics.pipeline_now IS
 'One row = the open opportunities of one pipeline, stage, owner, team, territory and expected month (NULL: no date given), now, in base currency at today''s rate. Served by a rollup to those who see every row of the tenant.';
 COMMENT ON COLUMN crm_analytics.pipeline_now.weighted IS 'Amount times probability; where an opportunity has none, the stage''s.';
 COMMENT ON COLUMN crm_analytics.pipeline_now.missing_rates IS 'Opportunities whose amount is left out because there is no exchange rate.';
-
-CREATE OR REPLACE VIEW crm_analytics.closed_by_day WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id,
-       coalesce(sum(g.opportunities) FILTER (WHERE s.type IN ('won', 'done')), 0)::bigint AS won,
-       coalesce(sum(g.opportunities) FILTER (WHERE s.type = 'lost'), 0)::bigint AS lost,
-       sum(g.amount * r.rate) FILTER (WHERE s.type IN ('won', 'done')) AS won_amount,
-       sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') AS lost_amount,
-       sum(g.cycle_seconds) FILTER (WHERE s.type IN ('won', 'done')) / 86400 AS won_cycle_days,
-       sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 AS lost_cycle_days,
-       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
-FROM (
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
-    FROM crm_internal.crm_opportunities_closed AS o
-    WHERE crm.can_see(-1, NULL)
-    UNION ALL
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.currency, 1, (o.amount IS NOT NULL)::integer, o.amount,
-           greatest(extract(epoch FROM o.closed_at - o.created_at), 0)
-    FROM crm.opportunities AS o
-    WHERE o.closed_at IS NOT NULL AND NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
-GROUP BY 1, 2, 3;
 COMMENT ON VIEW crm_analytics.closed_by_day IS
 'One row = the won and lost opportunities of one pipeline and day of closing; base currency at the rate of the day. Additive: sum what you group by. Served by a rollup to those who see every row of the tenant.';
-
-CREATE OR REPLACE VIEW crm_analytics.closed_by_owner WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id, g.owner_id, g.team_id,
-       coalesce(sum(g.opportunities) FILTER (WHERE s.type IN ('won', 'done')), 0)::bigint AS won,
-       coalesce(sum(g.opportunities) FILTER (WHERE s.type = 'lost'), 0)::bigint AS lost,
-       sum(g.amount * r.rate) FILTER (WHERE s.type IN ('won', 'done')) AS won_amount,
-       sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') AS lost_amount,
-       sum(g.cycle_seconds) FILTER (WHERE s.type IN ('won', 'done')) / 86400 AS won_cycle_days,
-       sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 AS lost_cycle_days,
-       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
-FROM (
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
-    FROM crm_internal.crm_opportunities_by_owner AS o
-    WHERE crm.can_see(-1, NULL)
-    UNION ALL
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.currency, 1, (o.amount IS NOT NULL)::integer, o.amount,
-           greatest(extract(epoch FROM o.closed_at - o.created_at), 0)
-    FROM crm.opportunities AS o
-    WHERE o.closed_at IS NOT NULL AND NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
-GROUP BY 1, 2, 3, 4, 5;
 COMMENT ON VIEW crm_analytics.closed_by_owner IS
 'One row = the won and lost opportunities of one pipeline, owner, team and day of closing; base currency at the rate of the day. Additive: sum what you group by. Served by a rollup to those who see every row of the tenant.';
-
+COMMENT ON VIEW crm_analytics.pipeline_by_stage IS
+'One row = the open opportunities of one pipeline and stage; as pipeline_now, but a few rows where that has thousands. Served by a rollup to those who see every row of the tenant.';
+COMMENT ON VIEW crm_analytics.expected_by_day IS
+'One row = the open opportunities of one pipeline, forecast category and expected day (NULL: no date given), in base currency at today''s rate. Served by a rollup to those who see every row of the tenant.';
+COMMENT ON VIEW crm_analytics.loss_reasons IS
+'One row = the lost opportunities of one pipeline, month of closing, reason (NULL: none given) and competitor. Served by a rollup to those who see every row of the tenant.';
 
 CREATE OR REPLACE VIEW crm_analytics.win_rate WITH (security_invoker = true) AS
 SELECT c.tenant_id, c.pipeline_id, date_trunc('month', c.closed_on::timestamp)::date AS closed_month,
@@ -321,30 +433,6 @@ GROUP BY 1, 2, 3, 4;
 COMMENT ON VIEW crm_analytics.cycle_time IS
 'One row = one pipeline, outcome (won, lost) and month of closing: days from creation to closing. Percentiles interpolate between neighbours.';
 
-CREATE OR REPLACE VIEW crm_analytics.loss_reasons WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.pipeline_id, date_trunc('month', g.close_date::timestamp)::date AS closed_month,
-       g.loss_reason, n.name AS reason, g.competitor_id,
-       sum(g.opportunities)::bigint AS lost, sum(g.amount * r.rate) AS lost_amount,
-       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
-FROM (
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.loss_reason, o.competitor_id, o.currency, o.opportunities, o.amounts, o.amount
-    FROM crm_internal.crm_opportunities_lost AS o
-    WHERE crm.can_see(-1, NULL)
-    UNION ALL
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.loss_reason, o.competitor_id, o.currency, 1, (o.amount IS NOT NULL)::integer, o.amount
-    FROM crm.opportunities AS o
-    WHERE o.closed_at IS NOT NULL AND NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type = 'lost'
-LEFT JOIN crm.loss_reasons AS n ON n.tenant_id = g.tenant_id AND n.code = g.loss_reason
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
-GROUP BY 1, 2, 3, 4, 5, 6;
-COMMENT ON VIEW crm_analytics.loss_reasons IS
-'One row = the lost opportunities of one pipeline, month of closing, reason (NULL: none given) and competitor. Served by a rollup to those who see every row of the tenant.';
-
 CREATE OR REPLACE VIEW crm_analytics.lead_sources WITH (security_invoker = true) AS
 SELECT f.tenant_id, f.lead_source, date_trunc('month', f.created_on::timestamp)::date AS created_month,
        count(*) AS opportunities,
@@ -360,31 +448,6 @@ GROUP BY 1, 2, 3;
 COMMENT ON VIEW crm_analytics.lead_sources IS
 'One row = the opportunities of one source (NULL: not known) created in one month, and what has become of them by now.';
 
-
-CREATE OR REPLACE VIEW crm_analytics.expected_by_day WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.expected_close_date AS expected_on, g.pipeline_id, s.forecast_category,
-       sum(g.opportunities)::bigint AS opportunities,
-       sum(g.amount * r.rate) AS base_amount,
-       sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate / 100) FILTER (WHERE g.amount IS NOT NULL) AS base_weighted,
-       coalesce(sum(g.amounts) FILTER (WHERE r.rate IS NULL), 0)::bigint AS missing_rates
-FROM (
-    SELECT o.tenant_id, o.expected_close_date, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
-    FROM crm_internal.crm_opportunities_expected AS o
-    WHERE crm.can_see(-1, NULL)
-    UNION ALL
-    SELECT o.tenant_id, o.expected_close_date, o.pipeline_id, o.stage_id, o.currency,
-           1, (o.amount IS NOT NULL)::integer, o.amount, o.amount * o.probability, CASE WHEN o.probability IS NULL THEN o.amount END
-    FROM crm.opportunities AS o
-    WHERE o.closed_at IS NULL AND NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm_analytics.base_rate(g.tenant_id, g.currency::text, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
-GROUP BY 1, 2, 3, 4;
-COMMENT ON VIEW crm_analytics.expected_by_day IS
-'One row = the open opportunities of one pipeline, forecast category and expected day (NULL: no date given), in base currency at today''s rate. Served by a rollup to those who see every row of the tenant.';
 
 CREATE OR REPLACE VIEW crm_analytics.forecast WITH (security_invoker = true) AS
 SELECT x.tenant_id, x.pipeline_id, x.category, date_trunc('month', x.day::timestamp)::date AS month,
@@ -440,8 +503,16 @@ SELECT p.tenant_id, p.id AS product_id, p.name, p.family,
        coalesce(sum(x.amount) FILTER (WHERE x.state = 'open'), 0) AS open_amount,
        count(*) FILTER (WHERE x.state = 'won')::numeric
            / nullif(count(*) FILTER (WHERE x.state IN ('won', 'lost')), 0) AS win_rate,
-       count(*) FILTER (WHERE x.rate_missing) AS missing_rates
+       count(*) FILTER (WHERE x.rate_missing) AS missing_rates,
+       o.orders, o.ordered_quantity, o.ordered_amount
 FROM crm.products AS p
+CROSS JOIN LATERAL (
+    SELECT count(DISTINCT o.id) FILTER (WHERE o.kind = 'sale') AS orders,
+           coalesce(sum(CASE WHEN o.kind = 'return' THEN - l.quantity ELSE l.quantity END), 0) AS ordered_quantity,
+           coalesce(sum(l.amount * o.base_amount / nullif(o.amount, 0)), 0) AS ordered_amount
+    FROM crm.order_lines AS l
+    JOIN crm.orders AS o ON o.tenant_id = l.tenant_id AND o.id = l.order_id AND o.state <> 'cancelled'
+    WHERE l.tenant_id = p.tenant_id AND l.product_id = p.id) AS o
 LEFT JOIN LATERAL (
     SELECT f.state, l.quantity, l.amount * f.rate AS amount, f.rate IS NULL AS rate_missing
     FROM crm.opportunity_lines AS l
@@ -453,6 +524,6 @@ LEFT JOIN LATERAL (
     WHERE f.tenant_id = p.tenant_id AND f.product_id = p.id
       AND NOT EXISTS (SELECT FROM crm.opportunity_lines AS l
                       WHERE l.tenant_id = f.tenant_id AND l.opportunity_id = f.opportunity_id)) AS x ON true
-GROUP BY p.tenant_id, p.id, p.name, p.family;
+GROUP BY p.tenant_id, p.id, p.name, p.family, o.orders, o.ordered_quantity, o.ordered_amount;
 COMMENT ON VIEW crm_analytics.product_totals IS
-'One row = one product over its whole life, from the lines of opportunities; an opportunity without lines counts with its own product and amount. Base currency.';
+'One row = one product over its whole life, from the lines of opportunities; an opportunity without lines counts with its own product and amount; and, apart from them, what was ordered: sales less returns, cancelled orders left out. Base currency.';

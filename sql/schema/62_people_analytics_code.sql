@@ -1,63 +1,154 @@
 -- People and customers: performance of users, quotas by the team at the time, cohorts, what goes with
 -- winning, and all that is known of one customer.
 
-CREATE OR REPLACE VIEW crm_analytics.user_activity WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.created_on, g.user_id, g.kind,
-       sum(g.activities)::bigint AS activities, sum(g.done)::bigint AS done, sum(g.done_late)::bigint AS done_late
-FROM (
-    SELECT a.tenant_id, a.created_on, a.owner_id AS user_id, a.kind, a.activities, a.done, a.done_late
-    FROM crm_internal.crm_activities_by_day AS a
-    WHERE crm.can_see(-1, NULL)
-    UNION ALL
-    SELECT a.tenant_id, (a.created_at AT TIME ZONE t.time_zone)::date, a.owner_id, a.kind, 1, (a.done_at IS NOT NULL)::integer,
-           coalesce(a.done_at > a.due_at, false)::integer
+CREATE OR REPLACE FUNCTION crm_analytics.activities_seen()
+RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, kind text, activities bigint, done bigint, done_late bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.tenant_id, (a.created_at AT TIME ZONE t.time_zone)::date, a.owner_id, a.kind,
+           count(*), count(a.done_at), count(*) FILTER (WHERE a.done_at > a.due_at)
     FROM crm.activities AS a
     JOIN crm.tenants AS t ON t.tenant_id = a.tenant_id
+    GROUP BY 1, 2, 3, 4
+$$;
+COMMENT ON FUNCTION crm_analytics.activities_seen() IS
+'One row = the activities that the caller may see of one day, owner and kind: what user_activity and activities_by_day read for those who do not see every row.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.created_seen()
+RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, opportunities bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.tenant_id, (o.created_at AT TIME ZONE t.time_zone)::date, o.owner_id, count(*)
+    FROM crm.opportunities AS o
+    JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
+    GROUP BY 1, 2, 3
+$$;
+COMMENT ON FUNCTION crm_analytics.created_seen() IS
+'One row = the opportunities that the caller may see of one day of creation and owner: what opportunities_created reads for those who do not see every row.';
+
+DO $do$
+BEGIN
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.user_activity WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.owner_id AS user_id, g.kind,
+       crm.total(g.activities) AS activities, coalesce(crm.total(g.done), 0) AS done, coalesce(crm.total(g.done_late), 0) AS done_late
+FROM (
+    %s
+    UNION ALL
+    SELECT a.tenant_id, a.created_on, a.owner_id, a.kind, a.activities, a.done, a.done_late
+    FROM crm_analytics.activities_seen() AS a
     WHERE NOT crm.can_see(-1, NULL)
 ) AS g
-GROUP BY 1, 2, 3, 4;
+GROUP BY 1, 2, 3, 4
+HAVING crm.total(g.activities) <> 0
+    $view$, crm_internal.rollup_rows('crm_activities_by_day'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.activities_by_day WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.kind,
+       crm.total(g.activities) AS activities, coalesce(crm.total(g.done), 0) AS done, coalesce(crm.total(g.done_late), 0) AS done_late
+FROM (
+    %s
+    UNION ALL
+    SELECT a.tenant_id, a.created_on, a.kind, a.activities, a.done, a.done_late
+    FROM crm_analytics.activities_seen() AS a
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+GROUP BY 1, 2, 3
+HAVING crm.total(g.activities) <> 0
+    $view$, crm_internal.rollup_rows('crm_activities_by_kind'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.opportunities_created WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.owner_id, crm.total(g.opportunities) AS opportunities
+FROM (
+    %s
+    UNION ALL
+    SELECT o.tenant_id, o.created_on, o.owner_id, o.opportunities
+    FROM crm_analytics.created_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+GROUP BY 1, 2, 3
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_created'));
+END
+$do$;
 COMMENT ON VIEW crm_analytics.user_activity IS
 'One row = the activities of one kind that were made for one user (NULL: nobody) on one day of the tenant''s zone. Served by a rollup to those who see every row of the tenant.';
 COMMENT ON COLUMN crm_analytics.user_activity.done_late IS 'Done after their due instant. What is overdue now: crm_analytics.fact_activities.';
 
-CREATE OR REPLACE VIEW crm_analytics.opportunities_created WITH (security_invoker = true) AS
-SELECT o.tenant_id, o.created_on, o.owner_id, o.opportunities
-FROM crm_internal.crm_opportunities_created AS o
-WHERE crm.can_see(-1, NULL)
-UNION ALL
-SELECT o.tenant_id, (o.created_at AT TIME ZONE t.time_zone)::date, o.owner_id, count(*)
-FROM crm.opportunities AS o
-JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
-WHERE NOT crm.can_see(-1, NULL)
-GROUP BY 1, 2, 3;
+COMMENT ON VIEW crm_analytics.activities_by_day IS
+'One row = the activities of one kind that were made on one day of the tenant''s zone, of all users together. Served by a rollup to those who see every row of the tenant.';
 COMMENT ON VIEW crm_analytics.opportunities_created IS
 'One row = the opportunities made on one day of the tenant''s zone that one user (NULL: nobody) owns. Served by a rollup to those who see every row of the tenant.';
 
-CREATE OR REPLACE VIEW crm_analytics.individual_performance WITH (security_invoker = true) AS
-SELECT x.tenant_id, x.user_id, u.name, x.month,
-       sum(x.activities)::bigint AS activities, sum(x.calls)::bigint AS calls, sum(x.meetings)::bigint AS meetings,
-       sum(x.created)::bigint AS opportunities_created,
-       sum(x.won)::bigint AS won, sum(x.lost)::bigint AS lost,
-       sum(x.won) / nullif(sum(x.won) + sum(x.lost), 0) AS win_rate,
+-- What users did is summed up from the rows of three rollups at once, by month in the view and over a range of days in the function.
+DO $do$
+DECLARE
+    deeds CONSTANT text := format($rows$
+    SELECT a.tenant_id, a.owner_id AS user_id, {day:a.created_on} AS month,
+           crm.total(a.activities) AS activities, crm.total(a.activities) FILTER (WHERE a.kind = 'call') AS calls,
+           crm.total(a.activities) FILTER (WHERE a.kind IN ('meeting', 'visit')) AS meetings,
+           0::bigint AS created, 0::bigint AS won, 0::bigint AS lost, NULL::numeric AS won_amount, NULL::numeric AS won_cycle_days, 0::bigint AS missing_rates
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.created_on, v.owner_id, v.kind, v.activities, v.done, v.done_late
+          FROM crm_analytics.activities_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS a
+    WHERE {a.created_on} GROUP BY 1, 2, 3 HAVING crm.total(a.activities) <> 0
+    UNION ALL
+    SELECT g.tenant_id, g.owner_id, {day:g.close_date}, 0, 0, 0, 0,
+           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0), coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0),
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0 THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END,
+           sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0)
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.close_date, v.pipeline_id, v.stage_id, v.owner_id, v.team_id, v.currency, v.opportunities, v.amounts, v.amount, v.cycle_seconds
+          FROM crm_analytics.closed_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+    CROSS JOIN LATERAL (SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, g.close_date) END AS rate) AS r
+    WHERE {g.close_date} GROUP BY 1, 2, 3 HAVING crm.total(g.opportunities) <> 0
+    UNION ALL
+    SELECT o.tenant_id, o.owner_id, {day:o.created_on}, 0, 0, 0, crm.total(o.opportunities), 0, 0, NULL AS won_amount, NULL AS won_cycle_days, 0
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.created_on, v.owner_id, v.opportunities
+          FROM crm_analytics.created_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS o
+    WHERE {o.created_on} GROUP BY 1, 2, 3 HAVING crm.total(o.opportunities) <> 0$rows$,
+        crm_internal.rollup_rows('crm_activities_by_day'), crm_internal.rollup_rows('crm_opportunities_by_owner'), crm_internal.rollup_rows('crm_opportunities_created'));
+    figures CONSTANT text := $figures$
+       coalesce(crm.total(x.activities), 0) AS activities, coalesce(crm.total(x.calls), 0) AS calls, coalesce(crm.total(x.meetings), 0) AS meetings,
+       crm.total(x.created) AS opportunities_created,
+       crm.total(x.won) AS won, crm.total(x.lost) AS lost,
+       crm.total(x.won) / nullif(crm.total(x.won) + crm.total(x.lost), 0)::numeric AS win_rate,
        coalesce(sum(x.won_amount), 0) AS won_amount,
-       sum(x.won_amount) / nullif(sum(x.won), 0) AS average_won_amount,
-       sum(x.won_cycle_days) / nullif(sum(x.won), 0) AS mean_won_cycle_days,
-       sum(x.missing_rates)::bigint AS missing_rates
-FROM (
-    SELECT a.tenant_id, a.user_id, date_trunc('month', a.created_on::timestamp)::date AS month,
-           sum(a.activities) AS activities, sum(a.activities) FILTER (WHERE a.kind = 'call') AS calls,
-           sum(a.activities) FILTER (WHERE a.kind IN ('meeting', 'visit')) AS meetings,
-           0 AS created, 0 AS won, 0 AS lost, NULL::numeric AS won_amount, NULL::numeric AS won_cycle_days, 0 AS missing_rates
-    FROM crm_analytics.user_activity AS a GROUP BY 1, 2, 3
-    UNION ALL
-    SELECT c.tenant_id, c.owner_id, date_trunc('month', c.closed_on::timestamp)::date, 0, 0, 0, 0, c.won, c.lost, c.won_amount, c.won_cycle_days, c.missing_rates
-    FROM crm_analytics.closed_by_owner AS c
-    UNION ALL
-    SELECT o.tenant_id, o.owner_id, date_trunc('month', o.created_on::timestamp)::date, 0, 0, 0, o.opportunities, 0, 0, NULL AS won_amount, NULL AS won_cycle_days, 0
-    FROM crm_analytics.opportunities_created AS o
-) AS x
+       sum(x.won_amount) / nullif(crm.total(x.won), 0) AS average_won_amount,
+       CASE WHEN crm.total(x.won) > 0 THEN sum(x.won_cycle_days) / crm.total(x.won) END AS mean_won_cycle_days,
+       crm.total(x.missing_rates) AS missing_rates$figures$;
+BEGIN
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.individual_performance WITH (security_invoker = true) AS
+SELECT x.tenant_id, x.user_id, u.name, x.month, %s
+FROM (%s) AS x
 JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
-GROUP BY x.tenant_id, x.user_id, u.name, x.month;
+GROUP BY x.tenant_id, x.user_id, u.name, x.month
+    $view$, figures, regexp_replace(regexp_replace(deeds, '\{day:([a-z_.]+)\}', '(date_trunc(''month'', \1::timestamp))::date', 'g'), '\{[a-z_.]+\}', 'true', 'g'));
+
+    EXECUTE format($function$
+CREATE OR REPLACE FUNCTION crm_analytics.performance_between(from_on date, to_on date)
+RETURNS TABLE (tenant_id bigint, user_id bigint, name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
+               won bigint, lost bigint, win_rate numeric, won_amount numeric, average_won_amount numeric, mean_won_cycle_days numeric, missing_rates bigint)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+SELECT x.tenant_id, x.user_id, u.name, %s
+FROM (%s) AS x
+JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
+GROUP BY x.tenant_id, x.user_id, u.name;
+END
+    $function$, figures, regexp_replace(regexp_replace(deeds, '\{day:([a-z_.]+)\}', 'NULL::date', 'g'), '\{([a-z])\.([a-z_]+)\}', '\1.tenant_id = crm.tenant_id() AND \1.\2 >= $1 AND \1.\2 < $2', 'g'));
+END
+$do$;
 COMMENT ON VIEW crm_analytics.individual_performance IS
 'One row = one user and month: activities given, opportunities created, won and lost as their owner. Base currency at the rate of each day.';
 
@@ -75,28 +166,6 @@ CROSS JOIN LATERAL (
 COMMENT ON VIEW crm_analytics.overdue_activities IS
 'One row = one tenant: open activities past their due instant. Days gone by come from a rollup, the running one from an index.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.performance_between(from_on date, to_on date)
-RETURNS TABLE (tenant_id bigint, user_id bigint, name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
-               won bigint, lost bigint, win_rate numeric, won_amount numeric, average_won_amount numeric, mean_won_cycle_days numeric, missing_rates bigint)
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT u.tenant_id, u.id, u.name, coalesce(a.n, 0), coalesce(a.calls, 0), coalesce(a.meetings, 0), coalesce(o.n, 0),
-           coalesce(c.won, 0), coalesce(c.lost, 0), c.won / nullif(c.won + c.lost, 0)::numeric, coalesce(c.amount, 0),
-           c.amount / nullif(c.won, 0), c.cycle / nullif(c.won, 0), coalesce(c.missing, 0)
-    FROM crm.users AS u
-    LEFT JOIN (SELECT v.user_id, sum(v.activities)::bigint AS n, sum(v.activities) FILTER (WHERE v.kind = 'call')::bigint AS calls,
-                      sum(v.activities) FILTER (WHERE v.kind IN ('meeting', 'visit'))::bigint AS meetings
-               FROM crm_analytics.user_activity AS v
-               WHERE v.tenant_id = crm.tenant_id() AND v.created_on >= $1 AND v.created_on < $2 GROUP BY 1) AS a ON a.user_id = u.id
-    LEFT JOIN (SELECT v.owner_id, sum(v.opportunities)::bigint AS n FROM crm_analytics.opportunities_created AS v
-               WHERE v.tenant_id = crm.tenant_id() AND v.created_on >= $1 AND v.created_on < $2 GROUP BY 1) AS o ON o.owner_id = u.id
-    LEFT JOIN (SELECT v.owner_id, sum(v.won)::bigint AS won, sum(v.lost)::bigint AS lost, sum(v.won_amount) AS amount,
-                      sum(v.won_cycle_days) AS cycle, sum(v.missing_rates)::bigint AS missing
-               FROM crm_analytics.closed_by_owner AS v
-               WHERE v.tenant_id = crm.tenant_id() AND v.closed_on >= $1 AND v.closed_on < $2 GROUP BY 1) AS c ON c.owner_id = u.id
-    WHERE u.tenant_id = crm.tenant_id() AND (a.user_id IS NOT NULL OR o.owner_id IS NOT NULL OR c.owner_id IS NOT NULL)
-$$;
 COMMENT ON FUNCTION crm_analytics.performance_between(date, date) IS
 'One row = one user who did anything from one day until before another: as crm_analytics.individual_performance, for any range of days and, for a short one, much sooner.';
 
@@ -203,9 +272,9 @@ COMMENT ON VIEW crm_analytics.cohort_retention IS
 
 -- ---- what goes with winning ----
 
-CREATE OR REPLACE VIEW crm_analytics.win_factors WITH (security_invoker = true) AS
+CREATE OR REPLACE VIEW crm_analytics.outcome_factors WITH (security_invoker = true) AS
 WITH closed AS (
-    SELECT f.tenant_id, f.state = 'won' AS won, x.attribute, x.value
+    SELECT f.tenant_id, 'opportunities' AS subject_table, f.state = 'won' AS won, x.attribute, x.value
     FROM crm_analytics.fact_opportunities AS f
     LEFT JOIN crm_analytics.dim_account AS a ON a.tenant_id = f.tenant_id AND a.account_id = f.account_id
     LEFT JOIN crm.products AS p ON p.tenant_id = f.tenant_id AND p.id = f.product_id
@@ -231,29 +300,66 @@ WITH closed AS (
         ('account.was_customer', CASE WHEN a.account_id IS NULL THEN NULL WHEN a.is_customer THEN 'yes' ELSE 'no' END)
     ) AS x(attribute, value)
     WHERE f.state IN ('won', 'lost') AND x.value IS NOT NULL
+    UNION ALL
+    SELECT l.tenant_id, 'leads' AS subject_table, l.converted_at IS NOT NULL AS won, x.attribute, x.value
+    FROM crm.leads AS l
+    LEFT JOIN crm.products AS p ON p.tenant_id = l.tenant_id AND p.id = l.product_id
+    LEFT JOIN crm.users AS u ON u.tenant_id = l.tenant_id AND u.id = l.owner_id
+    LEFT JOIN crm.teams AS m ON m.tenant_id = l.tenant_id AND m.id = l.team_id
+    CROSS JOIN LATERAL (SELECT extract(epoch FROM least(l.first_response_at, l.closed_at) - l.created_at) / 60 AS minutes) AS r
+    CROSS JOIN LATERAL (VALUES
+        ('lead.source', l.source),
+        ('lead.medium', l.medium),
+        ('lead.campaign', l.campaign),
+        ('lead.channel', l.channel),
+        ('lead.country', l.country::text),
+        ('lead.industry', l.industry),
+        ('lead.size', CASE WHEN l.employees IS NULL THEN NULL WHEN l.employees < 10 THEN '1-9' WHEN l.employees < 50 THEN '10-49'
+                           WHEN l.employees < 250 THEN '50-249' WHEN l.employees < 1000 THEN '250-999' ELSE '1000+' END),
+        ('lead.product', p.name),
+        ('lead.product_family', p.family),
+        ('lead.owner', u.name),
+        ('lead.team', m.name),
+        ('lead.has_company', CASE WHEN l.company IS NULL THEN 'no' ELSE 'yes' END),
+        ('lead.has_email', CASE WHEN l.email IS NULL THEN 'no' ELSE 'yes' END),
+        ('lead.has_phone', CASE WHEN l.phone IS NULL THEN 'no' ELSE 'yes' END),
+        ('lead.came_again', CASE WHEN l.capture_count > 1 THEN 'yes' ELSE 'no' END),
+        ('lead.first_response', CASE WHEN l.first_response_at IS NULL THEN 'never' WHEN r.minutes < 15 THEN 'within 15 minutes' WHEN r.minutes < 60 THEN 'within an hour'
+                                     WHEN r.minutes < 1440 THEN 'within a day' ELSE 'later' END)
+    ) AS x(attribute, value)
+    WHERE l.closed_at IS NOT NULL AND l.merged_into_id IS NULL AND x.value IS NOT NULL
 ), counted AS (
-    SELECT c.tenant_id, c.attribute, c.value, count(*) FILTER (WHERE c.won) AS won, count(*) FILTER (WHERE NOT c.won) AS lost
-    FROM closed AS c GROUP BY 1, 2, 3
+    SELECT c.tenant_id, c.subject_table, c.attribute, c.value, count(*) FILTER (WHERE c.won) AS won, count(*) FILTER (WHERE NOT c.won) AS lost
+    FROM closed AS c GROUP BY 1, 2, 3, 4
 ), shares AS (
     SELECT c.*, sum(c.won) OVER w AS all_won, sum(c.lost) OVER w AS all_lost, count(*) OVER w AS k
-    FROM counted AS c WINDOW w AS (PARTITION BY c.tenant_id, c.attribute)
+    FROM counted AS c WINDOW w AS (PARTITION BY c.tenant_id, c.subject_table, c.attribute)
 ), weighed AS (
     -- half a case added to each cell keeps the weight of evidence finite
     SELECT s.*,
            ln(((s.won + 0.5) / (s.all_won + 0.5 * s.k)) / ((s.lost + 0.5) / (s.all_lost + 0.5 * s.k))) AS woe,
-           (s.won + 0.5) / (s.all_won + 0.5 * s.k) - (s.lost + 0.5) / (s.all_lost + 0.5 * s.k) AS gap
+           (s.won + 0.5) / (s.all_won + 0.5 * s.k) - (s.lost + 0.5) / (s.all_lost + 0.5 * s.k) AS gap,
+           crm.association_p(s.won, s.lost, (s.all_won - s.won)::bigint, (s.all_lost - s.lost)::bigint) AS p
     FROM shares AS s
 )
-SELECT w.tenant_id, w.attribute, w.value, w.won, w.lost, w.won + w.lost AS closed,
+SELECT w.tenant_id, w.subject_table, w.attribute, w.value, w.won, w.lost, w.won + w.lost AS closed,
        w.won / (w.won + w.lost)::numeric AS win_rate,
        w.all_won / (w.all_won + w.all_lost)::numeric AS overall_win_rate,
        (w.won / (w.won + w.lost)::numeric) / nullif(w.all_won / (w.all_won + w.all_lost)::numeric, 0) AS lift,
        w.woe AS weight_of_evidence,
        w.gap * w.woe AS information,
-       sum(w.gap * w.woe) OVER (PARTITION BY w.tenant_id, w.attribute) AS information_value,
-       crm.association_p(w.won, w.lost, (w.all_won - w.won)::bigint, (w.all_lost - w.lost)::bigint) AS p_value,
-       coalesce(crm.association_p(w.won, w.lost, (w.all_won - w.won)::bigint, (w.all_lost - w.lost)::bigint) < 0.05 / w.k, false) AS significant
+       sum(w.gap * w.woe) OVER (PARTITION BY w.tenant_id, w.subject_table, w.attribute) AS information_value,
+       w.p AS p_value,
+       coalesce(w.p < 0.05 / w.k, false) AS significant
 FROM weighed AS w;
+COMMENT ON VIEW crm_analytics.outcome_factors IS
+'One row = one value of one attribute of deals (subject_table opportunities: won or lost) or leads (leads: won means converted, lost disqualified; merged ones left out): the computation behind win_factors and lead_factors, which describe its columns.';
+
+CREATE OR REPLACE VIEW crm_analytics.win_factors WITH (security_invoker = true) AS
+SELECT w.tenant_id, w.attribute, w.value, w.won, w.lost, w.closed, w.win_rate, w.overall_win_rate, w.lift, w.weight_of_evidence, w.information,
+       w.information_value, w.p_value, w.significant
+FROM crm_analytics.outcome_factors AS w
+WHERE w.subject_table = 'opportunities';
 COMMENT ON VIEW crm_analytics.win_factors IS
 'One row = one value of one attribute of deals and their accounts, over all won and lost opportunities where it is known: how often it went with winning. Association, not cause.';
 COMMENT ON COLUMN crm_analytics.win_factors.lift IS 'win_rate over that of all closed opportunities for which the attribute is known.';
@@ -262,101 +368,125 @@ COMMENT ON COLUMN crm_analytics.win_factors.information_value IS 'Sum over the v
 COMMENT ON COLUMN crm_analytics.win_factors.p_value IS 'Of the value against all others, two-sided (crm.association_p); NULL where there is nothing to compare.';
 COMMENT ON COLUMN crm_analytics.win_factors.significant IS 'p_value below 0.05 divided by the number of values of the attribute (Bonferroni).';
 
--- ---- what service and marketing add; each looks only at tables that are there ----
+CREATE OR REPLACE VIEW crm_analytics.lead_factors WITH (security_invoker = true) AS
+SELECT w.tenant_id, w.attribute, w.value, w.won AS converted, w.lost AS disqualified, w.closed, w.win_rate AS conversion, w.overall_win_rate AS overall_conversion,
+       w.lift, w.weight_of_evidence, w.information, w.information_value, w.p_value, w.significant
+FROM crm_analytics.outcome_factors AS w
+WHERE w.subject_table = 'leads';
+COMMENT ON VIEW crm_analytics.lead_factors IS
+'One row = one value of one attribute of leads, over all converted and disqualified ones where it is known: how often it went with conversion. Columns as in win_factors. Association, not cause.';
+
+-- ---- what service and marketing add ----
 
 CREATE OR REPLACE FUNCTION crm_analytics.customer_service(account_id bigint) RETURNS jsonb
-LANGUAGE plpgsql STABLE
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-BEGIN
-    IF to_regclass('crm.tickets') IS NULL THEN
-        RETURN NULL;
-    END IF;
-    RETURN (
-        SELECT jsonb_build_object(
-            'open', count(*) FILTER (WHERE t.closed_at IS NULL), 'closed', count(*) FILTER (WHERE t.closed_at IS NOT NULL),
-            'reopened', count(*) FILTER (WHERE t.reopen_count > 0), 'last_opened_at', max(t.created_at),
-            'tickets', coalesce((SELECT jsonb_agg(x.doc) FROM (
-                SELECT jsonb_build_object('ticket_id', n.id, 'subject', n.subject, 'priority', n.priority, 'stage', s.name,
-                                          'opened_at', n.created_at, 'closed_at', n.closed_at) AS doc
-                FROM crm.tickets AS n JOIN crm.stages AS s ON s.tenant_id = n.tenant_id AND s.id = n.stage_id
-                WHERE n.tenant_id = crm.tenant_id() AND n.account_id = $1
-                ORDER BY n.closed_at IS NOT NULL, n.created_at DESC LIMIT 20) AS x), '[]'))
-        FROM crm.tickets AS t WHERE t.tenant_id = crm.tenant_id() AND t.account_id = $1);
-END
+    SELECT jsonb_build_object(
+        'open', count(*) FILTER (WHERE t.closed_at IS NULL), 'closed', count(*) FILTER (WHERE t.closed_at IS NOT NULL),
+        'reopened', count(*) FILTER (WHERE t.reopen_count > 0), 'last_opened_at', max(t.created_at),
+        'median_resolution_hours', percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.resolved_at - t.created_at)::double precision / 3600)
+                                   FILTER (WHERE t.resolved_at IS NOT NULL),
+        'satisfaction', (SELECT jsonb_build_object('answers', count(*), 'mean_score', round(avg(r.score), 2), 'last_answer_at', max(r.answered_at))
+                         FROM crm.survey_responses AS r
+                         JOIN crm.surveys AS v ON v.tenant_id = r.tenant_id AND v.id = r.survey_id AND v.kind = 'csat'
+                         JOIN crm.tickets AS k ON k.tenant_id = r.tenant_id AND k.id = r.subject_id
+                         WHERE r.tenant_id = crm.tenant_id() AND r.subject_table = 'tickets' AND k.account_id = $1 AND r.score IS NOT NULL),
+        'tickets', coalesce((SELECT jsonb_agg(x.doc) FROM (
+            SELECT jsonb_build_object('ticket_id', n.id, 'subject', n.subject, 'priority', n.priority, 'stage', s.name,
+                                      'opened_at', n.created_at, 'closed_at', n.closed_at) AS doc
+            FROM crm.tickets AS n JOIN crm.stages AS s ON s.tenant_id = n.tenant_id AND s.id = n.stage_id
+            WHERE n.tenant_id = crm.tenant_id() AND n.account_id = $1 AND n.merged_into_id IS NULL
+            ORDER BY n.closed_at IS NOT NULL, n.created_at DESC, n.id DESC LIMIT 20) AS x), '[]'))
+    FROM crm.tickets AS t WHERE t.tenant_id = crm.tenant_id() AND t.account_id = $1 AND t.merged_into_id IS NULL
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_service(bigint) IS
-'The service part of customer_360: numbers of tickets and the last 20, open ones first. NULL while there is no table of tickets.';
+'The service part of customer_360: numbers of tickets (those merged into others aside), median hours to their solution, answers to satisfaction surveys (csat, 1 to 5) and the last 20 tickets, open ones first.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.customer_marketing(account_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    known jsonb;
 BEGIN
-    IF to_regclass('crm.touches') IS NULL OR to_regclass('crm.consents') IS NULL THEN
-        RETURN NULL;
+    SELECT jsonb_build_object(
+        'leads', coalesce((SELECT jsonb_agg(x.doc) FROM (
+            SELECT jsonb_build_object('lead_id', l.id, 'name', l.name, 'source', l.source, 'medium', l.medium, 'campaign', l.campaign, 'came_at', l.created_at,
+                                      'converted_at', l.converted_at, 'disqualified_for', l.disqualification_reason, 'consent', l.consent) AS doc
+            FROM crm.leads AS l
+            WHERE l.tenant_id = crm.tenant_id() AND l.account_id = customer_marketing.account_id AND l.merged_into_id IS NULL
+            ORDER BY l.created_at DESC, l.id DESC LIMIT 20) AS x), '[]'),
+        'segments', coalesce((SELECT jsonb_agg(g.name ORDER BY g.name)
+            FROM crm.segments AS g JOIN crm.segment_states AS m ON m.tenant_id = g.tenant_id AND m.segment_id = g.id AND m.member
+            WHERE g.tenant_id = crm.tenant_id() AND g.subject_table = 'accounts' AND m.subject_id = customer_marketing.account_id), '[]'))
+    INTO known;
+    -- campaigns and consents have no tables of their own yet
+    IF to_regclass('crm.touches') IS NOT NULL AND to_regclass('crm.consents') IS NOT NULL THEN
+        known := known || jsonb_build_object(
+            'touches', (SELECT coalesce(jsonb_agg(x.doc), '[]') FROM (
+                SELECT to_jsonb(t) - 'tenant_id' AS doc
+                FROM crm.touches AS t JOIN crm.contacts AS c ON c.tenant_id = t.tenant_id AND c.id = t.contact_id
+                WHERE c.tenant_id = crm.tenant_id() AND c.account_id = customer_marketing.account_id ORDER BY t.id DESC LIMIT 20) AS x),
+            'consents', (SELECT coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' ORDER BY k.id), '[]')
+                FROM crm.consents AS k JOIN crm.contacts AS c ON c.tenant_id = k.tenant_id AND c.id = k.contact_id
+                WHERE c.tenant_id = crm.tenant_id() AND c.account_id = customer_marketing.account_id));
     END IF;
-    RETURN jsonb_build_object(
-        'touches', (SELECT coalesce(jsonb_agg(x.doc), '[]') FROM (
-            SELECT to_jsonb(t) - 'tenant_id' AS doc
-            FROM crm.touches AS t JOIN crm.contacts AS c ON c.tenant_id = t.tenant_id AND c.id = t.contact_id
-            WHERE c.tenant_id = crm.tenant_id() AND c.account_id = $1 ORDER BY t.id DESC LIMIT 20) AS x),
-        'consents', (SELECT coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' ORDER BY k.id), '[]')
-            FROM crm.consents AS k JOIN crm.contacts AS c ON c.tenant_id = k.tenant_id AND c.id = k.contact_id
-            WHERE c.tenant_id = crm.tenant_id() AND c.account_id = $1));
+    RETURN known;
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_marketing(bigint) IS
-'The marketing part of customer_360: the last 20 touches of its contacts and their consents. NULL while there are no such tables.';
+'The marketing part of customer_360: the last 20 leads that became or belong to the account, with source, campaign and consent, and the segments it is in; touches and consents of its contacts as soon as there are such tables.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.dashboard_service(tenant_id bigint)
 RETURNS TABLE (area text, metric text, value numeric, unit text)
-LANGUAGE plpgsql STABLE
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
-BEGIN
-    IF to_regclass('crm.tickets') IS NULL THEN
-        RETURN;
-    END IF;
-    RETURN QUERY
     SELECT 'service', m.metric, m.value, m.unit
-    FROM (SELECT count(*) FILTER (WHERE t.closed_at IS NULL) AS open,
-                 count(*) FILTER (WHERE t.created_at > now() - interval '30 days') AS opened,
-                 count(*) FILTER (WHERE t.closed_at > now() - interval '30 days') AS closed,
+    FROM (SELECT count(*) FILTER (WHERE t.closed_at IS NULL) AS open, count(*) FILTER (WHERE t.closed_at IS NULL AND t.owner_id IS NULL) AS unassigned
+          FROM crm.tickets AS t WHERE t.tenant_id = $1 AND t.merged_into_id IS NULL AND t.closed_at IS NULL) AS o,
+         (SELECT count(*) AS opened,
                  percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.first_response_at - t.created_at)::double precision / 3600)
-                     FILTER (WHERE t.first_response_at IS NOT NULL AND t.created_at > now() - interval '30 days') AS response
-          FROM crm.tickets AS t WHERE t.tenant_id = dashboard_service.tenant_id) AS s,
-         LATERAL (VALUES ('open_tickets', s.open::numeric, 'count'), ('opened_30_days', s.opened, 'count'), ('closed_30_days', s.closed, 'count'),
-                         ('median_first_response_30_days', s.response::numeric, 'hours')) AS m(metric, value, unit);
-END
+                     FILTER (WHERE t.first_response_at IS NOT NULL) AS response
+          FROM crm.tickets AS t WHERE t.tenant_id = $1 AND t.merged_into_id IS NULL AND t.created_at > now() - interval '30 days') AS n,
+         (SELECT count(*) AS closed FROM crm.tickets AS t WHERE t.tenant_id = $1 AND t.merged_into_id IS NULL AND t.closed_at > now() - interval '30 days') AS c,
+         (SELECT count(*) FILTER (WHERE k.state = 'met') AS met,
+                 count(*) FILTER (WHERE k.state = 'missed' OR k.state IN ('running', 'paused') AND (k.breached_at IS NOT NULL OR k.state = 'running' AND k.due_at <= now())) AS broken
+          FROM crm.sla_clocks AS k WHERE k.tenant_id = $1 AND k.subject_type = 'tickets' AND k.started_at > now() - interval '30 days') AS p,
+         (SELECT avg((r.score >= 4)::integer) AS satisfied
+          FROM crm.survey_responses AS r JOIN crm.surveys AS v ON v.tenant_id = r.tenant_id AND v.id = r.survey_id AND v.kind = 'csat'
+          WHERE r.tenant_id = $1 AND r.answered_at > now() - interval '30 days' AND r.score IS NOT NULL) AS f,
+         LATERAL (VALUES ('open_tickets', o.open::numeric, 'count'), ('unassigned_tickets', o.unassigned, 'count'), ('opened_30_days', n.opened, 'count'),
+                         ('closed_30_days', c.closed, 'count'), ('median_first_response_30_days', n.response::numeric, 'hours'),
+                         ('promises_kept_30_days', p.met::numeric / nullif(p.met + p.broken, 0), 'share'),
+                         ('satisfied_30_days', f.satisfied, 'share')) AS m(metric, value, unit)
 $$;
 COMMENT ON FUNCTION crm_analytics.dashboard_service(bigint) IS
-'The service rows of crm_analytics.dashboard; none while there is no table of tickets.';
+'The service rows of crm_analytics.dashboard. Merged tickets are left out; promises are service clocks begun in the last 30 days, those overdue by now counted as broken; satisfied: answers 4 and 5 of csat surveys.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.dashboard_marketing(tenant_id bigint)
 RETURNS TABLE (area text, metric text, value numeric, unit text)
-LANGUAGE plpgsql STABLE
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
-BEGIN
-    RETURN QUERY
     SELECT 'marketing', m.metric, m.value, m.unit
     FROM (SELECT coalesce(sum(o.opportunities), 0) AS n
-          FROM crm_analytics.opportunities_created AS o
-          WHERE o.tenant_id = dashboard_marketing.tenant_id AND o.created_on > current_date - 30) AS s,
-         LATERAL (VALUES ('new_opportunities_30_days', s.n, 'count')) AS m(metric, value, unit);
-    IF to_regclass('crm.leads') IS NOT NULL THEN
-        RETURN QUERY
-        SELECT 'marketing', 'new_leads_30_days', count(*)::numeric, 'count'
-        FROM crm.leads AS l
-        WHERE l.tenant_id = dashboard_marketing.tenant_id AND l.created_at > now() - interval '30 days';
-    END IF;
-END
+          FROM crm.tenants AS t
+          JOIN crm_analytics.opportunities_created AS o ON o.tenant_id = t.tenant_id AND o.created_on > (now() AT TIME ZONE t.time_zone)::date - 30
+          WHERE t.tenant_id = $1) AS s,
+         (SELECT count(*) FILTER (WHERE l.created_at > now() - interval '30 days') AS made,
+                 count(*) FILTER (WHERE l.converted_at IS NOT NULL) AS converted, count(*) FILTER (WHERE l.closed_at IS NOT NULL) AS closed,
+                 percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM l.first_response_at - l.created_at)::double precision / 60)
+                     FILTER (WHERE l.created_at > now() - interval '30 days' AND l.first_response_at IS NOT NULL) AS response
+          FROM crm.leads AS l
+          WHERE l.tenant_id = $1 AND l.merged_into_id IS NULL AND l.created_at > now() - interval '12 months') AS l,
+         LATERAL (VALUES ('new_opportunities_30_days', s.n, 'count'), ('new_leads_30_days', l.made, 'count'), ('converted_leads_12_months', l.converted, 'count'),
+                         ('lead_conversion_12_months', l.converted::numeric / nullif(l.closed, 0), 'share'),
+                         ('median_lead_response_30_days', l.response::numeric, 'minutes')) AS m(metric, value, unit)
 $$;
 COMMENT ON FUNCTION crm_analytics.dashboard_marketing(bigint) IS
-'The marketing rows of crm_analytics.dashboard; those of leads only once there is a table of them.';
+'The marketing rows of crm_analytics.dashboard. Conversion: converted over all closed, of the leads that came within 12 months; merged ones left out.';
 
 -- ---- one customer ----
 
@@ -371,9 +501,49 @@ SELECT o.tenant_id, o.account_id, lower(p.period) AS at, 'stage' AS what, s.name
 FROM crm.stage_periods AS p
 JOIN crm.opportunities AS o ON p.subject_table = 'opportunities' AND o.tenant_id = p.tenant_id AND o.id = p.subject_id
 JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.id = p.stage_id
-WHERE p.moved AND o.account_id IS NOT NULL;
+WHERE p.moved AND o.account_id IS NOT NULL
+UNION ALL
+SELECT o.tenant_id, o.account_id, o.ordered_at AS at, 'order' AS what, CASE WHEN o.state = 'cancelled' THEN 'cancelled' ELSE o.kind END AS detail,
+       coalesce(o.number, o.id::text) AS title, o.amount || ' ' || o.currency AS note, o.owner_id AS user_id, 'orders' AS source_table, o.id AS source_id
+FROM crm.orders AS o
+WHERE o.account_id IS NOT NULL
+UNION ALL
+SELECT k.tenant_id, k.account_id, x.at, 'ticket' AS what, x.detail, k.subject AS title, k.priority AS note, k.owner_id AS user_id, 'tickets' AS source_table, k.id AS source_id
+FROM crm.tickets AS k
+CROSS JOIN LATERAL (VALUES (k.created_at, 'ticket_opened'), (k.resolved_at, 'ticket_solved')) AS x(at, detail)
+WHERE k.account_id IS NOT NULL AND x.at IS NOT NULL AND k.merged_into_id IS NULL
+UNION ALL
+SELECT g.tenant_id, k.account_id, g.sent_at AS at, 'message' AS what, CASE WHEN NOT g.is_public THEN 'note' ELSE 'message_' || g.direction END AS detail,
+       k.subject AS title, left(g.body, 200) AS note, g.author_user_id AS user_id, 'ticket_messages' AS source_table, g.id AS source_id
+FROM crm.ticket_messages AS g
+JOIN crm.tickets AS k ON k.tenant_id = g.tenant_id AND k.id = g.ticket_id
+WHERE k.account_id IS NOT NULL
+UNION ALL
+SELECT l.tenant_id, l.account_id, x.at, 'lead' AS what, x.detail, l.name AS title, concat_ws(' / ', l.source, l.medium, l.campaign) AS note, l.owner_id AS user_id,
+       'leads' AS source_table, l.id AS source_id
+FROM crm.leads AS l
+CROSS JOIN LATERAL (VALUES (l.created_at, 'lead_came'), (l.converted_at, 'lead_converted')) AS x(at, detail)
+WHERE l.account_id IS NOT NULL AND x.at IS NOT NULL AND l.merged_into_id IS NULL;
 COMMENT ON VIEW crm_analytics.customer_timeline IS
-'One row = one thing that happened with one account: an activity, or an opportunity that moved to another stage.';
+'One row = one thing that happened with one account, by sales, service or marketing: an activity, an opportunity that moved to another stage, an order, a ticket opened or solved, a message about one, a lead that came or was converted.';
+
+CREATE OR REPLACE VIEW crm_analytics.customer_totals WITH (security_invoker = true) AS
+SELECT a.tenant_id, a.account_id, a.name, a.won, a.lost, a.open, a.won_amount, a.open_amount, a.open_weighted, a.first_won_on, a.last_won_on,
+       a.activities, a.last_activity_at, a.missing_rates,
+       o.orders, o.order_amount, o.last_order_on,
+       k.tickets, k.open_tickets, k.reopened_tickets, k.last_ticket_at,
+       l.leads, l.converted_leads
+FROM crm_analytics.account_totals AS a
+CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE o.kind = 'sale') AS orders, coalesce(sum(o.base_amount), 0) AS order_amount,
+                           max(o.ordered_on) FILTER (WHERE o.kind = 'sale') AS last_order_on
+                    FROM crm.orders AS o WHERE o.tenant_id = a.tenant_id AND o.account_id = a.account_id AND o.state <> 'cancelled') AS o
+CROSS JOIN LATERAL (SELECT count(*) AS tickets, count(*) FILTER (WHERE k.closed_at IS NULL) AS open_tickets, count(*) FILTER (WHERE k.reopen_count > 0) AS reopened_tickets,
+                           max(k.created_at) AS last_ticket_at
+                    FROM crm.tickets AS k WHERE k.tenant_id = a.tenant_id AND k.account_id = a.account_id AND k.merged_into_id IS NULL) AS k
+CROSS JOIN LATERAL (SELECT count(*) AS leads, count(l.converted_at) AS converted_leads
+                    FROM crm.leads AS l WHERE l.tenant_id = a.tenant_id AND l.account_id = a.account_id AND l.merged_into_id IS NULL) AS l;
+COMMENT ON VIEW crm_analytics.customer_totals IS
+'One row = one account over its whole life, as sales, orders, service and marketing know it: account_totals, and the sums of its orders (base currency, returns taken off, cancelled ones left out), tickets and leads.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.customer_360(account_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE
@@ -403,6 +573,11 @@ BEGIN
         'sales', jsonb_build_object(
             'totals', (SELECT to_jsonb(t) - 'tenant_id' - 'account_id' - 'name' FROM crm_analytics.account_totals AS t
                        WHERE t.tenant_id = mine AND t.account_id = the.id),
+            'orders', (SELECT jsonb_build_object('orders', t.orders, 'amount', t.order_amount, 'last_order_on', t.last_order_on) FROM crm_analytics.customer_totals AS t
+                       WHERE t.tenant_id = mine AND t.account_id = the.id)
+                      || jsonb_build_object('last', coalesce((SELECT jsonb_agg(x.doc) FROM (
+                             SELECT jsonb_build_object('order_id', o.id, 'number', o.number, 'kind', o.kind, 'state', o.state, 'ordered_on', o.ordered_on, 'amount', o.base_amount) AS doc
+                             FROM crm.orders AS o WHERE o.tenant_id = mine AND o.account_id = the.id ORDER BY o.ordered_on DESC, o.id DESC LIMIT 20) AS x), '[]')),
             'open', coalesce((SELECT jsonb_agg(jsonb_build_object('opportunity_id', f.opportunity_id, 'name', f.name, 'stage', s.name,
                                  'amount', f.base_amount, 'probability', f.probability, 'expected_on', f.expected_on,
                                  'days_in_stage', round(f.days_in_stage, 1), 'is_rotting', f.is_rotting) ORDER BY f.expected_on, f.opportunity_id)
@@ -428,7 +603,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_360(bigint) IS
-'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, open, last 50 closed), activities (next and last 20), service, marketing. Amounts in base currency. Error P0002 where the account does not exist or is not to be seen.';
+'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, orders, open, last 50 closed), activities (next and last 20), service, marketing. Amounts in base currency. Error P0002 where the account does not exist or is not to be seen.';
 
 CREATE OR REPLACE VIEW crm_analytics.dashboard WITH (security_invoker = true) AS
 WITH today AS (
@@ -439,8 +614,8 @@ FROM today AS t
 CROSS JOIN LATERAL (
     SELECT 'sales' AS area, m.metric, m.value, m.unit
     FROM (SELECT sum(p.opportunities) AS n, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing
-          FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = t.tenant_id) AS s,
-         LATERAL (SELECT sum(w.won) AS won, sum(w.lost) AS lost, sum(w.won_amount) AS amount, sum(w.won_cycle_days) / nullif(sum(w.won), 0) AS cycle
+          FROM crm_analytics.pipeline_by_stage AS p WHERE p.tenant_id = t.tenant_id) AS s,
+         LATERAL (SELECT sum(w.won) AS won, sum(w.lost) AS lost, sum(w.won_amount) AS amount, sum(w.won_cycle_days) / nullif(sum(w.won), 0) AS cycle, sum(w.missing_rates) AS missing
                   FROM crm_analytics.closed_by_day AS w
                   WHERE w.tenant_id = t.tenant_id AND w.closed_on > t.day - interval '12 months' AND w.closed_on <= t.day) AS c,
          LATERAL (VALUES ('open_opportunities', coalesce(s.n, 0), 'count'), ('open_amount', coalesce(s.amount, 0), t.base_currency::text),
@@ -448,7 +623,7 @@ CROSS JOIN LATERAL (
                          ('won_12_months', coalesce(c.won, 0), 'count'), ('won_amount_12_months', coalesce(c.amount, 0), t.base_currency::text),
                          ('win_rate_12_months', c.won / nullif(c.won + c.lost, 0), 'share'),
                          ('mean_cycle_days_12_months', c.cycle, 'days'),
-                         ('missing_rates', coalesce(s.missing, 0), 'count')) AS m(metric, value, unit)
+                         ('missing_rates', coalesce(s.missing, 0) + coalesce(c.missing, 0), 'count')) AS m(metric, value, unit)
     UNION ALL
     SELECT 'sales' AS area, m.metric, m.value, 'count' AS unit
     FROM (SELECT coalesce(sum(a.accounts) FILTER (WHERE a.is_customer), 0) AS customers, coalesce(sum(a.accounts), 0) AS accounts
@@ -466,4 +641,4 @@ CROSS JOIN LATERAL (
     SELECT e.area, e.metric, e.value, e.unit FROM crm_analytics.dashboard_marketing(t.tenant_id) AS e
 ) AS x(area, metric, value, unit);
 COMMENT ON VIEW crm_analytics.dashboard IS
-'One row = one key figure of one tenant, of all customers together: area (sales, service, marketing), metric, value and its unit (count, share, days, or the base currency). What cannot be computed is NULL.';
+'One row = one key figure of one tenant, of all customers together: area (sales, service, marketing), metric, value and its unit (count, share, days, hours, minutes, or the base currency). What cannot be computed is NULL.';

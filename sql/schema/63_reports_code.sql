@@ -25,7 +25,10 @@ AS $$
       "cohorts_note": "سهم خریداران هر ماه که ماه‌های بعد باز خریدند", "people": "عملکرد افراد", "people_note": "۳ ماه گذشته", "activities": "فعالیت‌ها", "factors": "آنچه با برد همراه است", "factors_note": "تنها رابطه‌های معنادار؛ همبستگی علت نیست",
       "attribute": "ویژگی", "value": "مقدار", "lift": "ضریب", "cases": "موارد", "call": "تماس", "mail": "نامه", "meeting": "جلسه", "task": "وظیفه", "note": "یادداشت", "visit": "بازدید", "message": "پیام",
       "lifetime": "فروش تا امروز", "first": "نخستین خرید", "last_activity": "آخرین فعالیت", "contacts": "افراد", "name": "نام", "title": "سمت", "subject": "موضوع", "reach": "راه تماس", "timeline": "رویدادها", "when": "زمان", "what": "رویداد",
-      "month": "ماه", "industry": "صنعت", "country": "کشور", "rates_missing": "برخی مبالغ نرخ ارز ندارند و در جمع نیامده‌اند:", "tickets": "تیکت‌ها", "priority": "اولویت", "opened": "گشایش", "hours": "ساعت", "products": "محصولات", "other": "سایر"}'::jsonb
+      "month": "ماه", "industry": "صنعت", "country": "کشور", "rates_missing": "برخی مبالغ نرخ ارز ندارند و در جمع نیامده‌اند:", "tickets": "تیکت‌ها", "priority": "اولویت", "opened": "گشایش", "hours": "ساعت", "products": "محصولات", "other": "سایر", "minutes": "دقیقه",
+      "unassigned_tickets": "تیکت‌های بی‌مسئول", "promises_kept_30_days": "تعهدهای به‌موقع ۳۰ روز", "satisfied_30_days": "رضایت ۳۰ روز", "converted_leads_12_months": "سرنخ‌های موفق ۱۲ ماه",
+      "lead_conversion_12_months": "نرخ تبدیل سرنخ ۱۲ ماه", "median_lead_response_30_days": "میانه پاسخ به سرنخ", "sale": "سفارش", "return": "مرجوعی", "ticket_opened": "گشایش تیکت", "ticket_solved": "حل تیکت",
+      "message_in": "پیام مشتری", "message_out": "پاسخ ما", "lead_came": "سرنخ تازه", "lead_converted": "تبدیل سرنخ", "orders": "سفارش‌ها", "lead_factors": "آنچه با تبدیل سرنخ همراه است", "conversion": "نرخ تبدیل"}'::jsonb
     ELSE
     '{"pipeline": "Pipeline", "dashboard": "Dashboard", "customer": "Customer", "made": "as of", "currency": "Amounts in", "none": "No data",
       "open_amount": "Open pipeline", "weighted": "Weighted", "amount": "Amount", "deals": "deals", "open_deals": "Open deals", "won_amount": "Won", 
@@ -47,7 +50,10 @@ AS $$
       "cohorts_note": "share of first buyers of a month who bought again later", "people": "Performance of people", "people_note": "last 3 months", "activities": "Activities", "factors": "What goes with winning", "factors_note": "significant ones only; association is not cause",
       "attribute": "Attribute", "value": "Value", "lift": "Lift", "cases": "Closed", "call": "Calls", "mail": "Mails", "meeting": "Meetings", "task": "Tasks", "note": "Notes", "visit": "Visits", "message": "Messages",
       "lifetime": "Won so far", "first": "First win", "last_activity": "Last activity", "contacts": "People", "name": "Name", "title": "Title", "subject": "Subject", "reach": "Reach at", "timeline": "What happened", "when": "When", "what": "What",
-      "month": "Month", "industry": "Industry", "country": "Country", "rates_missing": "Amounts without an exchange rate are left out of the sums:", "tickets": "Tickets", "priority": "Priority", "opened": "Opened", "hours": "hours", "products": "Products", "other": "other"}'::jsonb
+      "month": "Month", "industry": "Industry", "country": "Country", "rates_missing": "Amounts without an exchange rate are left out of the sums:", "tickets": "Tickets", "priority": "Priority", "opened": "Opened", "hours": "hours", "products": "Products", "other": "other", "minutes": "minutes",
+      "unassigned_tickets": "Tickets of nobody", "promises_kept_30_days": "Promises kept, 30 days", "satisfied_30_days": "Satisfied, 30 days", "converted_leads_12_months": "Leads converted, 12 months",
+      "lead_conversion_12_months": "Lead conversion, 12 months", "median_lead_response_30_days": "Median answer to a lead", "sale": "Order", "return": "Return", "ticket_opened": "Ticket opened", "ticket_solved": "Ticket solved",
+      "message_in": "Message from them", "message_out": "Message to them", "lead_came": "Lead came", "lead_converted": "Lead converted", "orders": "Orders", "lead_factors": "What goes with converting a lead", "conversion": "Conversion"}'::jsonb
     END
 $$;
 COMMENT ON FUNCTION crm_analytics.report_words(text) IS 'Words of the reports in a language, en or fa, by key.';
@@ -89,13 +95,13 @@ AS $$
         || '.tl{color:var(--mut);font-size:13px}.tv{font-size:26px;font-weight:700;line-height:1.35;font-variant-numeric:tabular-nums}.tn{color:var(--mut);font-size:12.5px}'
         || '.good .tv{color:var(--pos)}.bad .tv{color:var(--neg)}.cv svg.spark{width:100%;height:34px;margin-top:6px}'
         || '.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13.5px}th{color:var(--mut);font-weight:500;text-align:start;padding:4px 10px 6px;border-bottom:1px solid var(--grid)}'
-        || 'td{padding:6px 10px;border-bottom:1px solid var(--grid);vertical-align:baseline;overflow-wrap:anywhere}tr:last-child td{border-bottom:0}th:first-child,td:first-child{padding-inline-start:0}'
+        || 'td{padding:6px 10px;border-bottom:1px solid var(--grid);vertical-align:baseline;overflow-wrap:break-word}tr:last-child td{border-bottom:0}th:first-child,td:first-child{padding-inline-start:0}'
         || '.n{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}.bar{display:inline-block;width:72px;height:8px;border-radius:4px;background:var(--grid);margin-inline-start:10px;overflow:hidden}'
         || '.bar i{display:block;height:100%;background:var(--c0);border-radius:4px}.none{color:var(--mut);margin:10px 0 0}.warn{border-inline-start:4px solid var(--c2);background:var(--card);padding:9px 14px;border-radius:8px;margin:0 0 16px}'
         || 'h3{font-size:14px;color:var(--mut);font-weight:600;margin:18px 0 8px}.facts{display:flex;flex-wrap:wrap;gap:6px 22px;margin:8px 0 0;color:var(--mut)}.facts b{color:var(--ink);font-weight:600}'
-        || '@media(max-width:820px){.grid{grid-template-columns:minmax(0,1fr)}main{padding:18px 12px}}'
+        || '@media(max-width:820px){.grid{grid-template-columns:minmax(0,1fr)}main{padding:18px 12px}}@media screen and (max-width:820px){.card{overflow-x:auto}.card>svg.chart{min-width:440px}.wide>svg.chart{min-width:760px}}'
         || '@media print{@page{margin:12mm}body{--page:#fff;font-size:12px;-webkit-print-color-adjust:exact;print-color-adjust:exact}main{max-width:none;padding:0}'
-        || '.card,.tile{break-inside:avoid}.grid{gap:10px}.tiles{gap:8px}}'
+        || '.card,.tile{break-inside:avoid}.card>svg.chart{max-height:250px}.grid{gap:10px}.tiles{gap:8px}}'
         || '</style></head><body class="cv"><main><header><h1>' || crm.escape_html($1) || '</h1><p>'
         || (SELECT coalesce(string_agg('<bdi>' || crm.escape_html(part) || '</bdi>', ' · ' ORDER BY place), '')
             FROM pg_catalog.string_to_table($2, ' · ') WITH ORDINALITY AS p(part, place)) || '</p></header>'

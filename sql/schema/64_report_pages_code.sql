@@ -50,7 +50,7 @@ BEGIN
     SELECT array_agg(m ORDER BY m) INTO span FROM crm_analytics.report_months(s.calendar, s.today, 12) AS m;
 
     SELECT sum(p.opportunities) AS n, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing
-    INTO k FROM crm_analytics.pipeline_now AS p WHERE p.tenant_id = mine;
+    INTO k FROM crm_analytics.pipeline_by_stage AS p WHERE p.tenant_id = mine;
 
     SELECT jsonb_agg(crm_analytics.report_date(m.month, s.lang, 'month') ORDER BY m.month) AS labels,
            jsonb_agg(coalesce(c.won, 0) ORDER BY m.month) AS won, jsonb_agg(coalesce(c.lost, 0) ORDER BY m.month) AS lost,
@@ -102,7 +102,7 @@ BEGIN
             (SELECT coalesce(jsonb_agg(jsonb_build_object('label', x.name, 'value', x.amount, 'value2', x.weighted,
                         'note', crm.figure_text(x.n::float8, 'number', s.lang) || ' ' || (w ->> 'deals')) ORDER BY x.pipeline_id, x.position), '[]')
              FROM (SELECT d.name, d.position, d.pipeline_id, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.opportunities) AS n
-                   FROM crm_analytics.pipeline_now AS p JOIN crm.stages AS d ON d.tenant_id = p.tenant_id AND d.id = p.stage_id
+                   FROM crm_analytics.pipeline_by_stage AS p JOIN crm.stages AS d ON d.tenant_id = p.tenant_id AND d.id = p.stage_id
                    WHERE p.tenant_id = mine GROUP BY 1, 2, 3 ORDER BY 3, 2 LIMIT 30) AS x),
             s.options || jsonb_build_object('title', w ->> 'by_stage', 'unit', s.currency, 'height', 380)));
 
@@ -216,7 +216,7 @@ BEGIN
 
     FOREACH part IN ARRAY '{sales,service,marketing}'::text[] LOOP
         SELECT jsonb_agg(jsonb_build_object('label', coalesce(w ->> d.metric, d.metric),
-                    'value', d.value, 'format', CASE d.unit WHEN 'share' THEN 'percent' WHEN 'count' THEN 'number' WHEN 'days' THEN 'number' WHEN 'hours' THEN 'number' ELSE 'compact' END,
+                    'value', d.value, 'format', CASE d.unit WHEN 'share' THEN 'percent' WHEN 'count' THEN 'number' WHEN 'days' THEN 'number' WHEN 'hours' THEN 'number' WHEN 'minutes' THEN 'number' ELSE 'compact' END,
                     'note', CASE WHEN d.unit IN ('share', 'count') THEN NULL ELSE coalesce(w ->> d.unit, d.unit) END,
                     'tone', CASE WHEN d.metric IN ('overdue_activities', 'missing_rates') AND d.value > 0 THEN 'bad' END))
         INTO tiles FROM crm_analytics.dashboard AS d
@@ -245,7 +245,7 @@ BEGIN
             FROM crm.tenants AS t, generate_series(0, 11) AS n WHERE t.tenant_id = mine
          ), done AS (
             SELECT x.week, a.kind, sum(a.activities) AS n
-            FROM weeks AS x JOIN crm_analytics.user_activity AS a ON a.tenant_id = mine AND a.created_on >= x.week AND a.created_on < x.week + 7
+            FROM weeks AS x JOIN crm_analytics.activities_by_day AS a ON a.tenant_id = mine AND a.created_on >= x.week AND a.created_on < x.week + 7
             GROUP BY 1, 2
          ), used AS (
             SELECT d.kind, row_number() OVER (ORDER BY sum(d.n) DESC, d.kind) - 1 AS place FROM done AS d GROUP BY 1
@@ -275,7 +275,7 @@ BEGIN
     page := page || crm_analytics.report_card(w ->> 'cohorts', w ->> 'cohorts_note',
         (WITH own AS (SELECT c.* FROM crm_analytics.cohort_retention AS c WHERE c.tenant_id = mine AND c.cohort_month >= span[1] - 5 AND c.months BETWEEN 1 AND 11)
          SELECT crm.draw_chart('heatmap', jsonb_build_object(
-            'labels', (SELECT coalesce(jsonb_agg('+' || crm.figure_text(n, 'number', s.lang) ORDER BY n), '[]')
+            'labels', (SELECT coalesce(jsonb_agg(CASE WHEN s.lang = 'fa' THEN chr(8207) || chr(8206) ELSE '' END || '+' || crm.figure_text(n, 'number', s.lang) ORDER BY n), '[]')
                        FROM generate_series(1, (SELECT max(months) FROM own)) AS n),
             'series', (SELECT coalesce(jsonb_agg(jsonb_build_object('name', crm_analytics.report_date(h.cohort_month, s.lang, 'month') || ' (' || crm.figure_text(h.customers, 'number', s.lang) || ')',
                             'values', (SELECT jsonb_agg(c.retention ORDER BY n) FROM generate_series(1, (SELECT max(months) FROM own)) AS n
@@ -296,6 +296,13 @@ BEGIN
                 jsonb_build_object('label', w ->> 'win_rate', 'format', 'percent'), jsonb_build_object('label', w ->> 'lift', 'format', 'number'), jsonb_build_object('label', 'p', 'format', 'text')),
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.attribute, x.value, x.closed, x.win_rate, x.lift, to_char(x.p_value, '0.0EEEE')) ORDER BY x.p_value), '[]')
                      FROM (SELECT f.* FROM crm_analytics.win_factors AS f WHERE f.tenant_id = mine AND f.significant ORDER BY f.p_value LIMIT 10) AS x)), s.options), true);
+
+    page := page || crm_analytics.report_card(w ->> 'lead_factors', w ->> 'factors_note',
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'attribute'), jsonb_build_object('label', w ->> 'value'), jsonb_build_object('label', w ->> 'cases', 'format', 'number'),
+                jsonb_build_object('label', w ->> 'conversion', 'format', 'percent'), jsonb_build_object('label', w ->> 'lift', 'format', 'number'), jsonb_build_object('label', 'p', 'format', 'text')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.attribute, x.value, x.closed, x.conversion, x.lift, to_char(x.p_value, '0.0EEEE')) ORDER BY x.p_value), '[]')
+                     FROM (SELECT f.* FROM crm_analytics.lead_factors AS f WHERE f.tenant_id = mine AND f.significant ORDER BY f.p_value LIMIT 10) AS x)), s.options), true);
 
     RETURN crm_analytics.report_page((w ->> 'dashboard') || ' – ' || s.tenant,
         (w ->> 'made') || ' ' || crm_analytics.report_date(s.today, s.lang) || ' · ' || (w ->> 'currency') || ' ' || s.currency,
@@ -364,7 +371,7 @@ BEGIN
             'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'when'), jsonb_build_object('label', w ->> 'what'), jsonb_build_object('label', w ->> 'subject'), jsonb_build_object('label', w ->> 'owner')),
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(crm_analytics.report_date((t.at AT TIME ZONE s.zone)::date, s.lang), coalesce(w ->> t.detail, t.detail), t.title, t.name) ORDER BY t.at DESC), '[]')
                      FROM (SELECT t.*, u.name FROM crm_analytics.customer_timeline AS t LEFT JOIN crm.users AS u ON u.tenant_id = t.tenant_id AND u.id = t.user_id
-                           WHERE t.tenant_id = mine AND t.account_id = report_customer.account_id ORDER BY t.at DESC LIMIT 25) AS t)), s.options), true);
+                           WHERE t.tenant_id = mine AND t.account_id = report_customer.account_id AND t.at <= now() ORDER BY t.at DESC LIMIT 25) AS t)), s.options), true);
 
     RETURN crm_analytics.report_page(doc #>> '{account,name}',
         concat_ws(' · ', w ->> 'customer', doc #>> '{account,industry}', doc #>> '{account,city}', doc #>> '{account,country}', doc #>> '{account,owner}',

@@ -303,6 +303,7 @@ draw_columns(Chart *c, bool stacked)
 				bar;
 	int			stride,
 				groups = stacked ? 1 : c->nseries;
+	bool		room = c->nseries == 1;
 
 	for (int i = 0; i < c->nlabels; i++)
 	{
@@ -330,6 +331,11 @@ draw_columns(Chart *c, bool stacked)
 	slot = (a.right - a.left) / c->nlabels;
 	bar = Min(slot * 0.72 / groups, 46);
 	stride = label_stride(c, slot);
+	/* figures above all columns or none: above some they would look like a choice */
+	for (int i = 0; room && i < c->nlabels; i++)
+		if (!c->series[0].nulls[i] && c->series[0].values[i] != 0 &&
+			chart_text_width(chart_number(c, c->series[0].values[i]), FONT) > slot - 4)
+			room = false;
 	for (int i = 0; i < c->nlabels; i++)
 	{
 		double		mid = a.left + slot * (i + 0.5),
@@ -342,7 +348,6 @@ draw_columns(Chart *c, bool stacked)
 						x,
 						from,
 						to;
-			char	   *text;
 
 			if (c->series[s].nulls[i])
 				continue;
@@ -364,9 +369,8 @@ draw_columns(Chart *c, bool stacked)
 			rect(c, x, Min(from, to), bar - (groups > 1 ? 1.5 : 0), fabs(to - from),
 				 stacked ? 1.5 : 3, fill(c->series[s].color),
 				 tip(c, c->series[s].name, c->labels[i], v));
-			text = chart_number(c, v);
-			if (c->nseries == 1 && v != 0 && chart_text_width(text, FONT) <= slot - 4)
-				label(c, mid, v < 0 ? to + 13 : to - 5, MIDDLE, NULL, text);
+			if (room && v != 0)
+				label(c, mid, v < 0 ? to + 13 : to - 5, MIDDLE, NULL, chart_number(c, v));
 		}
 		if (i % stride == 0)
 			label(c, mid, a.bottom + 17, MIDDLE, "m", chart_fit(c->labels[i], FONT, slot * stride - 6));
@@ -675,7 +679,7 @@ draw_waterfall(Chart *c)
 		if (i + 1 < c->nlabels)
 			line(c, mid + bar / 2, to, mid + slot - bar / 2, to, "d");
 		label(c, mid, Min(from, to) - 6, MIDDLE, total ? "b" : NULL,
-			  chart_fit(psprintf("%s%s", !total && v > 0 ? "+" : "", chart_number(c, v)), FONT, slot - 2));
+			  chart_fit(psprintf("%s%s", total || v <= 0 ? "" : c->persian ? "\xE2\x80\x8F\xE2\x80\x8E+" : "+", chart_number(c, v)), FONT, slot - 2));
 		label(c, mid, a.bottom + 17, MIDDLE, "m", chart_fit(c->labels[i], FONT, slot - 6));
 	}
 	close_svg(c);

@@ -6,18 +6,22 @@
  * pair has no rate of its own, its inverse serves, then the way through the
  * tenant's base currency.  A rate that is missing is an error, never 1.
  *
- * Reports convert every row, so the rates of a pair are kept in the backend,
- * sorted by date, until a rate changes.
+ * Conversions ask again and again, so the rates of a pair are kept in the
+ * backend, sorted by date, until a rate changes.  Reports ask for the rate of
+ * every group; theirs are read once a query, through its snapshot and with the
+ * rights of whoever asks.
  */
 #include "crm.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 typedef struct PairKey
@@ -327,4 +331,137 @@ crm_convert_currency(PG_FUNCTION_ARGS)
 					   tenant->base),
 			 errhint("Add it to crm.exchange_rates.")));
 	PG_RETURN_NULL();
+}
+
+/* The rates of a query: those of one pair after the other, as they are asked for. */
+typedef struct QueryRates
+{
+	HTAB	   *pairs;
+	MemoryContext context;
+	Oid			user;			/* whose they are, and as of when */
+	TransactionId xmin;
+	TransactionId xmax;
+	uint32		xcnt;
+	CommandId	curcid;
+	uint64		completed;
+	Pair	   *last;
+} QueryRates;
+
+/*
+ * A call site may live longer than a statement (that of a PL/pgSQL expression
+ * does), so what it keeps is worth something only while its snapshot and its
+ * user are the same.
+ */
+static QueryRates *
+rates_of_query(FmgrInfo *flinfo)
+{
+	QueryRates *known = (QueryRates *) flinfo->fn_extra;
+	Snapshot	now = GetActiveSnapshot();
+	HASHCTL		ctl = {0};
+
+	if (known != NULL && known->user == GetUserId() && known->curcid == now->curcid &&
+		known->xmin == now->xmin && known->xmax == now->xmax && known->xcnt == now->xcnt &&
+		known->completed == now->snapXactCompletionCount)
+		return known;
+	if (known == NULL)
+	{
+		known = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(QueryRates));
+		known->context = AllocSetContextCreate(flinfo->fn_mcxt, "crm rates of a query",
+											   ALLOCSET_SMALL_SIZES);
+		flinfo->fn_extra = known;
+	}
+	MemoryContextReset(known->context);
+	ctl.hcxt = known->context;
+	ctl.keysize = sizeof(PairKey);
+	ctl.entrysize = sizeof(Pair);
+	known->pairs = hash_create("crm rates of a query", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	known->last = NULL;
+	known->user = GetUserId();
+	known->xmin = now->xmin;
+	known->xmax = now->xmax;
+	known->xcnt = now->xcnt;
+	known->curcid = now->curcid;
+	known->completed = now->snapXactCompletionCount;
+	return known;
+}
+
+/* Rates of a pair and reciprocals of its inverse, of one day the former. */
+static Pair *
+read_rates(QueryRates *known, const PairKey *key)
+{
+	Pair		fresh;
+	Pair	   *pair;
+	Oid			types[3] = {INT8OID, BPCHAROID, BPCHAROID};
+	Datum		values[3];
+	MemoryContext old;
+	bool		isnull;
+	bool		found;
+
+	MemSet(&fresh, 0, sizeof(fresh));
+	fresh.key = *key;
+	values[0] = Int64GetDatum(key->tenant);
+	values[1] = CStringGetTextDatum(key->from);
+	values[2] = CStringGetTextDatum(key->to);
+	SPI_connect();
+	crm_execute("SELECT DISTINCT ON (x.valid_from) x.valid_from, x.rate"
+				" FROM (SELECT r.valid_from, 0 AS inverse, r.rate FROM crm.exchange_rates AS r"
+				"       WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = $3"
+				"       UNION ALL"
+				"       SELECT r.valid_from, 1, 1 / r.rate FROM crm.exchange_rates AS r"
+				"       WHERE r.tenant_id = $1 AND r.from_currency = $3 AND r.to_currency = $2) AS x"
+				" ORDER BY x.valid_from, x.inverse", 3, types, values, NULL, true, 0);
+	old = MemoryContextSwitchTo(known->context);
+	fresh.n = (int) SPI_processed;
+	fresh.since = palloc(sizeof(DateADT) * Max(fresh.n, 1));
+	fresh.rate = palloc(sizeof(Numeric) * Max(fresh.n, 1));
+	for (int i = 0; i < fresh.n; i++)
+	{
+		fresh.since[i] = DatumGetDateADT(crm_spi_value(i, 1, &isnull));
+		fresh.rate[i] = DatumGetNumericCopy(crm_spi_value(i, 2, &isnull));
+	}
+	MemoryContextSwitchTo(old);
+	SPI_finish();
+	pair = (Pair *) hash_search(known->pairs, key, HASH_ENTER, &found);
+	*pair = fresh;
+	return pair;
+}
+
+PG_FUNCTION_INFO_V1(crm_exchange_rate);
+
+/*
+ * crm.exchange_rate(tenant_id, from_currency, to_currency, on_date) -> numeric
+ */
+Datum
+crm_exchange_rate(PG_FUNCTION_ARGS)
+{
+	BpChar	   *from = PG_GETARG_BPCHAR_PP(1);
+	BpChar	   *to = PG_GETARG_BPCHAR_PP(2);
+	QueryRates *known;
+	PairKey		key;
+	Pair	   *pair;
+	bool		found;
+	int			i;
+
+	if (VARSIZE_ANY_EXHDR(from) != 3 || VARSIZE_ANY_EXHDR(to) != 3)
+		PG_RETURN_NULL();
+	if (memcmp(VARDATA_ANY(from), VARDATA_ANY(to), 3) == 0)
+		PG_RETURN_DATUM(DirectFunctionCall1(int4_numeric, Int32GetDatum(1)));
+
+	known = rates_of_query(fcinfo->flinfo);
+	MemSet(&key, 0, sizeof(key));
+	key.tenant = PG_GETARG_INT64(0);
+	memcpy(key.from, VARDATA_ANY(from), 3);
+	memcpy(key.to, VARDATA_ANY(to), 3);
+	pair = known->last;
+	if (pair == NULL || memcmp(&pair->key, &key, sizeof(key)) != 0)
+	{
+		pair = (Pair *) hash_search(known->pairs, &key, HASH_FIND, &found);
+		if (pair == NULL)
+			pair = read_rates(known, &key);
+		known->last = pair;
+	}
+	i = find_rate(pair, PG_GETARG_DATEADT(3));
+	if (i < 0)
+		PG_RETURN_NULL();
+	PG_RETURN_NUMERIC(pair->rate[i]);
 }

@@ -125,6 +125,8 @@ for language in en fa; do
     done
 done
 check pipeline-en 8 "$WORK/pipeline-en.html" 700,4200
+check dashboard-fa 5 "$WORK/dashboard-fa.html" 520,6000
+check customer-en 1 "$WORK/customer-en.html" 520,4200
 # an empty company
 sql -d "$db" -c "SET session_replication_role = replica; DELETE FROM crm.opportunities; DELETE FROM crm.stage_periods; DELETE FROM crm.activities; DELETE FROM crm.quotas" \
     -c "SELECT crm.rebuild_rollup(r.name) FROM crm.rollups AS r" >/dev/null
