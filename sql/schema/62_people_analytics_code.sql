@@ -471,9 +471,10 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT 'marketing', m.metric, m.value, m.unit
-    FROM (SELECT coalesce(sum(o.opportunities), 0) AS n
+    FROM (SELECT coalesce(sum(c.n), 0) AS n
           FROM crm.tenants AS t
-          JOIN crm_analytics.opportunities_created AS o ON o.tenant_id = t.tenant_id AND o.created_on > (now() AT TIME ZONE t.time_zone)::date - 30
+          CROSS JOIN LATERAL (SELECT sum(o.opportunities) AS n FROM crm_analytics.opportunities_created AS o
+                              WHERE o.tenant_id = t.tenant_id AND o.created_on > (now() AT TIME ZONE t.time_zone)::date - 30) AS c
           WHERE t.tenant_id = $1) AS s,
          (SELECT count(*) FILTER (WHERE l.created_at > now() - interval '30 days') AS made,
                  count(*) FILTER (WHERE l.converted_at IS NOT NULL) AS converted, count(*) FILTER (WHERE l.closed_at IS NOT NULL) AS closed,

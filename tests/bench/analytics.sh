@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Report queries over a large company: from the rollups, against the same figures computed from the rows.
-# OPPORTUNITIES and ACTIVITIES set the size; 10,000 deltas or more are pending while it is measured.
+# OPPORTUNITIES and ACTIVITIES set the size (ACTIVITIES=10000000 takes five to eight minutes); 10,000 deltas or more are pending while it is measured.
 # Days, owners, kinds, stages and currencies are drawn independently of each other, so that there are as many groups as there can be.
 set -u
 . "$REPO/tests/lib/cluster.sh"
 n=${OPPORTUNITIES:-1000000}
-m=${ACTIVITIES:-10000000}
+m=${ACTIVITIES:-2000000}
 status=0
 
 t0=$(date +%s)
