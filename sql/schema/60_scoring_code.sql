@@ -674,6 +674,8 @@ RETURNS TABLE (lead_id bigint, fit numeric, engagement numeric, score numeric, g
 LANGUAGE plpgsql STABLE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+-- planning took longer than the answer
+SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_column
 DECLARE

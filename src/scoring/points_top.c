@@ -148,7 +148,7 @@ crm_points_top(PG_FUNCTION_ARGS)
 			{
 				SPI_cursor_fetch(portal, true, fetch);
 				more = SPI_processed == fetch;
-				fetch = Min(4 * fetch, 256);
+				fetch = Min(2 * fetch, 32);
 				for (uint64 i = 0; i < SPI_processed; i++)
 				{
 					bool		isnull;
