@@ -144,10 +144,12 @@ BEGIN
     -- what waits in the delta table will be added later, so it is left out here
     EXECUTE format('DELETE FROM crm_internal.%I', p.base_table);
     EXECUTE format('INSERT INTO crm_internal.%I (%s) SELECT %s FROM (SELECT %s FROM crm_internal.rollup_source_%s '
-                   'UNION ALL SELECT %s FROM crm_internal.rollup_source_%s_deltas) AS u GROUP BY %s HAVING %s',
+                   'UNION ALL SELECT %s FROM crm_internal.rollup_source_%s_deltas) AS u GROUP BY %s HAVING %s %s',
                    p.base_table, concat_ws(', ', keys, measures), concat_ws(', ', keys, sums),
                    concat_ws(', ', keys, measures), p.source_id,
-                   concat_ws(', ', keys, negated), p.source_id, coalesce(keys, '()'), nonzero);
+                   concat_ws(', ', keys, negated), p.source_id, coalesce(keys, '()'), nonzero,
+                   -- a report reads ranges of keys, so these lie side by side
+                   'ORDER BY ' || keys);
     IF special IS NOT NULL THEN
         EXECUTE format('SELECT EXISTS (SELECT FROM crm_internal.%I AS b WHERE %s)', p.base_table, special) INTO bad;
         IF bad THEN

@@ -34,7 +34,7 @@ typedef struct Candidate
 	int64		lead;
 	double		total;
 	double		unclamped;
-	PointsState *state;
+	struct varlena *state;		/* as stored */
 } Candidate;
 
 /* Better first: by score, then by what it is without limits, then by id. */
@@ -96,6 +96,7 @@ crm_points_top(PG_FUNCTION_ARGS)
 	double		ceiling;
 	double		key;
 	MemoryContext context = CurrentMemoryContext;
+	MemoryContext row;
 	int			found = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -108,6 +109,8 @@ crm_points_top(PG_FUNCTION_ARGS)
 	m = compiled_model(fcinfo, 3, (CompileModel) points_compile);
 	points_score_memory(m, &score);
 	heap = binaryheap_allocate(n, worst_first, NULL);
+
+	row = AllocSetContextCreate(context, "crm top leads row", ALLOCSET_DEFAULT_SIZES);
 
 	SPI_connect();
 	for (int i = 0; i < 3; i++)
@@ -154,6 +157,7 @@ crm_points_top(PG_FUNCTION_ARGS)
 					bool		isnull;
 					Candidate	c;
 					const Candidate *worst = NULL;
+					struct varlena *state;
 					MemoryContext old;
 
 					key = DatumGetFloat8(crm_spi_value(i, 2, &isnull));
@@ -174,22 +178,28 @@ crm_points_top(PG_FUNCTION_ARGS)
 						more = false;
 						break;
 					}
-					old = MemoryContextSwitchTo(context);
-					c.state = points_unpack(m, DatumGetByteaPP(crm_spi_value(i, 3, &isnull)));
-					points_evaluate(m, c.state, at, &score);
+					/* far more are looked at than kept */
+					old = MemoryContextSwitchTo(row);
+					state = DatumGetByteaPP(crm_spi_value(i, 3, &isnull));
+					points_evaluate(m, points_unpack(m, state), at, &score);
 					c.total = score.total;
 					c.unclamped = score.unclamped;
 					if (worst == NULL || candidate_cmp(&c, worst) < 0)
 					{
-						Candidate  *kept = palloc(sizeof(Candidate));
+						Candidate  *kept;
 
+						MemoryContextSwitchTo(context);
+						kept = palloc(sizeof(Candidate));
 						*kept = c;
+						kept->state = palloc(VARSIZE_ANY(state));
+						memcpy(kept->state, state, VARSIZE_ANY(state));
 						if (worst == NULL)
 							binaryheap_add(heap, PointerGetDatum(kept));
 						else
 							binaryheap_replace_first(heap, PointerGetDatum(kept));
 					}
 					MemoryContextSwitchTo(old);
+					MemoryContextReset(row);
 				}
 				SPI_freetuptable(SPI_tuptable);
 			}
@@ -209,10 +219,11 @@ crm_points_top(PG_FUNCTION_ARGS)
 	{
 		Datum		values[5];
 		bool		nulls[5] = {0};
+		PointsState *state = points_unpack(m, sorted[i]->state);
 		char	   *grade;
 
-		points_evaluate(m, sorted[i]->state, at, &score);
-		grade = points_grade_text(m, sorted[i]->state, &score);
+		points_evaluate(m, state, at, &score);
+		grade = points_grade_text(m, state, &score);
 		values[0] = Int64GetDatum(sorted[i]->lead);
 		values[1] = points_rounded(score.fit);
 		values[2] = points_rounded(score.engagement);
