@@ -221,10 +221,12 @@ PROCESS_CODE = \
 
 SALES_CODE = \
 	sql/schema/30_sales_code.sql \
-	sql/schema/32_lead_code.sql
+	sql/schema/32_lead_code.sql \
+	sql/schema/33_lead_conversion_code.sql
 
 ANALYTICS_CODE = \
 	sql/schema/40_rollup_code.sql \
+	sql/schema/41_rollup_commands_code.sql \
 	sql/schema/59_own_rollups_code.sql \
 	sql/schema/60_analytics_code.sql \
 	sql/schema/61_process_analytics_code.sql \
@@ -253,10 +255,12 @@ SERVICE_CODE = \
 
 SCORING_CODE = \
 	sql/schema/60_scoring_code.sql \
+	sql/schema/61_score_reading_code.sql \
 	sql/schema/62_prediction_code.sql
 
 MARKETING_CODE = \
-	sql/schema/75_segment_code.sql
+	sql/schema/75_segment_code.sql \
+	sql/schema/76_segment_members_code.sql
 
 EXCHANGE_CODE = \
 	sql/schema/90_import_code.sql \
