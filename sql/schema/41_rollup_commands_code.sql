@@ -393,24 +393,24 @@ $$;
 COMMENT ON FUNCTION crm.fold_rollups(text) IS
 'Moves pending deltas into the bases, of one rollup (and the others of its source) or of all, and returns how many deltas were moved. Changes no answer, only makes reading cheaper. Never waits for writers nor makes them wait; a source that somebody else is folding is left to him. Errors: 42704 no such rollup, 40001 in a REPEATABLE READ transaction older than the last fold.';
 
-CREATE OR REPLACE FUNCTION crm_internal.sources_to_fold(pending bigint)
+CREATE OR REPLACE FUNCTION crm_internal.sources_to_fold()
 RETURNS bigint[]
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ARRAY(SELECT s.id
                  FROM crm.rollup_sources AS s
-                 WHERE pg_stat_get_live_tuples(to_regclass(format('crm_internal.rollup_source_%s_deltas', s.id))) >= pending
+                 WHERE pg_stat_get_live_tuples(to_regclass(format('crm_internal.rollup_source_%s_deltas', s.id))) >= 10000
                  ORDER BY s.id)
 $$;
-COMMENT ON FUNCTION crm_internal.sources_to_fold(bigint) IS 'Sources of which at least so many deltas are pending, by the statistics.';
+COMMENT ON FUNCTION crm_internal.sources_to_fold() IS 'Sources of which so many deltas are pending, by the statistics, that they are folded before the minute is over.';
 
 CREATE OR REPLACE FUNCTION crm.next_fold_at()
 RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT now() WHERE crm_internal.sources_to_fold(10000) <> '{}'
+    SELECT now() WHERE crm_internal.sources_to_fold() <> '{}'
 $$;
 COMMENT ON FUNCTION crm.next_fold_at() IS
 'When crm.fold_due_rollups() should be called: now, where ten thousand deltas or more are pending of some table; else NULL: within a minute or so.';
@@ -422,7 +422,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT crm_internal.fold_sources(
         ARRAY(SELECT s.id FROM crm.rollup_sources AS s
-              WHERE s.id = ANY (crm_internal.sources_to_fold(10000)) OR s.folded_at IS NULL OR s.folded_at < now() - interval '50 seconds'
+              WHERE s.id = ANY (crm_internal.sources_to_fold()) OR s.folded_at IS NULL OR s.folded_at < now() - interval '50 seconds'
               ORDER BY s.id), false)
 $$;
 COMMENT ON FUNCTION crm.fold_due_rollups() IS

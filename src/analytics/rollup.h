@@ -111,6 +111,8 @@ extern Oid	crm_rollup_delta_oid(int64 source, bool missing_ok);
 extern List *crm_rollup_view_targets(Oid view, Oid *root, Index *varno);
 
 /* rollup_groups.c */
+extern void crm_rollup_add_integer(const RollupShape *shape, Datum *sum, int64 value,
+								   int sign);
 extern void crm_groups_init(RollupGroups *p, const RollupShape *shape, MemoryContext cx);
 extern void crm_groups_forget(RollupGroups *p);
 extern void crm_groups_add(RollupGroups *p, const Datum *keys, const bool *keynulls,

@@ -20,7 +20,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
-#include "common/int.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
@@ -45,7 +44,6 @@ typedef struct Base
 	AttrNumber *measure_from;
 	bool	   *measure_short;	/* integer there, bigint here */
 	RollupGroups groups;
-	MemoryContext cx;			/* of the groups */
 
 	/* for writing */
 	EState	   *estate;
@@ -64,11 +62,8 @@ typedef struct Base
 static void
 require_right(Relation rel, AclMode mode)
 {
-	AclResult	result = pg_class_aclmask(RelationGetRelid(rel), GetUserId(), mode,
-										  ACLMASK_ALL) == mode ? ACLCHECK_OK : ACLCHECK_NO_PRIV;
-
-	if (result != ACLCHECK_OK)
-		aclcheck_error(result, OBJECT_TABLE, RelationGetRelationName(rel));
+	if (pg_class_aclmask(RelationGetRelid(rel), GetUserId(), mode, ACLMASK_ALL) != mode)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(rel));
 	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, false) == RLS_ENABLED)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -204,9 +199,9 @@ open_base(Base *base, Oid relid, Relation delta, Oid root)
 				 errhint("Drop the rollup with crm.drop_rollup() and create it again.")));
 	require_right(base->rel, ACL_INSERT | ACL_UPDATE);
 	find_shape(base, delta, root);
-	base->cx = AllocSetContextCreate(CurrentMemoryContext, "crm rollup fold",
-									 ALLOCSET_DEFAULT_SIZES);
-	crm_groups_init(&base->groups, &base->shape, base->cx);
+	crm_groups_init(&base->groups, &base->shape,
+					AllocSetContextCreate(CurrentMemoryContext, "crm rollup fold",
+										  ALLOCSET_DEFAULT_SIZES));
 
 	base->estate = CreateExecutorState();
 	base->result = makeNode(ResultRelInfo);
@@ -356,16 +351,10 @@ zero_of(RollupMeasureKind kind)
 static Datum
 add_up(RollupShape *shape, RollupMeasureKind kind, Datum a, Datum b)
 {
-	int64		sum;
-
 	if (kind == MEASURE_NUMERIC)
 		return DirectFunctionCall2(numeric_add, a, b);
-	if (pg_add_s64_overflow(DatumGetInt64(a), DatumGetInt64(b), &sum))
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("bigint out of range in a rollup of table \"%s\"",
-						get_rel_name(shape->root))));
-	return Int64GetDatum(sum);
+	crm_rollup_add_integer(shape, &a, DatumGetInt64(b), 1);
+	return a;
 }
 
 /* Add one group to the base, in memory that the caller resets. */
@@ -474,8 +463,8 @@ apply_groups(Base *base, Snapshot newest, Snapshot own)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(row);
 	pfree(order);
-	MemoryContextReset(base->cx);
-	crm_groups_init(&base->groups, &base->shape, base->cx);
+	MemoryContextReset(base->groups.cx);
+	crm_groups_init(&base->groups, &base->shape, base->groups.cx);
 }
 
 static void

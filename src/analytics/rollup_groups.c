@@ -342,8 +342,8 @@ add_numeric(const RollupShape *shape, MemoryContext cx, Datum *sum, Datum number
 	MemoryContextSwitchTo(old);
 }
 
-static void
-add_integer(const RollupShape *shape, Datum *sum, int64 value, int sign)
+void
+crm_rollup_add_integer(const RollupShape *shape, Datum *sum, int64 value, int sign)
 {
 	int64		result;
 
@@ -373,7 +373,7 @@ crm_groups_add(RollupGroups *p, const Datum *keys, const bool *keynulls,
 		if (nulls[i])
 			continue;
 		if (shape->measures[i].kind != MEASURE_NUMERIC)
-			add_integer(shape, &sums[i], DatumGetInt64(measures[i]), sign);
+			crm_rollup_add_integer(shape, &sums[i], DatumGetInt64(measures[i]), sign);
 		else
 		{
 #ifdef HAVE_INT128
@@ -405,7 +405,7 @@ merge_group(RollupGroups *into, char *group, char *from)
 
 	for (int i = 0; i < shape->nmeasures; i++)
 		if (shape->measures[i].kind != MEASURE_NUMERIC)
-			add_integer(shape, &sums[i], DatumGetInt64(more[i]), 1);
+			crm_rollup_add_integer(shape, &sums[i], DatumGetInt64(more[i]), 1);
 		else
 		{
 #ifdef HAVE_INT128

@@ -85,6 +85,25 @@ forget_old_rates(void)
 	compiled_generation = generation;
 }
 
+/* The days and rates of the last result, kept in a memory context. */
+static void
+take_rates(Pair *pair, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	pair->n = (int) SPI_processed;
+	pair->since = palloc(sizeof(DateADT) * Max(pair->n, 1));
+	pair->rate = palloc(sizeof(Numeric) * Max(pair->n, 1));
+	for (int i = 0; i < pair->n; i++)
+	{
+		bool		isnull;
+
+		pair->since[i] = DatumGetDateADT(crm_spi_value(i, 1, &isnull));
+		pair->rate[i] = DatumGetNumericCopy(crm_spi_value(i, 2, &isnull));
+	}
+	MemoryContextSwitchTo(old);
+}
+
 static Pair *
 rates_of(int64 tenant, const char *from, const char *to)
 {
@@ -94,8 +113,6 @@ rates_of(int64 tenant, const char *from, const char *to)
 	Oid			types[3] = {INT8OID, BPCHAROID, BPCHAROID};
 	Datum		values[3];
 	CrmOwnerSwitch saved;
-	MemoryContext old;
-	bool		isnull;
 	bool		found;
 
 	MemSet(&key, 0, sizeof(key));
@@ -116,16 +133,7 @@ rates_of(int64 tenant, const char *from, const char *to)
 	crm_read_config("SELECT r.valid_from, r.rate FROM crm.exchange_rates AS r"
 					" WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = $3"
 					" ORDER BY r.valid_from", 3, types, values);
-	old = MemoryContextSwitchTo(rates_context);
-	fresh.n = (int) SPI_processed;
-	fresh.since = palloc(sizeof(DateADT) * Max(fresh.n, 1));
-	fresh.rate = palloc(sizeof(Numeric) * Max(fresh.n, 1));
-	for (int i = 0; i < fresh.n; i++)
-	{
-		fresh.since[i] = DatumGetDateADT(crm_spi_value(i, 1, &isnull));
-		fresh.rate[i] = DatumGetNumericCopy(crm_spi_value(i, 2, &isnull));
-	}
-	MemoryContextSwitchTo(old);
+	take_rates(&fresh, rates_context);
 	crm_become_self(&saved);
 	SPI_finish();
 
@@ -393,8 +401,6 @@ read_rates(QueryRates *known, const PairKey *key)
 	Pair	   *pair;
 	Oid			types[3] = {INT8OID, BPCHAROID, BPCHAROID};
 	Datum		values[3];
-	MemoryContext old;
-	bool		isnull;
 	bool		found;
 
 	MemSet(&fresh, 0, sizeof(fresh));
@@ -410,16 +416,7 @@ read_rates(QueryRates *known, const PairKey *key)
 				"       SELECT r.valid_from, 1, 1 / r.rate FROM crm.exchange_rates AS r"
 				"       WHERE r.tenant_id = $1 AND r.from_currency = $3 AND r.to_currency = $2) AS x"
 				" ORDER BY x.valid_from, x.inverse", 3, types, values, NULL, true, 0);
-	old = MemoryContextSwitchTo(known->context);
-	fresh.n = (int) SPI_processed;
-	fresh.since = palloc(sizeof(DateADT) * Max(fresh.n, 1));
-	fresh.rate = palloc(sizeof(Numeric) * Max(fresh.n, 1));
-	for (int i = 0; i < fresh.n; i++)
-	{
-		fresh.since[i] = DatumGetDateADT(crm_spi_value(i, 1, &isnull));
-		fresh.rate[i] = DatumGetNumericCopy(crm_spi_value(i, 2, &isnull));
-	}
-	MemoryContextSwitchTo(old);
+	take_rates(&fresh, known->context);
 	SPI_finish();
 	pair = (Pair *) hash_search(known->pairs, key, HASH_ENTER, &found);
 	*pair = fresh;
