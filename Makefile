@@ -98,7 +98,10 @@ SCORING_OBJS = \
 	src/scoring/pls.o \
 	src/scoring/points.o \
 	src/scoring/points_compile.o \
+	src/scoring/points_kept.o \
+	src/scoring/points_state.o \
 	src/scoring/points_sql.o \
+	src/scoring/points_replay.o \
 	src/scoring/points_top.o
 
 SERVICE_OBJS = \

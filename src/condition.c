@@ -24,6 +24,7 @@ Datum
 crm_path_call(PGFunction function, Datum row, Datum path, bool *isnull)
 {
 	static Datum no_variables = (Datum) 0;
+	static pg_tz *utc = NULL;
 	LOCAL_FCINFO(fcinfo, 4);
 	pg_tz	   *zone = session_timezone;
 	Datum		result;
@@ -34,6 +35,7 @@ crm_path_call(PGFunction function, Datum row, Datum path, bool *isnull)
 
 		no_variables = DirectFunctionCall1(jsonb_in, CStringGetDatum("{}"));
 		MemoryContextSwitchTo(old);
+		utc = pg_tzset("UTC");	/* kept by the server for good */
 	}
 	InitFunctionCallInfoData(*fcinfo, NULL, 4, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = row;
@@ -42,7 +44,7 @@ crm_path_call(PGFunction function, Datum row, Datum path, bool *isnull)
 	fcinfo->args[3].value = BoolGetDatum(true);
 	for (int i = 0; i < 4; i++)
 		fcinfo->args[i].isnull = false;
-	session_timezone = pg_tzset("UTC");
+	session_timezone = utc;
 	PG_TRY();
 	{
 		result = function(fcinfo);

@@ -104,12 +104,20 @@ AS 'MODULE_PATHNAME', 'crm_points_same';
 COMMENT ON FUNCTION crm.points_same(bytea, bytea) IS
 'Whether two states differ in nothing but their clock: scores, grades and crossings to come are the same.';
 
-CREATE FUNCTION crm.points_top(tenant_id bigint, model_id bigint, version integer, definition jsonb, n integer, as_of timestamptz)
+CREATE FUNCTION crm.points_replay_range(tenant_id bigint, model_id bigint, version integer, definition jsonb,
+                                        low bigint, high bigint, at timestamptz)
+RETURNS integer LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+-- each table from one end of the range to the other, in the order of its key
+SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan
+AS 'MODULE_PATHNAME', 'crm_points_replay_range';
+COMMENT ON FUNCTION crm.points_replay_range(bigint, bigint, integer, jsonb, bigint, bigint, timestamptz) IS
+'Makes the states of all leads between two numbers, both included, anew under a definition, from what they are and from the ledger of events, noting thresholds crossed. crm.replay_scores calls it, range by range, while nobody else writes states. Returns how many leads there were.';
+
+CREATE FUNCTION crm.points_top(tenant_id bigint, model_id bigint, definition jsonb, n integer, as_of timestamptz)
 RETURNS TABLE (lead_id bigint, fit numeric, engagement numeric, score numeric, grade text)
 LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
 SET search_path = pg_catalog, pg_temp
--- in the order of the index, or not at all: a plan that sorts reads all rows of a place
-SET enable_sort = off SET enable_bitmapscan = off SET enable_seqscan = off SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_points_top';
-COMMENT ON FUNCTION crm.points_top(bigint, bigint, integer, jsonb, integer, timestamptz) IS
+COMMENT ON FUNCTION crm.points_top(bigint, bigint, jsonb, integer, timestamptz) IS
 'The n best rows of crm.lead_scores at an instant, from its rank index; crm.top_leads calls it.';

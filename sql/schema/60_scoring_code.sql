@@ -54,6 +54,7 @@ BEGIN
         FOR m IN SELECT n.tenant_id, n.id, n.definition FROM new_models AS n JOIN old_models AS o USING (tenant_id, id)
                  WHERE n.active AND NOT o.active ORDER BY n.tenant_id, n.id LOOP
             -- nobody has looked at leads meanwhile: every one gets a state to be replayed
+            PERFORM pg_advisory_xact_lock(crm_internal.scores_lock(m.tenant_id));
             INSERT INTO crm.score_subjects (tenant_id, lead_id)
             SELECT l.tenant_id, l.id FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id ORDER BY l.id
             ON CONFLICT DO NOTHING;
@@ -115,20 +116,49 @@ CREATE OR REPLACE TRIGGER score_rules_after_update AFTER UPDATE ON crm.score_rul
 CREATE OR REPLACE TRIGGER score_rules_after_delete AFTER DELETE ON crm.score_rules
     REFERENCING OLD TABLE AS old_rules FOR EACH STATEMENT EXECUTE FUNCTION crm.score_rules_changed();
 
+-- ---- who writes states, and when ----
+
+-- Whoever writes states of a tenant holds this lock shared until the transaction ends, from before the models are
+-- read. So whoever holds it alone knows that no state of older rules is on its way. Tenants share 256 locks: one
+-- statement over all tenants must not fill the server's table of locks.
+CREATE OR REPLACE FUNCTION crm_internal.scores_lock(tenant bigint)
+RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+    SELECT pg_catalog.hashtextextended('crm.scores', tenant % 256)
+$$;
+COMMENT ON FUNCTION crm_internal.scores_lock(bigint) IS 'Key of the advisory lock on the states of scores of a tenant, and of others with the same remainder by 256.';
+
+CREATE OR REPLACE FUNCTION crm_internal.hold_scores(tenant bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock_shared(crm_internal.scores_lock(tenant));
+    -- a snapshot from before the lock may show rules of yesterday: then the transaction cannot go on
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM FROM crm.score_models AS m WHERE m.tenant_id = tenant ORDER BY m.id FOR SHARE;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.hold_scores(bigint) IS
+'To be called before score models are read in order to write states by them. 40001: the rules have changed since the snapshot of a REPEATABLE READ transaction.';
+
 -- ---- what leads are ----
 
 CREATE OR REPLACE VIEW crm_internal.lead_facts WITH (security_invoker = true) AS
 -- without what changes by itself and what means nothing to a rule
 SELECT l.tenant_id, l.id AS lead_id,
        crm.row_facts(l, '{tenant_id,version,updated_at,name_key,company_key,email_key,phone_key,shared_user_ids,shared_team_ids,source_system,source_id,stage_entered_at,last_capture_at,capture_count,consent,message}')
-       || CASE WHEN a.facts IS NULL THEN '{}' ELSE jsonb_build_object('account', a.facts) END
-       || CASE WHEN c.facts IS NULL THEN '{}' ELSE jsonb_build_object('contact', c.facts) END AS attributes
-FROM crm.leads AS l
--- looked up for each lead, as batch after batch would read all accounts in a join
-LEFT JOIN LATERAL (SELECT crm.row_facts(x, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}') AS facts
-                   FROM crm.accounts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.account_id OFFSET 0) AS a ON l.account_id IS NOT NULL
-LEFT JOIN LATERAL (SELECT crm.row_facts(x, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}') AS facts
-                   FROM crm.contacts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.contact_id OFFSET 0) AS c ON l.contact_id IS NOT NULL;
+       -- looked up for each lead that has one: batch after batch would read all accounts in a join
+       || CASE WHEN l.account_id IS NULL THEN '{}' ELSE coalesce((
+              SELECT jsonb_build_object('account', crm.row_facts(x, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'))
+              FROM crm.accounts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.account_id), '{}') END
+       || CASE WHEN l.contact_id IS NULL THEN '{}' ELSE coalesce((
+              SELECT jsonb_build_object('contact', crm.row_facts(x, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'))
+              FROM crm.contacts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.contact_id), '{}') END AS attributes
+FROM crm.leads AS l;
 COMMENT ON VIEW crm_internal.lead_facts IS
 'What fit rules see of leads: columns of the lead, its account under "account" and its contact under "contact".';
 
@@ -220,66 +250,6 @@ $$;
 COMMENT ON FUNCTION crm_internal.replay_scores(bigint, bigint, bigint[], timestamptz) IS
 'States of some leads anew from their events; what they were inside of before stays, so that only a change is announced. Returns how many leads there were.';
 
--- The same for all leads between two, whose rows of score_subjects the caller has locked.  Each table is read from one
--- end of the range to the other, so that no join has more before it than the range, whatever is known of the tables.
-CREATE OR REPLACE FUNCTION crm_internal.replay_score_range(
-    tenant bigint, model bigint, version integer, definition jsonb, low bigint, high bigint, at timestamptz)
-RETURNS integer
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET enable_seqscan = off
-AS $$
-    WITH replayed AS MATERIALIZED (
-        SELECT u.lead_id, s.lead_id IS NOT NULL AS known,
-               crm.points_fit(definition, e.state, f.attributes, greatest(at, e.last_at), s.inside, s.state) AS r,
-               CASE WHEN s.version = replay_score_range.version AND (s.next_crossing IS NULL OR s.next_crossing > at) THEN s.state END AS state,
-               f.attributes, coalesce(e.last_id, 0) AS last_id, coalesce(e.last_at, '-infinity') AS last_at,
-               -- byte for byte: what is equal and written otherwise is written anew; events may have come or gone while triggers were off
-               NOT record_image_eq(ROW(u.attributes, u.last_event_id, u.last_event_at),
-                                   ROW(f.attributes, coalesce(e.last_id, 0), coalesce(e.last_at, '-infinity'))) AS news
-        FROM crm.score_subjects AS u
-        JOIN (SELECT x.lead_id, x.attributes FROM crm_internal.lead_facts AS x
-              WHERE x.tenant_id = tenant AND x.lead_id BETWEEN low AND high OFFSET 0) AS f ON f.lead_id = u.lead_id
-        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = tenant AND s.model_id = model AND s.lead_id = u.lead_id
-                                      AND s.lead_id BETWEEN low AND high
-        LEFT JOIN (SELECT x.lead_id, crm.points_replay(definition, x.kind, x.object, x.occurred_at, x.attributes ORDER BY x.id) AS state,
-                          max(x.id) AS last_id, max(x.occurred_at) AS last_at
-                   FROM crm.score_events AS x
-                   WHERE x.tenant_id = tenant AND x.lead_id BETWEEN low AND high
-                   GROUP BY x.lead_id) AS e ON e.lead_id = u.lead_id
-        WHERE u.tenant_id = tenant AND u.lead_id BETWEEN low AND high
-    ), crossed AS (
-        INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score)
-        SELECT tenant, model, p.lead_id, c.threshold, c.direction, c.at, c.score
-        FROM replayed AS p, jsonb_to_recordset((p.r).crossings) AS c (threshold text, direction text, at timestamptz, score numeric)
-        WHERE (p.r).crossings <> '[]'
-    ), failing AS (
-        INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
-        SELECT x.* FROM replayed AS p,
-             crm_internal.failed_rules(tenant, model, replay_score_range.version, p.lead_id, (p.r).failed) AS x
-        WHERE (p.r).failed IS NOT NULL
-        ON CONFLICT DO NOTHING
-    ), seen AS (
-        UPDATE crm.score_subjects AS u SET attributes = p.attributes, last_event_id = p.last_id, last_event_at = p.last_at
-        FROM replayed AS p
-        WHERE u.tenant_id = tenant AND u.lead_id = p.lead_id AND u.lead_id BETWEEN low AND high AND p.news
-    ), moved AS (
-        UPDATE crm.lead_scores AS s
-        SET version = replay_score_range.version, state = (p.r).state, ceiling = (p.r).ceiling, rank_key = (p.r).rank_key,
-            next_crossing = (p.r).next_crossing, inside = (p.r).inside
-        FROM replayed AS p
-        WHERE s.tenant_id = tenant AND s.model_id = model AND s.lead_id = p.lead_id AND s.lead_id BETWEEN low AND high
-          AND p.known AND (p.state IS NULL OR NOT crm.points_same(p.state, (p.r).state))
-    ), made AS (
-        INSERT INTO crm.lead_scores (tenant_id, model_id, lead_id, version, state, ceiling, rank_key, next_crossing, inside)
-        SELECT tenant, model, p.lead_id, replay_score_range.version, (p.r).state, (p.r).ceiling, (p.r).rank_key, (p.r).next_crossing, (p.r).inside
-        FROM replayed AS p WHERE NOT p.known
-    )
-    SELECT count(*)::integer FROM replayed
-$$;
-COMMENT ON FUNCTION crm_internal.replay_score_range(bigint, bigint, integer, jsonb, bigint, bigint, timestamptz) IS
-'As crm_internal.replay_scores for all leads of a range of numbers; what rules see of them is read anew as well.';
-
 CREATE OR REPLACE FUNCTION crm.check_score_event()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -309,6 +279,7 @@ AS $$
 DECLARE
     late record;
 BEGIN
+    PERFORM crm_internal.hold_scores(t.tenant_id) FROM (SELECT DISTINCT n.tenant_id FROM new_events AS n) AS t;
     -- the rows of leads are locked in one order, so that two loads cannot block each other for good
     INSERT INTO crm.score_subjects (tenant_id, lead_id)
     SELECT DISTINCT n.tenant_id, n.lead_id FROM new_events AS n
@@ -394,6 +365,8 @@ DECLARE
     touched record;
 BEGIN
     IF TG_OP = 'TRUNCATE' THEN
+        PERFORM crm_internal.hold_scores(t.tenant_id) FROM (SELECT DISTINCT m.tenant_id FROM crm.score_models AS m) AS t;
+        DELETE FROM crm.score_replays;
         UPDATE crm.score_subjects SET last_event_id = 0, last_event_at = '-infinity';
         UPDATE crm.lead_scores SET version = -1;
         RETURN NULL;
@@ -405,6 +378,7 @@ BEGIN
         FROM (SELECT o.tenant_id, o.lead_id FROM old_events AS o
               UNION SELECT n.tenant_id, n.lead_id FROM new_events AS n) AS d;
     END IF;
+    PERFORM crm_internal.hold_scores(t.id) FROM (SELECT DISTINCT t.id FROM unnest(tenants) AS t (id)) AS t;
     -- an event may have been given to a lead that had none
     INSERT INTO crm.score_subjects (tenant_id, lead_id)
     SELECT t.tenant_id, t.lead_id FROM unnest(tenants, leads) AS t (tenant_id, lead_id)
@@ -528,6 +502,8 @@ AS $$
 DECLARE
     touched record;
 BEGIN
+    -- while there is no model, too: one may be on its way that does not know these rows
+    PERFORM crm_internal.hold_scores(t.tenant_id) FROM (SELECT DISTINCT n.tenant_id FROM new_rows AS n) AS t;
     IF TG_TABLE_NAME = 'leads' THEN
         FOR touched IN
             SELECT n.tenant_id, array_agg(n.id ORDER BY n.id) AS leads FROM new_rows AS n
@@ -556,7 +532,11 @@ BEGIN
         END LOOP;
     END IF;
     RETURN NULL;
-EXCEPTION WHEN OTHERS THEN
+EXCEPTION
+WHEN serialization_failure OR deadlock_detected OR lock_not_available THEN
+    -- the same once more will do
+    RAISE;
+WHEN OTHERS THEN
     -- scoring is no reason to lose a lead
     RAISE WARNING 'leads were written but not scored: %', SQLERRM
         USING HINT = 'crm.verify_lead_scores() lists them, crm.replay_scores() brings them back.';

@@ -109,7 +109,7 @@ CREATE TABLE crm.lead_scores (
         REFERENCES crm.score_models (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT lead_scores_lead_id_fkey FOREIGN KEY (tenant_id, lead_id)
         REFERENCES crm.score_subjects (tenant_id, lead_id) ON DELETE CASCADE
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 50); -- new rules write every state anew: where there is room beside it, no index is touched
 COMMENT ON TABLE crm.lead_scores IS 'State of each lead in each model, from which the score at any instant follows; read it with crm.lead_score(). Nothing here changes because time goes by.';
 COMMENT ON COLUMN crm.lead_scores.version IS 'Version of the model the state belongs to; where it is behind, reading replays the events.';
 COMMENT ON COLUMN crm.lead_scores.state IS 'What crm.points_score and crm.points_explain read.';
@@ -117,11 +117,26 @@ COMMENT ON COLUMN crm.lead_scores.ceiling IS 'With rank_key: the most the score 
 COMMENT ON COLUMN crm.lead_scores.rank_key IS 'Order of what decays, the same at every instant (forward decay).';
 COMMENT ON COLUMN crm.lead_scores.next_crossing IS 'When time alone will take the lead across a threshold; NULL: never.';
 COMMENT ON COLUMN crm.lead_scores.inside IS 'Thresholds the lead is above, as far as they were announced.';
-CREATE INDEX lead_scores_rank_idx ON crm.lead_scores (tenant_id, model_id, version, ceiling DESC, rank_key DESC, lead_id);
-CREATE INDEX lead_scores_key_idx ON crm.lead_scores (tenant_id, model_id, version, rank_key DESC) WHERE rank_key > -1e300;
+CREATE INDEX lead_scores_rank_idx ON crm.lead_scores (tenant_id, model_id, ceiling DESC, rank_key DESC, lead_id);
+CREATE INDEX lead_scores_key_idx ON crm.lead_scores (tenant_id, model_id, rank_key DESC) WHERE rank_key > -1e300;
 CREATE INDEX lead_scores_next_crossing_idx ON crm.lead_scores (next_crossing) WHERE next_crossing IS NOT NULL;
 -- made last: of indexes that cost the same, as all do while the table is empty, the planner takes the last one
 ALTER TABLE crm.lead_scores ADD CONSTRAINT lead_scores_pkey PRIMARY KEY (tenant_id, lead_id, model_id);
+
+CREATE TABLE crm.score_replays (
+    tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
+    model_id bigint NOT NULL,
+    version integer NOT NULL,
+    complete boolean NOT NULL,
+    through_lead_id bigint,
+    CONSTRAINT score_replays_pkey PRIMARY KEY (tenant_id, model_id),
+    CONSTRAINT score_replays_model_id_fkey FOREIGN KEY (tenant_id, model_id)
+        REFERENCES crm.score_models (tenant_id, id) ON DELETE CASCADE
+);
+COMMENT ON TABLE crm.score_replays IS 'How far the states of a model have come since its rules changed. A model without a row has not been replayed.';
+COMMENT ON COLUMN crm.score_replays.version IS 'Version of the model that is meant.';
+COMMENT ON COLUMN crm.score_replays.complete IS 'No state of the model is of an older version: the rank index may be read.';
+COMMENT ON COLUMN crm.score_replays.through_lead_id IS 'The worker has looked at leads up to this one; NULL: at none.';
 
 CREATE TABLE crm.score_crossings (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),

@@ -111,10 +111,10 @@ BEGIN
     IF n IS NULL OR n < 0 THEN
         RAISE EXCEPTION 'how many leads to list is no number from 0 on' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- an index knows the future, not the past, and states of older rules it knows not at all
-    -- (the oldest version, in the order of the index: a plan for "some older one" reads all states)
-    IF as_of < now() OR (SELECT s.version FROM crm.lead_scores AS s WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id
-                         ORDER BY s.version LIMIT 1) < m.version
+    -- an index knows the future, not the past, and not what states of older rules will be
+    IF as_of < now() OR NOT m.active
+        OR NOT EXISTS (SELECT FROM crm.score_replays AS r
+                       WHERE r.tenant_id = m.tenant_id AND r.model_id = m.id AND r.version = m.version AND r.complete)
     THEN
         RETURN QUERY
             SELECT u.lead_id, p.fit, p.engagement, p.score, p.grade
@@ -130,7 +130,7 @@ BEGIN
     LOOP
         RETURN QUERY
             SELECT t.lead_id, t.fit, t.engagement, t.score, t.grade
-            FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, asked::integer, as_of)
+            FROM crm.points_top(m.tenant_id, m.id, m.definition, asked::integer, as_of)
                  WITH ORDINALITY AS t (lead_id, fit, engagement, score, grade, place)
             -- looked up one by one: a join would read all leads for a hundred
             CROSS JOIN LATERAL (SELECT FROM crm.leads AS x
@@ -140,7 +140,7 @@ BEGIN
         GET DIAGNOSTICS more = ROW_COUNT;
         listed := listed + more;
         EXIT WHEN listed >= n OR asked >= 1000000000
-            OR (SELECT count(*) < asked FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, asked::integer, as_of) AS t);
+            OR (SELECT count(*) < asked FROM crm.points_top(m.tenant_id, m.id, m.definition, asked::integer, as_of) AS t);
         asked := least(asked * 4, 1000000000);
     END LOOP;
 END
@@ -170,6 +170,7 @@ DECLARE
     leads bigint[];
     done integer;
 BEGIN
+    -- where somebody makes all states anew, they cross what is to be crossed
     SELECT array_agg(d.tenant_id), array_agg(d.model_id), array_agg(d.lead_id)
     INTO tenants, models, leads
     FROM (SELECT s.tenant_id, s.model_id, s.lead_id
@@ -177,7 +178,8 @@ BEGIN
           JOIN crm.score_subjects AS u ON u.tenant_id = s.tenant_id AND u.lead_id = s.lead_id
           WHERE s.next_crossing <= as_of
           ORDER BY s.next_crossing LIMIT batch
-          FOR NO KEY UPDATE OF u SKIP LOCKED) AS d;
+          FOR NO KEY UPDATE OF u SKIP LOCKED) AS d
+    WHERE pg_try_advisory_xact_lock_shared(crm_internal.scores_lock(d.tenant_id));
     -- read again: what another session did before the lock is taken into account
     WITH moved AS MATERIALIZED (
         SELECT s.tenant_id, s.model_id, s.lead_id, crm.points_advance(m.definition, s.state, as_of) AS r
@@ -228,6 +230,47 @@ CREATE OR REPLACE TRIGGER score_crossings_after_insert AFTER INSERT ON crm.score
 
 -- ---- publishing ----
 
+CREATE OR REPLACE FUNCTION crm_internal.note_replay(model crm.score_models, version integer, complete boolean, through_lead_id bigint)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO crm.score_replays AS r (tenant_id, model_id, version, complete, through_lead_id)
+    VALUES (model.tenant_id, model.id, note_replay.version, note_replay.complete, note_replay.through_lead_id)
+    ON CONFLICT (tenant_id, model_id) DO UPDATE
+    SET version = excluded.version, complete = excluded.complete, through_lead_id = excluded.through_lead_id
+    WHERE (r.version, r.complete, r.through_lead_id) IS DISTINCT FROM (excluded.version, excluded.complete, excluded.through_lead_id)
+$$;
+COMMENT ON FUNCTION crm_internal.note_replay(crm.score_models, integer, boolean, bigint) IS 'Writes down how far the states of a model have come.';
+
+-- Writers that began before the rules changed may have left states behind after everybody looked: so it is looked
+-- once more with the lock alone, which is asked for only for a moment, as others queue up behind.
+CREATE OR REPLACE FUNCTION crm_internal.complete_replay(model crm.score_models)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '50ms'
+AS $$
+DECLARE
+    older boolean;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RETURN false;
+    END IF;
+    BEGIN
+        PERFORM pg_advisory_xact_lock(crm_internal.scores_lock(model.tenant_id));
+    EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
+        RETURN false;
+    END;
+    SELECT EXISTS (SELECT FROM crm.lead_scores AS s
+                   WHERE s.tenant_id = model.tenant_id AND s.model_id = model.id AND s.version < model.version) INTO older;
+    PERFORM crm_internal.note_replay(model, model.version, NOT older, NULL);
+    RETURN NOT older;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.complete_replay(crm.score_models) IS
+'Notes that no state of a model is of older rules, if that is so and nobody writes states just now.';
+
 CREATE OR REPLACE FUNCTION crm.replay_stale_scores(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -238,23 +281,37 @@ DECLARE
     leads bigint[];
     done integer := 0;
 BEGIN
-    FOR m IN SELECT s.* FROM crm.score_models AS s WHERE s.active ORDER BY s.tenant_id, s.id LOOP
+    FOR m IN SELECT s.* FROM crm.score_models AS s
+             WHERE s.active AND NOT EXISTS (SELECT FROM crm.score_replays AS r
+                                            WHERE r.tenant_id = s.tenant_id AND r.model_id = s.id AND r.version = s.version AND r.complete)
+             ORDER BY s.tenant_id, s.id LOOP
         EXIT WHEN done >= batch;
+        CONTINUE WHEN NOT pg_try_advisory_xact_lock_shared(crm_internal.scores_lock(m.tenant_id));
+        SELECT s.* INTO m FROM crm.score_models AS s WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
+        CONTINUE WHEN m.id IS NULL;
+        -- from where the last call came to, since the states are in the order of leads
         SELECT array_agg(d.lead_id) INTO leads
         FROM (SELECT u.lead_id
               FROM crm.lead_scores AS s
               JOIN crm.score_subjects AS u ON u.tenant_id = s.tenant_id AND u.lead_id = s.lead_id
               WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version
-              ORDER BY u.lead_id LIMIT batch - done
+                AND s.lead_id > coalesce((SELECT r.through_lead_id FROM crm.score_replays AS r
+                                          WHERE r.tenant_id = m.tenant_id AND r.model_id = m.id AND r.version = m.version),
+                                         '-9223372036854775808')
+              ORDER BY s.lead_id LIMIT batch - done
               FOR NO KEY UPDATE OF u SKIP LOCKED) AS d;
-        CONTINUE WHEN leads IS NULL;
-        done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, as_of);
+        IF leads IS NULL THEN
+            PERFORM crm_internal.complete_replay(m);
+        ELSE
+            done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, as_of);
+            PERFORM crm_internal.note_replay(m, m.version, false, (SELECT max(l.id) FROM unnest(leads) AS l (id)));
+        END IF;
     END LOOP;
     RETURN done;
 END
 $$;
 COMMENT ON FUNCTION crm.replay_stale_scores(timestamptz, integer) IS
-'Replays the events of leads whose state belongs to an older version of a model, at most batch of them. Scores read right meanwhile. Returns how many. The worker calls it.';
+'Replays the events of leads whose state belongs to an older version of a model, at most batch of them, going on where the last call came to. Scores read right meanwhile. Returns how many. The worker calls it.';
 
 CREATE OR REPLACE FUNCTION crm.replay_scores(model text DEFAULT NULL)
 RETURNS bigint
@@ -268,8 +325,17 @@ DECLARE
     high bigint;
     done bigint := 0;
     after bigint := '-9223372036854775808';
+    oldest integer;
 BEGIN
+    -- one lock on all states instead of one on each
+    PERFORM pg_advisory_xact_lock(crm_internal.scores_lock(m.tenant_id));
     LOOP
+        -- as it is by now: rules may have been changed since the last range
+        SELECT s.* INTO m FROM crm.score_models AS s WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
+        IF m.id IS NULL THEN
+            RETURN done;
+        END IF;
+        oldest := least(oldest, m.version);
         SELECT min(d.id), max(d.id) INTO low, high
         FROM (SELECT l.id FROM crm.leads AS l
               WHERE l.tenant_id = m.tenant_id AND l.id > after
@@ -287,15 +353,13 @@ BEGIN
             ORDER BY l.id
             ON CONFLICT DO NOTHING;
         END IF;
-        PERFORM FROM crm.score_subjects AS u
-        WHERE u.tenant_id = m.tenant_id AND u.lead_id BETWEEN low AND high
-        ORDER BY u.lead_id FOR NO KEY UPDATE;
-        -- as it is by now: rules may have been changed since the last batch
-        SELECT s.* INTO m FROM crm.score_models AS s WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
-        EXIT WHEN m.id IS NULL;
-        done := done + crm_internal.replay_score_range(m.tenant_id, m.id, m.version, m.definition, low, high, now());
+        done := done + crm.points_replay_range(m.tenant_id, m.id, m.version, m.definition, low, high, now());
         after := high;
     END LOOP;
+    -- an older snapshot may have missed some
+    IF current_setting('transaction_isolation') = 'read committed' THEN
+        PERFORM crm_internal.note_replay(m, oldest, true, NULL);
+    END IF;
     RETURN done;
 END
 $$;

@@ -39,6 +39,7 @@ AS $$
         ('table', 'lead_conversions', 'log'),
         ('table', 'score_subjects', 'log'),
         ('table', 'lead_scores', 'log'),
+        ('table', 'score_replays', 'log'),
         ('table', 'score_crossings', 'log'),
         ('table', 'escalation_firings', 'log'),
         ('table', 'sla_terms', 'log'),

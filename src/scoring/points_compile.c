@@ -303,7 +303,7 @@ levels_of(JsonbContainer *o, const char *key, double *to, const Place *p)
 	return n;
 }
 
-void *
+PointsModel *
 points_compile(Jsonb *definition)
 {
 	static const char *const keys[] = {"name", "min", "max", "groups", "rules", "fit_grades", "engagement_grades",

@@ -1,10 +1,6 @@
 /*
  * points_sql.c
  *	  The points engine as SQL functions on plain values.
- *
- * A lead's state is one bytea: it changes with every event and is read as a
- * whole, so one row and one value beat a row per rule.  What it holds is shown
- * by crm.points_explain, and it can always be had again from the events.
  */
 #include "crm.h"
 
@@ -35,162 +31,8 @@ PG_FUNCTION_INFO_V1(crm_points_fit);
 PG_FUNCTION_INFO_V1(crm_points_advance);
 PG_FUNCTION_INFO_V1(crm_points_score);
 PG_FUNCTION_INFO_V1(crm_points_explain);
-PG_FUNCTION_INFO_V1(crm_points_rules);
-PG_FUNCTION_INFO_V1(crm_points_same);
 PG_FUNCTION_INFO_V1(crm_points_leaves);
 PG_FUNCTION_INFO_V1(crm_decayed_points);
-
-#define STATE_MAGIC 0x31535043	/* CPS1 */
-
-/* what stands in front of the rules */
-typedef struct PackedHead
-{
-	uint32		magic;
-	uint32		rules;
-	uint64		fingerprint;
-	int64		clock;
-	uint32		inside;
-	int32		fit_grade;
-	int32		engagement_grade;
-	uint32		unused;
-} PackedHead;
-
-#define HAS_DATA 1
-#define HAS_TIMES 2
-#define HAS_RECENT 4
-#define HAS_OBJECTS 8
-
-static void
-pack_list(StringInfo buf, const int64 *list, int32 n)
-{
-	appendBinaryStringInfo(buf, (char *) &n, sizeof(n));
-	appendBinaryStringInfo(buf, (char *) list, sizeof(int64) * n);
-}
-
-static bytea *
-points_pack(const PointsModel *m, const PointsState *s)
-{
-	StringInfoData buf;
-	PackedHead	head = {STATE_MAGIC};
-
-	head.rules = m->nrules;
-	head.fingerprint = m->fingerprint;
-	head.clock = s->clock;
-	head.inside = s->inside;
-	head.fit_grade = s->fit_grade;
-	head.engagement_grade = s->engagement_grade;
-	initStringInfo(&buf);
-	appendStringInfoSpaces(&buf, VARHDRSZ);
-	appendBinaryStringInfo(&buf, (char *) &head, sizeof(head));
-	for (int i = 0; i < m->nrules; i++)
-	{
-		const PointsRuleState *r = &s->rules[i];
-		bool		fit = m->rules[i].event == NULL;
-		uint8		flags = fit ? (r->value != 0 ? HAS_DATA : 0) :
-		(r->count > 0 ? HAS_DATA : 0) |
-		(r->ntimes > 0 ? HAS_TIMES : 0) |
-		(r->nrecent > 0 ? HAS_RECENT : 0) |
-		(r->nobjects > 0 ? HAS_OBJECTS : 0);
-
-		appendBinaryStringInfo(&buf, (char *) &flags, 1);
-		if (fit || !flags)
-			continue;
-		appendBinaryStringInfo(&buf, (char *) &r->value, sizeof(double));
-		appendBinaryStringInfo(&buf, (char *) &r->as_of, sizeof(int64));
-		appendBinaryStringInfo(&buf, (char *) &r->count, sizeof(int64));
-		if (flags & HAS_TIMES)
-			pack_list(&buf, r->times, r->ntimes);
-		if (flags & HAS_RECENT)
-			pack_list(&buf, r->recent, r->nrecent);
-		if (flags & HAS_OBJECTS)
-			pack_list(&buf, r->objects, r->nobjects);
-	}
-	SET_VARSIZE(buf.data, buf.len);
-	return (bytea *) buf.data;
-}
-
-static void
-malformed(void)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("the state of a score is malformed"),
-			 errhint("Bring it back from the events with crm.replay_scores().")));
-}
-
-static void
-take(const char **p, const char *end, void *to, Size size)
-{
-	if ((Size) (end - *p) < size)
-		malformed();
-	memcpy(to, *p, size);
-	*p += size;
-}
-
-static void
-take_list(const char **p, const char *end, int64 **list, int *n)
-{
-	int32		count;
-
-	take(p, end, &count, sizeof(count));
-	if (count < 0 || (Size) count * sizeof(int64) > (Size) (end - *p))
-		malformed();
-	*list = palloc(sizeof(int64) * Max(count, 1));
-	take(p, end, *list, sizeof(int64) * count);
-	*n = count;
-}
-
-PointsState *
-points_unpack(const PointsModel *m, bytea *packed)
-{
-	PointsState *s = points_new_state(m);
-	PackedHead	head;
-	const char *p;
-	const char *end;
-
-	if (packed == NULL)
-		return s;
-	p = VARDATA_ANY(packed);
-	end = p + VARSIZE_ANY_EXHDR(packed);
-	take(&p, end, &head, sizeof(head));
-	if (head.magic != STATE_MAGIC)
-		malformed();
-	if (head.fingerprint != m->fingerprint || head.rules != m->nrules)
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_RULE),
-				 errmsg("the state of a score belongs to another definition of the model"),
-				 errhint("Replay the events under the new definition with crm.points_replay.")));
-	s->clock = head.clock;
-	s->inside = head.inside;
-	s->fit_grade = head.fit_grade;
-	s->engagement_grade = head.engagement_grade;
-	for (int i = 0; i < m->nrules; i++)
-	{
-		PointsRuleState *r = &s->rules[i];
-		uint8		flags;
-
-		take(&p, end, &flags, 1);
-		if (m->rules[i].event == NULL)
-		{
-			r->value = flags & HAS_DATA ? 1 : 0;
-			continue;
-		}
-		if (!flags)
-			continue;
-		take(&p, end, &r->value, sizeof(double));
-		take(&p, end, &r->as_of, sizeof(int64));
-		take(&p, end, &r->count, sizeof(int64));
-		if (flags & HAS_TIMES)
-			take_list(&p, end, &r->times, &r->ntimes);
-		if (flags & HAS_RECENT)
-			take_list(&p, end, &r->recent, &r->nrecent);
-		if (flags & HAS_OBJECTS)
-			take_list(&p, end, &r->objects, &r->nobjects);
-	}
-	if (p != end)
-		malformed();
-	return s;
-}
 
 /* Units of the last digit as numeric, without trailing zeros. */
 Datum
@@ -224,10 +66,17 @@ points_numeric(int128 units)
 							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
+/* A value in units of the last digit. */
+int128
+points_units(double value)
+{
+	return (int128) rintl((long double) value * 1e10L);
+}
+
 Datum
 points_rounded(double value)
 {
-	return points_numeric((int128) rintl((long double) value * 1e10L));
+	return points_numeric(points_units(value));
 }
 
 /*
@@ -235,7 +84,7 @@ points_rounded(double value)
  * text where a number was expected, says no and is remembered as failed.
  */
 static bool
-rule_holds(const PointsModel *m, PointsState *s, int rule, Datum attributes, bool none)
+rule_holds(const PointsModel *m, PointsState *s, int rule, Jsonb *attributes)
 {
 	const PointsRule *r = &m->rules[rule];
 	Datum		result;
@@ -243,10 +92,10 @@ rule_holds(const PointsModel *m, PointsState *s, int rule, Datum attributes, boo
 
 	if (r->when == NULL)
 		return true;
-	if (none)
+	if (attributes == NULL)
 		return false;
 	result = crm_path_call(r->predicate ? jsonb_path_match_tz : jsonb_path_exists_tz,
-						   attributes, PointerGetDatum(r->when), &isnull);
+						   JsonbPGetDatum(attributes), PointerGetDatum(r->when), &isnull);
 	if (isnull)
 		s->failed[rule] = true;
 	return !isnull && DatumGetBool(result);
@@ -347,77 +196,122 @@ result_type(FunctionCallInfo fcinfo)
 	return known;
 }
 
-/* The score as crm.points_result: what a row of lead_scores keeps. */
+void
+points_keep(const PointsModel *m, PointsState *s, int64 basis, PointsKept *kept)
+{
+	kept->state = points_pack(m, s);
+	points_rank_key(m, s, basis, &kept->ceiling, &kept->rank_key);
+	kept->crosses = s->clock != PG_INT64_MIN &&
+		points_next_crossing(m, s, s->clock, s->clock + INT64CONST(100) * 366 * USECS_PER_DAY,
+							 &kept->next_crossing);
+}
+
+/* Names of the thresholds a lead is above. */
+ArrayType *
+points_inside(const PointsModel *m, const PointsState *s)
+{
+	Datum		names[POINTS_MAX_THRESHOLDS];
+	int			n = 0;
+
+	for (int i = 0; i < m->nthresholds; i++)
+		if (s->inside & (1u << i))
+			names[n++] = CStringGetTextDatum(m->thresholds[i].name);
+	return construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+/* The other way round: names that are not the model's are left out. */
+void
+points_set_inside(const PointsModel *m, PointsState *s, ArrayType *array)
+{
+	Datum	   *names;
+	int			n;
+	bool	   *isnull;
+
+	s->inside = 0;
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &names, &isnull, &n);
+	for (int i = 0; i < n; i++)
+		for (int j = 0; !isnull[i] && j < m->nthresholds; j++)
+			if (strcmp(TextDatumGetCString(names[i]), m->thresholds[j].name) == 0)
+				s->inside |= 1u << j;
+}
+
+/* Names of the rules that could not be worked out just now; NULL for none. */
+ArrayType *
+points_failed(const PointsModel *m, const PointsState *s)
+{
+	Datum	   *names;
+	int			n = 0;
+
+	if (memchr(s->failed, true, m->nrules) == NULL)
+		return NULL;
+	names = palloc(sizeof(Datum) * m->nrules);
+	for (int i = 0; i < m->nrules; i++)
+		if (s->failed[i])
+			names[n++] = CStringGetTextDatum(m->rules[i].name);
+	return construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT);
+}
+
+static Datum
+crossings_jsonb(const PointsModel *m, const PointsCrossing *crossings)
+{
+	JsonbParseState *out = NULL;
+	int			utc = 0;
+
+	pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
+	for (const PointsCrossing *c = crossings; c; c = c->next)
+	{
+		JsonbValue	v;
+
+		pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
+		jsonb_push_key(&out, "threshold", -1);
+		jsonb_push_string(&out, false, m->thresholds[c->threshold].name, -1);
+		jsonb_push_key(&out, "direction", -1);
+		jsonb_push_string(&out, false, c->up ? "up" : "down", -1);
+		jsonb_push_key(&out, "at", -1);
+		jsonb_push_string(&out, false,
+						  JsonEncodeDateTime(NULL, TimestampTzGetDatum(c->at), TIMESTAMPTZOID, &utc), -1);
+		jsonb_push_key(&out, "score", -1);
+		v.type = jbvNumeric;
+		v.val.numeric = DatumGetNumeric(points_rounded(c->score));
+		pushJsonbValue(&out, WJB_VALUE, &v);
+		pushJsonbValue(&out, WJB_END_OBJECT, NULL);
+	}
+	return PointerGetDatum(JsonbValueToJsonb(pushJsonbValue(&out, WJB_END_ARRAY, NULL)));
+}
+
+/* The score as crm.points_result: what a row of lead_scores keeps, and what happened. */
 static Datum
 result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
 	   PointsCrossing *crossings, int64 basis)
 {
 	TupleDesc	desc = result_type(fcinfo);
 	PointsScore score;
+	PointsKept	kept;
 	Datum		values[8];
 	bool		nulls[8] = {0};
-	double		ceiling;
-	double		key;
-	int64		next;
-	Datum	   *names = palloc(sizeof(Datum) * Max(m->nthresholds, 1));
-	int			inside = 0;
-	int			failed = 0;
 
 	points_score_memory(m, &score);
 	points_evaluate(m, s, s->clock, &score);
-	points_rank_key(m, s, basis, &ceiling, &key);
-	values[0] = PointerGetDatum(points_pack(m, s));
+	points_keep(m, s, basis, &kept);
+	values[0] = PointerGetDatum(kept.state);
 	values[1] = points_rounded(score.total);
-	values[2] = Float8GetDatum(ceiling);
-	values[3] = Float8GetDatum(key);
-	nulls[4] = s->clock == PG_INT64_MIN ||
-		!points_next_crossing(m, s, s->clock, s->clock + INT64CONST(100) * 366 * USECS_PER_DAY, &next);
-	values[4] = TimestampTzGetDatum(next);
-	for (int i = 0; i < m->nthresholds; i++)
-		if (s->inside & (1u << i))
-			names[inside++] = CStringGetTextDatum(m->thresholds[i].name);
-	values[5] = PointerGetDatum(construct_array(names, inside, TEXTOID, -1, false, TYPALIGN_INT));
+	values[2] = Float8GetDatum(kept.ceiling);
+	values[3] = Float8GetDatum(kept.rank_key);
+	values[4] = TimestampTzGetDatum(kept.next_crossing);
+	nulls[4] = !kept.crosses;
+	values[5] = PointerGetDatum(points_inside(m, s));
 	nulls[6] = crossings == NULL;
 	if (crossings)
-	{
-		JsonbParseState *out = NULL;
-		int			utc = 0;
-
-		pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
-		for (PointsCrossing *c = crossings; c; c = c->next)
-		{
-			JsonbValue	v;
-
-			pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
-			jsonb_push_key(&out, "threshold", -1);
-			jsonb_push_string(&out, false, m->thresholds[c->threshold].name, -1);
-			jsonb_push_key(&out, "direction", -1);
-			jsonb_push_string(&out, false, c->up ? "up" : "down", -1);
-			jsonb_push_key(&out, "at", -1);
-			jsonb_push_string(&out, false,
-							  JsonEncodeDateTime(NULL, TimestampTzGetDatum(c->at), TIMESTAMPTZOID, &utc), -1);
-			jsonb_push_key(&out, "score", -1);
-			v.type = jbvNumeric;
-			v.val.numeric = DatumGetNumeric(points_rounded(c->score));
-			pushJsonbValue(&out, WJB_VALUE, &v);
-			pushJsonbValue(&out, WJB_END_OBJECT, NULL);
-		}
-		values[6] = PointerGetDatum(JsonbValueToJsonb(pushJsonbValue(&out, WJB_END_ARRAY, NULL)));
-	}
-	names = palloc(sizeof(Datum) * Max(m->nrules, 1));
-	for (int i = 0; i < m->nrules; i++)
-		if (s->failed[i])
-			names[failed++] = CStringGetTextDatum(m->rules[i].name);
-	nulls[7] = failed == 0;
-	if (failed > 0)
-		values[7] = PointerGetDatum(construct_array(names, failed, TEXTOID, -1, false, TYPALIGN_INT));
+		values[6] = crossings_jsonb(m, crossings);
+	values[7] = PointerGetDatum(points_failed(m, s));
+	nulls[7] = values[7] == (Datum) 0;
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
 /* An aggregate's state. */
 typedef struct Folding
 {
-	PointsModel *model;
+	const PointsModel *model;
 	PointsState *state;
 	PointsCrossing *crossings;
 	PointsCrossing **end;
@@ -425,41 +319,11 @@ typedef struct Folding
 	bool		counted;		/* some event has counted */
 } Folding;
 
-/* Definitions met by an aggregate: all kept, since groups may hold several. */
-typedef struct Definitions
-{
-	struct varlena *source;
-	PointsModel *model;
-	struct Definitions *next;
-} Definitions;
-
-static PointsModel *
-aggregate_definition(FunctionCallInfo fcinfo, int argno)
-{
-	struct varlena *source = (struct varlena *) PG_GETARG_POINTER(argno);
-	Size		size = VARSIZE_ANY(source);
-	Definitions *d;
-	MemoryContext old;
-
-	for (d = fcinfo->flinfo->fn_extra; d; d = d->next)
-		if (VARSIZE_ANY(d->source) == size && memcmp(d->source, source, size) == 0)
-			return d->model;
-	old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-	d = palloc(sizeof(Definitions));
-	d->source = palloc(size);
-	memcpy(d->source, source, size);
-	d->model = points_compile((Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(source)));
-	d->next = fcinfo->flinfo->fn_extra;
-	fcinfo->flinfo->fn_extra = d;
-	MemoryContextSwitchTo(old);
-	return d->model;
-}
-
 /* One event, at which thresholds may be crossed when notice is wanted. */
 static void
 take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context, bool notice)
 {
-	PointsModel *m = f->model;
+	const PointsModel *m = f->model;
 	text	   *kind;
 	TimestampTz at;
 	int64		object = 0;
@@ -467,9 +331,11 @@ take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context
 	bool		matched = false;
 	MemoryContext old;
 	bool	   *holds = NULL;
+	Jsonb	   *attributes;
 
 	if (PG_ARGISNULL(first))
 		return;					/* a lead without events, from an outer join */
+	attributes = PG_ARGISNULL(first + 3) ? NULL : PG_GETARG_JSONB_P(first + 3);
 	kind = PG_GETARG_TEXT_PP(first);
 	for (int i = 0; i < m->nrules; i++)
 	{
@@ -479,7 +345,7 @@ take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context
 			memcmp(r->event, VARDATA_ANY(kind), VARSIZE_ANY_EXHDR(kind)) != 0)
 			continue;
 		/* in the short-lived context: paths allocate */
-		if (!rule_holds(m, f->state, i, PG_GETARG_DATUM(first + 3), PG_ARGISNULL(first + 3)))
+		if (!rule_holds(m, f->state, i, attributes))
 			continue;
 		if (holds == NULL)
 			holds = palloc0(m->nrules);
@@ -535,7 +401,7 @@ folding(FunctionCallInfo fcinfo, MemoryContext *context, bytea *base)
 	need_definition(fcinfo, 1);
 	old = MemoryContextSwitchTo(*context);
 	f = palloc0(sizeof(Folding));
-	f->model = aggregate_definition(fcinfo, 1);
+	f->model = points_model(fcinfo, 1);
 	f->state = points_unpack(f->model, base);
 	for (int i = 0; i < f->model->nrules; i++)
 		f->counted |= f->model->rules[i].event && f->state->rules[i].count > 0;
@@ -587,60 +453,54 @@ crm_points_replay_final(PG_FUNCTION_ARGS)
 }
 
 /*
- * (definition, state, attributes, at, inside, previous): the fit rules
- * evaluated anew.  For a state that comes from a replay inside, where it is
- * not null, says by name above which thresholds the lead has been so far, and
- * previous is the state before, whose grade of fit goes on: what a lead was
- * is in no ledger.
+ * The fit rules evaluated anew at an instant; what time and they take the lead
+ * across is noted.  attributes: NULL where nothing is known.  before, where
+ * it is not NULL, is the state that a replayed one takes the place of; its grade of
+ * fit goes on, as what a lead was is in no ledger.
  */
-Datum
-crm_points_fit(PG_FUNCTION_ARGS)
+PointsCrossing *
+points_fit(const PointsModel *m, PointsState *s, Jsonb *attributes, int64 at, bytea *before)
 {
-	PointsModel *m;
-	PointsState *s;
-	PointsCrossing *crossings;
+	PointsCrossing *crossings = points_advance(m, s, Max(at, s->clock));
 	PointsCrossing **end = &crossings;
-	TimestampTz at;
 
-	need_definition(fcinfo, 0);
-	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
-	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
-	at = finite_time(fcinfo, 3);
-	if (!PG_ARGISNULL(4))
-	{
-		Datum	   *names;
-		int			n;
-		bool	   *isnull;
-
-		deconstruct_array(PG_GETARG_ARRAYTYPE_P(4), TEXTOID, -1, false, TYPALIGN_INT, &names, &isnull, &n);
-		s->inside = 0;
-		for (int i = 0; i < n; i++)
-			for (int j = 0; !isnull[i] && j < m->nthresholds; j++)
-				if (strcmp(TextDatumGetCString(names[i]), m->thresholds[j].name) == 0)
-					s->inside |= 1u << j;
-		s->clock = at;
-	}
-	crossings = points_advance(m, s, Max(at, s->clock));
 	while (*end)
 		end = &(*end)->next;
 	for (int i = 0; i < m->nrules; i++)
 		if (m->rules[i].event == NULL)
-			s->rules[i].value = rule_holds(m, s, i, PG_GETARG_DATUM(2), PG_ARGISNULL(2));
-	if (!PG_ARGISNULL(5))
-	{
-		bytea	   *before = PG_GETARG_BYTEA_PP(5);
-		PackedHead	head;
-
-		if (VARSIZE_ANY_EXHDR(before) >= sizeof(head))
-		{
-			memcpy(&head, VARDATA_ANY(before), sizeof(head));
-			if (head.magic == STATE_MAGIC && head.fingerprint == m->fingerprint)
-				s->fit_grade = head.fit_grade;
-		}
-	}
+			s->rules[i].value = rule_holds(m, s, i, attributes);
+	if (before)
+		points_go_on_from(m, s, before);
 	if (m->fit_levels > 0)
 		points_keep_fit(m, s);
 	*end = points_settle(m, s);
+	return crossings;
+}
+
+/*
+ * (definition, state, attributes, at, inside, previous).  For a state that
+ * comes from a replay inside, where it is not null, says by name above which
+ * thresholds the lead has been so far, and previous is the state before.
+ */
+Datum
+crm_points_fit(PG_FUNCTION_ARGS)
+{
+	const PointsModel *m;
+	PointsState *s;
+	PointsCrossing *crossings;
+	TimestampTz at;
+
+	need_definition(fcinfo, 0);
+	m = points_model(fcinfo, 0);
+	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	at = finite_time(fcinfo, 3);
+	if (!PG_ARGISNULL(4))
+	{
+		points_set_inside(m, s, PG_GETARG_ARRAYTYPE_P(4));
+		s->clock = at;
+	}
+	crossings = points_fit(m, s, PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2), at,
+						   PG_ARGISNULL(5) ? NULL : PG_GETARG_BYTEA_PP(5));
 	PG_RETURN_DATUM(result(fcinfo, m, s, crossings, at));
 }
 
@@ -648,12 +508,12 @@ crm_points_fit(PG_FUNCTION_ARGS)
 Datum
 crm_points_advance(PG_FUNCTION_ARGS)
 {
-	PointsModel *m;
+	const PointsModel *m;
 	PointsState *s;
 	PointsCrossing *crossings;
 
 	need_definition(fcinfo, 0);
-	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	m = points_model(fcinfo, 0);
 	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
 	crossings = points_advance(m, s, finite_time(fcinfo, 2));
 	PG_RETURN_DATUM(result(fcinfo, m, s, crossings, PG_INT64_MIN));
@@ -682,7 +542,7 @@ points_grade_text(const PointsModel *m, const PointsState *s, const PointsScore 
 Datum
 crm_points_score(PG_FUNCTION_ARGS)
 {
-	PointsModel *m;
+	const PointsModel *m;
 	PointsState *s;
 	PointsScore score;
 	Datum		values[4];
@@ -692,7 +552,7 @@ crm_points_score(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	need_definition(fcinfo, 0);
-	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	m = points_model(fcinfo, 0);
 	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
 	points_score_memory(m, &score);
 	points_evaluate(m, s, finite_time(fcinfo, 2), &score);
@@ -714,7 +574,7 @@ Datum
 crm_points_explain(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	PointsModel *m;
+	const PointsModel *m;
 	PointsState *s;
 	PointsScore score;
 	double	   *part;
@@ -726,7 +586,7 @@ crm_points_explain(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	need_definition(fcinfo, 0);
-	m = compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	m = points_model(fcinfo, 0);
 	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
 	points_score_memory(m, &score);
 	points_evaluate(m, s, finite_time(fcinfo, 2), &score);
@@ -805,7 +665,7 @@ crm_points_leaves(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	need_definition(fcinfo, 0);
-	m = *(PointsModel *) compiled_model(fcinfo, 0, (CompileModel) points_compile);
+	m = *points_model(fcinfo, 0);
 	s = points_unpack(&m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
 	at = finite_time(fcinfo, 2);
 	m.thresholds = bounds;
@@ -827,44 +687,4 @@ crm_points_leaves(PG_FUNCTION_ARGS)
 	if (!points_next_crossing(&m, s, at, at + INT64CONST(100) * 366 * USECS_PER_DAY, &next))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(next);
-}
-
-/* (state): the part that the events alone make, for comparing with a replay. */
-Datum
-crm_points_rules(PG_FUNCTION_ARGS)
-{
-	bytea	   *packed = PG_GETARG_BYTEA_PP(0);
-	int			len = VARSIZE_ANY_EXHDR(packed) - (int) sizeof(PackedHead);
-	bytea	   *out;
-
-	if (len < 0)
-		malformed();
-	out = palloc(len + VARHDRSZ);
-	SET_VARSIZE(out, len + VARHDRSZ);
-	memcpy(VARDATA(out), VARDATA_ANY(packed) + sizeof(PackedHead), len);
-	PG_RETURN_BYTEA_P(out);
-}
-
-/*
- * (state, state): whether they differ in nothing but the clock, so that every
- * score, grade and crossing to come is the same.
- */
-Datum
-crm_points_same(PG_FUNCTION_ARGS)
-{
-	bytea	   *a = PG_GETARG_BYTEA_PP(0);
-	bytea	   *b = PG_GETARG_BYTEA_PP(1);
-	int			len = VARSIZE_ANY_EXHDR(a);
-	PackedHead	x;
-	PackedHead	y;
-
-	if (len != VARSIZE_ANY_EXHDR(b))
-		PG_RETURN_BOOL(false);
-	if (len < (int) sizeof(PackedHead))
-		malformed();
-	memcpy(&x, VARDATA_ANY(a), sizeof(x));
-	memcpy(&y, VARDATA_ANY(b), sizeof(y));
-	x.clock = y.clock;
-	PG_RETURN_BOOL(memcmp(&x, &y, sizeof(x)) == 0 &&
-				   memcmp(VARDATA_ANY(a) + sizeof(x), VARDATA_ANY(b) + sizeof(x), len - sizeof(x)) == 0);
 }

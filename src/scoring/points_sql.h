@@ -5,15 +5,46 @@
 #ifndef CRM_POINTS_SQL_H
 #define CRM_POINTS_SQL_H
 
+#include "fmgr.h"
+#include "utils/array.h"
 #include "utils/float.h"
 #include "utils/jsonb.h"
 
 #include "scoring/points.h"
 
-extern void *points_compile(Jsonb *definition);
+/* What a row of lead_scores keeps. */
+typedef struct PointsKept
+{
+	bytea	   *state;
+	double		ceiling;
+	double		rank_key;
+	bool		crosses;		/* time alone will cross a threshold */
+	int64		next_crossing;
+} PointsKept;
+
+/* points_compile.c */
+extern PointsModel *points_compile(Jsonb *definition);
+
+/* points_kept.c */
+extern const PointsModel *points_model(FunctionCallInfo fcinfo, int argno);
+
+/* points_state.c */
+extern bytea *points_pack(const PointsModel *m, const PointsState *s);
 extern PointsState *points_unpack(const PointsModel *m, bytea *packed);
+extern bool points_same(bytea *a, bytea *b);
+extern void points_go_on_from(const PointsModel *m, PointsState *s, bytea *before);
+
+/* points_sql.c */
+extern PointsCrossing *points_fit(const PointsModel *m, PointsState *s,
+								  Jsonb *attributes, int64 at, bytea *before);
+extern void points_keep(const PointsModel *m, PointsState *s, int64 basis,
+						PointsKept *kept);
+extern void points_set_inside(const PointsModel *m, PointsState *s, ArrayType *names);
+extern ArrayType *points_inside(const PointsModel *m, const PointsState *s);
+extern ArrayType *points_failed(const PointsModel *m, const PointsState *s);
 extern char *points_grade_text(const PointsModel *m, const PointsState *s,
 							   const PointsScore *score);
+extern int128 points_units(double value);
 extern Datum points_numeric(int128 units);
 extern Datum points_rounded(double value);
 

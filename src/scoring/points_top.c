@@ -3,28 +3,43 @@
  *	  The best leads of an instant, from the rank index.
  *
  * A lead is worth at most ceiling + 2^(key - t / H); see points.c.  What does
- * not decay takes few values, since it is a sum of the points of rules.  So we
- * walk down the ceilings, and below each down the keys, and stop as soon as
- * no row that is left can beat the n-th best found: below a ceiling when the
- * row's bound is too low, altogether when even the best key of all leads on
- * top of the ceiling would not do.
+ * not decay takes few values, since it is a sum of the points of rules.  Each
+ * ceiling is a list of leads in the order of their keys, so of their bounds,
+ * and we read from the list whose next lead has the best bound, until that is
+ * below the n-th best found: no lead is looked at whose bound would not do.
+ * Lists are found one after the other, from the highest ceiling down, as long as
+ * the best key of all leads on top of a ceiling could still matter.
  *
- * Below a ceiling the index goes on by lead, as the ranking does: of the many
- * leads that are worth just the ceiling, no more are read than are wanted.
- * Once enough are found, a ceiling is asked for the keys that could still beat
- * one of them, which most ceilings do not have.
+ * Among equal keys a list goes on by lead, as the ranking does: of the many
+ * leads that are worth just their ceiling, no more are read than are wanted.
+ *
+ * The index is walked here and not by a query, since what is read next depends
+ * on what was found: a query a ceiling took longer than all the rest.
  */
 #include "crm.h"
 
-#include "catalog/pg_type.h"
-#include "executor/spi.h"
+#include <float.h>
+
+#include "access/genam.h"
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
+#include "executor/tuptable.h"
 #include "funcapi.h"
 #include "lib/binaryheap.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
-#include "scoring/counts.h"
 #include "scoring/points_sql.h"
 
 PG_FUNCTION_INFO_V1(crm_points_top);
@@ -32,19 +47,20 @@ PG_FUNCTION_INFO_V1(crm_points_top);
 typedef struct Candidate
 {
 	int64		lead;
-	double		total;
 	double		unclamped;
+	int128		score;			/* these two in units of the last digit */
+	int128		sides;			/* fit + engagement */
 	struct varlena *state;		/* as stored */
 } Candidate;
 
-/* Better first: by score, then by what it is without limits, then by id. */
+/* Better first: by score, then by what it is without limits, both as they are shown, then by id. */
 static int
 candidate_cmp(const Candidate *a, const Candidate *b)
 {
-	if (a->total != b->total)
-		return a->total > b->total ? -1 : 1;
-	if (a->unclamped != b->unclamped)
-		return a->unclamped > b->unclamped ? -1 : 1;
+	if (a->score != b->score)
+		return a->score > b->score ? -1 : 1;
+	if (a->sides != b->sides)
+		return a->sides > b->sides ? -1 : 1;
 	return a->lead < b->lead ? -1 : a->lead > b->lead;
 }
 
@@ -61,173 +77,504 @@ best_first(const void *a, const void *b)
 	return candidate_cmp(*(Candidate *const *) a, *(Candidate *const *) b);
 }
 
-static const Oid types[] = {INT8OID, INT8OID, INT4OID, FLOAT8OID, FLOAT8OID};
-
-/* Ceiling and key of the first row a query finds; false where it finds none. */
-static bool
-first_row(const char *sql, Datum *args, double *ceiling, double *key)
+/* The server's heaps do not grow by themselves. */
+static binaryheap *
+wider_heap(binaryheap *heap, int most)
 {
-	bool		isnull;
+	heap->bh_space = Min(most, 2 * (int64) heap->bh_space);
+	return repalloc_huge(heap, offsetof(binaryheap, bh_nodes) + sizeof(Datum) * heap->bh_space);
+}
 
-	crm_execute(sql, 5, types, args, NULL, true, 1);
-	if (SPI_processed == 0)
+/* ---- the tables and indexes that are walked ---- */
+
+/* Is this btree index over just these columns, in this order? */
+static bool
+is_over(Relation rel, Relation index, const char *const *columns, int n, bool partial)
+{
+	if (index->rd_rel->relam != BTREE_AM_OID || !index->rd_index->indisvalid ||
+		index->rd_index->indcheckxmin ||
+		IndexRelationGetNumberOfKeyAttributes(index) != n ||
+		(RelationGetIndexPredicate(index) != NIL) != partial)
 		return false;
-	*ceiling = DatumGetFloat8(crm_spi_value(0, 1, &isnull));
-	*key = DatumGetFloat8(crm_spi_value(0, 2, &isnull));
-	SPI_freetuptable(SPI_tuptable);
+	for (int i = 0; i < n; i++)
+	{
+		AttrNumber	att = index->rd_index->indkey.values[i];
+
+		if (att <= 0 || strcmp(NameStr(TupleDescAttr(RelationGetDescr(rel), att - 1)->attname), columns[i]) != 0)
+			return false;
+	}
 	return true;
 }
 
-#define OF_MODEL "FROM crm.lead_scores AS s WHERE s.tenant_id = $1 AND s.model_id = $2 AND s.version = $3 "
-#define OF_CEILING OF_MODEL "AND s.ceiling = $4 AND s.rank_key >= $5 ORDER BY s.rank_key DESC, s.lead_id"
+static Relation
+open_index(Relation rel, const char *const *columns, int n, bool partial)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
 
+	foreach(lc, indexes)
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (is_over(rel, index, columns, n, partial))
+			return index;
+		index_close(index, AccessShareLock);
+	}
+	return NULL;
+}
+
+/* What the walk goes by, and what it has found. */
+typedef struct Walk
+{
+	const PointsModel *m;
+	int			n;
+	TimestampTz at;
+	Datum		tenant;
+	Datum		model;
+	binaryheap *heap;
+	PointsScore score;			/* room to work in */
+	MemoryContext row;
+	MemoryContext found;
+} Walk;
+
+static inline const Candidate *
+worst_of(const Walk *w)
+{
+	return w->heap->bh_size == w->n ? (Candidate *) DatumGetPointer(binaryheap_first(w->heap)) : NULL;
+}
+
+static void
+judge(Walk *w, int64 lead, struct varlena *state)
+{
+	const Candidate *worst = worst_of(w);
+	MemoryContext old = MemoryContextSwitchTo(w->row);
+	Candidate	c = {.lead = lead};
+
+	/* far more are looked at than kept */
+	points_evaluate(w->m, points_unpack(w->m, (bytea *) PG_DETOAST_DATUM_PACKED(PointerGetDatum(state))), w->at, &w->score);
+	c.unclamped = w->score.unclamped;
+	c.score = points_units(w->score.total);
+	c.sides = points_units(w->score.fit) + points_units(w->score.engagement);
+	if (worst == NULL || candidate_cmp(&c, worst) < 0)
+	{
+		Candidate  *kept;
+
+		MemoryContextSwitchTo(w->found);
+		kept = palloc(sizeof(Candidate));
+		*kept = c;
+		kept->state = (struct varlena *) PG_DETOAST_DATUM_COPY(PointerGetDatum(state));
+		if (worst == NULL)
+		{
+			if (w->heap->bh_size == w->heap->bh_space)
+				w->heap = wider_heap(w->heap, w->n);
+			binaryheap_add(w->heap, PointerGetDatum(kept));
+		}
+		else
+		{
+			binaryheap_replace_first(w->heap, PointerGetDatum(kept));
+			pfree(worst->state);
+			pfree(unconstify(Candidate *, worst));
+		}
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->row);
+}
+
+typedef struct Columns
+{
+	AttrNumber	lead;
+	AttrNumber	key;
+	AttrNumber	state;
+} Columns;
+
+static Datum
+value_of(TupleTableSlot *slot, AttrNumber att)
+{
+	bool		isnull;
+
+	return slot_getattr(slot, att, &isnull);
+}
+
+/* The best rank key of all leads of the model, as rows with a key have an index of their own. */
+static double
+best_key(const Walk *w, Relation rel, const Columns *c, TupleTableSlot *slot)
+{
+	static const char *const columns[] = {"tenant_id", "model_id", "rank_key"};
+	Relation	index = open_index(rel, columns, lengthof(columns), true);
+	double		best = POINTS_NO_KEY;
+	ScanKeyData keys[2];
+	IndexScanDesc scan;
+
+	if (index == NULL)
+		return DBL_MAX;			/* unknown: every ceiling is looked at */
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, w->tenant);
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ, w->model);
+	scan = index_beginscan(rel, index, GetActiveSnapshot(), lengthof(keys), 0);
+	index_rescan(scan, keys, lengthof(keys), NULL, 0);
+	if (index_getnext_slot(scan, ForwardScanDirection, slot))
+		best = DatumGetFloat8(value_of(slot, c->key));
+	index_endscan(scan);
+	index_close(index, AccessShareLock);
+	return best;
+}
+
+/* A row of the rank index, before it is known whether it is visible. */
+typedef struct Entry
+{
+	double		ceiling;
+	double		key;
+	int64		lead;
+	ItemPointerData tid;
+} Entry;
+
+/*
+ * The leads of a ceiling, in the order of their keys.  What a visit to the
+ * index finds comes by the page, so some entries are kept for the next turn.
+ */
+#define AHEAD 8
+typedef struct LeadList
+{
+	Entry		ahead[AHEAD];
+	int			n;
+	int			next;			/* of ahead: the first that has not been looked at */
+	bool		more;			/* there may be others behind them */
+	double		bound;			/* of the next one */
+} LeadList;
+
+/* The index, and two scans of it: one for the next ceiling, one for going on below a ceiling. */
+typedef struct Ranks
+{
+	Walk	   *w;
+	IndexScanDesc ceilings;
+	IndexScanDesc below;
+	TupleTableSlot *slot;
+	const Columns *c;
+	binaryheap *lists;
+} Ranks;
+
+static IndexScanDesc
+begin_scan(Relation rel, Relation index, int nkeys)
+{
+	IndexScanDesc scan = index_beginscan(rel, index, GetActiveSnapshot(), nkeys, 0);
+
+	scan->xs_want_itup = true;
+	return scan;
+}
+
+/* Go to the first entry whose ceiling is below another, or is the same with a key of at most. */
+static void
+go_to(const Walk *w, IndexScanDesc scan, double ceiling, double key)
+{
+	ScanKeyData keys[4];
+
+	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, w->tenant);
+	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ, w->model);
+	if (scan->numberOfKeys == 3)
+		ScanKeyInit(&keys[2], 3, BTLessStrategyNumber, F_FLOAT8LT, Float8GetDatum(ceiling));
+	else
+		ScanKeyInit(&keys[2], 3, BTEqualStrategyNumber, F_FLOAT8EQ, Float8GetDatum(ceiling));
+	ScanKeyInit(&keys[3], 4, BTLessEqualStrategyNumber, F_FLOAT8LE, Float8GetDatum(key));
+	index_rescan(scan, keys, scan->numberOfKeys, NULL, 0);
+}
+
+static bool
+next_entry(IndexScanDesc scan, Entry *e)
+{
+	TupleDesc	desc = RelationGetDescr(scan->indexRelation);
+	bool		isnull;
+
+	if (index_getnext_tid(scan, ForwardScanDirection) == NULL)
+		return false;
+	e->ceiling = DatumGetFloat8(index_getattr(scan->xs_itup, 3, desc, &isnull));
+	e->key = DatumGetFloat8(index_getattr(scan->xs_itup, 4, desc, &isnull));
+	e->lead = DatumGetInt64(index_getattr(scan->xs_itup, 5, desc, &isnull));
+	e->tid = scan->xs_heaptid;
+	return true;
+}
+
+/* In the order of the index, below one ceiling. */
+static bool
+is_behind(Entry *e, Entry *seen)
+{
+	if (e->key != seen->key)
+		return e->key < seen->key;
+	if (e->lead != seen->lead)
+		return e->lead > seen->lead;
+	return ItemPointerCompare(&e->tid, &seen->tid) > 0;
+}
+
+static int
+best_bound_first(Datum a, Datum b, void *arg)
+{
+	double		x = ((LeadList *) DatumGetPointer(a))->bound;
+	double		y = ((LeadList *) DatumGetPointer(b))->bound;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What the best list that is left may be worth. */
+static double
+best_bound(const Ranks *r)
+{
+	return r->lists->bh_size > 0 ? ((LeadList *) DatumGetPointer(binaryheap_first(r->lists)))->bound : -DBL_MAX;
+}
+
+static double
+bound_of(const Ranks *r, const Entry *e)
+{
+	return points_rank_bound(r->w->m, e->ceiling, e->key, r->w->at);
+}
+
+/* A list waits for its turn, from the entry on that a scan stands on. */
+static void
+add_list(Ranks *r, LeadList *list, IndexScanDesc scan, const Entry *first)
+{
+	if (scan)
+	{
+		list->next = 0;
+		list->n = 1;
+		list->ahead[0] = *first;
+		while ((list->more = list->n == AHEAD) == false &&
+			   next_entry(scan, &list->ahead[list->n]) && list->ahead[list->n].ceiling == first->ceiling)
+			list->n++;
+	}
+	list->bound = bound_of(r, &list->ahead[list->next]);
+	if (r->lists->bh_size == r->lists->bh_space)
+		r->lists = wider_heap(r->lists, INT_MAX);
+	binaryheap_add(r->lists, PointerGetDatum(list));
+}
+
+/* What to do with an entry of a list, when the one before it had a key. */
+typedef enum Turn
+{
+	TAKE,
+	WAIT,						/* another list may have a better one */
+	END							/* neither it nor any behind it is among the best */
+} Turn;
+
+static Turn
+turn_of(const Ranks *r, const Entry *e, double key_before, double others)
+{
+	const Candidate *worst = worst_of(r->w);
+	double		bound = bound_of(r, e);
+
+	/*
+	 * Bounds and ranking are by the sum before the limits, which orders as the
+	 * total does where that differs.  What has no key is worth the ceiling at
+	 * most, exactly, and comes in the order of leads.
+	 */
+	if (worst &&
+		(bound < worst->unclamped ||
+		 (e->key <= POINTS_NO_KEY && worst->unclamped >= e->ceiling && worst->lead < e->lead)))
+		return END;
+	return bound < others && e->key < key_before ? WAIT : TAKE;
+}
+
+/* Read leads from a list as long as no other may have a better one. */
+static void
+read_list(Ranks *r, LeadList *list, double others)
+{
+	double		key = list->ahead[list->next].key;
+	Entry		seen;
+	Entry		e;
+
+	for (; list->next < list->n; list->next++)
+	{
+		bool		again = false;
+		bool		dead;
+
+		seen = list->ahead[list->next];
+		switch (turn_of(r, &seen, key, others))
+		{
+			case END:
+				return;
+			case WAIT:
+				add_list(r, list, NULL, NULL);
+				return;
+			case TAKE:
+				break;
+		}
+		key = seen.key;
+		if (table_index_fetch_tuple(r->below->xs_heapfetch, &list->ahead[list->next].tid, GetActiveSnapshot(),
+									r->slot, &again, &dead))
+			judge(r->w, seen.lead, (struct varlena *) DatumGetPointer(value_of(r->slot, r->c->state)));
+	}
+	if (!list->more)
+		return;
+	go_to(r->w, r->below, seen.ceiling, seen.key);
+	while (next_entry(r->below, &e))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!is_behind(&e, &seen))
+			continue;
+		switch (turn_of(r, &e, key, others))
+		{
+			case END:
+				return;
+			case WAIT:
+				add_list(r, list, r->below, &e);
+				return;
+			case TAKE:
+				break;
+		}
+		key = e.key;
+		/* here, unlike above, the index learns which entries are dead */
+		if (index_fetch_heap(r->below, r->slot))
+			judge(r->w, e.lead, (struct varlena *) DatumGetPointer(value_of(r->slot, r->c->state)));
+	}
+}
+
+static void
+walk_index(Walk *w, Relation rel, Relation index, const Columns *c, TupleTableSlot *slot)
+{
+	Ranks		r = {.w = w, .slot = slot, .c = c};
+	double		best = best_key(w, rel, c, slot);
+	double		lowest = get_float8_infinity(); /* ceiling of the lists that are known */
+	bool		all_known = false;
+
+	r.ceilings = begin_scan(rel, index, 3);
+	r.below = begin_scan(rel, index, 4);
+	r.lists = binaryheap_allocate(64, best_bound_first, NULL);
+	for (;;)
+	{
+		const Candidate *worst = worst_of(w);
+		double		known = best_bound(&r);
+		double		unknown = all_known ? -DBL_MAX : points_rank_bound(w->m, lowest, best, w->at);
+
+		CHECK_FOR_INTERRUPTS();
+		if (worst && Max(known, unknown) < worst->unclamped)
+			break;
+		if (!all_known && unknown >= known)
+		{
+			Entry		e;
+
+			go_to(w, r.ceilings, lowest, 0);
+			if (next_entry(r.ceilings, &e))
+			{
+				lowest = e.ceiling;
+				add_list(&r, palloc(sizeof(LeadList)), r.ceilings, &e);
+			}
+			else
+				all_known = true;
+		}
+		else if (r.lists->bh_size > 0)
+		{
+			LeadList   *list = (LeadList *) DatumGetPointer(binaryheap_remove_first(r.lists));
+
+			read_list(&r, list, Max(best_bound(&r), unknown));
+		}
+		else
+			break;
+	}
+	index_endscan(r.ceilings);
+	index_endscan(r.below);
+	binaryheap_free(r.lists);
+}
+
+/* Where the owner has dropped the index, all states are read. */
+static void
+walk_table(Walk *w, Relation rel, const Columns *c, TupleTableSlot *slot)
+{
+	AttrNumber	tenant = get_attnum(RelationGetRelid(rel), "tenant_id");
+	AttrNumber	model = get_attnum(RelationGetRelid(rel), "model_id");
+	TableScanDesc scan = table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (value_of(slot, tenant) == w->tenant && value_of(slot, model) == w->model)
+			judge(w, DatumGetInt64(value_of(slot, c->lead)),
+				  (struct varlena *) DatumGetPointer(value_of(slot, c->state)));
+	}
+	table_endscan(scan);
+}
+
+static void
+walk(Walk *w, Oid relid)
+{
+	static const char *const columns[] = {"tenant_id", "model_id", "ceiling", "rank_key", "lead_id"};
+	Relation	rel = table_open(relid, AccessShareLock);
+	Relation	index;
+	Columns		c;
+	TupleTableSlot *slot;
+
+	if (rel->rd_rel->relkind == RELKIND_RELATION)
+	{
+		c.lead = get_attnum(relid, "lead_id");
+		c.key = get_attnum(relid, "rank_key");
+		c.state = get_attnum(relid, "state");
+		slot = table_slot_create(rel, NULL);
+		index = open_index(rel, columns, lengthof(columns), false);
+		if (index)
+		{
+			walk_index(w, rel, index, &c, slot);
+			index_close(index, AccessShareLock);
+		}
+		else
+			walk_table(w, rel, &c, slot);
+		ExecDropSingleTupleTableSlot(slot);
+	}
+	table_close(rel, AccessShareLock);
+}
+
+/* (tenant, model, definition, n, as_of) */
 Datum
 crm_points_top(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	PointsModel *m;
-	int			n = PG_GETARG_INT32(4);
-	TimestampTz at = PG_GETARG_TIMESTAMPTZ(5);
-	binaryheap *heap;
+	Walk		w = {.n = PG_GETARG_INT32(3), .at = PG_GETARG_TIMESTAMPTZ(4)};
+	const PointsModel *m;
 	Candidate **sorted;
-	PointsScore score;
-	Datum		args[5];
-	double		best_key;
-	double		ceiling;
-	double		key;
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext row;
-	int			found = 0;
+	Oid			root = crm_table_oid("lead_scores", false);
+	List	   *tables;
+	ListCell   *lc;
+	int			found;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (TIMESTAMP_NOT_FINITE(at))
+	if (TIMESTAMP_NOT_FINITE(w.at))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("an instant is infinite")));
-	if (n <= 0)
+	if (w.n <= 0)
 		PG_RETURN_NULL();
-	m = compiled_model(fcinfo, 3, (CompileModel) points_compile);
-	points_score_memory(m, &score);
-	heap = binaryheap_allocate(n, worst_first, NULL);
+	if (pg_class_aclcheck(root, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(root));
+	if (check_enable_rls(root, InvalidOid, false) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("rows of table \"%s\" are hidden by row security", get_rel_name(root)),
+				 errhint("Call crm.top_leads().")));
+	w.m = m = points_model(fcinfo, 2);
+	w.tenant = PG_GETARG_DATUM(0);
+	w.model = PG_GETARG_DATUM(1);
+	w.heap = binaryheap_allocate(Min(w.n, 1024), worst_first, NULL);
+	w.found = CurrentMemoryContext;
+	w.row = AllocSetContextCreate(CurrentMemoryContext, "crm top leads row", ALLOCSET_DEFAULT_SIZES);
+	points_score_memory(m, &w.score);
 
-	row = AllocSetContextCreate(context, "crm top leads row", ALLOCSET_DEFAULT_SIZES);
+	/* partitions, if the owner has made some, are walked one after the other */
+	tables = find_all_inheritors(root, AccessShareLock, NULL);
+	foreach(lc, tables)
+		walk(&w, lfirst_oid(lc));
 
-	SPI_connect();
-	for (int i = 0; i < 3; i++)
-		args[i] = fcinfo->args[i].value;
-	args[3] = args[4] = Float8GetDatum(0);
-	/* rows without a key, as most leads' are, are in the other index only */
-	if (!first_row("SELECT s.ceiling, s.rank_key " OF_MODEL
-				   "AND s.rank_key > -1e300 AND $4 = $5 ORDER BY s.rank_key DESC LIMIT 1", args, &ceiling, &best_key))
-		best_key = POINTS_NO_KEY;
-	if (first_row("SELECT s.ceiling, s.rank_key " OF_MODEL
-				  "AND $4 = $5 ORDER BY s.ceiling DESC, s.rank_key DESC LIMIT 1", args, &ceiling, &key))
-	{
-		do
-		{
-			Portal		portal;
-			bool		more = true;
-			long		fetch = n;
-
-			CHECK_FOR_INTERRUPTS();
-			args[3] = Float8GetDatum(ceiling);
-			args[4] = Float8GetDatum(POINTS_NO_KEY);
-			if (heap->bh_size == n)
-			{
-				const Candidate *worst = (Candidate *) DatumGetPointer(binaryheap_first(heap));
-
-				if (points_rank_bound(m, ceiling, best_key, at) < worst->unclamped)
-					break;
-				/* most ceilings have nothing to offer, as their best key shows */
-				if (points_rank_bound(m, ceiling, key, at) < worst->unclamped)
-					continue;
-				args[4] = Float8GetDatum(points_rank_key_for(m, ceiling, worst->unclamped, at));
-				fetch = 4;
-			}
-			portal = SPI_cursor_open(NULL,
-									 crm_plan("SELECT s.lead_id, s.rank_key, s.state " OF_CEILING, 5, types, InvalidOid),
-									 args, NULL, true);
-			while (more)
-			{
-				SPI_cursor_fetch(portal, true, fetch);
-				more = SPI_processed == fetch;
-				fetch = Min(2 * fetch, 32);
-				for (uint64 i = 0; i < SPI_processed; i++)
-				{
-					bool		isnull;
-					Candidate	c;
-					const Candidate *worst = NULL;
-					struct varlena *state;
-					MemoryContext old;
-
-					key = DatumGetFloat8(crm_spi_value(i, 2, &isnull));
-					c.lead = DatumGetInt64(crm_spi_value(i, 1, &isnull));
-					if (heap->bh_size == n)
-						worst = (Candidate *) DatumGetPointer(binaryheap_first(heap));
-
-					/*
-					 * Bounds and ranking are by the sum before the limits,
-					 * which orders as the total does where that differs.  What has
-					 * no key is worth the ceiling at most, exactly, and comes in the
-					 * order of leads.
-					 */
-					if (worst &&
-						(points_rank_bound(m, ceiling, key, at) < worst->unclamped ||
-						 (key <= POINTS_NO_KEY && worst->unclamped >= ceiling && worst->lead < c.lead)))
-					{
-						more = false;
-						break;
-					}
-					/* far more are looked at than kept */
-					old = MemoryContextSwitchTo(row);
-					state = DatumGetByteaPP(crm_spi_value(i, 3, &isnull));
-					points_evaluate(m, points_unpack(m, state), at, &score);
-					c.total = score.total;
-					c.unclamped = score.unclamped;
-					if (worst == NULL || candidate_cmp(&c, worst) < 0)
-					{
-						Candidate  *kept;
-
-						MemoryContextSwitchTo(context);
-						kept = palloc(sizeof(Candidate));
-						*kept = c;
-						kept->state = palloc(VARSIZE_ANY(state));
-						memcpy(kept->state, state, VARSIZE_ANY(state));
-						if (worst == NULL)
-							binaryheap_add(heap, PointerGetDatum(kept));
-						else
-							binaryheap_replace_first(heap, PointerGetDatum(kept));
-					}
-					MemoryContextSwitchTo(old);
-					MemoryContextReset(row);
-				}
-				SPI_freetuptable(SPI_tuptable);
-			}
-			SPI_cursor_close(portal);
-		} while (first_row("SELECT s.ceiling, s.rank_key " OF_MODEL
-						   "AND s.ceiling < $4 AND $5 = $5 ORDER BY s.ceiling DESC, s.rank_key DESC LIMIT 1",
-						   args, &ceiling, &key));
-	}
-	SPI_finish();
-
-	found = heap->bh_size;
+	found = w.heap->bh_size;
 	sorted = palloc(sizeof(Candidate *) * Max(found, 1));
 	for (int i = 0; i < found; i++)
-		sorted[i] = (Candidate *) DatumGetPointer(heap->bh_nodes[i]);
+		sorted[i] = (Candidate *) DatumGetPointer(w.heap->bh_nodes[i]);
 	qsort(sorted, found, sizeof(Candidate *), best_first);
 	for (int i = 0; i < found; i++)
 	{
 		Datum		values[5];
 		bool		nulls[5] = {0};
-		PointsState *state = points_unpack(m, sorted[i]->state);
+		PointsState *state = points_unpack(m, (bytea *) sorted[i]->state);
 		char	   *grade;
 
-		points_evaluate(m, state, at, &score);
-		grade = points_grade_text(m, state, &score);
+		points_evaluate(m, state, w.at, &w.score);
+		grade = points_grade_text(m, state, &w.score);
 		values[0] = Int64GetDatum(sorted[i]->lead);
-		values[1] = points_rounded(score.fit);
-		values[2] = points_rounded(score.engagement);
-		values[3] = points_rounded(score.total);
+		values[1] = points_rounded(w.score.fit);
+		values[2] = points_rounded(w.score.engagement);
+		values[3] = points_rounded(w.score.total);
 		nulls[4] = grade == NULL;
 		if (grade)
 			values[4] = CStringGetTextDatum(grade);

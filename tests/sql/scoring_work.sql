@@ -53,14 +53,15 @@ SELECT crm.replay_scores('work') AS replayed;
 SELECT count(*) AS due FROM crm.lead_scores WHERE lead_id = 900002 AND next_crossing > now();
 
 -- the best of many leads of equal worth: no more are read than are wanted
+SELECT (crm.define_score_model('{"name": "equal", "rules": [{"name": "large", "when": "$.employees >= 100", "points": 20}]}')).name;
 DO $$
 DECLARE
     m crm.score_models;
     before bigint;
 BEGIN
-    SELECT * INTO m FROM crm.score_models WHERE name = 'work';
+    SELECT * INTO m FROM crm.score_models WHERE name = 'equal';
     before := pg_temp.fetched('crm.lead_scores');
-    PERFORM count(*) FROM crm.points_top(m.tenant_id, m.id, m.version, m.definition, 10, now());
+    PERFORM count(*) FROM crm.points_top(m.tenant_id, m.id, m.definition, 10, now());
     INSERT INTO counted VALUES ('states read for the best 10', pg_temp.fetched('crm.lead_scores') - before);
 END
 $$;

@@ -1,0 +1,226 @@
+/*
+ * points_state.c
+ *	  A lead's state as one bytea.
+ *
+ * It changes with every event and is read as a whole, so one row and one value
+ * beat a row per rule.  What it holds is shown by crm.points_explain, and it can
+ * always be had again from the events.
+ */
+#include "crm.h"
+
+#include "utils/builtins.h"
+
+#include "scoring/points_sql.h"
+
+PG_FUNCTION_INFO_V1(crm_points_rules);
+PG_FUNCTION_INFO_V1(crm_points_same);
+
+#define STATE_MAGIC 0x31535043	/* CPS1 */
+
+/* what stands in front of the rules */
+typedef struct PackedHead
+{
+	uint32		magic;
+	uint32		rules;
+	uint64		fingerprint;
+	int64		clock;
+	uint32		inside;
+	int32		fit_grade;
+	int32		engagement_grade;
+	uint32		unused;
+} PackedHead;
+
+#define HAS_DATA 1
+#define HAS_TIMES 2
+#define HAS_RECENT 4
+#define HAS_OBJECTS 8
+
+static void
+pack_list(StringInfo buf, const int64 *list, int32 n)
+{
+	appendBinaryStringInfo(buf, (char *) &n, sizeof(n));
+	appendBinaryStringInfo(buf, (char *) list, sizeof(int64) * n);
+}
+
+bytea *
+points_pack(const PointsModel *m, const PointsState *s)
+{
+	StringInfoData buf;
+	PackedHead	head = {STATE_MAGIC};
+
+	head.rules = m->nrules;
+	head.fingerprint = m->fingerprint;
+	head.clock = s->clock;
+	head.inside = s->inside;
+	head.fit_grade = s->fit_grade;
+	head.engagement_grade = s->engagement_grade;
+	initStringInfo(&buf);
+	appendStringInfoSpaces(&buf, VARHDRSZ);
+	appendBinaryStringInfo(&buf, (char *) &head, sizeof(head));
+	for (int i = 0; i < m->nrules; i++)
+	{
+		const PointsRuleState *r = &s->rules[i];
+		bool		fit = m->rules[i].event == NULL;
+		uint8		flags = fit ? (r->value != 0 ? HAS_DATA : 0) :
+		(r->count > 0 ? HAS_DATA : 0) |
+		(r->ntimes > 0 ? HAS_TIMES : 0) |
+		(r->nrecent > 0 ? HAS_RECENT : 0) |
+		(r->nobjects > 0 ? HAS_OBJECTS : 0);
+
+		appendBinaryStringInfo(&buf, (char *) &flags, 1);
+		if (fit || !flags)
+			continue;
+		appendBinaryStringInfo(&buf, (char *) &r->value, sizeof(double));
+		appendBinaryStringInfo(&buf, (char *) &r->as_of, sizeof(int64));
+		appendBinaryStringInfo(&buf, (char *) &r->count, sizeof(int64));
+		if (flags & HAS_TIMES)
+			pack_list(&buf, r->times, r->ntimes);
+		if (flags & HAS_RECENT)
+			pack_list(&buf, r->recent, r->nrecent);
+		if (flags & HAS_OBJECTS)
+			pack_list(&buf, r->objects, r->nobjects);
+	}
+	SET_VARSIZE(buf.data, buf.len);
+	return (bytea *) buf.data;
+}
+
+static void
+malformed(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATA_CORRUPTED),
+			 errmsg("the state of a score is malformed"),
+			 errhint("Bring it back from the events with crm.replay_scores().")));
+}
+
+static void
+take(const char **p, const char *end, void *to, Size size)
+{
+	if ((Size) (end - *p) < size)
+		malformed();
+	memcpy(to, *p, size);
+	*p += size;
+}
+
+static void
+take_list(const char **p, const char *end, int64 **list, int *n)
+{
+	int32		count;
+
+	take(p, end, &count, sizeof(count));
+	if (count < 0 || (Size) count * sizeof(int64) > (Size) (end - *p))
+		malformed();
+	*list = palloc(sizeof(int64) * Max(count, 1));
+	take(p, end, *list, sizeof(int64) * count);
+	*n = count;
+}
+
+PointsState *
+points_unpack(const PointsModel *m, bytea *packed)
+{
+	PointsState *s = points_new_state(m);
+	PackedHead	head;
+	const char *p;
+	const char *end;
+
+	if (packed == NULL)
+		return s;
+	p = VARDATA_ANY(packed);
+	end = p + VARSIZE_ANY_EXHDR(packed);
+	take(&p, end, &head, sizeof(head));
+	if (head.magic != STATE_MAGIC)
+		malformed();
+	if (head.fingerprint != m->fingerprint || head.rules != m->nrules)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_RULE),
+				 errmsg("the state of a score belongs to another definition of the model"),
+				 errhint("Replay the events under the new definition with crm.points_replay.")));
+	s->clock = head.clock;
+	s->inside = head.inside;
+	s->fit_grade = head.fit_grade;
+	s->engagement_grade = head.engagement_grade;
+	for (int i = 0; i < m->nrules; i++)
+	{
+		PointsRuleState *r = &s->rules[i];
+		uint8		flags;
+
+		take(&p, end, &flags, 1);
+		if (m->rules[i].event == NULL)
+		{
+			r->value = flags & HAS_DATA ? 1 : 0;
+			continue;
+		}
+		if (!flags)
+			continue;
+		take(&p, end, &r->value, sizeof(double));
+		take(&p, end, &r->as_of, sizeof(int64));
+		take(&p, end, &r->count, sizeof(int64));
+		if (flags & HAS_TIMES)
+			take_list(&p, end, &r->times, &r->ntimes);
+		if (flags & HAS_RECENT)
+			take_list(&p, end, &r->recent, &r->nrecent);
+		if (flags & HAS_OBJECTS)
+			take_list(&p, end, &r->objects, &r->nobjects);
+	}
+	if (p != end)
+		malformed();
+	return s;
+}
+
+/*
+ * Whether two states differ in nothing but the clock, so that every score,
+ * grade and crossing to come is the same.
+ */
+bool
+points_same(bytea *a, bytea *b)
+{
+	int			len = VARSIZE_ANY_EXHDR(a);
+	PackedHead	x;
+	PackedHead	y;
+
+	if (len != VARSIZE_ANY_EXHDR(b))
+		return false;
+	if (len < (int) sizeof(PackedHead))
+		malformed();
+	memcpy(&x, VARDATA_ANY(a), sizeof(x));
+	memcpy(&y, VARDATA_ANY(b), sizeof(y));
+	x.clock = y.clock;
+	return memcmp(&x, &y, sizeof(x)) == 0 &&
+		memcmp(VARDATA_ANY(a) + sizeof(x), VARDATA_ANY(b) + sizeof(x), len - sizeof(x)) == 0;
+}
+
+/* Go on from the grade of fit that a state before has, if of the same rules. */
+void
+points_go_on_from(const PointsModel *m, PointsState *s, bytea *before)
+{
+	PackedHead	head;
+
+	if (VARSIZE_ANY_EXHDR(before) < sizeof(head))
+		return;
+	memcpy(&head, VARDATA_ANY(before), sizeof(head));
+	if (head.magic == STATE_MAGIC && head.fingerprint == m->fingerprint)
+		s->fit_grade = head.fit_grade;
+}
+
+/* (state): the part that the events alone make, for comparing with a replay. */
+Datum
+crm_points_rules(PG_FUNCTION_ARGS)
+{
+	bytea	   *packed = PG_GETARG_BYTEA_PP(0);
+	int			len = VARSIZE_ANY_EXHDR(packed) - (int) sizeof(PackedHead);
+	bytea	   *out;
+
+	if (len < 0)
+		malformed();
+	out = palloc(len + VARHDRSZ);
+	SET_VARSIZE(out, len + VARHDRSZ);
+	memcpy(VARDATA(out), VARDATA_ANY(packed) + sizeof(PackedHead), len);
+	PG_RETURN_BYTEA_P(out);
+}
+
+/* (state, state) */
+Datum
+crm_points_same(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(points_same(PG_GETARG_BYTEA_PP(0), PG_GETARG_BYTEA_PP(1)));
+}
