@@ -102,6 +102,8 @@ SCORING_OBJS = \
 	src/scoring/points_state.o \
 	src/scoring/points_sql.o \
 	src/scoring/points_replay.o \
+	src/scoring/points_store.o \
+	src/scoring/points_triggers.o \
 	src/scoring/points_top.o
 
 SERVICE_OBJS = \

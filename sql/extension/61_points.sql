@@ -114,6 +114,30 @@ AS 'MODULE_PATHNAME', 'crm_points_replay_range';
 COMMENT ON FUNCTION crm.points_replay_range(bigint, bigint, integer, jsonb, bigint, bigint, timestamptz) IS
 'Makes the states of all leads between two numbers, both included, anew under a definition, from what they are and from the ledger of events, noting thresholds crossed. crm.replay_scores calls it, range by range, while nobody else writes states. Returns how many leads there were.';
 
+CREATE FUNCTION crm.points_replay_leads(tenant_id bigint, model_id bigint, leads bigint[], at timestamptz)
+RETURNS integer LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS 'MODULE_PATHNAME', 'crm_points_replay_leads';
+COMMENT ON FUNCTION crm.points_replay_leads(bigint, bigint, bigint[], timestamptz) IS
+'States of some leads in an active model anew from their events, as of an instant; what they were inside of before stays, so that only a change is announced. The caller has locked their rows of crm.score_subjects. Returns how many leads there were.';
+
+CREATE FUNCTION crm.score_changed_leads() RETURNS trigger
+LANGUAGE c
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS 'MODULE_PATHNAME', 'crm_score_changed_leads';
+COMMENT ON FUNCTION crm.score_changed_leads() IS
+'Statement trigger of leads, accounts and contacts, with a transition table new_rows: scores leads anew where what rules see of them has changed. An error is told by a warning and an event score.trouble, and does not undo the statement.';
+
+CREATE FUNCTION crm.take_score_events() RETURNS trigger
+LANGUAGE c
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+AS 'MODULE_PATHNAME', 'crm_take_score_events';
+COMMENT ON FUNCTION crm.take_score_events() IS
+'Statement trigger of crm.score_events, with a transition table new_events: takes new events of leads into their scores.';
+
 CREATE FUNCTION crm.points_top(tenant_id bigint, model_id bigint, definition jsonb, n integer, as_of timestamptz)
 RETURNS TABLE (lead_id bigint, fit numeric, engagement numeric, score numeric, grade text)
 LANGUAGE c STABLE STRICT PARALLEL RESTRICTED

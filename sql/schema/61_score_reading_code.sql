@@ -303,7 +303,7 @@ BEGIN
         IF leads IS NULL THEN
             PERFORM crm_internal.complete_replay(m);
         ELSE
-            done := done + crm_internal.replay_scores(m.tenant_id, m.id, leads, as_of);
+            done := done + crm.points_replay_leads(m.tenant_id, m.id, leads, as_of);
             PERFORM crm_internal.note_replay(m, m.version, false, (SELECT max(l.id) FROM unnest(leads) AS l (id)));
         END IF;
     END LOOP;

@@ -15,7 +15,7 @@
 
 #include "scoring/points_sql.h"
 
-#define KEPT_MODELS 16
+#define KEPT_MODELS 64
 
 typedef struct KeptModel
 {
@@ -102,6 +102,26 @@ find(const struct varlena *source)
 	return k;
 }
 
+static Hold *
+hold_model(struct varlena *source, MemoryContext holder)
+{
+	Hold	   *hold = MemoryContextAllocZero(holder, sizeof(Hold));
+
+	hold->model = find(source);
+	hold->model->holders++;
+	hold->callback.func = let_go;
+	hold->callback.arg = hold;
+	MemoryContextRegisterResetCallback(holder, &hold->callback);
+	return hold;
+}
+
+/* The compiled form of a definition, for as long as a memory context is not reset. */
+const PointsModel *
+points_held_model(Datum definition, MemoryContext holder)
+{
+	return hold_model(PG_DETOAST_DATUM(definition), holder)->model->model;
+}
+
 /*
  * The compiled form of argument argno, a definition as jsonb.  It stays as
  * long as the call site.
@@ -110,28 +130,20 @@ const PointsModel *
 points_model(FunctionCallInfo fcinfo, int argno)
 {
 	struct varlena *passed = (struct varlena *) PG_GETARG_POINTER(argno);
-	struct varlena *source = passed;
 	MemoryContext holder = fcinfo->flinfo->fn_mcxt;
-	KeptModel  *k;
+	struct varlena *known;
 	Hold	   *hold;
 
 	/* an aggregate may meet several */
 	for (hold = fcinfo->flinfo->fn_extra; hold; hold = hold->next)
 		if (same_bytes(hold->passed, passed))
 			return hold->model->model;
+	known = MemoryContextAlloc(holder, VARSIZE_ANY(passed));
+	memcpy(known, passed, VARSIZE_ANY(passed));
 	/* a pointer lasts no longer than the row it points from */
-	if (VARATT_IS_EXTERNAL(passed))
-		source = PG_DETOAST_DATUM(PointerGetDatum(passed));
-	hold = MemoryContextAlloc(holder, sizeof(Hold));
-	hold->passed = MemoryContextAlloc(holder, VARSIZE_ANY(passed));
-	memcpy(hold->passed, passed, VARSIZE_ANY(passed));
-	k = find(source);
-	k->holders++;
-	hold->model = k;
-	hold->callback.func = let_go;
-	hold->callback.arg = hold;
-	MemoryContextRegisterResetCallback(holder, &hold->callback);
+	hold = hold_model(VARATT_IS_EXTERNAL(passed) ? PG_DETOAST_DATUM(PointerGetDatum(passed)) : passed, holder);
+	hold->passed = known;
 	hold->next = fcinfo->flinfo->fn_extra;
 	fcinfo->flinfo->fn_extra = hold;
-	return k->model;
+	return hold->model->model;
 }

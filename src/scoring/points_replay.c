@@ -7,9 +7,6 @@
  * believes about the tables, none of them is read twice, and a lead passes
  * through without being copied from step to step.  What has changed is
  * collected and written by one statement a table.
- *
- * Where a lead's ceiling is as before, so is its rank key as long as it bounds
- * well enough: the row then needs no new entry in any index.
  */
 #include "crm.h"
 
@@ -24,9 +21,6 @@
 #include "scoring/points_sql.h"
 
 PG_FUNCTION_INFO_V1(crm_points_replay_range);
-
-/* how much an old rank key may be above the new one: the bound is 1 % loose */
-#define KEY_SLACK 0.0144
 
 /* ---- reading: rows of one query in the order of leads, the lead in column 1 ---- */
 
@@ -244,14 +238,12 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 		if (before)
 		{
 			TimestampTz next = DatumGetTimestampTz(column(&states, before, 6, &isnull));
-			double		key = DatumGetFloat8(column(&states, before, 5, &unknown));
 
 			/* a state that says the same stays: writing it would only move its clock */
 			stays = DatumGetInt32(column(&states, before, 2, &unknown)) == version &&
 				(isnull || next > at) && points_same(state, now.state);
-			if (DatumGetFloat8(column(&states, before, 4, &isnull)) == now.ceiling &&
-				key >= now.rank_key && key <= now.rank_key + KEY_SLACK)
-				now.rank_key = key;
+			points_keep_rank(&now, DatumGetFloat8(column(&states, before, 4, &unknown)),
+							 DatumGetFloat8(column(&states, before, 5, &unknown)));
 		}
 		if (!stays)
 		{

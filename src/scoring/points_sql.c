@@ -206,6 +206,17 @@ points_keep(const PointsModel *m, PointsState *s, int64 basis, PointsKept *kept)
 							 &kept->next_crossing);
 }
 
+/*
+ * Where a lead's ceiling is as it was, so is its rank key as long as it bounds
+ * to 1 %: the row then needs no new entry in any index.
+ */
+void
+points_keep_rank(PointsKept *now, double ceiling, double rank_key)
+{
+	if (ceiling == now->ceiling && rank_key >= now->rank_key && rank_key <= now->rank_key + 0.0144)
+		now->rank_key = rank_key;
+}
+
 /* Names of the thresholds a lead is above. */
 ArrayType *
 points_inside(const PointsModel *m, const PointsState *s)
@@ -308,35 +319,34 @@ result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
 
-/* An aggregate's state. */
-typedef struct Folding
-{
-	const PointsModel *model;
-	PointsState *state;
-	PointsCrossing *crossings;
-	PointsCrossing **end;
-	PointsScore work;			/* where grades are kept */
-	bool		counted;		/* some event has counted */
-} Folding;
+/* ---- folding events ---- */
 
-/* One event, at which thresholds may be crossed when notice is wanted. */
-static void
-take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context, bool notice)
+PointsFolding *
+points_begin_folding(const PointsModel *m, bytea *base)
+{
+	PointsFolding *f = palloc0(sizeof(PointsFolding));
+
+	f->model = m;
+	f->state = points_unpack(m, base);
+	for (int i = 0; i < m->nrules; i++)
+		f->counted |= m->rules[i].event && f->state->rules[i].count > 0;
+	f->end = &f->crossings;
+	return f;
+}
+
+/*
+ * One event, at which thresholds may be crossed when notice is wanted.
+ * object, attributes: NULL for none.  context: where the folding lives.
+ */
+void
+points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *object,
+				  TimestampTz at, Jsonb *attributes, bool notice)
 {
 	const PointsModel *m = f->model;
-	text	   *kind;
-	TimestampTz at;
-	int64		object = 0;
-	bool		has_object = !PG_ARGISNULL(first + 1);
-	bool		matched = false;
-	MemoryContext old;
+	int64		hash = 0;
 	bool	   *holds = NULL;
-	Jsonb	   *attributes;
+	MemoryContext old;
 
-	if (PG_ARGISNULL(first))
-		return;					/* a lead without events, from an outer join */
-	attributes = PG_ARGISNULL(first + 3) ? NULL : PG_GETARG_JSONB_P(first + 3);
-	kind = PG_GETARG_TEXT_PP(first);
 	for (int i = 0; i < m->nrules; i++)
 	{
 		const PointsRule *r = &m->rules[i];
@@ -349,15 +359,10 @@ take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context
 			continue;
 		if (holds == NULL)
 			holds = palloc0(m->nrules);
-		holds[i] = matched = true;
+		holds[i] = true;
 	}
-	at = finite_time(fcinfo, first + 2);
-	if (has_object)
-	{
-		text	   *o = PG_GETARG_TEXT_PP(first + 1);
-
-		object = (int64) hash_bytes_extended((unsigned char *) VARDATA_ANY(o), VARSIZE_ANY_EXHDR(o), 7);
-	}
+	if (object)
+		hash = (int64) hash_bytes_extended((unsigned char *) VARDATA_ANY(object), VARSIZE_ANY_EXHDR(object), 7);
 	old = MemoryContextSwitchTo(context);
 	if (notice)
 	{
@@ -365,7 +370,7 @@ take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context
 		while (*f->end)
 			f->end = &(*f->end)->next;
 	}
-	if (matched)
+	if (holds)
 	{
 		/* without hysteresis a grade needs no memory */
 		bool		graded = m->engagement_levels > 0 && m->hysteresis > 0;
@@ -376,7 +381,7 @@ take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context
 			points_keep_engagement(m, f->state, at, &f->work);
 		for (int i = 0; i < m->nrules; i++)
 			if (holds[i])
-				f->counted |= points_fold(m, f->state, i, at, object, has_object);
+				f->counted |= points_fold(m, f->state, i, at, hash, object != NULL);
 		if (graded)
 			points_keep_engagement(m, f->state, at, &f->work);
 	}
@@ -389,23 +394,30 @@ take_event(FunctionCallInfo fcinfo, Folding *f, int first, MemoryContext context
 	MemoryContextSwitchTo(old);
 }
 
-static Folding *
+/* One row of an aggregate, whose event begins at argument first. */
+static void
+take_event(FunctionCallInfo fcinfo, PointsFolding *f, int first, MemoryContext context, bool notice)
+{
+	if (PG_ARGISNULL(first))
+		return;					/* a lead without events, from an outer join */
+	points_fold_event(f, context, PG_GETARG_TEXT_PP(first),
+					  PG_ARGISNULL(first + 1) ? NULL : PG_GETARG_TEXT_PP(first + 1),
+					  finite_time(fcinfo, first + 2),
+					  PG_ARGISNULL(first + 3) ? NULL : PG_GETARG_JSONB_P(first + 3), notice);
+}
+
+static PointsFolding *
 folding(FunctionCallInfo fcinfo, MemoryContext *context, bytea *base)
 {
-	Folding    *f;
+	PointsFolding *f;
 	MemoryContext old;
 
 	model_memory(fcinfo, context, "crm.points_fold");
 	if (!PG_ARGISNULL(0))
-		return (Folding *) PG_GETARG_POINTER(0);
+		return (PointsFolding *) PG_GETARG_POINTER(0);
 	need_definition(fcinfo, 1);
 	old = MemoryContextSwitchTo(*context);
-	f = palloc0(sizeof(Folding));
-	f->model = points_model(fcinfo, 1);
-	f->state = points_unpack(f->model, base);
-	for (int i = 0; i < f->model->nrules; i++)
-		f->counted |= f->model->rules[i].event && f->state->rules[i].count > 0;
-	f->end = &f->crossings;
+	f = points_begin_folding(points_model(fcinfo, 1), base);
 	MemoryContextSwitchTo(old);
 	return f;
 }
@@ -415,7 +427,7 @@ Datum
 crm_points_accum(PG_FUNCTION_ARGS)
 {
 	MemoryContext context;
-	Folding    *f = folding(fcinfo, &context, PG_ARGISNULL(2) ? NULL : PG_GETARG_BYTEA_PP(2));
+	PointsFolding *f = folding(fcinfo, &context, PG_ARGISNULL(2) ? NULL : PG_GETARG_BYTEA_PP(2));
 
 	take_event(fcinfo, f, 3, context, true);
 	PG_RETURN_POINTER(f);
@@ -424,7 +436,7 @@ crm_points_accum(PG_FUNCTION_ARGS)
 Datum
 crm_points_fold_final(PG_FUNCTION_ARGS)
 {
-	Folding    *f = PG_ARGISNULL(0) ? NULL : (Folding *) PG_GETARG_POINTER(0);
+	PointsFolding *f = PG_ARGISNULL(0) ? NULL : (PointsFolding *) PG_GETARG_POINTER(0);
 
 	if (f == NULL)
 		PG_RETURN_NULL();
@@ -436,7 +448,7 @@ Datum
 crm_points_replay_accum(PG_FUNCTION_ARGS)
 {
 	MemoryContext context;
-	Folding    *f = folding(fcinfo, &context, NULL);
+	PointsFolding *f = folding(fcinfo, &context, NULL);
 
 	take_event(fcinfo, f, 2, context, false);
 	PG_RETURN_POINTER(f);
@@ -445,7 +457,7 @@ crm_points_replay_accum(PG_FUNCTION_ARGS)
 Datum
 crm_points_replay_final(PG_FUNCTION_ARGS)
 {
-	Folding    *f = PG_ARGISNULL(0) ? NULL : (Folding *) PG_GETARG_POINTER(0);
+	PointsFolding *f = PG_ARGISNULL(0) ? NULL : (PointsFolding *) PG_GETARG_POINTER(0);
 
 	if (f == NULL)
 		PG_RETURN_NULL();

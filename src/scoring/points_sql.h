@@ -22,11 +22,23 @@ typedef struct PointsKept
 	int64		next_crossing;
 } PointsKept;
 
+/* Events being taken into a state. */
+typedef struct PointsFolding
+{
+	const PointsModel *model;
+	PointsState *state;
+	PointsCrossing *crossings;
+	PointsCrossing **end;
+	PointsScore work;			/* where grades are kept */
+	bool		counted;		/* some event has counted */
+} PointsFolding;
+
 /* points_compile.c */
 extern PointsModel *points_compile(Jsonb *definition);
 
 /* points_kept.c */
 extern const PointsModel *points_model(FunctionCallInfo fcinfo, int argno);
+extern const PointsModel *points_held_model(Datum definition, MemoryContext holder);
 
 /* points_state.c */
 extern bytea *points_pack(const PointsModel *m, const PointsState *s);
@@ -39,6 +51,10 @@ extern PointsCrossing *points_fit(const PointsModel *m, PointsState *s,
 								  Jsonb *attributes, int64 at, bytea *before);
 extern void points_keep(const PointsModel *m, PointsState *s, int64 basis,
 						PointsKept *kept);
+extern void points_keep_rank(PointsKept *now, double ceiling, double rank_key);
+extern PointsFolding *points_begin_folding(const PointsModel *m, bytea *base);
+extern void points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *object,
+							  TimestampTz at, Jsonb *attributes, bool notice);
 extern void points_set_inside(const PointsModel *m, PointsState *s, ArrayType *names);
 extern ArrayType *points_inside(const PointsModel *m, const PointsState *s);
 extern ArrayType *points_failed(const PointsModel *m, const PointsState *s);

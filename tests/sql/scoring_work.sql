@@ -19,10 +19,10 @@ DECLARE
 BEGIN
     SELECT * INTO m FROM crm.score_models WHERE name = 'work';
     FOR i IN 0 .. 3 LOOP
-        PERFORM crm_internal.replay_scores(m.tenant_id, m.id, ARRAY(SELECT 900000 + i * 1000 + g FROM generate_series(1, 1000) AS g), now());
+        PERFORM crm.points_replay_leads(m.tenant_id, m.id, ARRAY(SELECT 900000 + i * 1000 + g FROM generate_series(1, 1000) AS g), now());
     END LOOP;
     before := pg_temp.fetched('crm.lead_scores');
-    PERFORM crm_internal.replay_scores(m.tenant_id, m.id, ARRAY(SELECT 900000 + g FROM generate_series(1, 1000) AS g), now());
+    PERFORM crm.points_replay_leads(m.tenant_id, m.id, ARRAY(SELECT 900000 + g FROM generate_series(1, 1000) AS g), now());
     INSERT INTO counted VALUES ('states read to replay 1000 leads', pg_temp.fetched('crm.lead_scores') - before);
 END
 $$;

@@ -1,0 +1,516 @@
+/*
+ * points_store.c
+ *	  The states of one lead: read, made anew and written.
+ *
+ * What a trigger does for one lead is a handful of lookups by key.  Each is a
+ * query of one table whose plan is kept; everything between them is done here,
+ * and what did not change is not written.  The lead's row of score_subjects is
+ * locked first, so that two writers of a lead come one after the other.
+ *
+ * The functions that lead here set the search_path and forbid plans that read
+ * whole tables.
+ */
+#include "crm.h"
+
+#include "access/xact.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/fmgrprotos.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+#include "scoring/points_store.h"
+
+/* ---- the models of a tenant ---- */
+
+typedef struct TenantModels
+{
+	int64		tenant;			/* key */
+	int			n;
+	ScoredModel *models;		/* without the compiled form */
+} TenantModels;
+
+static CrmConfigWatch watch = {.table = "score_models"};
+static MemoryContext config_context = NULL;
+static HTAB *tenants = NULL;
+static uint64 read_at = 0;
+
+Oid
+scorer_owner(void)
+{
+	(void) crm_config_generation(&watch);
+	return watch.owner;
+}
+
+static TenantModels *
+models_of(int64 tenant)
+{
+	static const Oid types[] = {INT8OID};
+	uint64		generation = crm_config_generation(&watch);
+	Datum		args[1] = {Int64GetDatum(tenant)};
+	TenantModels *t;
+	MemoryContext old;
+	bool		found;
+
+	if (read_at != generation)
+	{
+		HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(TenantModels)};
+
+		read_at = 0;
+		if (config_context)
+			MemoryContextDelete(config_context);
+		config_context = AllocSetContextCreate(TopMemoryContext, "crm active score models", ALLOCSET_SMALL_SIZES);
+		ctl.hcxt = config_context;
+		tenants = hash_create("crm active score models", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		read_at = generation;
+	}
+	t = hash_search(tenants, &tenant, HASH_FIND, NULL);
+	if (t)
+		return t;
+	crm_read_config("SELECT m.id, m.version, m.definition FROM crm.score_models AS m "
+					"WHERE m.tenant_id = $1 AND m.active ORDER BY m.id", 1, types, args);
+	if (read_at != crm_config_generation(&watch))
+	{
+		/* news came while reading */
+		SPI_freetuptable(SPI_tuptable);
+		return models_of(tenant);
+	}
+	old = MemoryContextSwitchTo(config_context);
+	{
+		ScoredModel *models = palloc(sizeof(ScoredModel) * Max(SPI_processed, 1));
+		int			n = SPI_processed;
+
+		for (int i = 0; i < n; i++)
+		{
+			bool		isnull;
+
+			models[i].id = DatumGetInt64(crm_spi_value(i, 1, &isnull));
+			models[i].version = DatumGetInt32(crm_spi_value(i, 2, &isnull));
+			models[i].definition = PointerGetDatum(PG_DETOAST_DATUM_COPY(crm_spi_value(i, 3, &isnull)));
+			models[i].model = NULL;
+		}
+		t = hash_search(tenants, &tenant, HASH_ENTER, &found);
+		t->n = n;
+		t->models = models;
+	}
+	MemoryContextSwitchTo(old);
+	SPI_freetuptable(SPI_tuptable);
+	return t;
+}
+
+/*
+ * The active models of a tenant, held in the current memory context.  Before
+ * they are read the right to write states by them is taken, until the transaction
+ * ends; see crm_internal.hold_scores().  SPI must be connected.
+ */
+Scorer *
+scorer_open(int64 tenant)
+{
+	Scorer	   *s = palloc0(sizeof(Scorer));
+	TenantModels *t;
+
+	if (IsolationUsesXactSnapshot())
+	{
+		static const Oid types[] = {INT8OID};
+		Datum		args[1] = {Int64GetDatum(tenant)};
+
+		crm_execute("SELECT crm_internal.hold_scores($1)", 1, types, args, NULL, false, 0);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	else
+	{
+		static Datum name = (Datum) 0;
+
+		if (name == (Datum) 0)
+		{
+			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+			name = CStringGetTextDatum("crm.scores");
+			MemoryContextSwitchTo(old);
+		}
+		DirectFunctionCall1(pg_advisory_xact_lock_shared_int8,
+							DirectFunctionCall2Coll(hashtextextended, C_COLLATION_OID, name,
+													Int64GetDatum(tenant % 256)));
+	}
+	/* who had the lock before us may have changed the rules */
+	AcceptInvalidationMessages();
+	t = models_of(tenant);
+	s->tenant = tenant;
+	s->n = t->n;
+	s->models = palloc(sizeof(ScoredModel) * Max(t->n, 1));
+	for (int i = 0; i < t->n; i++)
+	{
+		s->models[i] = t->models[i];
+		s->models[i].definition = datumCopy(t->models[i].definition, false, -1);
+		s->models[i].model = points_held_model(s->models[i].definition, CurrentMemoryContext);
+	}
+	s->now = GetCurrentTransactionStartTimestamp();
+	s->lead = AllocSetContextCreate(CurrentMemoryContext, "crm scored lead", ALLOCSET_DEFAULT_SIZES);
+	return s;
+}
+
+/* ---- rows ---- */
+
+/* What is known of a lead. */
+typedef struct Subject
+{
+	struct varlena *attributes; /* NULL: nothing */
+	int64		last_id;
+	TimestampTz last_at;
+} Subject;
+
+static const Oid lead_types[] = {INT8OID, INT8OID};
+
+static struct varlena *
+copied(Datum d)
+{
+	return (struct varlena *) PG_DETOAST_DATUM_COPY(d);
+}
+
+static bool
+read_subject(const Scorer *s, Datum *key, Subject *u)
+{
+	bool		isnull;
+	Datum		d;
+
+	crm_execute("SELECT u.attributes, u.last_event_id, u.last_event_at FROM crm.score_subjects AS u "
+				"WHERE u.tenant_id = $1 AND u.lead_id = $2 FOR NO KEY UPDATE", 2, lead_types, key, NULL, false, 0);
+	if (SPI_processed == 0)
+	{
+		SPI_freetuptable(SPI_tuptable);
+		return false;
+	}
+	d = crm_spi_value(0, 1, &isnull);
+	u->attributes = isnull ? NULL : copied(d);
+	u->last_id = DatumGetInt64(crm_spi_value(0, 2, &isnull));
+	u->last_at = DatumGetTimestampTz(crm_spi_value(0, 3, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return true;
+}
+
+/* Lock a lead; it is made a subject where it is none. */
+static void
+lock_subject(const Scorer *s, Datum *key, Subject *u)
+{
+	if (read_subject(s, key, u))
+		return;
+	crm_execute("INSERT INTO crm.score_subjects (tenant_id, lead_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+				2, lead_types, key, NULL, false, 0);
+	if (!read_subject(s, key, u))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("a lead came to be scored by another transaction meanwhile"),
+				 errhint("Try the transaction again.")));
+}
+
+/* How a lead stands in a model. */
+typedef struct Standing
+{
+	bool		known;
+	int32		version;
+	bytea	   *state;
+	double		ceiling;
+	double		rank_key;
+	bool		crosses;
+	TimestampTz next_crossing;
+	ArrayType  *inside;
+} Standing;
+
+static void
+read_standing(const Scorer *s, const ScoredModel *m, int64 lead, Standing *before)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT8OID};
+	Datum		args[3] = {Int64GetDatum(s->tenant), Int64GetDatum(lead), Int64GetDatum(m->id)};
+	bool		isnull;
+
+	crm_execute("SELECT s.version, s.state, s.ceiling, s.rank_key, s.next_crossing, s.inside FROM crm.lead_scores AS s "
+				"WHERE s.tenant_id = $1 AND s.lead_id = $2 AND s.model_id = $3", 3, types, args, NULL, false, 0);
+	memset(before, 0, sizeof(Standing));
+	if (SPI_processed > 0)
+	{
+		before->known = true;
+		before->version = DatumGetInt32(crm_spi_value(0, 1, &isnull));
+		before->state = (bytea *) copied(crm_spi_value(0, 2, &isnull));
+		before->ceiling = DatumGetFloat8(crm_spi_value(0, 3, &isnull));
+		before->rank_key = DatumGetFloat8(crm_spi_value(0, 4, &isnull));
+		before->next_crossing = DatumGetTimestampTz(crm_spi_value(0, 5, &isnull));
+		before->crosses = !isnull;
+		before->inside = (ArrayType *) copied(crm_spi_value(0, 6, &isnull));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+static void
+write_crossings(const Scorer *s, const ScoredModel *m, int64 lead, const PointsCrossing *crossings)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NUMERICOID};
+
+	for (const PointsCrossing *c = crossings; c; c = c->next)
+	{
+		Datum		args[7] = {Int64GetDatum(s->tenant), Int64GetDatum(m->id), Int64GetDatum(lead),
+			CStringGetTextDatum(m->model->thresholds[c->threshold].name),
+			CStringGetTextDatum(c->up ? "up" : "down"), TimestampTzGetDatum(c->at), points_rounded(c->score)};
+
+		crm_execute("INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score) "
+					"VALUES ($1, $2, $3, $4, $5, $6, $7)", 7, types, args, NULL, false, 0);
+	}
+}
+
+static void
+write_failures(const Scorer *s, const ScoredModel *m, int64 lead, const PointsState *state)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT4OID, INT8OID, TEXTARRAYOID};
+	ArrayType  *failed = points_failed(m->model, state);
+	Datum		args[5] = {Int64GetDatum(s->tenant), Int64GetDatum(m->id), Int32GetDatum(m->version),
+		Int64GetDatum(lead), PointerGetDatum(failed)};
+
+	if (failed)
+		crm_execute("INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key) "
+					"SELECT x.* FROM crm_internal.failed_rules($1, $2, $3, $4, $5) AS x ON CONFLICT DO NOTHING",
+					5, types, args, NULL, false, 0);
+}
+
+/*
+ * Write how a lead stands now, and what it has crossed.  Where replayed, a
+ * state that says the same as before is left: writing it would only move its clock.
+ */
+static void
+write_standing(const Scorer *s, const ScoredModel *m, int64 lead, const Standing *before, PointsState *state,
+			   const PointsCrossing *crossings, int64 basis, bool replayed)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT8OID, INT4OID, BYTEAOID, FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID, TEXTARRAYOID};
+	PointsKept	now;
+	Datum		args[9];
+	char		nulls[] = "         ";
+
+	points_keep(m->model, state, basis, &now);
+	write_crossings(s, m, lead, crossings);
+	write_failures(s, m, lead, state);
+	if (before->known)
+		points_keep_rank(&now, before->ceiling, before->rank_key);
+	if (replayed && before->known && before->version == m->version &&
+		(!before->crosses || before->next_crossing > basis) && points_same(before->state, now.state))
+		return;
+	args[0] = Int64GetDatum(s->tenant);
+	args[1] = Int64GetDatum(lead);
+	args[2] = Int64GetDatum(m->id);
+	args[3] = Int32GetDatum(m->version);
+	args[4] = PointerGetDatum(now.state);
+	args[5] = Float8GetDatum(now.ceiling);
+	args[6] = Float8GetDatum(now.rank_key);
+	args[7] = TimestampTzGetDatum(now.next_crossing);
+	nulls[7] = now.crosses ? ' ' : 'n';
+	args[8] = PointerGetDatum(points_inside(m->model, state));
+	if (before->known)
+	{
+		crm_execute("UPDATE crm.lead_scores AS s SET version = $4, state = $5, ceiling = $6, rank_key = $7, next_crossing = $8, inside = $9 "
+					"WHERE s.tenant_id = $1 AND s.lead_id = $2 AND s.model_id = $3", 9, types, args, nulls, false, 0);
+		if (SPI_processed > 0)
+			return;
+	}
+	crm_execute("INSERT INTO crm.lead_scores (tenant_id, lead_id, model_id, version, state, ceiling, rank_key, next_crossing, inside) "
+				"VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (tenant_id, lead_id, model_id) DO UPDATE "
+				"SET version = excluded.version, state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key, "
+				"next_crossing = excluded.next_crossing, inside = excluded.inside", 9, types, args, nulls, false, 0);
+}
+
+/* ---- what can be done with a lead ---- */
+
+/* The state of a lead from all its events; its thresholds are those it was above before. */
+static void
+replay(const Scorer *s, const ScoredModel *m, int64 lead, const Subject *u, const Standing *before, TimestampTz at)
+{
+	PointsState *state;
+	PointsCrossing *crossings;
+	bytea	   *folded = NULL;
+
+	at = Max(at, u->last_at);
+	if (u->last_id > 0)
+	{
+		static const Oid types[] = {INT8OID, INT8OID, INT8OID, JSONBOID};
+		Datum		args[4] = {Int64GetDatum(s->tenant), Int64GetDatum(lead), Int64GetDatum(u->last_id), m->definition};
+		bool		isnull;
+		Datum		d;
+
+		crm_execute("SELECT crm.points_replay($4, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id) "
+					"FROM crm.score_events AS e WHERE e.tenant_id = $1 AND e.lead_id = $2 AND e.id <= $3",
+					4, types, args, NULL, false, 0);
+		d = crm_spi_value(0, 1, &isnull);
+		if (!isnull)
+			folded = (bytea *) copied(d);
+		SPI_freetuptable(SPI_tuptable);
+	}
+	state = points_unpack(m->model, folded);
+	if (before->known)
+	{
+		points_set_inside(m->model, state, before->inside);
+		state->clock = at;
+	}
+	crossings = points_fit(m->model, state, (Jsonb *) u->attributes, at, before->state);
+	write_standing(s, m, lead, before, state, crossings, at, true);
+}
+
+/*
+ * Replay a lead whose row of score_subjects the caller has locked.  Returns
+ * whether there is one, and such a model.
+ */
+bool
+scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at)
+{
+	MemoryContext old = MemoryContextSwitchTo(s->lead);
+	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
+	Subject		u;
+	Standing	before;
+	bool		found = false;
+
+	for (int i = 0; i < s->n; i++)
+	{
+		if (s->models[i].id != model || !read_subject(s, key, &u))
+			continue;
+		read_standing(s, &s->models[i], lead, &before);
+		replay(s, &s->models[i], lead, &u, &before, at);
+		found = true;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(s->lead);
+	return found;
+}
+
+static bool
+same_document(const struct varlena *a, const struct varlena *b)
+{
+	return a && VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+/* Fit of a lead anew where what rules see of it has changed.  Returns whether it had. */
+bool
+scorer_fit_lead(Scorer *s, int64 lead)
+{
+	static const Oid types[] = {INT8OID, INT8OID, JSONBOID};
+	MemoryContext old = MemoryContextSwitchTo(s->lead);
+	Datum		args[3] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
+	struct varlena *attributes = NULL;
+	Subject		u;
+	bool		changed;
+	bool		isnull;
+
+	/* first the lock, then what the lead is by then */
+	lock_subject(s, args, &u);
+	crm_execute("SELECT f.attributes FROM crm_internal.lead_facts AS f WHERE f.tenant_id = $1 AND f.lead_id = $2",
+				2, lead_types, args, NULL, false, 0);
+	if (SPI_processed > 0)
+		attributes = copied(crm_spi_value(0, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	changed = attributes && !same_document(u.attributes, attributes);
+	if (changed)
+	{
+		u.attributes = attributes;
+		args[2] = PointerGetDatum(attributes);
+		crm_execute("UPDATE crm.score_subjects AS u SET attributes = $3 WHERE u.tenant_id = $1 AND u.lead_id = $2",
+					3, types, args, NULL, false, 0);
+		for (int i = 0; i < s->n; i++)
+		{
+			const ScoredModel *m = &s->models[i];
+			TimestampTz at = Max(s->now, u.last_at);
+			Standing	before;
+
+			read_standing(s, m, lead, &before);
+			if (before.known ? before.version == m->version : u.last_id == 0)
+			{
+				PointsState *state = points_unpack(m->model, before.state);
+				PointsCrossing *crossings = points_fit(m->model, state, (Jsonb *) attributes, at, NULL);
+
+				write_standing(s, m, lead, &before, state, crossings, at, false);
+			}
+			else
+				replay(s, m, lead, &u, &before, s->now);
+		}
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(s->lead);
+	return changed;
+}
+
+/* ---- events ---- */
+
+struct LeadEvents
+{
+	Scorer	   *s;
+	int64		lead;
+	Subject		u;
+	MemoryContext row;
+	Standing   *before;			/* per model */
+	PointsFolding **folding;	/* per model; NULL: to be replayed */
+};
+
+LeadEvents *
+scorer_begin_events(Scorer *s, int64 lead, int64 first_id)
+{
+	MemoryContext old = MemoryContextSwitchTo(s->lead);
+	LeadEvents *e = palloc0(sizeof(LeadEvents));
+	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
+
+	e->s = s;
+	e->lead = lead;
+	e->row = AllocSetContextCreate(s->lead, "crm score event", ALLOCSET_DEFAULT_SIZES);
+	lock_subject(s, key, &e->u);
+	e->before = palloc(sizeof(Standing) * Max(s->n, 1));
+	e->folding = palloc0(sizeof(PointsFolding *) * Max(s->n, 1));
+	for (int i = 0; i < s->n; i++)
+	{
+		const ScoredModel *m = &s->models[i];
+		Standing   *before = &e->before[i];
+
+		read_standing(s, m, lead, before);
+		/* a state of the present rules, and events that come in the order of id: fold */
+		if (first_id > e->u.last_id &&
+			(before->known ? before->version == m->version : e->u.last_id == 0 && e->u.attributes == NULL))
+			e->folding[i] = points_begin_folding(m->model, before->state);
+	}
+	MemoryContextSwitchTo(old);
+	return e;
+}
+
+void
+scorer_take_event(LeadEvents *e, const ScoreEvent *event)
+{
+	MemoryContext old = MemoryContextSwitchTo(e->row);
+
+	for (int i = 0; i < e->s->n; i++)
+		if (e->folding[i])
+			points_fold_event(e->folding[i], e->s->lead, event->kind, event->object, event->at, event->attributes, true);
+	e->u.last_id = Max(e->u.last_id, event->id);
+	e->u.last_at = Max(e->u.last_at, event->at);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(e->row);
+}
+
+void
+scorer_end_events(LeadEvents *e)
+{
+	static const Oid types[] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID};
+	Scorer	   *s = e->s;
+	MemoryContext old = MemoryContextSwitchTo(s->lead);
+	Datum		args[4] = {Int64GetDatum(s->tenant), Int64GetDatum(e->lead), Int64GetDatum(e->u.last_id),
+		TimestampTzGetDatum(e->u.last_at)};
+
+	crm_execute("UPDATE crm.score_subjects AS u SET last_event_id = $3, last_event_at = $4 WHERE u.tenant_id = $1 AND u.lead_id = $2",
+				4, types, args, NULL, false, 0);
+	for (int i = 0; i < s->n; i++)
+	{
+		const ScoredModel *m = &s->models[i];
+		PointsFolding *f = e->folding[i];
+
+		if (f)
+			write_standing(s, m, e->lead, &e->before[i], f->state, f->crossings, PG_INT64_MIN, false);
+		else
+			replay(s, m, e->lead, &e->u, &e->before[i], s->now);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(s->lead);
+}

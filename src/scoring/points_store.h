@@ -1,0 +1,50 @@
+/*
+ * points_store.h
+ *	  States of leads, one lead at a time.
+ */
+#ifndef CRM_POINTS_STORE_H
+#define CRM_POINTS_STORE_H
+
+#include "scoring/points_sql.h"
+
+typedef struct ScoredModel
+{
+	int64		id;
+	int32		version;
+	Datum		definition;
+	const PointsModel *model;
+} ScoredModel;
+
+/* The active models of a tenant, whose states the transaction may write. */
+typedef struct Scorer
+{
+	int64		tenant;
+	int			n;
+	ScoredModel *models;
+	TimestampTz now;
+	MemoryContext lead;			/* for one lead */
+} Scorer;
+
+/* An event as its row says; object and attributes NULL for none. */
+typedef struct ScoreEvent
+{
+	int64		id;
+	text	   *kind;
+	text	   *object;
+	TimestampTz at;
+	Jsonb	   *attributes;
+} ScoreEvent;
+
+extern Oid	scorer_owner(void);
+extern Scorer *scorer_open(int64 tenant);
+extern bool scorer_fit_lead(Scorer *s, int64 lead);
+extern bool scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at);
+
+/* Events of one lead, in the order of their ids. */
+typedef struct LeadEvents LeadEvents;
+
+extern LeadEvents *scorer_begin_events(Scorer *s, int64 lead, int64 first_id);
+extern void scorer_take_event(LeadEvents *e, const ScoreEvent *event);
+extern void scorer_end_events(LeadEvents *e);
+
+#endif							/* CRM_POINTS_STORE_H */
