@@ -106,4 +106,12 @@ SELECT crm.replay_scores('graded') > 0;
 SELECT count(*) AS changed_by_replay FROM grades WHERE grade IS DISTINCT FROM (crm.lead_score_parts(lead_id, t, 'graded')).grade;
 UPDATE crm.score_events SET attributes = '{}' WHERE lead_id IN (4, 5);
 SELECT count(*) AS changed_by_correction FROM grades WHERE grade IS DISTINCT FROM (crm.lead_score_parts(lead_id, t, 'graded')).grade;
+-- a state that cannot be read: the lead is written, the trouble told, and a replay mends it
+INSERT INTO crm.leads (id, name, employees) VALUES (6, 'Fay', 60), (7, 'Gil', 60);
+UPDATE crm.lead_scores SET state = '\x00010203' WHERE lead_id = 6;
+UPDATE crm.leads SET employees = 100 WHERE id IN (6, 7);
+SELECT id, employees FROM crm.leads WHERE id IN (6, 7) ORDER BY 1;
+SELECT subject_table, payload FROM crm.events WHERE kind = 'score.trouble' AND payload ? 'sqlstate' ORDER BY id DESC LIMIT 1;
+SELECT crm.replay_scores('graded') > 0 AS replayed;
+SELECT fit FROM unnest('{6,7}'::bigint[]) AS l, crm.lead_score_parts(l, now(), 'graded');
 ROLLBACK;
