@@ -255,9 +255,10 @@ BEGIN
     WHERE EXISTS (SELECT FROM crm.leads AS l WHERE l.tenant_id = t.tenant_id AND l.id = t.lead_id)
     ORDER BY t.tenant_id, t.lead_id
     ON CONFLICT DO NOTHING;
-    PERFORM FROM crm.score_subjects AS u
-    WHERE (u.tenant_id, u.lead_id) IN (SELECT t.tenant_id, t.lead_id FROM unnest(tenants, leads) AS t (tenant_id, lead_id))
-    ORDER BY u.tenant_id, u.lead_id FOR NO KEY UPDATE;
+    -- leads first, as everybody does
+    PERFORM FROM crm.leads AS l JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id
+    WHERE (l.tenant_id, l.id) IN (SELECT t.tenant_id, t.lead_id FROM unnest(tenants, leads) AS t (tenant_id, lead_id))
+    ORDER BY l.tenant_id, l.id FOR NO KEY UPDATE OF l, u;
     UPDATE crm.score_subjects AS u
     SET last_event_id = coalesce(l.id, 0), last_event_at = coalesce(l.at, '-infinity')
     FROM (SELECT t.tenant_id, t.lead_id, max(e.id) AS id, max(e.occurred_at) AS at

@@ -293,13 +293,14 @@ BEGIN
         SELECT array_agg(d.lead_id) INTO leads
         FROM (SELECT u.lead_id
               FROM crm.lead_scores AS s
+              JOIN crm.leads AS l ON l.tenant_id = s.tenant_id AND l.id = s.lead_id
               JOIN crm.score_subjects AS u ON u.tenant_id = s.tenant_id AND u.lead_id = s.lead_id
               WHERE s.tenant_id = m.tenant_id AND s.model_id = m.id AND s.version < m.version
                 AND s.lead_id > coalesce((SELECT r.through_lead_id FROM crm.score_replays AS r
                                           WHERE r.tenant_id = m.tenant_id AND r.model_id = m.id AND r.version = m.version),
                                          '-9223372036854775808')
               ORDER BY s.lead_id LIMIT batch - done
-              FOR NO KEY UPDATE OF u SKIP LOCKED) AS d;
+              FOR NO KEY UPDATE OF l, u SKIP LOCKED) AS d;
         IF leads IS NULL THEN
             PERFORM crm_internal.complete_replay(m);
         ELSE

@@ -3,9 +3,10 @@
  *	  The states of one lead: read, made anew and written.
  *
  * What a trigger does for one lead is a handful of lookups by key.  Each is a
- * query of one table whose plan is kept; everything between them is done here,
- * and what did not change is not written.  The lead's row of score_subjects is
- * locked first, so that two writers of a lead come one after the other.
+ * query whose plan is kept; everything between them is done here, and what did
+ * not change is not written.  The lead and its row of score_subjects are locked
+ * first, in this order whatever the cause, so that two writers of a lead come
+ * one after the other.
  *
  * The functions that lead here set the search_path and forbid plans that read
  * whole tables.
@@ -22,6 +23,7 @@
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/numeric.h"
 
 #include "scoring/points_store.h"
 
@@ -158,7 +160,7 @@ scorer_open(int64 tenant)
 /* What is known of a lead. */
 typedef struct Subject
 {
-	struct varlena *attributes; /* NULL: nothing */
+	Jsonb	   *attributes;		/* NULL: nothing */
 	int64		last_id;
 	TimestampTz last_at;
 } Subject;
@@ -177,15 +179,16 @@ read_subject(const Scorer *s, Datum *key, Subject *u)
 	bool		isnull;
 	Datum		d;
 
-	crm_execute("SELECT u.attributes, u.last_event_id, u.last_event_at FROM crm.score_subjects AS u "
-				"WHERE u.tenant_id = $1 AND u.lead_id = $2 FOR NO KEY UPDATE", 2, lead_types, key, NULL, false, 0);
+	crm_execute("SELECT u.attributes, u.last_event_id, u.last_event_at FROM crm.leads AS l "
+				"JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id "
+				"WHERE l.tenant_id = $1 AND l.id = $2 FOR NO KEY UPDATE OF l, u", 2, lead_types, key, NULL, false, 0);
 	if (SPI_processed == 0)
 	{
 		SPI_freetuptable(SPI_tuptable);
 		return false;
 	}
 	d = crm_spi_value(0, 1, &isnull);
-	u->attributes = isnull ? NULL : copied(d);
+	u->attributes = isnull ? NULL : (Jsonb *) copied(d);
 	u->last_id = DatumGetInt64(crm_spi_value(0, 2, &isnull));
 	u->last_at = DatumGetTimestampTz(crm_spi_value(0, 3, &isnull));
 	SPI_freetuptable(SPI_tuptable);
@@ -320,6 +323,32 @@ write_standing(const Scorer *s, const ScoredModel *m, int64 lead, const Standing
 
 /* ---- what can be done with a lead ---- */
 
+/* What rules see of a lead; NULL where it is not there. */
+static Jsonb *
+read_facts(Datum *key)
+{
+	Jsonb	   *facts = NULL;
+	bool		isnull;
+
+	crm_execute("SELECT f.attributes FROM crm_internal.lead_facts AS f WHERE f.tenant_id = $1 AND f.lead_id = $2",
+				2, lead_types, key, NULL, false, 0);
+	if (SPI_processed > 0)
+		facts = (Jsonb *) copied(crm_spi_value(0, 1, &isnull));
+	SPI_freetuptable(SPI_tuptable);
+	return facts;
+}
+
+static void
+write_facts(Datum *key, Jsonb *facts)
+{
+	static const Oid types[] = {INT8OID, INT8OID, JSONBOID};
+	Datum		args[3] = {key[0], key[1], PointerGetDatum(facts)};
+
+	crm_execute("UPDATE crm.score_subjects AS u SET attributes = $3 WHERE u.tenant_id = $1 AND u.lead_id = $2",
+				3, types, args, facts ? NULL : "  n", false, 0);
+}
+
+
 /* The state of a lead from all its events; its thresholds are those it was above before. */
 static void
 replay(const Scorer *s, const ScoredModel *m, int64 lead, const Subject *u, const Standing *before, TimestampTz at)
@@ -350,7 +379,7 @@ replay(const Scorer *s, const ScoredModel *m, int64 lead, const Subject *u, cons
 		points_set_inside(m->model, state, before->inside);
 		state->clock = at;
 	}
-	crossings = points_fit(m->model, state, (Jsonb *) u->attributes, at, before->state);
+	crossings = points_fit(m->model, state, u->attributes, at, before->state);
 	write_standing(s, m, lead, before, state, crossings, at, true);
 }
 
@@ -371,6 +400,12 @@ scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at)
 	{
 		if (s->models[i].id != model || !read_subject(s, key, &u))
 			continue;
+		if (u.attributes == NULL)
+		{
+			u.attributes = read_facts(key);
+			if (u.attributes)
+				write_facts(key, u.attributes);
+		}
 		read_standing(s, &s->models[i], lead, &before);
 		replay(s, &s->models[i], lead, &u, &before, at);
 		found = true;
@@ -381,38 +416,80 @@ scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at)
 }
 
 static bool
-same_document(const struct varlena *a, const struct varlena *b)
+same_document(const Jsonb *a, const Jsonb *b)
 {
-	return a && VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
-		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+	return a && VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+}
+
+/* The number under a key of an object; 0 where there is none. */
+static int64
+number_in(Jsonb *object, const char *key)
+{
+	JsonbValue	v;
+
+	if (object == NULL || getKeyJsonValueFromContainer(&object->root, key, strlen(key), &v) == NULL ||
+		v.type != jbvNumeric)
+		return 0;
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(v.val.numeric)));
+}
+
+/*
+ * Whoever changes an account looks for its leads, and does not see one that is
+ * being given to it just now; so the account is held still until that is done.
+ * Waiting for who changes it already could go round in a circle: then busy is set.
+ * Returns whether it is held.
+ */
+static bool
+hold_relative(const Scorer *s, Jsonb *before, Jsonb *now, const char *column, const char *sql, bool *busy)
+{
+	int64		id = number_in(now, column);
+	Datum		args[2] = {Int64GetDatum(s->tenant), Int64GetDatum(id)};
+
+	if (id == 0 || id == number_in(before, column))
+		return false;
+	crm_execute(sql, 2, lead_types, args, NULL, false, 0);
+	SPI_freetuptable(SPI_tuptable);
+	*busy |= SPI_processed == 0;
+	return SPI_processed > 0;
+}
+
+/* What is known of a lead may be out of date: reading replays it, and the worker brings it back. */
+static void
+doubt_lead(Datum *key)
+{
+	write_facts(key, NULL);
+	crm_execute("UPDATE crm.lead_scores AS s SET version = -1 WHERE s.tenant_id = $1 AND s.lead_id = $2",
+				2, lead_types, key, NULL, false, 0);
+	crm_execute("UPDATE crm.score_replays AS r SET complete = false, through_lead_id = NULL WHERE r.tenant_id = $1",
+				2, lead_types, key, NULL, false, 0);
 }
 
 /* Fit of a lead anew where what rules see of it has changed.  Returns whether it had. */
 bool
 scorer_fit_lead(Scorer *s, int64 lead)
 {
-	static const Oid types[] = {INT8OID, INT8OID, JSONBOID};
 	MemoryContext old = MemoryContextSwitchTo(s->lead);
-	Datum		args[3] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
-	struct varlena *attributes = NULL;
+	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
+	Jsonb	   *facts;
 	Subject		u;
+	bool		held;
+	bool		busy = false;
 	bool		changed;
-	bool		isnull;
 
-	/* first the lock, then what the lead is by then */
-	lock_subject(s, args, &u);
-	crm_execute("SELECT f.attributes FROM crm_internal.lead_facts AS f WHERE f.tenant_id = $1 AND f.lead_id = $2",
-				2, lead_types, args, NULL, false, 0);
-	if (SPI_processed > 0)
-		attributes = copied(crm_spi_value(0, 1, &isnull));
-	SPI_freetuptable(SPI_tuptable);
-	changed = attributes && !same_document(u.attributes, attributes);
+	/* first the locks, then what the lead is by then */
+	lock_subject(s, key, &u);
+	facts = read_facts(key);
+	held = hold_relative(s, u.attributes, facts, "account_id",
+						 "SELECT FROM crm.accounts AS a WHERE a.tenant_id = $1 AND a.id = $2 FOR SHARE SKIP LOCKED", &busy);
+	held |= hold_relative(s, u.attributes, facts, "contact_id",
+						  "SELECT FROM crm.contacts AS c WHERE c.tenant_id = $1 AND c.id = $2 FOR SHARE SKIP LOCKED", &busy);
+	if (held)
+		facts = read_facts(key);
+	changed = facts && !same_document(u.attributes, facts);
 	if (changed)
 	{
-		u.attributes = attributes;
-		args[2] = PointerGetDatum(attributes);
-		crm_execute("UPDATE crm.score_subjects AS u SET attributes = $3 WHERE u.tenant_id = $1 AND u.lead_id = $2",
-					3, types, args, NULL, false, 0);
+		u.attributes = facts;
+		write_facts(key, facts);
 		for (int i = 0; i < s->n; i++)
 		{
 			const ScoredModel *m = &s->models[i];
@@ -423,13 +500,15 @@ scorer_fit_lead(Scorer *s, int64 lead)
 			if (before.known ? before.version == m->version : u.last_id == 0)
 			{
 				PointsState *state = points_unpack(m->model, before.state);
-				PointsCrossing *crossings = points_fit(m->model, state, (Jsonb *) attributes, at, NULL);
+				PointsCrossing *crossings = points_fit(m->model, state, facts, at, NULL);
 
 				write_standing(s, m, lead, &before, state, crossings, at, false);
 			}
 			else
 				replay(s, m, lead, &u, &before, s->now);
 		}
+		if (busy)
+			doubt_lead(key);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(s->lead);

@@ -226,12 +226,12 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 			/* scoring is no reason to lose a lead */
 			MemoryContextSwitchTo(context);
 			error = CopyErrorData();
-			if (must_go_on(error->sqlerrcode))
-				PG_RE_THROW();
 			FlushErrorState();
 			RollbackAndReleaseCurrentSubTransaction();
 			MemoryContextSwitchTo(context);
 			CurrentResourceOwner = owner;
+			if (must_go_on(error->sqlerrcode))
+				ReThrowError(error);
 			report_trouble(table, &rows[0], error);
 		}
 		PG_END_TRY();
