@@ -163,6 +163,7 @@ typedef struct Subject
 	Jsonb	   *attributes;		/* NULL: nothing */
 	int64		last_id;
 	TimestampTz last_at;
+	bool		doubted;		/* somebody is changing what rules see of it */
 } Subject;
 
 static const Oid lead_types[] = {INT8OID, INT8OID};
@@ -191,6 +192,7 @@ read_subject(const Scorer *s, Datum *key, Subject *u)
 	u->attributes = isnull ? NULL : (Jsonb *) copied(d);
 	u->last_id = DatumGetInt64(crm_spi_value(0, 2, &isnull));
 	u->last_at = DatumGetTimestampTz(crm_spi_value(0, 3, &isnull));
+	u->doubted = false;
 	SPI_freetuptable(SPI_tuptable);
 	return true;
 }
@@ -348,16 +350,80 @@ write_facts(Datum *key, Jsonb *facts)
 				3, types, args, facts ? NULL : "  n", false, 0);
 }
 
+/* The number under a key of an object; 0 where there is none. */
+static int64
+number_in(Jsonb *object, const char *key)
+{
+	JsonbValue	v;
+
+	if (object == NULL || getKeyJsonValueFromContainer(&object->root, key, strlen(key), &v) == NULL ||
+		v.type != jbvNumeric)
+		return 0;
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(v.val.numeric)));
+}
+
+/*
+ * Whoever changes an account looks for its leads, and does not see one that is
+ * being given to it just now; so the account is held still until that is done.
+ * Waiting for who changes it already could go round in a circle: then the lead is
+ * doubted.  Returns whether it is held.
+ */
+static bool
+hold_relative(Datum tenant, Subject *u, Jsonb *facts, const char *column, const char *sql)
+{
+	int64		id = number_in(facts, column);
+	Datum		args[2] = {tenant, Int64GetDatum(id)};
+
+	if (id == 0 || id == number_in(u->attributes, column))
+		return false;
+	crm_execute(sql, 2, lead_types, args, NULL, false, 0);
+	SPI_freetuptable(SPI_tuptable);
+	u->doubted |= SPI_processed == 0;
+	return SPI_processed > 0;
+}
+
+/* What rules see of a locked lead, whose account and contact are held still if they are new. */
+static Jsonb *
+settled_facts(Datum *key, Subject *u)
+{
+	Jsonb	   *facts = read_facts(key);
+	bool		held;
+
+	held = hold_relative(key[0], u, facts, "account_id",
+						 "SELECT FROM crm.accounts AS a WHERE a.tenant_id = $1 AND a.id = $2 FOR SHARE SKIP LOCKED");
+	held |= hold_relative(key[0], u, facts, "contact_id",
+						  "SELECT FROM crm.contacts AS c WHERE c.tenant_id = $1 AND c.id = $2 FOR SHARE SKIP LOCKED");
+	return held ? read_facts(key) : facts;
+}
+
+/* What is known of a lead may be out of date: reading replays it, and the worker brings it back. */
+static void
+doubt_lead(Datum *key)
+{
+	write_facts(key, NULL);
+	crm_execute("UPDATE crm.lead_scores AS s SET version = -1 WHERE s.tenant_id = $1 AND s.lead_id = $2",
+				2, lead_types, key, NULL, false, 0);
+	crm_execute("UPDATE crm.score_replays AS r SET complete = false, through_lead_id = NULL WHERE r.tenant_id = $1",
+				2, lead_types, key, NULL, false, 0);
+}
 
 /* The state of a lead from all its events; its thresholds are those it was above before. */
 static void
-replay(const Scorer *s, const ScoredModel *m, int64 lead, const Subject *u, const Standing *before, TimestampTz at)
+replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Standing *before, TimestampTz at)
 {
 	PointsState *state;
 	PointsCrossing *crossings;
 	bytea	   *folded = NULL;
 
 	at = Max(at, u->last_at);
+	if (u->attributes == NULL)
+	{
+		Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
+
+		u->attributes = settled_facts(key, u);
+		if (u->attributes)
+			write_facts(key, u->attributes);
+	}
 	if (u->last_id > 0)
 	{
 		static const Oid types[] = {INT8OID, INT8OID, INT8OID, JSONBOID};
@@ -400,14 +466,10 @@ scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at)
 	{
 		if (s->models[i].id != model || !read_subject(s, key, &u))
 			continue;
-		if (u.attributes == NULL)
-		{
-			u.attributes = read_facts(key);
-			if (u.attributes)
-				write_facts(key, u.attributes);
-		}
 		read_standing(s, &s->models[i], lead, &before);
 		replay(s, &s->models[i], lead, &u, &before, at);
+		if (u.doubted)
+			doubt_lead(key);
 		found = true;
 	}
 	MemoryContextSwitchTo(old);
@@ -421,49 +483,6 @@ same_document(const Jsonb *a, const Jsonb *b)
 	return a && VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
 }
 
-/* The number under a key of an object; 0 where there is none. */
-static int64
-number_in(Jsonb *object, const char *key)
-{
-	JsonbValue	v;
-
-	if (object == NULL || getKeyJsonValueFromContainer(&object->root, key, strlen(key), &v) == NULL ||
-		v.type != jbvNumeric)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(v.val.numeric)));
-}
-
-/*
- * Whoever changes an account looks for its leads, and does not see one that is
- * being given to it just now; so the account is held still until that is done.
- * Waiting for who changes it already could go round in a circle: then busy is set.
- * Returns whether it is held.
- */
-static bool
-hold_relative(const Scorer *s, Jsonb *before, Jsonb *now, const char *column, const char *sql, bool *busy)
-{
-	int64		id = number_in(now, column);
-	Datum		args[2] = {Int64GetDatum(s->tenant), Int64GetDatum(id)};
-
-	if (id == 0 || id == number_in(before, column))
-		return false;
-	crm_execute(sql, 2, lead_types, args, NULL, false, 0);
-	SPI_freetuptable(SPI_tuptable);
-	*busy |= SPI_processed == 0;
-	return SPI_processed > 0;
-}
-
-/* What is known of a lead may be out of date: reading replays it, and the worker brings it back. */
-static void
-doubt_lead(Datum *key)
-{
-	write_facts(key, NULL);
-	crm_execute("UPDATE crm.lead_scores AS s SET version = -1 WHERE s.tenant_id = $1 AND s.lead_id = $2",
-				2, lead_types, key, NULL, false, 0);
-	crm_execute("UPDATE crm.score_replays AS r SET complete = false, through_lead_id = NULL WHERE r.tenant_id = $1",
-				2, lead_types, key, NULL, false, 0);
-}
-
 /* Fit of a lead anew where what rules see of it has changed.  Returns whether it had. */
 bool
 scorer_fit_lead(Scorer *s, int64 lead)
@@ -472,19 +491,11 @@ scorer_fit_lead(Scorer *s, int64 lead)
 	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
 	Jsonb	   *facts;
 	Subject		u;
-	bool		held;
-	bool		busy = false;
 	bool		changed;
 
 	/* first the locks, then what the lead is by then */
 	lock_subject(s, key, &u);
-	facts = read_facts(key);
-	held = hold_relative(s, u.attributes, facts, "account_id",
-						 "SELECT FROM crm.accounts AS a WHERE a.tenant_id = $1 AND a.id = $2 FOR SHARE SKIP LOCKED", &busy);
-	held |= hold_relative(s, u.attributes, facts, "contact_id",
-						  "SELECT FROM crm.contacts AS c WHERE c.tenant_id = $1 AND c.id = $2 FOR SHARE SKIP LOCKED", &busy);
-	if (held)
-		facts = read_facts(key);
+	facts = settled_facts(key, &u);
 	changed = facts && !same_document(u.attributes, facts);
 	if (changed)
 	{
@@ -507,7 +518,7 @@ scorer_fit_lead(Scorer *s, int64 lead)
 			else
 				replay(s, m, lead, &u, &before, s->now);
 		}
-		if (busy)
+		if (u.doubted)
 			doubt_lead(key);
 	}
 	MemoryContextSwitchTo(old);
@@ -590,6 +601,8 @@ scorer_end_events(LeadEvents *e)
 		else
 			replay(s, m, e->lead, &e->u, &e->before[i], s->now);
 	}
+	if (e->u.doubted)
+		doubt_lead(args);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(s->lead);
 }
