@@ -40,6 +40,7 @@ PEOPLE_OBJS = \
 	src/people/rows.o \
 	src/people/tree.o \
 	src/people/custom_fields.o \
+	src/people/tenant.o \
 	src/people/money.o
 
 TIME_OBJS = \

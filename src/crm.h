@@ -12,6 +12,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/bitmapset.h"
+#include "utils/date.h"
 #include "utils/guc.h"
 #include "utils/relcache.h"
 #include "utils/timestamp.h"
@@ -75,6 +76,17 @@ extern bool crm_path_columns(Datum condition, TupleDesc desc,
 extern Datum crm_path_call(PGFunction function, Datum row, Datum path,
 						   bool *isnull);
 extern bool crm_condition_holds(Datum row, Datum path);
+
+/* people/tenant.c */
+typedef struct CrmTenant
+{
+	int64		tenant;			/* hash key: must be first */
+	char		base[4];		/* currency */
+	Datum		time_zone;		/* text */
+} CrmTenant;
+
+extern const CrmTenant *crm_tenant_settings(int64 id);
+extern DateADT crm_tenant_day(const CrmTenant *tenant, TimestampTz at);
 
 /* service/worker.c */
 extern bool crm_worker_enabled;

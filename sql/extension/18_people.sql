@@ -55,3 +55,9 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_name_terms';
 COMMENT ON FUNCTION crm.name_terms(bigint, text) IS
 'The folded words of a name, each with its tenant before it: terms of the indexes that crm.find_contacts() and crm.find_accounts() search.';
+
+CREATE FUNCTION crm.local_day(tenant_id bigint, at timestamptz) RETURNS date
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_local_day';
+COMMENT ON FUNCTION crm.local_day(bigint, timestamptz) IS
+'Day of an instant in the time zone of a tenant; NULL where there is no such tenant. Immutable as far as rollups are concerned: a change of the zone rebuilds them.';

@@ -1,38 +1,31 @@
 -- The CRM's own rollups. Their views stand in crm_internal: people read the views of crm_analytics, which give
 -- each reader what they may see (sums only to those who see every row of the tenant).
 
-CREATE OR REPLACE FUNCTION crm_internal.local_day(tenant_id bigint, at timestamptz) RETURNS date
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN (at AT TIME ZONE (SELECT t.time_zone FROM crm.tenants AS t WHERE t.tenant_id = local_day.tenant_id))::date;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.local_day(bigint, timestamptz) IS
-'Day of an instant in the zone of a tenant. Immutable as far as rollups are concerned: a change of the zone rebuilds them (tenants_after_zone).';
-
 CREATE OR REPLACE FUNCTION crm_internal.rebuild_local_days() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM crm.rebuild_rollup(r.name)
-    FROM (SELECT DISTINCT p.name FROM crm.rollups AS p JOIN crm.rollup_items AS i ON i.rollup_id = p.id
-          WHERE i.definition LIKE '%crm_internal.local_day(%') AS r;
+    IF EXISTS (SELECT FROM old_tenants AS o JOIN new_tenants AS n USING (tenant_id) WHERE o.time_zone <> n.time_zone) THEN
+        PERFORM crm.rebuild_rollup(r.name)
+        FROM (SELECT DISTINCT p.name FROM crm.rollups AS p JOIN crm.rollup_items AS i ON i.rollup_id = p.id
+              WHERE i.definition LIKE '%crm.local_day(%') AS r;
+    END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.rebuild_local_days() IS 'Trigger of crm.tenants: days begin elsewhere, so what is summed up by day is summed up anew.';
+-- after tenants_after_changed, by the order of names: the settings that backends keep are old before that
 CREATE OR REPLACE TRIGGER tenants_after_zone AFTER UPDATE ON crm.tenants
-    FOR EACH ROW WHEN (old.time_zone IS DISTINCT FROM new.time_zone) EXECUTE FUNCTION crm_internal.rebuild_local_days();
+    REFERENCING OLD TABLE AS old_tenants NEW TABLE AS new_tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.rebuild_local_days();
 
 -- Days and months are keys of their own where a report asks for them alone: a coarser rollup costs its base only, as
 -- all rollups of a table share its deltas.
 DO $$
 DECLARE
     r record;
-    closed_on CONSTANT text := '"coalesce(close_date, crm_internal.local_day(tenant_id, closed_at)) AS close_date"';
+    closed_on CONSTANT text := '"coalesce(close_date, crm.local_day(tenant_id, closed_at)) AS close_date"';
     open_sums CONSTANT text[] := '{count(*) AS opportunities,count(amount) AS amounts,sum(amount) AS amount,sum(amount * probability) AS weighted,sum(amount) FILTER (WHERE probability IS NULL) AS unrated}';
     closed_sums CONSTANT text[] := '{count(*) AS opportunities,count(amount) AS amounts,sum(amount) AS amount,"sum(greatest(extract(epoch FROM closed_at - created_at), 0)) AS cycle_seconds"}';
 BEGIN
@@ -49,12 +42,12 @@ BEGIN
              ('{' || closed_on || ',pipeline_id,stage_id,loss_reason,competitor_id,currency}')::text[],
              '{count(*) AS opportunities,count(amount) AS amounts,sum(amount) AS amount}'),
             ('crm_opportunities_created', 'crm.opportunities', NULL,
-             '{"crm_internal.local_day(tenant_id, created_at) AS created_on",owner_id}', '{count(*) AS opportunities}'),
+             '{"crm.local_day(tenant_id, created_at) AS created_on",owner_id}', '{count(*) AS opportunities}'),
             ('crm_activities_by_day', 'crm.activities', NULL,
-             '{"crm_internal.local_day(tenant_id, created_at) AS created_on",owner_id,kind}',
+             '{"crm.local_day(tenant_id, created_at) AS created_on",owner_id,kind}',
              '{count(*) AS activities,count(done_at) AS done,count(*) FILTER (WHERE done_at > due_at) AS done_late}'),
             ('crm_activities_by_kind', 'crm.activities', NULL,
-             '{"crm_internal.local_day(tenant_id, created_at) AS created_on",kind}',
+             '{"crm.local_day(tenant_id, created_at) AS created_on",kind}',
              '{count(*) AS activities,count(done_at) AS done,count(*) FILTER (WHERE done_at > due_at) AS done_late}'),
             ('crm_activities_due', 'crm.activities', 'done_at IS NULL',
              '{"((due_at AT TIME ZONE ''UTC''))::date AS due_on"}', '{count(*) AS activities}'),

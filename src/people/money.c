@@ -39,22 +39,12 @@ typedef struct Pair
 	Numeric    *rate;
 } Pair;
 
-/* What conversions of a tenant need to know of it. */
-typedef struct Tenant
-{
-	int64		tenant;			/* hash key: must be first */
-	char		base[4];
-	char	   *time_zone;
-} Tenant;
-
 static CrmConfigWatch watches[] = {
 	{.table = "exchange_rates"},
-	{.table = "tenants"},
 	{.table = "currencies"},
 };
 
 static HTAB *pairs = NULL;
-static HTAB *tenants = NULL;
 static MemoryContext rates_context = NULL;
 static uint64 compiled_generation = 0;
 
@@ -66,10 +56,10 @@ forget_old_rates(void)
 
 	for (int i = 0; i < lengthof(watches); i++)
 		generation += crm_config_generation(&watches[i]);
-	if (generation == compiled_generation && pairs != NULL && tenants != NULL)
+	if (generation == compiled_generation && pairs != NULL)
 		return;
 
-	pairs = tenants = NULL;
+	pairs = NULL;
 	if (rates_context == NULL)
 		rates_context = AllocSetContextCreate(TopMemoryContext, "crm exchange rates",
 											  ALLOCSET_DEFAULT_SIZES);
@@ -79,9 +69,6 @@ forget_old_rates(void)
 	ctl.keysize = sizeof(PairKey);
 	ctl.entrysize = sizeof(Pair);
 	pairs = hash_create("crm exchange rates", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	ctl.keysize = sizeof(int64);
-	ctl.entrysize = sizeof(Tenant);
-	tenants = hash_create("crm tenants", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	compiled_generation = generation;
 }
 
@@ -142,37 +129,15 @@ rates_of(int64 tenant, const char *from, const char *to)
 	return pair;
 }
 
-static Tenant *
+static const CrmTenant *
 tenant_of(int64 id)
 {
-	Tenant		fresh;
-	Tenant	   *tenant = (Tenant *) hash_search(tenants, &id, HASH_FIND, NULL);
-	Oid			types[1] = {INT8OID};
-	Datum		values[1];
-	CrmOwnerSwitch saved;
-	bool		isnull;
-	bool		found;
+	const CrmTenant *tenant = crm_tenant_settings(id);
 
-	if (tenant != NULL)
-		return tenant;
-	MemSet(&fresh, 0, sizeof(fresh));
-	fresh.tenant = id;
-	values[0] = Int64GetDatum(id);
-	SPI_connect();
-	crm_become(watches[0].owner, &saved);
-	crm_read_config("SELECT t.base_currency::pg_catalog.text, t.time_zone FROM crm.tenants AS t"
-					" WHERE t.tenant_id = $1", 1, types, values);
-	if (SPI_processed != 1)
+	if (tenant == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_NO_TENANT),
 				 errmsg("there is no tenant " INT64_FORMAT, id)));
-	strlcpy(fresh.base, TextDatumGetCString(crm_spi_value(0, 1, &isnull)), sizeof(fresh.base));
-	fresh.time_zone = MemoryContextStrdup(rates_context,
-										  TextDatumGetCString(crm_spi_value(0, 2, &isnull)));
-	crm_become_self(&saved);
-	SPI_finish();
-	tenant = (Tenant *) hash_search(tenants, &id, HASH_ENTER, &found);
-	*tenant = fresh;
 	return tenant;
 }
 
@@ -271,7 +236,7 @@ crm_convert_currency(PG_FUNCTION_ARGS)
 	char		to[4];
 	char	   *mode;
 	Datum		amount;
-	Tenant	   *tenant;
+	const CrmTenant *tenant;
 	Numeric		times;
 	Numeric		over;
 	Numeric		base_times;
@@ -311,10 +276,7 @@ crm_convert_currency(PG_FUNCTION_ARGS)
 	else if (strcmp(mode, "at_close_date") == 0 && !PG_ARGISNULL(5))
 		day = PG_GETARG_DATEADT(5);
 	else if (strcmp(mode, "at_today") == 0 || strcmp(mode, "at_close_date") == 0)
-		day = DatumGetDateADT(DirectFunctionCall1(timestamp_date,
-												  DirectFunctionCall2(timestamptz_zone,
-																	  CStringGetTextDatum(tenant->time_zone),
-																	  PG_GETARG_DATUM(6))));
+		day = crm_tenant_day(tenant, PG_GETARG_TIMESTAMPTZ(6));
 	else
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
