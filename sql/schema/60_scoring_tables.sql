@@ -72,7 +72,7 @@ CREATE TABLE crm.score_subjects (
     last_event_at timestamptz NOT NULL DEFAULT '-infinity',
     CONSTRAINT score_subjects_pkey PRIMARY KEY (tenant_id, lead_id),
     CONSTRAINT score_subjects_lead_id_fkey FOREIGN KEY (tenant_id, lead_id) REFERENCES crm.leads (tenant_id, id) ON DELETE CASCADE
-);
+) WITH (fillfactor = 80);
 COMMENT ON TABLE crm.score_subjects IS 'Leads that are scored, with what fit rules see of them. Kept by triggers while a score model is active.';
 COMMENT ON COLUMN crm.score_subjects.attributes IS 'What fit rules see: the lead, its account and contact; NULL: nothing is known.';
 COMMENT ON COLUMN crm.score_subjects.last_event_id IS 'Last event taken into the states.';
