@@ -342,18 +342,6 @@ BEGIN
               WHERE l.tenant_id = m.tenant_id AND l.id > after
               ORDER BY l.id LIMIT 20000) AS d;
         EXIT WHEN low IS NULL;
-        IF (SELECT count(*) FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id AND l.id BETWEEN low AND high)
-           <> (SELECT count(*) FROM crm.score_subjects AS u WHERE u.tenant_id = m.tenant_id AND u.lead_id BETWEEN low AND high)
-        THEN
-            INSERT INTO crm.score_subjects (tenant_id, lead_id)
-            SELECT m.tenant_id, l.id
-            FROM crm.leads AS l
-            LEFT JOIN LATERAL (SELECT x.lead_id FROM crm.score_subjects AS x
-                               WHERE x.tenant_id = m.tenant_id AND x.lead_id = l.id OFFSET 0) AS u ON true
-            WHERE l.tenant_id = m.tenant_id AND l.id BETWEEN low AND high AND u.lead_id IS NULL
-            ORDER BY l.id
-            ON CONFLICT DO NOTHING;
-        END IF;
         done := done + crm.points_replay_range(m.tenant_id, m.id, m.version, m.definition, low, high, now());
         after := high;
     END LOOP;

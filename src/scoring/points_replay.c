@@ -118,8 +118,8 @@ same_bytes(Datum a, Datum b)
 Datum
 crm_points_replay_range(PG_FUNCTION_ARGS)
 {
-	static const char *const seen_columns[] = {"lead_id", "attributes", "last_event_id", "last_event_at"};
-	static const Oid seen_types[] = {INT8OID, JSONBOID, INT8OID, TIMESTAMPTZOID};
+	static const char *const seen_columns[] = {"lead_id", "known", "attributes", "last_event_id", "last_event_at"};
+	static const Oid seen_types[] = {INT8OID, BOOLOID, JSONBOID, INT8OID, TIMESTAMPTZOID};
 	static const char *const kept_columns[] = {"lead_id", "known", "state", "ceiling", "rank_key", "next_crossing", "inside"};
 	static const Oid kept_types[] = {INT8OID, BOOLOID, BYTEAOID, FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID, TEXTARRAYOID};
 	static const char *const crossed_columns[] = {"lead_id", "threshold", "direction", "at", "score"};
@@ -142,7 +142,7 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 	bool	   *told;
 	MemoryContext lead_context;
 	MemoryContext old;
-	int32		done = 0;
+	int32		done;
 
 	m = points_model(fcinfo, 3);
 	told = palloc0(Max(m->nrules, 1));
@@ -172,14 +172,14 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 
 	lead_context = AllocSetContextCreate(CurrentMemoryContext, "crm replayed lead", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(lead_context);
-	for (uint64 i = 0; i < subjects.n; i++)
+	for (uint64 i = 0; i < facts.n; i++)
 	{
-		HeapTuple	subject = subjects.rows->vals[i];
-		HeapTuple	fact;
+		HeapTuple	fact = facts.rows->vals[i];
+		HeapTuple	subject;
 		HeapTuple	before;
 		HeapTuple	event;
 		bool		isnull;
-		int64		lead = DatumGetInt64(column(&subjects, subject, 1, &isnull));
+		int64		lead = DatumGetInt64(column(&facts, fact, 1, &isnull));
 		Datum		attributes;
 		Datum		known;
 		bool		unknown;
@@ -195,10 +195,6 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		MemoryContextReset(lead_context);
-		fact = row_of(&facts, lead);
-		if (fact == NULL)
-			continue;			/* deleted meanwhile */
-		done++;
 		attributes = column(&facts, fact, 2, &isnull);
 		event = row_of(&events, lead);
 		if (event)
@@ -212,15 +208,17 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 		 * Byte for byte: what is equal and written otherwise is written anew.
 		 * Events may have come or gone while triggers were off.
 		 */
-		known = column(&subjects, subject, 2, &unknown);
-		if (unknown || !same_bytes(known, attributes) ||
+		subject = row_of(&subjects, lead);
+		known = subject ? column(&subjects, subject, 2, &unknown) : (Datum) 0;
+		if (subject == NULL || unknown || !same_bytes(known, attributes) ||
 			DatumGetInt64(column(&subjects, subject, 3, &isnull)) != last_id ||
 			DatumGetTimestampTz(column(&subjects, subject, 4, &isnull)) != last_at)
 		{
 			values[0] = Int64GetDatum(lead);
-			values[1] = attributes;
-			values[2] = Int64GetDatum(last_id);
-			values[3] = TimestampTzGetDatum(last_at);
+			values[1] = BoolGetDatum(subject != NULL);
+			values[2] = attributes;
+			values[3] = Int64GetDatum(last_id);
+			values[4] = TimestampTzGetDatum(last_at);
 			tuplestore_putvalues(seen.rows, seen.desc, values, nulls);
 		}
 
@@ -280,6 +278,7 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(lead_context);
+	done = facts.n;
 
 	written[0] = PG_GETARG_DATUM(0);
 	written[1] = PG_GETARG_DATUM(1);
@@ -287,8 +286,11 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 	written[3] = PG_GETARG_DATUM(4);
 	written[4] = PG_GETARG_DATUM(5);
 	write_rows(&seen,
+			   "INSERT INTO crm.score_subjects (tenant_id, lead_id, attributes, last_event_id, last_event_at) "
+			   "SELECT $1, p.lead_id, p.attributes, p.last_event_id, p.last_event_at FROM seen AS p WHERE NOT p.known", written);
+	write_rows(&seen,
 			   "UPDATE crm.score_subjects AS u SET attributes = p.attributes, last_event_id = p.last_event_id, last_event_at = p.last_event_at "
-			   "FROM seen AS p WHERE u.tenant_id = $1 AND u.lead_id = p.lead_id AND u.lead_id BETWEEN $4 AND $5",
+			   "FROM seen AS p WHERE u.tenant_id = $1 AND u.lead_id = p.lead_id AND u.lead_id BETWEEN $4 AND $5 AND p.known",
 			   written);
 	write_rows(&crossed,
 			   "INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score) "
