@@ -14,12 +14,10 @@
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "funcapi.h"
-#include "nodes/makefuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
-#include "utils/fmgroids.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -485,24 +483,17 @@ add_missing(Move *move, Verdict *verdict, char **names, int n)
 			add_name(&verdict->missing, names[i]);
 }
 
+/* The row as jsonb, as far as a condition looks at it. */
 static Datum
-row_to_jsonb(Move *move)
+row_for(Move *move, Datum condition)
 {
-	static FmgrInfo to_jsonb;
+	Bitmapset  *columns;
 
-	if (to_jsonb.fn_oid == InvalidOid)
-	{
-		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-		/* to_jsonb is polymorphic: it asks its call for the type */
-		fmgr_info(F_TO_JSONB, &to_jsonb);
-		fmgr_info_set_expr((Node *) makeFuncExpr(F_TO_JSONB, JSONBOID,
-												 list_make1(makeNullConst(RECORDOID, -1, InvalidOid)),
-												 InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL),
-						   &to_jsonb);
-		MemoryContextSwitchTo(old);
-	}
-	return FunctionCall1(&to_jsonb, heap_copy_tuple_as_datum(move->after, move->desc));
+	if (!crm_path_columns(condition, move->desc, &columns))
+		columns = NULL;
+	else if (columns == NULL)
+		columns = bms_make_singleton(0);	/* an empty set would mean all */
+	return crm_row_jsonb(crm_row_shape(move->desc, columns), move->after, move->desc, false);
 }
 
 static LossReason *
@@ -650,7 +641,7 @@ crm_process_judge(Move *move, Verdict *verdict)
 	if (edge->nrequired > 0)
 		add_missing(move, verdict, edge->required, edge->nrequired);
 	if (edge->guard != (Datum) 0)
-		verdict->guard_failed = !crm_condition_holds(row_to_jsonb(move), edge->guard);
+		verdict->guard_failed = !crm_condition_holds(row_for(move, edge->guard), edge->guard);
 	if (edge->nroles >= 0)
 	{
 		verdict->access = crm_access_name(crm_current_access());
