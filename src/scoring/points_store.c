@@ -483,21 +483,54 @@ same_document(const Jsonb *a, const Jsonb *b)
 	return a && VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
 }
 
-/* Fit of a lead anew where what rules see of it has changed.  Returns whether it had. */
-bool
-scorer_fit_lead(Scorer *s, int64 lead)
+/* The first states of a lead that was entered just now; false where somebody has made it known already. */
+static bool
+score_new_lead(Scorer *s, Datum *key)
+{
+	static const Oid types[] = {INT8OID, INT8OID, JSONBOID};
+	Subject		u = {.last_at = DT_NOBEGIN};
+	Jsonb	   *facts = settled_facts(key, &u);
+	Datum		args[3] = {key[0], key[1], PointerGetDatum(facts)};
+
+	if (facts == NULL)
+		return false;
+	crm_execute("INSERT INTO crm.score_subjects (tenant_id, lead_id, attributes) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+				3, types, args, NULL, false, 0);
+	if (SPI_processed == 0)
+		return false;
+	for (int i = 0; i < s->n; i++)
+	{
+		const ScoredModel *m = &s->models[i];
+		PointsState *state = points_unpack(m->model, NULL);
+		PointsCrossing *crossings = points_fit(m->model, state, facts, s->now, NULL);
+		Standing	before = {0};
+
+		write_standing(s, m, DatumGetInt64(key[1]), &before, state, crossings, s->now, false);
+	}
+	if (u.doubted)
+		doubt_lead(key);
+	return true;
+}
+
+/* Fit of a lead anew where what rules see of it has changed.  entered: by this statement. */
+void
+scorer_fit_lead(Scorer *s, int64 lead, bool entered)
 {
 	MemoryContext old = MemoryContextSwitchTo(s->lead);
 	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
 	Jsonb	   *facts;
 	Subject		u;
-	bool		changed;
 
+	if (entered && score_new_lead(s, key))
+	{
+		MemoryContextSwitchTo(old);
+		MemoryContextReset(s->lead);
+		return;
+	}
 	/* first the locks, then what the lead is by then */
 	lock_subject(s, key, &u);
 	facts = settled_facts(key, &u);
-	changed = facts && !same_document(u.attributes, facts);
-	if (changed)
+	if (facts && !same_document(u.attributes, facts))
 	{
 		u.attributes = facts;
 		write_facts(key, facts);
@@ -523,7 +556,6 @@ scorer_fit_lead(Scorer *s, int64 lead)
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(s->lead);
-	return changed;
 }
 
 /* ---- events ---- */

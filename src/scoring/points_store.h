@@ -37,7 +37,7 @@ typedef struct ScoreEvent
 
 extern Oid	scorer_owner(void);
 extern Scorer *scorer_open(int64 tenant);
-extern bool scorer_fit_lead(Scorer *s, int64 lead);
+extern void scorer_fit_lead(Scorer *s, int64 lead, bool entered);
 extern bool scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at);
 
 /* Events of one lead, in the order of their ids. */

@@ -167,6 +167,7 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 	CrmOwnerSwitch me;
 	MemoryContext context;
 	ResourceOwner owner = CurrentResourceOwner;
+	bool		entered = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event);
 	bool		any = false;
 	int			n;
 	int			nleads;
@@ -213,7 +214,7 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 				while (scorers[t]->tenant != leads[i].tenant)
 					t++;
 				if (scorers[t]->n > 0)
-					scorer_fit_lead(scorers[t], leads[i].id);
+					scorer_fit_lead(scorers[t], leads[i].id, entered);
 			}
 			ReleaseCurrentSubTransaction();
 			MemoryContextSwitchTo(context);
