@@ -114,6 +114,12 @@ AS 'MODULE_PATHNAME', 'crm_points_replay_range';
 COMMENT ON FUNCTION crm.points_replay_range(bigint, bigint, integer, jsonb, bigint, bigint, timestamptz) IS
 'Makes the states of all leads between two numbers, both included, anew under a definition, from what they are and from the ledger of events, noting thresholds crossed. crm.replay_scores calls it, range by range, while nobody else writes states. Returns how many leads there were.';
 
+CREATE FUNCTION crm.scores_lock(tenant_id bigint) RETURNS bigint
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_scores_lock';
+COMMENT ON FUNCTION crm.scores_lock(bigint) IS
+'Key of the advisory lock that whoever writes states of scores of a tenant holds shared until the transaction ends, from before the models are read. Whoever holds it alone knows that no state of older rules is on its way. Tenants with the same remainder by 256 share one.';
+
 CREATE FUNCTION crm.points_replay_leads(tenant_id bigint, model_id bigint, leads bigint[], at timestamptz)
 RETURNS integer LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp

@@ -54,7 +54,7 @@ BEGIN
         FOR m IN SELECT n.tenant_id, n.id, n.definition FROM new_models AS n JOIN old_models AS o USING (tenant_id, id)
                  WHERE n.active AND NOT o.active ORDER BY n.tenant_id, n.id LOOP
             -- nobody has looked at leads meanwhile: every one gets a state to be replayed
-            PERFORM pg_advisory_xact_lock(crm_internal.scores_lock(m.tenant_id));
+            PERFORM pg_advisory_xact_lock(crm.scores_lock(m.tenant_id));
             INSERT INTO crm.score_subjects (tenant_id, lead_id)
             SELECT l.tenant_id, l.id FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id ORDER BY l.id
             ON CONFLICT DO NOTHING;
@@ -118,24 +118,13 @@ CREATE OR REPLACE TRIGGER score_rules_after_delete AFTER DELETE ON crm.score_rul
 
 -- ---- who writes states, and when ----
 
--- Whoever writes states of a tenant holds this lock shared until the transaction ends, from before the models are
--- read. So whoever holds it alone knows that no state of older rules is on its way. Tenants share 256 locks: one
--- statement over all tenants must not fill the server's table of locks.
-CREATE OR REPLACE FUNCTION crm_internal.scores_lock(tenant bigint)
-RETURNS bigint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
-    SELECT pg_catalog.hashtextextended('crm.scores', tenant % 256)
-$$;
-COMMENT ON FUNCTION crm_internal.scores_lock(bigint) IS 'Key of the advisory lock on the states of scores of a tenant, and of others with the same remainder by 256.';
-
 CREATE OR REPLACE FUNCTION crm_internal.hold_scores(tenant bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(crm_internal.scores_lock(tenant));
+    PERFORM pg_advisory_xact_lock_shared(crm.scores_lock(tenant));
     -- a snapshot from before the lock may show rules of yesterday: then the transaction cannot go on
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM FROM crm.score_models AS m WHERE m.tenant_id = tenant ORDER BY m.id FOR SHARE;

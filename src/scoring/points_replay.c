@@ -131,10 +131,10 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 	TimestampTz at = PG_GETARG_TIMESTAMPTZ(6);
 	Datum		range[5];
 	Datum		written[5];
-	LeadScan		subjects;
-	LeadScan		facts;
-	LeadScan		states;
-	LeadScan		events;
+	LeadScan	subjects;
+	LeadScan	facts;
+	LeadScan	states;
+	LeadScan	events;
 	Collected	seen;
 	Collected	kept;
 	Collected	crossed;
@@ -185,7 +185,8 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 		bool		unknown;
 		int64		last_id = 0;
 		TimestampTz last_at = DT_NOBEGIN;
-		bytea	   *state = NULL;
+		bytea	   *folded = NULL;
+		bytea	   *state;
 		PointsState *s;
 		PointsCrossing *crossings;
 		PointsKept	now;
@@ -199,7 +200,7 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 		event = row_of(&events, lead);
 		if (event)
 		{
-			state = DatumGetByteaPP(column(&events, event, 2, &isnull));
+			folded = DatumGetByteaPP(column(&events, event, 2, &isnull));
 			last_id = DatumGetInt64(column(&events, event, 3, &isnull));
 			last_at = DatumGetTimestampTz(column(&events, event, 4, &isnull));
 		}
@@ -222,16 +223,10 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 			tuplestore_putvalues(seen.rows, seen.desc, values, nulls);
 		}
 
-		s = points_unpack(m, state);
 		before = row_of(&states, lead);
-		state = NULL;
-		if (before)
-		{
-			state = DatumGetByteaPP(column(&states, before, 3, &isnull));
-			points_set_inside(m, s, DatumGetArrayTypeP(column(&states, before, 7, &isnull)));
-			s->clock = Max(at, last_at);
-		}
-		crossings = points_fit(m, s, DatumGetJsonbP(attributes), Max(at, last_at), state);
+		state = before ? DatumGetByteaPP(column(&states, before, 3, &isnull)) : NULL;
+		s = points_refit(m, folded, before ? DatumGetArrayTypeP(column(&states, before, 7, &isnull)) : NULL,
+						 DatumGetJsonbP(attributes), Max(at, last_at), state, &crossings);
 		points_keep(m, s, Max(at, last_at), &now);
 		if (before)
 		{

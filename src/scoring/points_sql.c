@@ -231,8 +231,8 @@ points_inside(const PointsModel *m, const PointsState *s)
 }
 
 /* The other way round: names that are not the model's are left out. */
-void
-points_set_inside(const PointsModel *m, PointsState *s, ArrayType *array)
+static void
+set_inside(const PointsModel *m, PointsState *s, ArrayType *array)
 {
 	Datum	   *names;
 	int			n;
@@ -470,8 +470,8 @@ crm_points_replay_final(PG_FUNCTION_ARGS)
  * it is not NULL, is the state that a replayed one takes the place of; its grade of
  * fit goes on, as what a lead was is in no ledger.
  */
-PointsCrossing *
-points_fit(const PointsModel *m, PointsState *s, Jsonb *attributes, int64 at, bytea *before)
+static PointsCrossing *
+fit(const PointsModel *m, PointsState *s, Jsonb *attributes, int64 at, bytea *before)
 {
 	PointsCrossing *crossings = points_advance(m, s, Max(at, s->clock));
 	PointsCrossing **end = &crossings;
@@ -490,10 +490,26 @@ points_fit(const PointsModel *m, PointsState *s, Jsonb *attributes, int64 at, by
 }
 
 /*
- * (definition, state, attributes, at, inside, previous).  For a state that
- * comes from a replay inside, where it is not null, says by name above which
- * thresholds the lead has been so far, and previous is the state before.
+ * A packed state with the fit rules evaluated anew.  For one that comes from a
+ * replay inside, where it is not NULL, says by name above which thresholds the
+ * lead has been so far, and before is the state it takes the place of.
  */
+PointsState *
+points_refit(const PointsModel *m, bytea *packed, ArrayType *inside, Jsonb *attributes,
+			 int64 at, bytea *before, PointsCrossing **crossings)
+{
+	PointsState *s = points_unpack(m, packed);
+
+	if (inside)
+	{
+		set_inside(m, s, inside);
+		s->clock = at;
+	}
+	*crossings = fit(m, s, attributes, at, before);
+	return s;
+}
+
+/* (definition, state, attributes, at, inside, previous) */
 Datum
 crm_points_fit(PG_FUNCTION_ARGS)
 {
@@ -504,15 +520,11 @@ crm_points_fit(PG_FUNCTION_ARGS)
 
 	need_definition(fcinfo, 0);
 	m = points_model(fcinfo, 0);
-	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
 	at = finite_time(fcinfo, 3);
-	if (!PG_ARGISNULL(4))
-	{
-		points_set_inside(m, s, PG_GETARG_ARRAYTYPE_P(4));
-		s->clock = at;
-	}
-	crossings = points_fit(m, s, PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2), at,
-						   PG_ARGISNULL(5) ? NULL : PG_GETARG_BYTEA_PP(5));
+	s = points_refit(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1),
+					 PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4),
+					 PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2), at,
+					 PG_ARGISNULL(5) ? NULL : PG_GETARG_BYTEA_PP(5), &crossings);
 	PG_RETURN_DATUM(result(fcinfo, m, s, crossings, at));
 }
 

@@ -47,15 +47,15 @@ extern bool points_same(bytea *a, bytea *b);
 extern void points_go_on_from(const PointsModel *m, PointsState *s, bytea *before);
 
 /* points_sql.c */
-extern PointsCrossing *points_fit(const PointsModel *m, PointsState *s,
-								  Jsonb *attributes, int64 at, bytea *before);
+extern PointsState *points_refit(const PointsModel *m, bytea *packed, ArrayType *inside,
+								 Jsonb *attributes, int64 at, bytea *before,
+								 PointsCrossing **crossings);
 extern void points_keep(const PointsModel *m, PointsState *s, int64 basis,
 						PointsKept *kept);
 extern void points_keep_rank(PointsKept *now, double ceiling, double rank_key);
 extern PointsFolding *points_begin_folding(const PointsModel *m, bytea *base);
 extern void points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *object,
 							  TimestampTz at, Jsonb *attributes, bool notice);
-extern void points_set_inside(const PointsModel *m, PointsState *s, ArrayType *names);
 extern ArrayType *points_inside(const PointsModel *m, const PointsState *s);
 extern ArrayType *points_failed(const PointsModel *m, const PointsState *s);
 extern char *points_grade_text(const PointsModel *m, const PointsState *s,

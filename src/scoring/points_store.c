@@ -14,8 +14,8 @@
 #include "crm.h"
 
 #include "access/xact.h"
-#include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -105,6 +105,28 @@ models_of(int64 tenant)
 }
 
 /*
+ * Key of the lock that whoever writes states of a tenant shares.  Tenants share
+ * 256 locks: one statement over all of them must not fill the server's table of
+ * locks.
+ */
+static int64
+lock_key(int64 tenant)
+{
+	static const char name[] = "crm.scores";
+
+	return (int64) hash_bytes_extended((const unsigned char *) name, strlen(name), tenant % 256);
+}
+
+PG_FUNCTION_INFO_V1(crm_scores_lock);
+
+/* crm.scores_lock(tenant_id) -> bigint */
+Datum
+crm_scores_lock(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT64(lock_key(PG_GETARG_INT64(0)));
+}
+
+/*
  * The active models of a tenant, held in the current memory context.  Before
  * they are read the right to write states by them is taken, until the transaction
  * ends; see crm_internal.hold_scores().  SPI must be connected.
@@ -124,20 +146,7 @@ scorer_open(int64 tenant)
 		SPI_freetuptable(SPI_tuptable);
 	}
 	else
-	{
-		static Datum name = (Datum) 0;
-
-		if (name == (Datum) 0)
-		{
-			MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
-
-			name = CStringGetTextDatum("crm.scores");
-			MemoryContextSwitchTo(old);
-		}
-		DirectFunctionCall1(pg_advisory_xact_lock_shared_int8,
-							DirectFunctionCall2Coll(hashtextextended, C_COLLATION_OID, name,
-													Int64GetDatum(tenant % 256)));
-	}
+		DirectFunctionCall1(pg_advisory_xact_lock_shared_int8, Int64GetDatum(lock_key(tenant)));
 	/* who had the lock before us may have changed the rules */
 	AcceptInvalidationMessages();
 	t = models_of(tenant);
@@ -439,13 +448,7 @@ replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Stan
 			folded = (bytea *) copied(d);
 		SPI_freetuptable(SPI_tuptable);
 	}
-	state = points_unpack(m->model, folded);
-	if (before->known)
-	{
-		points_set_inside(m->model, state, before->inside);
-		state->clock = at;
-	}
-	crossings = points_fit(m->model, state, u->attributes, at, before->state);
+	state = points_refit(m->model, folded, before->inside, u->attributes, at, before->state, &crossings);
 	write_standing(s, m, lead, before, state, crossings, at, true);
 }
 
@@ -501,8 +504,8 @@ score_new_lead(Scorer *s, Datum *key)
 	for (int i = 0; i < s->n; i++)
 	{
 		const ScoredModel *m = &s->models[i];
-		PointsState *state = points_unpack(m->model, NULL);
-		PointsCrossing *crossings = points_fit(m->model, state, facts, s->now, NULL);
+		PointsCrossing *crossings;
+		PointsState *state = points_refit(m->model, NULL, NULL, facts, s->now, NULL, &crossings);
 		Standing	before = {0};
 
 		write_standing(s, m, DatumGetInt64(key[1]), &before, state, crossings, s->now, false);
@@ -543,8 +546,8 @@ scorer_fit_lead(Scorer *s, int64 lead, bool entered)
 			read_standing(s, m, lead, &before);
 			if (before.known ? before.version == m->version : u.last_id == 0)
 			{
-				PointsState *state = points_unpack(m->model, before.state);
-				PointsCrossing *crossings = points_fit(m->model, state, facts, at, NULL);
+				PointsCrossing *crossings;
+				PointsState *state = points_refit(m->model, before.state, NULL, facts, at, NULL, &crossings);
 
 				write_standing(s, m, lead, &before, state, crossings, at, false);
 			}

@@ -334,9 +334,10 @@ add_list(Ranks *r, LeadList *list, IndexScanDesc scan, const Entry *first)
 		list->next = 0;
 		list->n = 1;
 		list->ahead[0] = *first;
-		while ((list->more = list->n == AHEAD) == false &&
+		while (list->n < AHEAD &&
 			   next_entry(scan, &list->ahead[list->n]) && list->ahead[list->n].ceiling == first->ceiling)
 			list->n++;
+		list->more = list->n == AHEAD;
 	}
 	list->bound = bound_of(r, &list->ahead[list->next]);
 	if (r->lists->bh_size == r->lists->bh_space)

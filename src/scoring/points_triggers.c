@@ -8,6 +8,7 @@
  */
 #include "crm.h"
 
+#include "access/htup_details.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
@@ -270,23 +271,31 @@ take(EventTaker *t, int64 tenant, int64 lead, const ScoreEvent *event)
 	scorer_take_event(t->lead, event);
 }
 
-static text *
-text_or_null(Datum d, bool isnull)
+/* The columns of an event, in the order in which they are read below. */
+static void
+take_row(EventTaker *t, const Datum *v, const bool *isnull)
 {
-	return isnull ? NULL : DatumGetTextPP(d);
+	ScoreEvent	event;
+
+	event.id = DatumGetInt64(v[2]);
+	event.at = DatumGetTimestampTz(v[3]);
+	event.kind = DatumGetTextPP(v[4]);
+	event.object = isnull[5] ? NULL : DatumGetTextPP(v[5]);
+	event.attributes = isnull[6] ? NULL : DatumGetJsonbP(v[6]);
+	take(t, DatumGetInt64(v[0]), DatumGetInt64(v[1]), &event);
 }
 
 /* crm.take_score_events() -- of score_events, with a transition table new_events */
 Datum
 crm_take_score_events(PG_FUNCTION_ARGS)
 {
+	static const char *const columns[] = {"tenant_id", "lead_id", "id", "occurred_at", "kind", "object", "attributes"};
 	TriggerData *trigdata = statement_trigger(fcinfo, "crm.take_score_events");
 	int64		n = tuplestore_tuple_count(trigdata->tg_newtable);
 	EventTaker	taker = {0};
 	CrmOwnerSwitch me;
-	ScoreEvent	event;
-	Datum		d;
-	bool		isnull;
+	Datum		values[lengthof(columns)];
+	bool		nulls[lengthof(columns)];
 
 	if (n == 0)
 		return PointerGetDatum(NULL);
@@ -294,57 +303,39 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 	SPI_connect();
 	if (n == 1)
 	{
-		Relation	rel = trigdata->tg_relation;
 		TupleTableSlot *slot = begin_rows(trigdata);
 
 		(void) tuplestore_gettupleslot(trigdata->tg_newtable, true, false, slot);
-		event.id = number(slot, column_of(rel, "id"));
-		event.at = number(slot, column_of(rel, "occurred_at"));
-		event.kind = DatumGetTextPP(slot_getattr(slot, column_of(rel, "kind"), &isnull));
-		d = slot_getattr(slot, column_of(rel, "object"), &isnull);
-		event.object = text_or_null(d, isnull);
-		d = slot_getattr(slot, column_of(rel, "attributes"), &isnull);
-		event.attributes = isnull ? NULL : DatumGetJsonbP(d);
-		take(&taker, number(slot, column_of(rel, "tenant_id")), number(slot, column_of(rel, "lead_id")), &event);
+		for (int i = 0; i < lengthof(columns); i++)
+			values[i] = slot_getattr(slot, column_of(trigdata->tg_relation, columns[i]), &nulls[i]);
+		take_row(&taker, values, nulls);
 		ExecDropSingleTupleTableSlot(slot);
 	}
 	else
 	{
 		Portal		portal;
-		SPITupleTable *rows;
+		uint64		fetched;
 
 		SPI_register_trigger_data(trigdata);
 		portal = SPI_cursor_open(NULL,
 								 crm_plan("SELECT n.tenant_id, n.lead_id, n.id, n.occurred_at, n.kind, n.object, n.attributes "
 										  "FROM new_events AS n ORDER BY n.tenant_id, n.lead_id, n.id", 0, NULL, InvalidOid),
 								 NULL, NULL, false);
-		for (;;)
+		do
 		{
-			uint64		fetched;
+			SPITupleTable *rows;
 
 			SPI_cursor_fetch(portal, true, 1000);
 			rows = SPI_tuptable;
 			fetched = SPI_processed;
 			for (uint64 i = 0; i < fetched; i++)
 			{
-				HeapTuple	row = rows->vals[i];
-				TupleDesc	desc = rows->tupdesc;
-
 				CHECK_FOR_INTERRUPTS();
-				event.id = DatumGetInt64(SPI_getbinval(row, desc, 3, &isnull));
-				event.at = DatumGetTimestampTz(SPI_getbinval(row, desc, 4, &isnull));
-				event.kind = DatumGetTextPP(SPI_getbinval(row, desc, 5, &isnull));
-				d = SPI_getbinval(row, desc, 6, &isnull);
-				event.object = text_or_null(d, isnull);
-				d = SPI_getbinval(row, desc, 7, &isnull);
-				event.attributes = isnull ? NULL : DatumGetJsonbP(d);
-				take(&taker, DatumGetInt64(SPI_getbinval(row, desc, 1, &isnull)),
-					 DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull)), &event);
+				heap_deform_tuple(rows->vals[i], rows->tupdesc, values, nulls);
+				take_row(&taker, values, nulls);
 			}
 			SPI_freetuptable(rows);
-			if (fetched == 0)
-				break;
-		}
+		} while (fetched > 0);
 		SPI_cursor_close(portal);
 	}
 	scorer_end_events(taker.lead);
