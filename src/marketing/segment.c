@@ -13,7 +13,7 @@
  * change concerns in one statement a table.  Those that ask for more go
  * through crm_internal.touch_segments().
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"

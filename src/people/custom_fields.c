@@ -7,7 +7,7 @@
  * sorted array.  All faults of a row are reported at once, each with the name
  * of its field.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -23,6 +23,7 @@
 #include "utils/rel.h"
 
 #include "text/text.h"
+#include "access/identity.h"
 
 typedef enum FieldType
 {

@@ -11,7 +11,7 @@
  * every group; theirs are read once a query, through its snapshot and with the
  * rights of whoever asks.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
@@ -23,6 +23,9 @@
 #include "utils/numeric.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+
+#include "access/identity.h"
+#include "people/tenant.h"
 
 typedef struct PairKey
 {

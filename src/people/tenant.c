@@ -2,7 +2,7 @@
  * tenant.c
  *	  What a tenant's settings say of money and days, kept by each backend.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
@@ -10,6 +10,8 @@
 #include "utils/fmgrprotos.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+
+#include "people/tenant.h"
 
 static CrmConfigWatch watch = {.table = "tenants"};
 static MemoryContext tenants_context = NULL;

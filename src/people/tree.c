@@ -9,7 +9,7 @@
  * newest committed state whatever the isolation level.  New rows need no lock:
  * nobody else can refer to them yet.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"

@@ -6,7 +6,7 @@
  * A tenant's configuration is read whole at its first use and thrown away when
  * one of the tables it came from has changed (see config.c).  Columns are found once per relation and again after ALTER TABLE.
  */
-#include "process.h"
+#include "process/process.h"
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"

@@ -7,7 +7,8 @@
  * that is wrong with it at once), and refused or let through.  The row is only
  * turned into jsonb where a transition has a guard.
  */
-#include "process.h"
+#include "process/process.h"
+#include "access/identity.h"
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"

@@ -3,7 +3,8 @@
  *	  What may be done next with a row (crm.allowed_moves_of), and the two
  *	  switches that suspend the guard for a transaction.
  */
-#include "process.h"
+#include "process/process.h"
+#include "access/identity.h"
 
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"

@@ -6,7 +6,7 @@
 #ifndef CRM_PROCESS_H
 #define CRM_PROCESS_H
 
-#include "crm.h"
+#include "base/crm.h"
 
 #include "access/htup_details.h"
 #include "pgtime.h"

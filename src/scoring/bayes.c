@@ -8,7 +8,7 @@
  * class that have a value in the field.  A null is left out, and a level that
  * was never seen says nothing: both add 0 to the log-odds.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

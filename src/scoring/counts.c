@@ -6,7 +6,7 @@
  * sent.  Scoring a million rows must not parse it a million times, so each
  * call site keeps its compiled form and compares the bytes it got.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "common/hashfn.h"
 #include "utils/builtins.h"

@@ -7,7 +7,7 @@
  *   {"field": f, "mean": m, "sd": s, "missing": bool},
  *   {"field": f, "base": l, "levels": [l, ...], "other": bool, "missing": bool}]}
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

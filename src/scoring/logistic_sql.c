@@ -2,7 +2,7 @@
  * logistic_sql.c
  *	  crm.logistic_fit and crm.logistic_predict.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

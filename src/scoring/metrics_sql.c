@@ -5,7 +5,7 @@
  * All share one transition function that keeps the pairs in their order, so
  * that a query that asks for several of them collects the rows once.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

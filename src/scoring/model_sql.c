@@ -2,7 +2,7 @@
  * model_sql.c
  *	  Small functions around models: z-scores, p-values, drift.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

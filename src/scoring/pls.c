@@ -23,7 +23,7 @@
  * deals of the rarer outcome, since fields are not independent and few deals
  * prove little; without a win and a loss there is no probability, not 100 %.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

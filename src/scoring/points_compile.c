@@ -5,7 +5,7 @@
  * Every mistake is refused here, with the name of the rule: a key nobody
  * knows, a decay without a period, a cap of nothing.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

@@ -8,7 +8,7 @@
  * what a new one is compared with; nothing has to be told when rules change.
  * Whoever uses a model holds it until a memory context of theirs goes.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "lib/ilist.h"
 #include "utils/memutils.h"

@@ -8,7 +8,7 @@
  * through without being copied from step to step.  What has changed is
  * collected and written by one statement a table.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"

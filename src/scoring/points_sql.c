@@ -2,7 +2,7 @@
  * points_sql.c
  *	  The points engine as SQL functions on plain values.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

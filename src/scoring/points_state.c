@@ -6,7 +6,7 @@
  * beat a row per rule.  What it holds is shown by crm.points_explain, and it can
  * always be had again from the events.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "utils/builtins.h"
 

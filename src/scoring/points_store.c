@@ -11,7 +11,7 @@
  * The functions that lead here set the search_path and forbid plans that read
  * whole tables.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"

@@ -16,7 +16,7 @@
  * The index is walked here and not by a query, since what is read next depends
  * on what was found: a query a ceiling took longer than all the rest.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <float.h>
 

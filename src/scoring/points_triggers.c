@@ -6,7 +6,7 @@
  * in which every writer locks them, so that two statements cannot block each
  * other for good.  A single row, as most statements have, is taken as it is.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "access/htup_details.h"
 #include "access/xact.h"

@@ -6,7 +6,7 @@
  * (RFC 3492).  The local part of an e-mail address is lowered too: RFC 5321
  * lets a host tell cases apart, but none does, and people do not.
  */
-#include "text.h"
+#include "text/text.h"
 
 #include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"

@@ -12,7 +12,7 @@
  * The results are stored in generated columns, so a change of this file needs
  * an upgrade step that computes them anew.
  */
-#include "text.h"
+#include "text/text.h"
 
 #include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"

@@ -9,7 +9,7 @@
  * first.  Lengths follow the national numbering plans published by the ITU;
  * where a plan is open or was not at hand, 4 to 15 digits in all.
  */
-#include "text.h"
+#include "text/text.h"
 
 #define MAX_DIGITS 15			/* of E.164, country code included */
 

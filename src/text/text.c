@@ -2,7 +2,7 @@
  * text.c
  *	  SQL functions over folding and normal forms.
  */
-#include "text.h"
+#include "text/text.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"

@@ -2,7 +2,7 @@
  * business.c
  *	  SQL functions on business time.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 

@@ -8,10 +8,11 @@
  * transaction: the cache outlives the snapshot, and the next user of it would
  * otherwise calculate with hours that were replaced long ago.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "catalog/pg_type.h"
 #include "time/time_face.h"
+#include "access/identity.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/hsearch.h"

@@ -14,7 +14,7 @@
  * A fault never stops the reading, so that whoever edits a calendar sees all
  * of them at once.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <ctype.h>
 

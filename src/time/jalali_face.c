@@ -2,7 +2,7 @@
  * jalali_face.c
  *	  SQL functions on Jalali dates: conversion and writing.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include "access/htup_details.h"
 #include "funcapi.h"

@@ -2,7 +2,7 @@
  * zone.c
  *	  Time zones from PostgreSQL's own code, as stretches of constant offset.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <ctype.h>
 

@@ -5,7 +5,7 @@
  * The state keeps the rows, with items numbered as they first come.  Sets
  * are counted by crm_eclat, rules and their measures made here.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 
@@ -19,8 +19,8 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
-#include "cluster_math.h"
-#include "value_face.h"
+#include "value/cluster_math.h"
+#include "value/value_face.h"
 
 typedef struct BasketState
 {

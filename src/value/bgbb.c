@@ -9,7 +9,7 @@
  * possible times of leaving.  Neighbouring terms differ by a ratio of four
  * numbers, so it is summed relative to its first term.
  */
-#include "value_math.h"
+#include "value/value_math.h"
 
 #include <float.h>
 #include <math.h>

@@ -12,7 +12,7 @@
  * series gives it quickly and without cancellation the series is taken;
  * else the mean is summed directly.
  */
-#include "value_math.h"
+#include "value/value_math.h"
 
 #include <float.h>
 #include <math.h>

@@ -5,7 +5,7 @@
 #ifndef CRM_CLUSTER_MATH_H
 #define CRM_CLUSTER_MATH_H
 
-#include "value_math.h"
+#include "value/value_math.h"
 
 /* ---- kmeans.c ---- */
 typedef struct CrmKmeans

@@ -6,14 +6,14 @@
  * their i-th period, over the customers old enough to have had one.  It
  * promises nothing beyond the last period that was observed.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 
 #include "access/htup_details.h"
 #include "funcapi.h"
 
-#include "value_face.h"
+#include "value/value_face.h"
 
 #define MOST_PERIODS 1200
 

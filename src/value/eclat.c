@@ -6,7 +6,7 @@
  * items; the baskets of a longer set are the AND of two bit vectors, of
  * which only those words are kept where the shorter set has any bit.
  */
-#include "cluster_math.h"
+#include "value/cluster_math.h"
 
 #include <stdlib.h>
 #include <string.h>

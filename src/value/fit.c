@@ -7,7 +7,7 @@
  * that a history costs one exponential and one logarithm.  Sums are kept in
  * blocks and compensated, because the optimiser stops on a gradient of 1e-8.
  */
-#include "value_math.h"
+#include "value/value_math.h"
 
 #include <math.h>
 #include <string.h>

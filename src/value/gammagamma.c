@@ -3,7 +3,7 @@
  *	  Gamma-Gamma model of spend (Fader, Hardie and Lee 2005; Colombo and
  *	  Jiang 1999): each purchase is Gamma(p, nu), nu ~ Gamma(q, g).
  */
-#include "value_math.h"
+#include "value/value_math.h"
 
 #include <math.h>
 

@@ -6,7 +6,7 @@
  * bound of that to any other; only where they meet are distances computed.
  * The same points in the same order with the same seed give the same bits.
  */
-#include "cluster_math.h"
+#include "value/cluster_math.h"
 
 #include <float.h>
 #include <math.h>

@@ -8,7 +8,7 @@
  * wall, or one flat in some direction, is reported as such: it means that
  * the data do not determine the parameters.
  */
-#include "value_math.h"
+#include "value/value_math.h"
 
 #include <float.h>
 #include <math.h>

@@ -9,7 +9,7 @@
  * is a Gauss-Legendre sum in the log of time, over panels that follow the
  * decay of the integrand.  Its derivatives come from the same nodes.
  */
-#include "value_math.h"
+#include "value/value_math.h"
 
 #include <float.h>
 #include <math.h>

@@ -7,7 +7,7 @@
  * parallel plan merges partial tables, and the fit in the final function
  * reads each history once per evaluation.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 
@@ -20,8 +20,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "value_face.h"
-#include "value_math.h"
+#include "value/value_face.h"
+#include "value/value_math.h"
 
 typedef struct PatternState
 {

@@ -7,7 +7,7 @@
  * numbers.  Means over a beta distribution, the fall-back of every
  * hypergeometric series in this room, are a trapezoid sum in the logit.
  */
-#include "value_math.h"
+#include "value/value_math.h"
 
 #include <float.h>
 #include <math.h>

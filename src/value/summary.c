@@ -10,7 +10,7 @@
  * so a state is small: a cache line for up to sixteen days, which are kept
  * as days before as_of, and states are cut from larger blocks.
  */
-#include "crm.h"
+#include "base/crm.h"
 
 #include <math.h>
 
@@ -21,7 +21,7 @@
 #include "utils/date.h"
 #include "utils/memutils.h"
 
-#include "value_face.h"
+#include "value/value_face.h"
 
 #define INLINE_DAYS 16
 

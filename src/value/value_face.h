@@ -7,7 +7,7 @@
 
 #include "fmgr.h"
 
-#include "value_math.h"
+#include "value/value_math.h"
 
 extern double crm_value_positive(double v, const char *name);
 extern double crm_value_not_negative(double v, const char *name);

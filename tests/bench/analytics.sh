@@ -3,7 +3,7 @@
 # OPPORTUNITIES and ACTIVITIES set the size (ACTIVITIES=10000000 takes five to eight minutes); 10,000 deltas or more are pending while it is measured.
 # Days, owners, kinds, stages and currencies are drawn independently of each other, so that there are as many groups as there can be.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 n=${OPPORTUNITIES:-1000000}
 m=${ACTIVITIES:-2000000}
 status=0

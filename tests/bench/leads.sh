@@ -1,6 +1,6 @@
 # Leads and segments: what a changed row costs whatever the size of the segments, and closing leads side by side.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 sql -c "INSERT INTO crm.users (id, name) VALUES (1, 'a')" -c "INSERT INTO crm.contacts (id, name) VALUES (1, 'c')" >/dev/null
 
 us() {      # SQL of one row, i being its number: microseconds a row over a loop within one transaction, best of three

@@ -2,7 +2,7 @@
 # What the guard and the history of stages cost: one move as a client sees it, and 100,000 rows in one statement.
 # The baseline is the same table with the same indexes and foreign keys, without any trigger.
 set -eu
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 rows=${ROWS:-100000} seconds=${BENCH_SECONDS:-3}
 
 sql >/dev/null <<SQL

@@ -2,7 +2,7 @@
 # What rollups cost their writers, in pairs: the same table without triggers runs directly before or after.
 # BENCH_SECONDS: seconds a run (5); BENCH_PAIRS: pairs a figure (5); BENCH_HOLD: seconds a snapshot is held (60).
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 seconds=${BENCH_SECONDS:-5}
 pairs=${BENCH_PAIRS:-5}
 hold=${BENCH_HOLD:-60}

@@ -1,7 +1,7 @@
 # Checks of rows and row security on statements of 100,000 rows. Baseline: the same statement
 # on the same table with its triggers disabled, or read by the owner.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 n=100000
 sql -c "INSERT INTO crm.custom_fields (table_name, name, type) VALUES ('accounts', 'budget', 'number'), ('accounts', 'size', 'text')"
 sql -c "INSERT INTO crm.users (id, name) SELECT g, 'u' || g FROM generate_series(1, 100) AS g" \

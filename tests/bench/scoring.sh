@@ -2,7 +2,7 @@
 # Models and points. Peers' figures were taken on two shared cores of the same kind of machine:
 # scikit-learn 1.2.1 and numpy in memory, so without reading the rows from anywhere.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 N=${N:-1000000}
 export PGOPTIONS="-c statement_timeout=300s"    # a step that has become slow is a miss, not a lost evening
 

@@ -3,7 +3,7 @@
 # work (the machine differs: read the ratio as an order of size), except where it says "scan": then it
 # is a plain aggregate over the same rows in the same run.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 
 sql <<'SQL'
 CREATE TABLE customers (id int, x int, t_x float8, age float8, spend float8);

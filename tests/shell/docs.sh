@@ -2,7 +2,7 @@
 # Runs every SQL example of the README and of docs/: each file from top to bottom in a fresh
 # database with the CRM installed. A block marked "sql no-run" is for reading.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 status=0
 for doc in "$REPO/README.md" "$REPO"/docs/*.md; do
     [ -e "$doc" ] || continue

@@ -2,7 +2,7 @@
 # A filled database comes back identical from every kind of dump: every table by checksum, sequences, policies, triggers,
 # functions, and what the owner added: a column, an index, a policy, a partitioned table with a partition.
 set -eu
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 status=0
 
 createdb dump_src

@@ -1,7 +1,7 @@
 # Eight sessions move the same few deals and many others at once, with savepoints and rollbacks:
 # no move is lost, no period overlaps or leaves a gap, no deadlock.
 set -eu
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 db=process_concurrent
 createdb $db
 sql -d $db -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null

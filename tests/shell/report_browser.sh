@@ -2,7 +2,7 @@
 # The reports in a real browser: every chart drawn, no text on top of other text or outside its
 # picture, nothing wider than the window, nothing loaded from anywhere. Skipped without Chromium.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) ||
     { echo "no Chromium here"; exit 77; }
 db=report_browser

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rollups after a crash: a writer killed in the middle, three times, and an immediate shutdown under load.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 export PGPORT=54316
 trap cluster_stop EXIT
 cluster_start "$WORK/crash" || exit 1

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Rollups in a dump taken while writers and a folder work: exact after every kind of restore, and kept on from there.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 cd "$WORK" || exit 1
 fail() { echo "FAILED: $*"; exit 1; }
 export PGOPTIONS='-c client_min_messages=warning'

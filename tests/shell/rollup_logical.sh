@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A rollup on the subscriber of a logical replication: the apply worker fires no statement triggers, and every delta counts.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 cd "$WORK" || exit 1
 fail() { echo "FAILED: $*"; exit 1; }
 export PGOPTIONS='-c client_min_messages=warning'

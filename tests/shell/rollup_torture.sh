@@ -2,7 +2,7 @@
 # Rollups under everything at once: writers of every kind, two folders, checkers that compare every rollup
 # with a recompute inside one snapshot. TORTURE_SECONDS makes it longer than 20 seconds.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 seconds=${TORTURE_SECONDS:-20}
 db=rollup_torture
 createdb $db || exit 1

@@ -1,7 +1,7 @@
 # Eight sessions write events, leads and accounts, correct and delete, while rules change, all is replayed and thresholds
 # that time crosses are written down: every state is what a replay gives, crossings alternate, and nobody blocks anybody for good.
 set -eu
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 db=scoring_concurrent
 createdb $db
 sql -d $db -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null

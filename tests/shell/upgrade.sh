@@ -2,7 +2,7 @@
 # Old to new equals fresh, and keeps the rows. The older version is made up: today's tables less a column, a table and a
 # constraint, under the version 0.8, with two steps that lead from there to today by way of 0.9.
 set -eu
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 status=0
 version=$(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$REPO/crm.control")
 tables=$STAGED_EXTENSION/crm_tables--$version.sql

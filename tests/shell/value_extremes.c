@@ -4,7 +4,7 @@
  *	  answer is in its range, and none takes more than a bounded number of
  *	  steps.  Work is counted, not timed: an integrand counts as ten steps.
  */
-#include "value_math.h"
+#include "value/value_math.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 # The life of the background worker: it survives crashes, signals, dropped
 # databases and promotions; after downtime nothing is done twice or left out.
 set -u
-. "$REPO/tests/lib/cluster.sh"
+. "$REPO/tests/helpers/cluster.sh"
 export PGPORT=54321
 trap 'cluster_stop; [ -z "${STANDBY:-}" ] || as_server "$STAGED_BIN/pg_ctl" -D "$STANDBY" -m immediate stop >/dev/null 2>&1' EXIT
 fail() { echo "FAILED: $*"; tail -40 "$CLUSTER/server.log"; exit 1; }

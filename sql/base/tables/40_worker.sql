@@ -1,0 +1,30 @@
+-- What crm.run_maintenance() does: a list that rooms and owners add to.
+
+CREATE TABLE crm.maintenance_tasks (
+    name text NOT NULL,
+    position integer NOT NULL DEFAULT 100,
+    function_name text NOT NULL,
+    next_function_name text,
+    every interval,
+    batch integer NOT NULL DEFAULT 1000,
+    active boolean NOT NULL DEFAULT true,
+    last_run_at timestamptz,
+    last_done bigint,
+    failures integer NOT NULL DEFAULT 0,
+    last_error text,
+    last_error_at timestamptz,
+    CONSTRAINT maintenance_tasks_pkey PRIMARY KEY (name),
+    CONSTRAINT maintenance_tasks_name_check CHECK (name ~ '^[a-z][a-z0-9_]*$'),
+    CONSTRAINT maintenance_tasks_every_check CHECK (every > '0'),
+    CONSTRAINT maintenance_tasks_batch_check CHECK (batch > 0)
+);
+COMMENT ON TABLE crm.maintenance_tasks IS 'What crm.run_maintenance() calls, for the whole database and in the order of position. Owners may add tasks of their own.';
+COMMENT ON COLUMN crm.maintenance_tasks.function_name IS 'Function with schema, called as function(as_of timestamptz, batch integer), or without arguments where there is no such one. Returns how many things it did. A function that is not there is skipped.';
+COMMENT ON COLUMN crm.maintenance_tasks.next_function_name IS 'Function without arguments that returns the next instant at which there is something to do (NULL: nothing in sight).';
+COMMENT ON COLUMN crm.maintenance_tasks.every IS 'Least time between two runs; NULL: in every pass.';
+COMMENT ON COLUMN crm.maintenance_tasks.batch IS 'Largest number of things done in one transaction; where as many were done, another run follows at once.';
+COMMENT ON COLUMN crm.maintenance_tasks.last_run_at IS 'Last run that did or was owed something.';
+COMMENT ON COLUMN crm.maintenance_tasks.last_done IS 'Things it did.';
+COMMENT ON COLUMN crm.maintenance_tasks.last_error IS 'What went wrong the last time something did.';
+COMMENT ON COLUMN crm.maintenance_tasks.last_error_at IS 'When that was.';
+COMMENT ON COLUMN crm.maintenance_tasks.failures IS 'Failed runs in a row; the pause before the next try doubles from 1 second to an hour.';

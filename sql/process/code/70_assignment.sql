@@ -1,0 +1,292 @@
+-- Routing: who is given what.
+
+CREATE OR REPLACE FUNCTION crm.condition_holds(record jsonb, condition jsonpath) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT condition IS NULL OR coalesce(crm.path_holds(record, condition), false)
+$$;
+COMMENT ON FUNCTION crm.condition_holds(jsonb, jsonpath) IS
+'Whether a condition holds for a record: a predicate that is true, or a filter that lets something through. NULL always holds; what cannot be compared does not. Dates without a time zone are taken in UTC.';
+
+CREATE OR REPLACE FUNCTION crm_internal.route_candidates(
+    tenant bigint, subject_table text, team bigint, users bigint[], needed bigint[],
+    queue_calendar bigint, respect_hours boolean, weight numeric, as_of timestamptz, only_user bigint)
+RETURNS TABLE (user_id bigint, matched integer, level_sum bigint, available boolean, at_work boolean, free boolean,
+               load numeric, capacity numeric, last_assigned_at timestamptz, last_assignment_id bigint,
+               last_released_at timestamptz)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    who bigint[];
+    own_owners bigint[];
+    own_loads numeric[];
+BEGIN
+    IF only_user IS NOT NULL THEN
+        who := ARRAY[only_user];
+    ELSE
+        who := ARRAY(SELECT a.user_id FROM crm.agents AS a
+                     WHERE a.tenant_id = tenant
+                       AND (a.user_id = ANY (users)
+                            OR a.user_id IN (SELECT m.user_id FROM crm.team_memberships AS m
+                                             WHERE m.tenant_id = tenant AND m.team_id = team AND m.valid @> as_of)));
+    END IF;
+    -- open rows of the table at hand; tickets are counted below
+    IF subject_table <> 'tickets' THEN
+        EXECUTE format('SELECT array_agg(o.owner_id), array_agg(o.load) FROM (SELECT s.owner_id, count(*) * $3 AS load FROM crm.%I AS s WHERE s.tenant_id = $1 AND s.owner_id = ANY ($2) %s GROUP BY 1) AS o',
+            subject_table,
+            CASE WHEN EXISTS (SELECT FROM pg_attribute AS x
+                              WHERE x.attrelid = format('crm.%I', subject_table)::regclass AND x.attname = 'closed_at'
+                                AND NOT x.attisdropped)
+                 THEN 'AND s.closed_at IS NULL' ELSE '' END)
+            INTO own_owners, own_loads USING tenant, who, weight;
+    END IF;
+    RETURN QUERY
+        WITH loads AS MATERIALIZED (
+            -- all at once, so that it is one scan whatever the planner knows of the tickets
+            SELECT w.owner_id, sum(coalesce(q.item_weight, 1)) AS load
+            FROM crm.tickets AS w
+            LEFT JOIN crm.queues AS q ON q.tenant_id = tenant AND q.id = w.queue_id
+            WHERE w.tenant_id = tenant AND w.closed_at IS NULL AND w.owner_id = ANY (who)
+            GROUP BY w.owner_id
+        ), skilled AS MATERIALIZED (
+            SELECT s.user_id, count(*) AS matched, sum(s.level) AS level_sum
+            FROM crm.user_skills AS s
+            WHERE s.tenant_id = tenant AND s.skill_id = ANY (needed) AND s.user_id = ANY (who)
+            GROUP BY s.user_id
+        ), own AS MATERIALIZED (
+            SELECT o.owner_id, o.load FROM unnest(own_owners, own_loads) AS o (owner_id, load))
+        SELECT a.user_id, coalesce(k.matched, 0)::integer, coalesce(k.level_sum, 0)::bigint,
+               a.status = 'available' OR a.status = 'away' AND a.away_until <= as_of,
+               NOT respect_hours OR coalesce(a.calendar_id, queue_calendar) IS NULL
+                   OR crm.is_open(coalesce(a.calendar_id, queue_calendar), as_of),
+               coalesce(l.load, 0) + coalesce(o.load, 0) + weight <= a.capacity AND a.capacity > 0,
+               coalesce(l.load, 0) + coalesce(o.load, 0), a.capacity, a.last_assigned_at, a.last_assignment_id, a.last_released_at
+        FROM crm.agents AS a
+        JOIN crm.users AS u ON u.tenant_id = tenant AND u.id = a.user_id AND u.active
+        LEFT JOIN loads AS l ON l.owner_id = a.user_id
+        LEFT JOIN own AS o ON o.owner_id = a.user_id
+        LEFT JOIN skilled AS k ON k.user_id = a.user_id
+        WHERE a.tenant_id = tenant AND a.user_id = ANY (who);
+END
+$$;
+COMMENT ON FUNCTION crm_internal.route_candidates(bigint, text, bigint, bigint[], bigint[], bigint, boolean, numeric, timestamptz, bigint) IS
+'The agents among whom a rule may choose, or one of them, with what speaks for and against each.';
+
+CREATE OR REPLACE FUNCTION crm_internal.route_record(
+    tenant bigint, subject_table text, subject_id bigint, reassign boolean, as_of timestamptz)
+RETURNS crm.assignments
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := tenant;
+    relation CONSTANT regclass := to_regclass(format('crm.%I', route_record.subject_table));
+    subject jsonb;
+    rule crm.assignment_rules;
+    queue crm.queues;
+    needed bigint[] := '{}';
+    decision crm.assignments;
+    previous crm.assignments;
+    ranked bigint[];
+    tried bigint[] := '{}';
+    chosen bigint;
+    sticky_user bigint;
+    why text;
+    n integer;
+BEGIN
+    IF relation IS NULL OR 3 <> (SELECT count(*) FROM pg_attribute AS a
+                                 WHERE a.attrelid = relation AND a.attname IN ('tenant_id', 'id', 'owner_id') AND NOT a.attisdropped) THEN
+        RAISE EXCEPTION 'records of "%" cannot be assigned', route_record.subject_table
+            USING ERRCODE = 'undefined_table', HINT = 'Name a table of schema crm with the columns id and owner_id.';
+    END IF;
+    -- whoever holds the record decides; a second router finds it decided
+    EXECUTE format('SELECT to_jsonb(s) FROM %s AS s WHERE s.tenant_id = $1 AND s.id = $2 FOR UPDATE', relation)
+        INTO subject USING t, route_record.subject_id;
+    IF subject IS NULL THEN
+        RAISE EXCEPTION 'there is no row % in crm.%', route_record.subject_id, route_record.subject_table
+            USING ERRCODE = 'no_data_found';
+    END IF;
+    SELECT a.* INTO previous FROM crm.assignments AS a
+    WHERE a.tenant_id = t AND a.subject_table = route_record.subject_table AND a.subject_id = route_record.subject_id
+    ORDER BY a.id DESC LIMIT 1;
+    IF subject ->> 'owner_id' IS NOT NULL AND NOT reassign THEN
+        RETURN previous;
+    END IF;
+
+    SELECT r.* INTO rule FROM crm.assignment_rules AS r
+    WHERE r.tenant_id = t AND r.subject_table = route_record.subject_table AND r.active
+      AND crm.condition_holds(subject, r.condition)
+    ORDER BY r.position LIMIT 1;
+    IF route_record.subject_table = 'tickets' THEN
+        SELECT q.* INTO queue FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = (subject ->> 'queue_id')::bigint;
+        IF rule.id IS NULL THEN
+            IF queue.id IS NULL OR queue.routing_method = 'manual' THEN
+                RETURN previous;
+            END IF;
+            rule.method := queue.routing_method;
+            rule.team_id := queue.team_id;
+            rule.skill_match := queue.skill_match;
+            rule.skill_ids := '{}';
+            rule.sticky := queue.sticky;
+            rule.item_weight := queue.item_weight;
+            rule.respect_hours := true;
+        END IF;
+    END IF;
+    IF subject ? 'skill_ids' THEN
+        needed := ARRAY(SELECT x::bigint FROM jsonb_array_elements_text(subject -> 'skill_ids') AS x);
+    END IF;
+    needed := ARRAY(SELECT DISTINCT x FROM unnest(needed || coalesce(rule.skill_ids, '{}')) AS x);
+    IF rule.sticky AND (subject ? 'contact_id' OR subject ? 'account_id') THEN
+        -- only the columns the table has, and the index on them
+        EXECUTE format('SELECT s.owner_id FROM %s AS s WHERE s.tenant_id = $1 AND s.%I = $2 AND s.id <> $3 AND s.owner_id IS NOT NULL ORDER BY s.created_at DESC, s.id DESC LIMIT 1',
+                       relation, CASE WHEN subject ->> 'contact_id' IS NOT NULL THEN 'contact_id' ELSE 'account_id' END)
+            INTO sticky_user
+            USING t, coalesce(subject ->> 'contact_id', subject ->> 'account_id')::bigint, route_record.subject_id;
+    END IF;
+
+    WHILE rule.method IS NOT NULL LOOP
+        -- asked anew in each turn, with the snapshot of after the lock; of one who was chosen only whether it still holds
+        WITH c AS MATERIALIZED (
+            SELECT * FROM crm_internal.route_candidates(t, route_record.subject_table, rule.team_id, rule.user_ids, needed,
+                                                        queue.calendar_id, rule.respect_hours, rule.item_weight, as_of, chosen)
+        ), skilled AS (
+            SELECT * FROM c WHERE rule.skill_match <> 'exact' OR c.matched = cardinality(needed)
+        ), fit AS (
+            SELECT * FROM skilled AS s WHERE s.available AND s.at_work AND s.free
+        ), best AS (
+            SELECT * FROM fit AS f
+            WHERE rule.skill_match <> 'best' OR f.matched = (SELECT max(g.matched) FROM fit AS g)
+        )
+        SELECT (SELECT array_agg(b.user_id ORDER BY
+                    b.user_id IS NOT DISTINCT FROM sticky_user DESC,
+                    CASE rule.method WHEN 'least_loaded' THEN b.load / b.capacity END,
+                    CASE WHEN rule.method = 'longest_idle' THEN greatest(b.last_released_at, CASE WHEN b.last_released_at IS NULL THEN b.last_assigned_at END) END NULLS FIRST,
+                    b.last_assigned_at NULLS FIRST, b.last_assignment_id NULLS FIRST,
+                    b.level_sum DESC, b.user_id) FROM best AS b),
+               CASE WHEN NOT EXISTS (SELECT FROM c) THEN 'nobody_in_team'
+                    WHEN NOT EXISTS (SELECT FROM skilled) THEN 'nobody_skilled'
+                    WHEN NOT EXISTS (SELECT FROM skilled AS s WHERE s.available) THEN 'nobody_available'
+                    WHEN NOT EXISTS (SELECT FROM skilled AS s WHERE s.available AND s.at_work) THEN 'nobody_at_work'
+                    ELSE 'nobody_free' END
+        INTO ranked, why;
+        IF chosen IS NOT NULL THEN
+            EXIT WHEN chosen = ANY (ranked);    -- still free, and ours now
+            tried := tried || chosen;
+            chosen := NULL;
+            CONTINUE;
+        END IF;
+        ranked := ARRAY(SELECT u FROM unnest(ranked) WITH ORDINALITY AS x (u, ord) WHERE u <> ALL (tried) ORDER BY ord);
+        n := cardinality(ranked);
+        EXIT WHEN coalesce(n, 0) = 0;
+        -- the first whom nobody else is being given work at this moment; else wait for the best
+        SELECT a.user_id INTO chosen
+        FROM crm.agents AS a
+        WHERE a.tenant_id = t AND a.user_id = ANY (ranked)
+        ORDER BY array_position(ranked, a.user_id)
+        LIMIT 1 FOR UPDATE SKIP LOCKED;
+        IF chosen IS NULL THEN
+            SELECT a.user_id INTO chosen FROM crm.agents AS a WHERE a.tenant_id = t AND a.user_id = ranked[1] FOR UPDATE;
+        END IF;
+    END LOOP;
+
+    IF chosen IS NULL THEN
+        why := coalesce(why, 'no_rule');
+        -- visible and unassigned; said once, not in every round
+        IF previous.user_id IS NULL AND previous.reason = why AND previous.rule_id IS NOT DISTINCT FROM rule.id
+           AND previous.queue_id IS NOT DISTINCT FROM queue.id THEN
+            RETURN previous;
+        END IF;
+    ELSE
+        why := CASE WHEN chosen = sticky_user THEN 'sticky' ELSE 'assigned' END;
+    END IF;
+    INSERT INTO crm.assignments AS a (tenant_id, subject_table, subject_id, user_id, queue_id, rule_id, method, reason,
+                                      candidates, weight, assigned_at)
+    VALUES (t, route_record.subject_table, route_record.subject_id, chosen, queue.id, rule.id,
+            coalesce(rule.method, 'none'), why, coalesce(n, 0), coalesce(rule.item_weight, 1), as_of)
+    RETURNING a.* INTO decision;
+    IF chosen IS NOT NULL THEN
+        UPDATE crm.agents AS a
+        SET last_assigned_at = greatest(a.last_assigned_at, as_of), last_assignment_id = decision.id, updated_at = now()
+        WHERE a.tenant_id = t AND a.user_id = chosen;
+        EXECUTE format('UPDATE %s AS s SET owner_id = $3 WHERE s.tenant_id = $1 AND s.id = $2', relation)
+            USING t, route_record.subject_id, chosen;
+    ELSE
+        INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)
+        VALUES (t, 'routing.nobody', route_record.subject_table, route_record.subject_id, jsonb_build_object('reason', why));
+    END IF;
+    RETURN decision;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.route_record(bigint, text, bigint, boolean, timestamptz) IS 'What crm.route_record() does, for a tenant.';
+
+-- security definer: whoever hands out work need not see the work of all the others
+CREATE OR REPLACE FUNCTION crm.route_record(
+    subject_table text, subject_id bigint, reassign boolean DEFAULT false, as_of timestamptz DEFAULT now())
+RETURNS crm.assignments
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN crm_internal.route_record(crm.tenant_id(), subject_table, subject_id, reassign, as_of);
+END
+$$;
+COMMENT ON FUNCTION crm.route_record(text, bigint, boolean, timestamptz) IS
+'Gives a record to an agent by the first assignment rule that holds (tickets without one: by their queue) and returns the decision. Safe with any number of routers at once: nobody is given more than their capacity and no record is given twice. Where nobody may be chosen the decision says why, the record stays unassigned and an event routing.nobody is written. A record that has an owner is left alone unless reassign. NULL where there is nothing to decide. Errors: 42P01 for a table whose records have no owner, P0002 for a record that is not there.';
+
+CREATE OR REPLACE FUNCTION crm.route_waiting(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    n bigint;
+BEGIN
+    -- one at a time: two of them would only wait for each other's agents
+    IF NOT pg_try_advisory_xact_lock(hashtextextended('crm.route_waiting', 0)) THEN
+        RETURN 0;
+    END IF;
+    SELECT count(*) FILTER (WHERE (crm_internal.route_record(w.tenant_id, 'tickets', w.id, false, as_of)).user_id IS NOT NULL) INTO n
+    FROM (SELECT k.tenant_id, k.id
+          FROM crm.tickets AS k
+          JOIN crm.queues AS q ON q.tenant_id = k.tenant_id AND q.id = k.queue_id AND q.routing_method <> 'manual'
+          JOIN crm.priorities AS p ON p.tenant_id = k.tenant_id AND p.code = k.priority
+          WHERE k.closed_at IS NULL AND k.owner_id IS NULL
+          ORDER BY p.rank DESC, k.created_at, k.id
+          LIMIT batch) AS w;
+    RETURN n;
+END
+$$;
+COMMENT ON FUNCTION crm.route_waiting(timestamptz, integer) IS
+'Tries again to give out the unassigned open tickets of queues that are not manual, most urgent and then oldest first, for all tenants. Returns how many found an agent. A maintenance task; for the owner of the CRM.';
+
+CREATE OR REPLACE FUNCTION crm.set_agent_status(status text, away_until timestamptz DEFAULT NULL, user_id bigint DEFAULT NULL)
+RETURNS crm.agents
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    who CONSTANT bigint := coalesce(set_agent_status.user_id, crm.user_id());
+    changed crm.agents;
+BEGIN
+    -- security definer so that agents can say this of themselves
+    IF who IS DISTINCT FROM crm.user_id() AND NOT crm.has_access('manager') THEN
+        RAISE EXCEPTION 'only managers set the status of others' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    UPDATE crm.agents AS a
+    SET status = set_agent_status.status, away_until = CASE WHEN set_agent_status.status = 'away' THEN set_agent_status.away_until END,
+        updated_at = now()
+    WHERE a.tenant_id = crm.tenant_id() AND a.user_id = who
+    RETURNING a.* INTO changed;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'user % is not an agent', who USING ERRCODE = 'no_data_found', HINT = 'Add a row to crm.agents.';
+    END IF;
+    RETURN changed;
+END
+$$;
+COMMENT ON FUNCTION crm.set_agent_status(text, timestamptz, bigint) IS
+'Says whether an agent takes work: available, away (until an instant, where given) or offline; the caller unless a manager names another user. Returns the agent. Errors: 42501 for others'' status without the right, P0002 for a user who is no agent.';

@@ -1,0 +1,9 @@
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM crm.rollups AS r WHERE r.name = 'account_days') THEN
+        PERFORM crm.create_rollup('account_days', 'crm.orders', '{account_id, ordered_on}',
+            ARRAY['count(*) FILTER (WHERE kind = ''sale'') AS purchases', 'sum(base_amount) AS revenue', 'sum(base_margin) AS margin'],
+            $f$state <> 'cancelled'$f$);
+    END IF;
+END
+$$;

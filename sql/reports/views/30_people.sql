@@ -1,0 +1,377 @@
+-- People and customers: performance of users, quotas by the team at the time, cohorts, what goes with
+-- winning, and all that is known of one customer.
+
+CREATE OR REPLACE FUNCTION crm_analytics.activities_seen()
+RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, kind text, activities bigint, done bigint, done_late bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.tenant_id, (a.created_at AT TIME ZONE t.time_zone)::date, a.owner_id, a.kind,
+           count(*), count(a.done_at), count(*) FILTER (WHERE a.done_at > a.due_at)
+    FROM crm.activities AS a
+    JOIN crm.tenants AS t ON t.tenant_id = a.tenant_id
+    GROUP BY 1, 2, 3, 4
+$$;
+COMMENT ON FUNCTION crm_analytics.activities_seen() IS
+'One row = the activities that the caller may see of one day, owner and kind: what user_activity and activities_by_day read for those who do not see every row.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.created_seen()
+RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, opportunities bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.tenant_id, (o.created_at AT TIME ZONE t.time_zone)::date, o.owner_id, count(*)
+    FROM crm.opportunities AS o
+    JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
+    GROUP BY 1, 2, 3
+$$;
+COMMENT ON FUNCTION crm_analytics.created_seen() IS
+'One row = the opportunities that the caller may see of one day of creation and owner: what opportunities_created reads for those who do not see every row.';
+
+DO $do$
+BEGIN
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.user_activity WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.owner_id AS user_id, g.kind,
+       crm.total(g.activities) AS activities, coalesce(crm.total(g.done), 0) AS done, coalesce(crm.total(g.done_late), 0) AS done_late
+FROM (
+    %s
+    UNION ALL
+    SELECT a.tenant_id, a.created_on, a.owner_id, a.kind, a.activities, a.done, a.done_late
+    FROM crm_analytics.activities_seen() AS a
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+GROUP BY 1, 2, 3, 4
+HAVING crm.total(g.activities) <> 0
+    $view$, crm_internal.rollup_rows('crm_activities_by_day'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.activities_by_day WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.kind,
+       crm.total(g.activities) AS activities, coalesce(crm.total(g.done), 0) AS done, coalesce(crm.total(g.done_late), 0) AS done_late
+FROM (
+    %s
+    UNION ALL
+    SELECT a.tenant_id, a.created_on, a.kind, a.activities, a.done, a.done_late
+    FROM crm_analytics.activities_seen() AS a
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+GROUP BY 1, 2, 3
+HAVING crm.total(g.activities) <> 0
+    $view$, crm_internal.rollup_rows('crm_activities_by_kind'));
+
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.opportunities_created WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.created_on, g.owner_id, crm.total(g.opportunities) AS opportunities
+FROM (
+    %s
+    UNION ALL
+    SELECT o.tenant_id, o.created_on, o.owner_id, o.opportunities
+    FROM crm_analytics.created_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS g
+GROUP BY 1, 2, 3
+HAVING crm.total(g.opportunities) <> 0
+    $view$, crm_internal.rollup_rows('crm_opportunities_created'));
+END
+$do$;
+COMMENT ON VIEW crm_analytics.user_activity IS
+'One row = the activities of one kind that were made for one user (NULL: nobody) on one day of the tenant''s zone. Served by a rollup to those who see every row of the tenant.';
+COMMENT ON COLUMN crm_analytics.user_activity.done_late IS 'Done after their due instant. What is overdue now: crm_analytics.fact_activities.';
+
+COMMENT ON VIEW crm_analytics.activities_by_day IS
+'One row = the activities of one kind that were made on one day of the tenant''s zone, of all users together. Served by a rollup to those who see every row of the tenant.';
+COMMENT ON VIEW crm_analytics.opportunities_created IS
+'One row = the opportunities made on one day of the tenant''s zone that one user (NULL: nobody) owns. Served by a rollup to those who see every row of the tenant.';
+
+-- What users did is summed up from the rows of three rollups at once, by month in the view and over a range of days in the function.
+DO $do$
+DECLARE
+    deeds CONSTANT text := format($rows$
+    SELECT a.tenant_id, a.owner_id AS user_id, {day:a.created_on} AS month,
+           crm.total(a.activities) AS activities, crm.total(a.activities) FILTER (WHERE a.kind = 'call') AS calls,
+           crm.total(a.activities) FILTER (WHERE a.kind IN ('meeting', 'visit')) AS meetings,
+           0::bigint AS created, 0::bigint AS won, 0::bigint AS lost, NULL::numeric AS won_amount, NULL::numeric AS won_cycle_days, 0::bigint AS missing_rates
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.created_on, v.owner_id, v.kind, v.activities, v.done, v.done_late
+          FROM crm_analytics.activities_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS a
+    WHERE {a.created_on} GROUP BY 1, 2, 3 HAVING crm.total(a.activities) <> 0
+    UNION ALL
+    SELECT g.tenant_id, g.owner_id, {day:g.close_date}, 0, 0, 0, 0,
+           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0), coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0),
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0 THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END,
+           sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0)
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.close_date, v.pipeline_id, v.stage_id, v.owner_id, v.team_id, v.currency, v.opportunities, v.amounts, v.amount, v.cycle_seconds
+          FROM crm_analytics.closed_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+    CROSS JOIN LATERAL (SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, g.close_date) END AS rate) AS r
+    WHERE {g.close_date} GROUP BY 1, 2, 3 HAVING crm.total(g.opportunities) <> 0
+    UNION ALL
+    SELECT o.tenant_id, o.owner_id, {day:o.created_on}, 0, 0, 0, crm.total(o.opportunities), 0, 0, NULL AS won_amount, NULL AS won_cycle_days, 0
+    FROM (%s UNION ALL
+          SELECT v.tenant_id, v.created_on, v.owner_id, v.opportunities
+          FROM crm_analytics.created_seen() AS v WHERE NOT crm.can_see(-1, NULL)) AS o
+    WHERE {o.created_on} GROUP BY 1, 2, 3 HAVING crm.total(o.opportunities) <> 0$rows$,
+        crm_internal.rollup_rows('crm_activities_by_day'), crm_internal.rollup_rows('crm_opportunities_by_owner'), crm_internal.rollup_rows('crm_opportunities_created'));
+    figures CONSTANT text := $figures$
+       coalesce(crm.total(x.activities), 0) AS activities, coalesce(crm.total(x.calls), 0) AS calls, coalesce(crm.total(x.meetings), 0) AS meetings,
+       crm.total(x.created) AS opportunities_created,
+       crm.total(x.won) AS won, crm.total(x.lost) AS lost,
+       crm.total(x.won) / nullif(crm.total(x.won) + crm.total(x.lost), 0)::numeric AS win_rate,
+       coalesce(sum(x.won_amount), 0) AS won_amount,
+       sum(x.won_amount) / nullif(crm.total(x.won), 0) AS average_won_amount,
+       CASE WHEN crm.total(x.won) > 0 THEN sum(x.won_cycle_days) / crm.total(x.won) END AS mean_won_cycle_days,
+       crm.total(x.missing_rates) AS missing_rates$figures$;
+BEGIN
+    EXECUTE format($view$
+CREATE OR REPLACE VIEW crm_analytics.individual_performance WITH (security_invoker = true) AS
+SELECT x.tenant_id, x.user_id, u.name, x.month, %s
+FROM (%s) AS x
+JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
+GROUP BY x.tenant_id, x.user_id, u.name, x.month
+    $view$, figures, regexp_replace(regexp_replace(deeds, '\{day:([a-z_.]+)\}', '(date_trunc(''month'', \1::timestamp))::date', 'g'), '\{[a-z_.]+\}', 'true', 'g'));
+
+    EXECUTE format($function$
+CREATE OR REPLACE FUNCTION crm_analytics.performance_between(from_on date, to_on date)
+RETURNS TABLE (tenant_id bigint, user_id bigint, name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
+               won bigint, lost bigint, win_rate numeric, won_amount numeric, average_won_amount numeric, mean_won_cycle_days numeric, missing_rates bigint)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+SELECT x.tenant_id, x.user_id, u.name, %s
+FROM (%s) AS x
+JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
+GROUP BY x.tenant_id, x.user_id, u.name;
+END
+    $function$, figures, regexp_replace(regexp_replace(deeds, '\{day:([a-z_.]+)\}', 'NULL::date', 'g'), '\{([a-z])\.([a-z_]+)\}', '\1.tenant_id = crm.tenant_id() AND \1.\2 >= $1 AND \1.\2 < $2', 'g'));
+END
+$do$;
+COMMENT ON VIEW crm_analytics.individual_performance IS
+'One row = one user and month: activities given, opportunities created, won and lost as their owner. Base currency at the rate of each day.';
+
+CREATE OR REPLACE VIEW crm_analytics.overdue_activities WITH (security_invoker = true) AS
+SELECT t.tenant_id, (n.gone_by + n.today + n.mine)::bigint AS activities
+FROM crm.tenants AS t
+CROSS JOIN LATERAL (
+    SELECT (SELECT coalesce(sum(d.activities), 0) FROM crm_internal.crm_activities_due AS d
+            WHERE crm.can_see(-1, NULL) AND d.tenant_id = t.tenant_id AND d.due_on < (now() AT TIME ZONE 'UTC')::date) AS gone_by,
+           (SELECT count(*) FROM crm.activities AS a
+            WHERE crm.can_see(-1, NULL) AND a.tenant_id = t.tenant_id AND a.done_at IS NULL
+              AND a.due_at >= (now() AT TIME ZONE 'UTC')::date::timestamp AT TIME ZONE 'UTC' AND a.due_at < now()) AS today,
+           (SELECT count(*) FROM crm.activities AS a
+            WHERE NOT crm.can_see(-1, NULL) AND a.tenant_id = t.tenant_id AND a.done_at IS NULL AND a.due_at < now()) AS mine) AS n;
+COMMENT ON VIEW crm_analytics.overdue_activities IS
+'One row = one tenant: open activities past their due instant. Days gone by come from a rollup, the running one from an index.';
+
+COMMENT ON FUNCTION crm_analytics.performance_between(date, date) IS
+'One row = one user who did anything from one day until before another: as crm_analytics.individual_performance, for any range of days and, for a short one, much sooner.';
+
+-- ---- quotas ----
+
+CREATE OR REPLACE VIEW crm_analytics.quota_attainment WITH (security_invoker = true) AS
+SELECT q.tenant_id, q.id AS quota_id, q.user_id, u.name, q.period, lower(q.period) AS period_start,
+       q.amount * r.rate AS quota,
+       coalesce(w.amount, 0) AS won_amount, coalesce(w.won, 0) AS won,
+       coalesce(w.amount, 0) / nullif(q.amount * r.rate, 0) AS attainment,
+       coalesce(w.missing_rates, 0) + (r.rate IS NULL)::integer AS missing_rates
+FROM crm.quotas AS q
+JOIN crm.users AS u ON u.tenant_id = q.tenant_id AND u.id = q.user_id
+CROSS JOIN LATERAL (SELECT crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period)) AS rate) AS r
+LEFT JOIN LATERAL (
+    SELECT count(*) AS won, sum(f.base_amount) AS amount, count(*) FILTER (WHERE f.rate_missing) AS missing_rates
+    FROM crm_analytics.fact_opportunities AS f
+    WHERE f.tenant_id = q.tenant_id AND f.owner_id = q.user_id AND f.state = 'won' AND f.closed_on <@ q.period) AS w ON true;
+COMMENT ON VIEW crm_analytics.quota_attainment IS
+'One row = one quota of one user: what was won in its period over what was asked, in base currency (the quota at the rate of the first day of the period). attainment is a share of one.';
+
+CREATE OR REPLACE VIEW crm_analytics.team_quota_attainment WITH (security_invoker = true) AS
+WITH RECURSIVE tree AS (
+    SELECT t.tenant_id, t.id AS ancestor_id, t.id AS team_id FROM crm.teams AS t
+    UNION
+    SELECT r.tenant_id, r.ancestor_id, t.id
+    FROM tree AS r JOIN crm.teams AS t ON t.tenant_id = r.tenant_id AND t.parent_id = r.team_id
+), membership AS (
+    -- one row a user and team of the tree: when the user was in the team or in one below it
+    SELECT r.tenant_id, r.ancestor_id AS team_id, m.user_id, range_agg(m.valid) AS valid
+    FROM tree AS r JOIN crm.team_memberships AS m ON m.tenant_id = r.tenant_id AND m.team_id = r.team_id
+    GROUP BY 1, 2, 3
+), periods AS (
+    SELECT DISTINCT q.tenant_id, q.period, t.time_zone,
+           tstzrange(lower(q.period)::timestamp AT TIME ZONE t.time_zone, upper(q.period)::timestamp AT TIME ZONE t.time_zone) AS span
+    FROM crm.quotas AS q JOIN crm.tenants AS t ON t.tenant_id = q.tenant_id
+), asked AS (
+    SELECT m.tenant_id, m.team_id, q.period,
+           sum(q.amount * b.rate * s.share) AS quota, count(*) FILTER (WHERE b.rate IS NULL) AS missing_rates,
+           count(DISTINCT q.user_id) AS members
+    FROM crm.quotas AS q
+    JOIN periods AS p ON p.tenant_id = q.tenant_id AND p.period = q.period
+    JOIN membership AS m ON m.tenant_id = q.tenant_id AND m.user_id = q.user_id AND m.valid && p.span
+    CROSS JOIN LATERAL (SELECT crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period)) AS rate) AS b
+    CROSS JOIN LATERAL (
+        SELECT sum(extract(epoch FROM upper(i) - lower(i))) / extract(epoch FROM upper(p.span) - lower(p.span)) AS share
+        FROM unnest(m.valid * tstzmultirange(p.span)) AS i) AS s
+    GROUP BY 1, 2, 3
+), sold AS (
+    SELECT m.tenant_id, m.team_id, p.period, count(*) AS won, sum(f.base_amount) AS amount,
+           count(*) FILTER (WHERE f.rate_missing) AS missing_rates
+    FROM periods AS p
+    JOIN crm_analytics.fact_opportunities AS f ON f.tenant_id = p.tenant_id AND f.state = 'won' AND f.closed_on <@ p.period
+    JOIN membership AS m ON m.tenant_id = f.tenant_id AND m.user_id = f.owner_id AND m.valid @> f.closed_at
+    GROUP BY 1, 2, 3
+)
+SELECT t.tenant_id, t.id AS team_id, t.name, t.parent_id, a.period, lower(a.period) AS period_start, a.members,
+       a.quota, coalesce(s.amount, 0) AS won_amount, coalesce(s.won, 0) AS won,
+       coalesce(s.amount, 0) / nullif(a.quota, 0) AS attainment,
+       a.missing_rates + coalesce(s.missing_rates, 0) AS missing_rates
+FROM asked AS a
+JOIN crm.teams AS t ON t.tenant_id = a.tenant_id AND t.id = a.team_id
+LEFT JOIN sold AS s ON s.tenant_id = a.tenant_id AND s.team_id = a.team_id AND s.period = a.period;
+COMMENT ON VIEW crm_analytics.team_quota_attainment IS
+'One row = one team and quota period, with all teams below it. A deal counts for the team its owner belonged to when it closed; a quota counts for a team by the share of the period its user belonged to it. Who moves takes neither past deals nor past quota along. A user in two teams at once counts in both, and once in a team above both.';
+
+-- ---- cohorts ----
+
+CREATE OR REPLACE VIEW crm_analytics.cohort_retention WITH (security_invoker = true) AS
+WITH bought AS (
+    SELECT f.tenant_id, f.account_id, k.calendar, sum(f.base_amount) AS amount,
+           crm_analytics.month_start(f.closed_on, k.calendar) AS month,
+           min(crm_analytics.month_start(f.closed_on, k.calendar)) OVER (PARTITION BY f.tenant_id, f.account_id) AS cohort
+    FROM crm_analytics.fact_opportunities AS f
+    JOIN crm.tenants AS t ON t.tenant_id = f.tenant_id
+    CROSS JOIN LATERAL (SELECT CASE WHEN t.fiscal_year_start LIKE 'jalali:%' THEN 'jalali' ELSE 'gregorian' END AS calendar) AS k
+    WHERE f.state = 'won' AND f.account_id IS NOT NULL
+    GROUP BY f.tenant_id, f.account_id, k.calendar, crm_analytics.month_start(f.closed_on, k.calendar)
+), numbered AS (
+    SELECT b.*, crm_analytics.month_number(b.month, b.calendar) - crm_analytics.month_number(b.cohort, b.calendar) AS months
+    FROM bought AS b
+), cohorts AS (
+    SELECT n.tenant_id, n.cohort, n.calendar, count(DISTINCT n.account_id) AS customers FROM numbered AS n GROUP BY 1, 2, 3
+), active AS (
+    SELECT n.tenant_id, n.cohort, n.months, count(*) AS active, sum(n.amount) AS amount FROM numbered AS n GROUP BY 1, 2, 3
+), grid AS (
+    SELECT c.*, g.months,
+           g.months = crm_analytics.month_number((now() AT TIME ZONE t.time_zone)::date, c.calendar)
+                      - crm_analytics.month_number(c.cohort, c.calendar) AS incomplete
+    FROM cohorts AS c
+    JOIN crm.tenants AS t ON t.tenant_id = c.tenant_id
+    CROSS JOIN LATERAL generate_series(0, crm_analytics.month_number((now() AT TIME ZONE t.time_zone)::date, c.calendar)
+                                          - crm_analytics.month_number(c.cohort, c.calendar)) AS g(months)
+)
+SELECT g.tenant_id, g.cohort AS cohort_month, g.months, g.customers,
+       CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0) END AS active,
+       CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0)::numeric / g.customers END AS retention,
+       CASE WHEN NOT g.incomplete THEN coalesce(a.amount, 0) END AS amount,
+       g.incomplete
+FROM grid AS g
+LEFT JOIN active AS a ON a.tenant_id = g.tenant_id AND a.cohort = g.cohort AND a.months = g.months;
+COMMENT ON VIEW crm_analytics.cohort_retention IS
+'One row = the customers whose first win fell into one month, so many months later: how many bought again in that month and for how much. Months of the tenant''s calendar (Jalali where the fiscal year is). The running month is not over: its figures are NULL.';
+
+-- ---- what goes with winning ----
+
+CREATE OR REPLACE VIEW crm_analytics.outcome_factors WITH (security_invoker = true) AS
+WITH closed AS (
+    SELECT f.tenant_id, 'opportunities' AS subject_table, f.state = 'won' AS won, x.attribute, x.value
+    FROM crm_analytics.fact_opportunities AS f
+    LEFT JOIN crm_analytics.dim_account AS a ON a.tenant_id = f.tenant_id AND a.account_id = f.account_id
+    LEFT JOIN crm.products AS p ON p.tenant_id = f.tenant_id AND p.id = f.product_id
+    LEFT JOIN crm.users AS u ON u.tenant_id = f.tenant_id AND u.id = f.owner_id
+    LEFT JOIN crm.teams AS m ON m.tenant_id = f.tenant_id AND m.id = f.team_id
+    LEFT JOIN crm.territories AS y ON y.tenant_id = f.tenant_id AND y.id = f.territory_id
+    LEFT JOIN crm.accounts AS c ON c.tenant_id = f.tenant_id AND c.id = f.competitor_id
+    CROSS JOIN LATERAL (VALUES
+        ('deal.lead_source', f.lead_source),
+        ('deal.product', p.name),
+        ('deal.product_family', p.family),
+        ('deal.owner', u.name),
+        ('deal.team', m.name),
+        ('deal.territory', y.name),
+        ('deal.competitor', c.name),
+        ('deal.has_contact', CASE WHEN f.contact_id IS NULL THEN 'no' ELSE 'yes' END),
+        ('deal.amount', CASE WHEN f.base_amount IS NULL OR f.base_amount <= 0 THEN NULL
+                             ELSE '1e' || floor(log(f.base_amount))::integer || ' to 1e' || floor(log(f.base_amount))::integer + 1 END),
+        ('account.industry', a.industry),
+        ('account.country', a.country::text),
+        ('account.size', a.size_band),
+        ('account.kind', a.kind),
+        ('account.was_customer', CASE WHEN a.account_id IS NULL THEN NULL WHEN a.is_customer THEN 'yes' ELSE 'no' END)
+    ) AS x(attribute, value)
+    WHERE f.state IN ('won', 'lost') AND x.value IS NOT NULL
+    UNION ALL
+    SELECT l.tenant_id, 'leads' AS subject_table, l.converted_at IS NOT NULL AS won, x.attribute, x.value
+    FROM crm.leads AS l
+    LEFT JOIN crm.products AS p ON p.tenant_id = l.tenant_id AND p.id = l.product_id
+    LEFT JOIN crm.users AS u ON u.tenant_id = l.tenant_id AND u.id = l.owner_id
+    LEFT JOIN crm.teams AS m ON m.tenant_id = l.tenant_id AND m.id = l.team_id
+    CROSS JOIN LATERAL (SELECT extract(epoch FROM least(l.first_response_at, l.closed_at) - l.created_at) / 60 AS minutes) AS r
+    CROSS JOIN LATERAL (VALUES
+        ('lead.source', l.source),
+        ('lead.medium', l.medium),
+        ('lead.campaign', l.campaign),
+        ('lead.channel', l.channel),
+        ('lead.country', l.country::text),
+        ('lead.industry', l.industry),
+        ('lead.size', CASE WHEN l.employees IS NULL THEN NULL WHEN l.employees < 10 THEN '1-9' WHEN l.employees < 50 THEN '10-49'
+                           WHEN l.employees < 250 THEN '50-249' WHEN l.employees < 1000 THEN '250-999' ELSE '1000+' END),
+        ('lead.product', p.name),
+        ('lead.product_family', p.family),
+        ('lead.owner', u.name),
+        ('lead.team', m.name),
+        ('lead.has_company', CASE WHEN l.company IS NULL THEN 'no' ELSE 'yes' END),
+        ('lead.has_email', CASE WHEN l.email IS NULL THEN 'no' ELSE 'yes' END),
+        ('lead.has_phone', CASE WHEN l.phone IS NULL THEN 'no' ELSE 'yes' END),
+        ('lead.came_again', CASE WHEN l.capture_count > 1 THEN 'yes' ELSE 'no' END),
+        ('lead.first_response', CASE WHEN l.first_response_at IS NULL THEN 'never' WHEN r.minutes < 15 THEN 'within 15 minutes' WHEN r.minutes < 60 THEN 'within an hour'
+                                     WHEN r.minutes < 1440 THEN 'within a day' ELSE 'later' END)
+    ) AS x(attribute, value)
+    WHERE l.closed_at IS NOT NULL AND l.merged_into_id IS NULL AND x.value IS NOT NULL
+), counted AS (
+    SELECT c.tenant_id, c.subject_table, c.attribute, c.value, count(*) FILTER (WHERE c.won) AS won, count(*) FILTER (WHERE NOT c.won) AS lost
+    FROM closed AS c GROUP BY 1, 2, 3, 4
+), shares AS (
+    SELECT c.*, sum(c.won) OVER w AS all_won, sum(c.lost) OVER w AS all_lost, count(*) OVER w AS k
+    FROM counted AS c WINDOW w AS (PARTITION BY c.tenant_id, c.subject_table, c.attribute)
+), weighed AS (
+    -- half a case added to each cell keeps the weight of evidence finite
+    SELECT s.*,
+           ln(((s.won + 0.5) / (s.all_won + 0.5 * s.k)) / ((s.lost + 0.5) / (s.all_lost + 0.5 * s.k))) AS woe,
+           (s.won + 0.5) / (s.all_won + 0.5 * s.k) - (s.lost + 0.5) / (s.all_lost + 0.5 * s.k) AS gap,
+           crm.association_p(s.won, s.lost, (s.all_won - s.won)::bigint, (s.all_lost - s.lost)::bigint) AS p
+    FROM shares AS s
+)
+SELECT w.tenant_id, w.subject_table, w.attribute, w.value, w.won, w.lost, w.won + w.lost AS closed,
+       w.won / (w.won + w.lost)::numeric AS win_rate,
+       w.all_won / (w.all_won + w.all_lost)::numeric AS overall_win_rate,
+       (w.won / (w.won + w.lost)::numeric) / nullif(w.all_won / (w.all_won + w.all_lost)::numeric, 0) AS lift,
+       w.woe AS weight_of_evidence,
+       w.gap * w.woe AS information,
+       sum(w.gap * w.woe) OVER (PARTITION BY w.tenant_id, w.subject_table, w.attribute) AS information_value,
+       w.p AS p_value,
+       coalesce(w.p < 0.05 / w.k, false) AS significant
+FROM weighed AS w;
+COMMENT ON VIEW crm_analytics.outcome_factors IS
+'One row = one value of one attribute of deals (subject_table opportunities: won or lost) or leads (leads: won means converted, lost disqualified; merged ones left out): the computation behind win_factors and lead_factors, which describe its columns.';
+
+CREATE OR REPLACE VIEW crm_analytics.win_factors WITH (security_invoker = true) AS
+SELECT w.tenant_id, w.attribute, w.value, w.won, w.lost, w.closed, w.win_rate, w.overall_win_rate, w.lift, w.weight_of_evidence, w.information,
+       w.information_value, w.p_value, w.significant
+FROM crm_analytics.outcome_factors AS w
+WHERE w.subject_table = 'opportunities';
+COMMENT ON VIEW crm_analytics.win_factors IS
+'One row = one value of one attribute of deals and their accounts, over all won and lost opportunities where it is known: how often it went with winning. Association, not cause.';
+COMMENT ON COLUMN crm_analytics.win_factors.lift IS 'win_rate over that of all closed opportunities for which the attribute is known.';
+COMMENT ON COLUMN crm_analytics.win_factors.weight_of_evidence IS 'ln((share of the won with the value) / (share of the lost with it)), with half a case added to each cell; above 0 speaks for winning.';
+COMMENT ON COLUMN crm_analytics.win_factors.information_value IS 'Sum over the values of (share of won - share of lost) x weight of evidence: below 0.02 useless, 0.02 to 0.1 weak, 0.1 to 0.3 medium, above 0.3 strong (Siddiqi 2006).';
+COMMENT ON COLUMN crm_analytics.win_factors.p_value IS 'Of the value against all others, two-sided (crm.association_p); NULL where there is nothing to compare.';
+COMMENT ON COLUMN crm_analytics.win_factors.significant IS 'p_value below 0.05 divided by the number of values of the attribute (Bonferroni).';
+
+CREATE OR REPLACE VIEW crm_analytics.lead_factors WITH (security_invoker = true) AS
+SELECT w.tenant_id, w.attribute, w.value, w.won AS converted, w.lost AS disqualified, w.closed, w.win_rate AS conversion, w.overall_win_rate AS overall_conversion,
+       w.lift, w.weight_of_evidence, w.information, w.information_value, w.p_value, w.significant
+FROM crm_analytics.outcome_factors AS w
+WHERE w.subject_table = 'leads';
+COMMENT ON VIEW crm_analytics.lead_factors IS
+'One row = one value of one attribute of leads, over all converted and disqualified ones where it is known: how often it went with conversion. Columns as in win_factors. Association, not cause.';

@@ -1,0 +1,204 @@
+-- Leads: their rows, recognition, capture.
+
+CREATE OR REPLACE TRIGGER disqualification_reasons_after_changed
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.disqualification_reasons
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
+
+SELECT crm.attach_process('crm.leads');
+
+CREATE OR REPLACE FUNCTION crm.seed_leads(tenant_id bigint)
+RETURNS void
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    persian CONSTANT boolean := EXISTS (SELECT FROM crm.tenants AS t
+                                        WHERE t.tenant_id = seed_leads.tenant_id AND t.language = 'fa');
+BEGIN
+    INSERT INTO crm.disqualification_reasons (tenant_id, code, name, note_required, recycle_after)
+    SELECT seed_leads.tenant_id, r.code, CASE WHEN persian THEN r.fa ELSE r.en END, r.note, r.again
+    FROM (VALUES
+        ('no_need', 'No need', 'بی‌نیاز', false, NULL),
+        ('no_budget', 'No budget', 'نبود بودجه', false, interval '180 days'),
+        ('timing', 'Not now', 'زمان نامناسب', false, interval '90 days'),
+        ('unreachable', 'Cannot be reached', 'در دسترس نیست', false, interval '30 days'),
+        ('competitor', 'Bought elsewhere', 'خرید از رقیب', false, interval '365 days'),
+        ('not_a_fit', 'Does not fit', 'نامناسب', false, NULL),
+        ('duplicate', 'Duplicate', 'تکراری', false, NULL),
+        ('spam', 'Spam or test', 'هرزنامه', false, NULL),
+        ('other', 'Other', 'دیگر', true, NULL)
+    ) AS r (code, en, fa, note, again)
+    ON CONFLICT DO NOTHING;
+
+    IF NOT EXISTS (SELECT FROM crm.pipelines AS p
+                   WHERE p.tenant_id = seed_leads.tenant_id AND p.subject_table = 'leads') THEN
+        PERFORM crm.define_pipeline('leads', jsonb_build_object(
+            'name', CASE WHEN persian THEN 'سرنخ‌ها' ELSE 'Leads' END,
+            'subject_table', 'leads',
+            'is_default', true,
+            'stages', (
+                SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                           'code', s.code, 'name', CASE WHEN persian THEN s.fa ELSE s.en END, 'type', s.type,
+                           'rotting_days', s.rotting_days, 'required_columns', s.required)) ORDER BY s.ord)
+                FROM (VALUES
+                    (1, 'new', 'New', 'تازه', 'open', 3, NULL::jsonb),
+                    (2, 'working', 'Working', 'در پیگیری', 'open', 14, NULL),
+                    (3, 'qualified', 'Qualified', 'واجد شرایط', 'open', 14, NULL),
+                    (4, 'converted', 'Converted', 'تبدیل‌شده', 'done', 0, '["contact_id", "converted_at"]'),
+                    (5, 'disqualified', 'Disqualified', 'رد شده', 'cancelled', 0, '["disqualification_reason"]')
+                ) AS s (ord, code, en, fa, type, rotting_days, required)),
+            'transitions', '[{"from": "new", "to": "working"}, {"from": "new", "to": "qualified"}]'::jsonb),
+            seed_leads.tenant_id);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm.seed_leads(bigint) IS
+'Gives a tenant the pipeline leads (new, working, qualified, converted, disqualified) and the usual reasons of disqualification, where it has none. Safe to call again.';
+
+-- tenants that were there before leads were
+SELECT crm.seed_leads(t.tenant_id) FROM crm.tenants AS t;
+
+-- ---- rows of leads ----
+
+CREATE OR REPLACE FUNCTION crm_internal.leads_tally()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    reason crm.disqualification_reasons;
+BEGIN
+    IF TG_OP = 'UPDATE' AND OLD.closed_at IS NOT NULL AND NEW.closed_at IS NULL THEN
+        IF OLD.converted_at IS NOT NULL THEN
+            RAISE EXCEPTION 'lead % was converted and cannot be opened again', OLD.id
+                USING ERRCODE = 'object_not_in_prerequisite_state',
+                      HINT = 'Work on the contact and account it became, or capture a new lead.';
+        END IF;
+        NEW.disqualification_reason := NULL;
+        NEW.disqualification_note := NULL;
+        NEW.recycle_at := NULL;
+        NEW.recycle_count := OLD.recycle_count + 1;
+    END IF;
+    IF NEW.closed_at IS NULL OR NEW.disqualification_reason IS NULL THEN
+        NEW.recycle_at := NULL;
+        RETURN NEW;
+    END IF;
+    IF TG_OP = 'INSERT' OR NEW.disqualification_reason IS DISTINCT FROM OLD.disqualification_reason THEN
+        SELECT r.* INTO reason FROM crm.disqualification_reasons AS r
+        WHERE r.tenant_id = NEW.tenant_id AND r.code = NEW.disqualification_reason;
+        IF reason.note_required AND btrim(coalesce(NEW.disqualification_note, '')) = '' THEN
+            RAISE EXCEPTION 'reason "%" asks for a note', reason.code
+                USING ERRCODE = 'CR102', DETAIL = 'Missing: disqualification_note.';
+        END IF;
+        IF NOT reason.active THEN
+            RAISE EXCEPTION 'reason "%" is no longer in use', reason.code
+                USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose an active one of crm.disqualification_reasons.';
+        END IF;
+        NEW.recycle_at := coalesce(CASE WHEN TG_OP = 'INSERT' OR NEW.recycle_at IS DISTINCT FROM OLD.recycle_at THEN NEW.recycle_at END,
+                                   NEW.closed_at + reason.recycle_after);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.leads_tally() IS 'Trigger, after the guard of stages: reasons, notes and the return of disqualified leads.';
+CREATE OR REPLACE TRIGGER leads_before_tally_insert BEFORE INSERT ON crm.leads
+    FOR EACH ROW WHEN (NEW.disqualification_reason IS NOT NULL OR NEW.recycle_at IS NOT NULL)
+    EXECUTE FUNCTION crm_internal.leads_tally();
+CREATE OR REPLACE TRIGGER leads_before_tally_update BEFORE UPDATE ON crm.leads
+    FOR EACH ROW WHEN (OLD.closed_at IS NOT NULL OR NEW.closed_at IS NOT NULL OR NEW.recycle_at IS NOT NULL)
+    EXECUTE FUNCTION crm_internal.leads_tally();
+
+-- clocks run only where something is promised for leads
+CREATE OR REPLACE FUNCTION crm_internal.leads_clock()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    stage crm.stages;
+    old_type text;
+    data jsonb := '{}';
+    event text;
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.closed_at IS NOT NULL OR NOT EXISTS (
+            SELECT FROM crm.sla_policies AS p
+            WHERE p.tenant_id = NEW.tenant_id AND p.subject_type = 'leads' AND p.active)
+        THEN
+            RETURN NULL;
+        END IF;
+        event := 'opened';
+    ELSIF NOT EXISTS (SELECT FROM crm.sla_subjects AS s
+                      WHERE s.tenant_id = NEW.tenant_id AND s.subject_type = 'leads' AND s.subject_id = NEW.id) THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' OR NEW.stage_id <> OLD.stage_id THEN
+        SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
+        data := jsonb_build_object('stage', stage.code, 'stage_type', stage.type);
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
+        IF NEW.stage_id <> OLD.stage_id THEN
+            SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
+            event := CASE
+                WHEN stage.type IN ('done', 'won') THEN 'resolved'
+                WHEN stage.type IN ('lost', 'cancelled') THEN 'cancelled'
+                WHEN old_type NOT IN ('open', 'on_hold') THEN 'reopened'
+                ELSE 'stage' END;
+        ELSIF NEW.priority IS DISTINCT FROM OLD.priority THEN
+            event := 'changed';
+            data := jsonb_build_object('priority', NEW.priority);
+        END IF;
+        IF OLD.first_response_at IS NULL AND NEW.first_response_at IS NOT NULL THEN
+            PERFORM crm.record_sla_event('leads', NEW.id, 'agent_message', greatest(NEW.first_response_at, NEW.created_at));
+        END IF;
+    END IF;
+    IF event IS NOT NULL THEN
+        PERFORM crm.record_sla_event('leads', NEW.id, event,
+            CASE event WHEN 'opened' THEN NEW.created_at WHEN 'changed' THEN now() ELSE NEW.stage_entered_at END, data,
+            CASE WHEN event IN ('opened', 'changed') THEN to_jsonb(NEW) END);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.leads_clock() IS 'Trigger: service clocks of leads, for tenants with a policy of subject type leads.';
+CREATE OR REPLACE TRIGGER leads_after_clock_insert AFTER INSERT ON crm.leads
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.leads_clock();
+CREATE OR REPLACE TRIGGER leads_after_clock_update AFTER UPDATE ON crm.leads
+    FOR EACH ROW WHEN (OLD.stage_id IS DISTINCT FROM NEW.stage_id OR OLD.priority IS DISTINCT FROM NEW.priority
+                       OR OLD.first_response_at IS NULL AND NEW.first_response_at IS NOT NULL)
+    EXECUTE FUNCTION crm_internal.leads_clock();
+
+CREATE OR REPLACE FUNCTION crm_internal.activities_of_leads()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    lead crm.leads;
+BEGIN
+    IF TG_WHEN = 'BEFORE' THEN
+        -- what happens after a conversion is seen at contact and account too
+        SELECT l.* INTO lead FROM crm.leads AS l
+        WHERE l.tenant_id = NEW.tenant_id AND l.id = NEW.related_id AND l.converted_at IS NOT NULL;
+        NEW.account_id := coalesce(NEW.account_id, lead.account_id);
+        NEW.contact_id := coalesce(NEW.contact_id, lead.contact_id);
+        RETURN NEW;
+    END IF;
+    UPDATE crm.leads AS l
+    SET first_response_at = coalesce(NEW.done_at, NEW.started_at, NEW.created_at)
+    WHERE l.tenant_id = NEW.tenant_id AND l.id = NEW.related_id AND l.first_response_at IS NULL;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.activities_of_leads() IS 'Trigger: the first response to a lead, and the account and contact of activities of converted leads.';
+CREATE OR REPLACE TRIGGER activities_before_lead BEFORE INSERT ON crm.activities
+    FOR EACH ROW WHEN (NEW.related_table = 'leads') EXECUTE FUNCTION crm_internal.activities_of_leads();
+CREATE OR REPLACE TRIGGER activities_after_lead_insert AFTER INSERT ON crm.activities
+    FOR EACH ROW WHEN (NEW.related_table = 'leads'
+        AND (NEW.direction = 'out' AND (NEW.done_at IS NOT NULL OR NEW.kind IN ('mail', 'message'))
+             OR NEW.kind IN ('meeting', 'visit') AND NEW.done_at IS NOT NULL))
+    EXECUTE FUNCTION crm_internal.activities_of_leads();
+CREATE OR REPLACE TRIGGER activities_after_lead_update AFTER UPDATE OF done_at ON crm.activities
+    FOR EACH ROW WHEN (NEW.related_table = 'leads' AND OLD.done_at IS NULL AND NEW.done_at IS NOT NULL
+        AND (NEW.direction = 'out' OR NEW.kind IN ('meeting', 'visit')))
+    EXECUTE FUNCTION crm_internal.activities_of_leads();

@@ -1,0 +1,40 @@
+CREATE OR REPLACE VIEW crm_analytics.duplicate_leads WITH (security_invoker = true) AS
+SELECT l.tenant_id, l.id AS lead_id, d.id AS duplicate_id,
+       CASE WHEN d.email_key = l.email_key THEN 'email' ELSE 'phone' END AS matched_by
+FROM crm.leads AS l
+CROSS JOIN LATERAL (
+    SELECT x.id, x.email_key FROM crm.leads AS x
+    WHERE x.tenant_id = l.tenant_id AND x.email_key = l.email_key AND x.id > l.id AND x.merged_into_id IS NULL AND x.converted_at IS NULL
+    UNION
+    SELECT x.id, x.email_key FROM crm.leads AS x
+    WHERE x.tenant_id = l.tenant_id AND x.phone_key = l.phone_key AND x.id > l.id AND x.merged_into_id IS NULL AND x.converted_at IS NULL
+      AND (x.email_key IS NULL OR l.email_key IS NULL OR x.email_key = l.email_key)) AS d
+WHERE l.merged_into_id IS NULL;
+COMMENT ON VIEW crm_analytics.duplicate_leads IS
+'One row per pair of leads of one person by the keys that crm.capture_lead() goes by: the same e-mail address, or the same telephone number where not both have addresses. crm.merge_leads(duplicate_id, lead_id) makes one of them.';
+
+-- ---- reports ----
+
+CREATE OR REPLACE VIEW crm_analytics.lead_responses WITH (security_invoker = true) AS
+SELECT l.tenant_id, l.id AS lead_id, l.source, l.campaign, l.channel, l.owner_id, l.team_id, l.created_at, l.first_response_at,
+       extract(epoch FROM coalesce(l.first_response_at, l.closed_at, now()) - l.created_at) / 60 AS minutes,
+       l.first_response_at IS NOT NULL AS answered, l.converted_at IS NOT NULL AS converted
+FROM crm.leads AS l
+WHERE l.merged_into_id IS NULL;
+COMMENT ON VIEW crm_analytics.lead_responses IS
+'One row per lead, merged ones aside: minutes of calendar time to the first response, or so far. In business time see crm.sla_clock_status for policies of leads.';
+
+CREATE OR REPLACE VIEW crm_analytics.lead_campaigns WITH (security_invoker = true) AS
+SELECT l.tenant_id, l.source, l.medium, l.campaign,
+       count(*) AS leads,
+       count(*) FILTER (WHERE l.converted_at IS NOT NULL) AS converted,
+       count(*) FILTER (WHERE l.closed_at IS NOT NULL AND l.converted_at IS NULL) AS disqualified,
+       count(*) FILTER (WHERE l.converted_at IS NOT NULL)::double precision
+           / nullif(count(*) FILTER (WHERE l.closed_at IS NOT NULL), 0) AS conversion,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM l.first_response_at - l.created_at) / 60) AS median_response_minutes,
+       min(l.created_at) AS first_at, max(l.created_at) AS last_at
+FROM crm.leads AS l
+WHERE l.merged_into_id IS NULL
+GROUP BY l.tenant_id, l.source, l.medium, l.campaign;
+COMMENT ON VIEW crm_analytics.lead_campaigns IS
+'One row per source, medium and campaign: leads, merged ones aside, how they ended, conversion (converted among the closed), median minutes to the first response.';

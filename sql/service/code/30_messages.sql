@@ -1,0 +1,243 @@
+-- Nothing said to a merged ticket is lost: it goes where the ticket went.
+CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_place() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    next_id bigint;
+BEGIN
+    LOOP
+        SELECT k.merged_into_id INTO next_id FROM crm.tickets AS k
+        WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.ticket_id;
+        EXIT WHEN next_id IS NULL;
+        NEW.ticket_id := next_id;
+    END LOOP;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.ticket_messages_place() IS 'A message to a merged ticket goes to the ticket that goes on in its place.';
+CREATE OR REPLACE TRIGGER ticket_messages_before_place
+    BEFORE INSERT ON crm.ticket_messages
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_place();
+
+CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_follow() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NEW.author_kind = 'customer' AND NEW.is_public AND NEW.direction = 'in' THEN
+        PERFORM crm.record_sla_event('tickets', NEW.ticket_id, 'customer_message', NEW.sent_at);
+    ELSIF NEW.author_kind = 'agent' AND NEW.is_public AND NEW.direction = 'out' THEN
+        PERFORM crm.record_sla_event('tickets', NEW.ticket_id, 'agent_message', NEW.sent_at);
+        UPDATE crm.tickets AS k SET first_response_at = NEW.sent_at
+        WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.ticket_id
+          AND (k.first_response_at IS NULL OR k.first_response_at > NEW.sent_at);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.ticket_messages_follow() IS 'What follows from a message: the clocks and the first response of its ticket.';
+CREATE OR REPLACE TRIGGER ticket_messages_after_follow
+    AFTER INSERT ON crm.ticket_messages
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_follow();
+
+CREATE OR REPLACE FUNCTION crm.find_queue(code text) RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    answer bigint;
+BEGIN
+    IF code IS NULL THEN
+        RETURN NULL;
+    END IF;
+    SELECT q.id INTO answer FROM crm.queues AS q WHERE q.tenant_id = crm.tenant_id() AND q.code = find_queue.code AND q.active;
+    IF answer IS NULL THEN
+        RAISE EXCEPTION 'there is no active queue "%"', code
+            USING ERRCODE = 'undefined_object', HINT = 'crm.queues lists them by code.';
+    END IF;
+    RETURN answer;
+END
+$$;
+COMMENT ON FUNCTION crm.find_queue(text) IS 'Id of an active queue by its code; NULL for NULL. Errors: 42704 where there is none.';
+
+CREATE OR REPLACE FUNCTION crm.add_ticket_message(
+    ticket_id bigint,
+    body text,
+    direction text DEFAULT 'in',
+    channel text DEFAULT NULL,
+    author_kind text DEFAULT NULL,
+    author_user_id bigint DEFAULT NULL,
+    author_contact_id bigint DEFAULT NULL,
+    author_address text DEFAULT NULL,
+    is_public boolean DEFAULT NULL,
+    subject text DEFAULT NULL,
+    external_id text DEFAULT NULL,
+    thread_id text DEFAULT NULL,
+    in_reply_to text DEFAULT NULL,
+    attachments jsonb DEFAULT '[]',
+    sent_at timestamptz DEFAULT now())
+RETURNS crm.ticket_messages
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ticket crm.tickets;
+    follow_up crm.tickets;
+    made crm.ticket_messages;
+    kind CONSTANT text := coalesce(add_ticket_message.author_kind,
+        CASE WHEN add_ticket_message.direction = 'in' THEN 'customer' ELSE 'agent' END);
+    way text := add_ticket_message.channel;
+BEGIN
+    ticket := crm.get_ticket(add_ticket_message.ticket_id, true);
+    WHILE ticket.merged_into_id IS NOT NULL LOOP
+        ticket := crm.get_ticket(ticket.merged_into_id, true);
+    END LOOP;
+    way := coalesce(way, ticket.channel);
+    -- the channel delivered it before
+    IF external_id IS NOT NULL THEN
+        SELECT m.* INTO made FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = way AND m.external_id = add_ticket_message.external_id;
+        IF FOUND THEN
+            RETURN made;
+        END IF;
+    END IF;
+
+    -- an answer to a solved ticket reopens it, or opens another where that is long ago
+    IF kind = 'customer' AND add_ticket_message.direction = 'in' AND ticket.closed_at IS NOT NULL THEN
+        IF add_ticket_message.sent_at <= ticket.closed_at + coalesce(
+               (SELECT q.reopen_window FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id), '7 days')
+        THEN
+            IF add_ticket_message.sent_at > ticket.closed_at THEN
+                BEGIN
+                    ticket := crm.reopen_ticket(ticket.id);
+                EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' THEN
+                    -- what a customer says is kept whatever the process thinks of it
+                    PERFORM crm.emit_event('ticket.reopen_refused', 'tickets', ticket.id, jsonb_build_object('error', SQLERRM));
+                END;
+            END IF;
+        ELSE
+            INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, type, priority, queue_id, contact_id,
+                                          account_id, product_id, order_id, skill_ids, language, follow_up_of_id)
+            VALUES (t, ticket.subject, add_ticket_message.body, way, ticket.type, ticket.priority, ticket.queue_id,
+                    ticket.contact_id, ticket.account_id, ticket.product_id, ticket.order_id, ticket.skill_ids,
+                    ticket.language, ticket.id)
+            RETURNING k.* INTO follow_up;
+            ticket := follow_up;
+        END IF;
+    END IF;
+
+    INSERT INTO crm.ticket_messages AS m (tenant_id, ticket_id, channel, direction, author_kind, author_user_id, author_contact_id,
+                                          author_address, is_public, subject, body, external_id, thread_id, in_reply_to,
+                                          attachments, sent_at)
+    VALUES (t, ticket.id, way, add_ticket_message.direction, kind,
+            CASE WHEN kind = 'agent' THEN coalesce(add_ticket_message.author_user_id, crm.user_id())
+                 ELSE add_ticket_message.author_user_id END,
+            CASE WHEN kind = 'customer' THEN coalesce(add_ticket_message.author_contact_id, ticket.contact_id)
+                 ELSE add_ticket_message.author_contact_id END,
+            add_ticket_message.author_address,
+            coalesce(add_ticket_message.is_public, add_ticket_message.direction <> 'internal'),
+            add_ticket_message.subject, add_ticket_message.body, add_ticket_message.external_id, add_ticket_message.thread_id,
+            add_ticket_message.in_reply_to, add_ticket_message.attachments, add_ticket_message.sent_at)
+    ON CONFLICT ON CONSTRAINT ticket_messages_external_id_key DO NOTHING
+    RETURNING m.* INTO made;
+    IF NOT FOUND THEN
+        SELECT m.* INTO made FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = way AND m.external_id = add_ticket_message.external_id;
+    END IF;
+    IF follow_up.id IS NOT NULL THEN
+        PERFORM crm.route_ticket(follow_up.id);
+    END IF;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.add_ticket_message(bigint, text, text, text, text, bigint, bigint, text, boolean, text, text, text, text, jsonb, timestamptz) IS
+'Adds what was said to a ticket and returns the message; one with an external_id the channel has delivered before is not stored again but returned. A customer''s message to a solved ticket reopens it within the reopening window of its queue (7 days without a queue) and opens a follow-up later: look at ticket_id of the answer. Messages to a merged ticket go to the one that goes on. author_kind defaults to customer for direction in and to agent otherwise. Errors: P0002 for an unknown ticket.';
+
+CREATE OR REPLACE FUNCTION crm.receive_message(
+    channel text,
+    body text,
+    from_address text DEFAULT NULL,
+    subject text DEFAULT NULL,
+    external_id text DEFAULT NULL,
+    thread_id text DEFAULT NULL,
+    in_reply_to text DEFAULT NULL,
+    queue text DEFAULT NULL,
+    automatic boolean DEFAULT false,
+    attachments jsonb DEFAULT '[]',
+    sent_at timestamptz DEFAULT now())
+RETURNS crm.ticket_messages
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    made crm.ticket_messages;
+    ticket bigint;
+    sender bigint;
+    fresh boolean := false;
+    address_kind CONSTANT text := CASE receive_message.channel WHEN 'mail' THEN 'email' WHEN 'phone' THEN 'phone' END;
+BEGIN
+    -- the same message from two mail collectors at once
+    IF receive_message.external_id IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.external_id, t));
+        SELECT m.* INTO made FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.external_id = receive_message.external_id;
+        IF FOUND THEN
+            RETURN made;
+        END IF;
+    END IF;
+
+    SELECT p.contact_id INTO sender
+    FROM crm.contact_points AS p
+    WHERE p.tenant_id = t AND p.contact_id IS NOT NULL
+      AND p.value_key = CASE WHEN address_kind IS NULL THEN crm.fold_text(receive_message.from_address)
+                             ELSE crm.contact_point_key(address_kind, receive_message.from_address) END
+      AND (address_kind IS NULL OR p.kind = address_kind OR address_kind = 'phone' AND p.kind = 'mobile')
+    ORDER BY p.id LIMIT 1;
+
+    -- the message it answers, else its conversation, else the number in the headline
+    SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
+    WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.external_id = receive_message.in_reply_to;
+    IF ticket IS NULL AND receive_message.thread_id IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.thread_id, t));
+        SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.thread_id = receive_message.thread_id
+        ORDER BY m.id DESC LIMIT 1;
+    END IF;
+    IF ticket IS NULL AND receive_message.subject ~ '\[#[0-9]{1,18}\]' THEN
+        -- only from somebody who has to do with the ticket: numbers can be guessed
+        SELECT k.id INTO ticket FROM crm.tickets AS k
+        WHERE k.tenant_id = t AND k.id = substring(receive_message.subject FROM '\[#([0-9]{1,18})\]')::bigint
+          AND (k.contact_id = sender
+               OR EXISTS (SELECT FROM crm.ticket_followers AS f
+                          WHERE f.tenant_id = t AND f.ticket_id = k.id AND f.contact_id = sender)
+               OR EXISTS (SELECT FROM crm.ticket_messages AS m
+                          WHERE m.tenant_id = t AND m.ticket_id = k.id AND m.direction = 'in'
+                            AND crm.fold_text(m.author_address) = crm.fold_text(receive_message.from_address)));
+    END IF;
+    IF ticket IS NULL THEN
+        fresh := true;
+        INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, queue_id, contact_id)
+        VALUES (t, coalesce(nullif(btrim(receive_message.subject), ''), left(btrim(receive_message.body), 80), '-'),
+                receive_message.body, receive_message.channel, crm.find_queue(receive_message.queue), sender)
+        RETURNING k.id INTO ticket;
+    END IF;
+    made := crm.add_ticket_message(
+        ticket_id => ticket, body => receive_message.body, direction => 'in', channel => receive_message.channel,
+        author_kind => CASE WHEN automatic THEN 'automatic' ELSE 'customer' END, author_contact_id => sender,
+        author_address => receive_message.from_address, subject => receive_message.subject,
+        external_id => receive_message.external_id, thread_id => receive_message.thread_id,
+        in_reply_to => receive_message.in_reply_to, attachments => receive_message.attachments,
+        sent_at => receive_message.sent_at);
+    IF fresh THEN
+        PERFORM crm.route_ticket(ticket);
+    END IF;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.receive_message(text, text, text, text, text, text, text, text, boolean, jsonb, timestamptz) IS
+'What a mailbox, chat or telephone gateway calls for each incoming message: stores it once (external_id), finds the ticket by the message it answers, its conversation or [#number] in the headline from somebody known to the ticket, and opens a ticket otherwise; finds the contact by address. automatic: an answering machine wrote it (it neither reopens nor counts as an answer). Returns the message.';

@@ -1,0 +1,22 @@
+-- What a customer is, to a purchase model: repeat purchase days, the time of the last one, age, mean spend on a repeat day.
+CREATE OR REPLACE FUNCTION crm_analytics.purchase_histories(as_of date DEFAULT current_date)
+RETURNS TABLE (tenant_id bigint, account_id bigint, first_order_on date, last_order_on date, orders bigint, purchase_days bigint,
+               revenue numeric, margin numeric, x double precision, t_x double precision, age double precision, mean_spend double precision)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT d.tenant_id, d.account_id, min(d.ordered_on) FILTER (WHERE d.purchases > 0), max(d.ordered_on) FILTER (WHERE d.purchases > 0),
+           sum(d.purchases)::bigint, count(*) FILTER (WHERE d.purchases > 0), sum(d.revenue), sum(d.margin),
+           count(*) FILTER (WHERE d.purchases > 0) - 1,
+           (max(d.ordered_on) FILTER (WHERE d.purchases > 0) - min(d.ordered_on) FILTER (WHERE d.purchases > 0)) / 7.0,
+           (as_of - min(d.ordered_on) FILTER (WHERE d.purchases > 0)) / 7.0,
+           coalesce(avg(d.revenue) FILTER (WHERE d.purchases > 0 AND d.ordered_on > d.first_on), 0)
+    FROM (SELECT a.tenant_id, a.account_id, a.ordered_on, a.purchases, a.revenue, a.margin,
+                 min(a.ordered_on) FILTER (WHERE a.purchases > 0) OVER (PARTITION BY a.tenant_id, a.account_id) AS first_on
+          FROM crm_analytics.account_days AS a
+          WHERE a.tenant_id = crm.tenant_id() AND a.ordered_on <= as_of) AS d
+    GROUP BY d.tenant_id, d.account_id
+    HAVING count(*) FILTER (WHERE d.purchases > 0) > 0
+$$;
+COMMENT ON FUNCTION crm_analytics.purchase_histories(date) IS
+'One row a customer: its purchases known at the end of a day. x: repeat purchase days (orders of one day are one); t_x, age: weeks from the first purchase to the last and to as_of; mean_spend: base currency per repeat purchase day, returns taken off, 0 for x = 0. Cancelled orders count for nothing.';

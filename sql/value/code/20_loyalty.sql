@@ -1,0 +1,204 @@
+-- Loyalty: value against needs, who leaves and when, winning back, retention of cohorts and of money.
+
+CREATE OR REPLACE FUNCTION crm_analytics.account_families(as_of date DEFAULT current_date)
+RETURNS TABLE (tenant_id bigint, account_id bigint, family text, quantity numeric, revenue numeric, order_count bigint, highest_tier smallint)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.tenant_id, o.account_id, coalesce(p.family, p.name), sum(CASE o.kind WHEN 'return' THEN -l.quantity ELSE l.quantity END),
+           sum(l.amount * o.base_amount / nullif(o.amount, 0)), count(DISTINCT o.id) FILTER (WHERE o.kind = 'sale'), max(p.tier)
+    FROM crm.orders AS o
+    JOIN crm.order_lines AS l ON l.tenant_id = o.tenant_id AND l.order_id = o.id
+    JOIN crm.products AS p ON p.tenant_id = l.tenant_id AND p.id = l.product_id
+    WHERE o.tenant_id = crm.tenant_id() AND o.state <> 'cancelled' AND o.ordered_on <= as_of
+    GROUP BY o.tenant_id, o.account_id, coalesce(p.family, p.name)
+$$;
+COMMENT ON FUNCTION crm_analytics.account_families(date) IS 'One row a customer and product family: net quantity and revenue in the base currency, orders and the highest tier bought.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.churn_risks(as_of date DEFAULT current_date, horizon_days integer DEFAULT 90, churn_threshold double precision DEFAULT 0.5)
+RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, value_segment text, p_alive double precision, last_order_on date, churn_on date,
+               state text, value_at_stake numeric, reasons text[])
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH recent AS (
+        SELECT d.account_id, sum(d.revenue) FILTER (WHERE d.ordered_on > as_of - 180) AS last_half, sum(d.revenue) FILTER (WHERE d.ordered_on <= as_of - 180) AS half_before
+        FROM crm_analytics.account_days AS d WHERE d.tenant_id = crm.tenant_id() AND d.ordered_on > as_of - 360 AND d.ordered_on <= as_of GROUP BY d.account_id
+    ), returned AS (
+        SELECT o.account_id, count(*) FILTER (WHERE o.kind = 'return') AS returns, count(*) FILTER (WHERE o.kind = 'sale') AS sales
+        FROM crm.orders AS o WHERE o.tenant_id = crm.tenant_id() AND o.state <> 'cancelled' AND o.ordered_on > as_of - 360 AND o.ordered_on <= as_of GROUP BY o.account_id
+    ), troubled AS (
+        SELECT t.account_id, count(*) AS tickets FROM crm.tickets AS t
+        WHERE t.tenant_id = crm.tenant_id() AND t.created_at > as_of - 180 AND t.created_at < as_of + 1 AND t.account_id IS NOT NULL GROUP BY t.account_id
+    ), lost AS (
+        SELECT o.account_id, count(*) AS deals FROM crm.opportunities AS o JOIN crm.stages AS s ON s.tenant_id = o.tenant_id AND s.id = o.stage_id
+        WHERE o.tenant_id = crm.tenant_id() AND s.type = 'lost' AND o.close_date > as_of - 180 AND o.close_date <= as_of GROUP BY o.account_id
+    )
+    SELECT v.tenant_id, v.account_id, v.account_name, v.owner_id, v.value_segment, v.p_alive, v.last_order_on, v.churn_on,
+           CASE WHEN v.churn_on <= as_of THEN 'gone' ELSE 'leaving' END,
+           -- what a customer who stays would bring, beyond what is expected of this one
+           CASE WHEN v.p_alive > 0 THEN round((v.clv / v.p_alive * (1 - v.p_alive))::numeric, 2)
+                WHEN v.p_alive IS NULL THEN round(v.clv * (1 - exp(-(as_of - v.last_order_on) / greatest(v.usual_gap_days, 1))), 2) ELSE v.clv END,
+           array_remove(ARRAY[
+               coalesce(v.churn_reason, CASE WHEN as_of - v.last_order_on > v.usual_gap_days
+                                             THEN format('overdue: no order for %s days, usual gap %s', as_of - v.last_order_on, round(v.usual_gap_days)) END),
+               CASE WHEN coalesce(r.last_half, 0) < 0.7 * r.half_before THEN format('spend of the last half year down by %s %%', round(100 - 100 * coalesce(r.last_half, 0) / r.half_before)) END,
+               CASE WHEN b.returns * 4 > b.sales THEN format('%s of %s orders of the last year returned', b.returns, b.sales) END,
+               CASE WHEN k.tickets >= 3 THEN format('%s tickets in the last half year', k.tickets) END,
+               CASE WHEN l.deals > 0 THEN format('%s deals lost in the last half year', l.deals) END], NULL)
+    FROM crm_analytics.customer_value_at(as_of, 365, 0.1, churn_threshold) AS v
+    LEFT JOIN recent AS r ON r.account_id = v.account_id
+    LEFT JOIN returned AS b ON b.account_id = v.account_id
+    LEFT JOIN troubled AS k ON k.account_id = v.account_id
+    LEFT JOIN lost AS l ON l.account_id = v.account_id
+    WHERE v.churn_on <= as_of + horizon_days
+      -- without a model of leaving, only who is overdue already counts as about to leave
+      AND (v.p_alive IS NOT NULL OR as_of - v.last_order_on > v.usual_gap_days)
+$$;
+COMMENT ON FUNCTION crm_analytics.churn_risks(date, integer, double precision) IS
+'One row a customer who is gone (P(alive) below churn_threshold) or will be within horizon_days unless an order comes: when, why, and the value at stake in the base currency: what it would bring over a year if it stayed, beyond what is expected of it. Where the active model knows no leaving (or none is active), only customers whose usual gap has passed are listed, and the odds of having left are taken from how far.';
+
+CREATE OR REPLACE FUNCTION crm.start_winback(campaign text, control_share double precision DEFAULT 0.2, as_of date DEFAULT current_date, least_value numeric DEFAULT 0)
+RETURNS SETOF crm.winback_members
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF control_share IS NULL OR control_share <= 0 OR control_share >= 1 THEN
+        RAISE EXCEPTION 'control_share must lie between 0 and 1' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Without a control group there is no telling what the campaign did.';
+    END IF;
+    IF campaign IS NULL OR campaign = '' OR EXISTS (SELECT FROM crm.winback_members AS w WHERE w.tenant_id = crm.tenant_id() AND w.campaign = start_winback.campaign) THEN
+        RAISE EXCEPTION 'win-back campaign "%" is there already or has no name', campaign USING ERRCODE = 'duplicate_object';
+    END IF;
+    -- the arm is a hash of campaign and customer: nobody can choose it, and it can be checked
+    RETURN QUERY
+    INSERT INTO crm.winback_members AS w (tenant_id, campaign, account_id, arm, started_on, p_alive_at_start, value_at_stake)
+    SELECT r.tenant_id, start_winback.campaign, r.account_id,
+           CASE WHEN ((hashtextextended(start_winback.campaign || '/' || r.account_id, 0) >> 11) & 9007199254740991) / 9007199254740992.0 < control_share THEN 'control' ELSE 'treated' END,
+           as_of, r.p_alive, r.value_at_stake
+    FROM crm_analytics.churn_risks(as_of, 0) AS r
+    WHERE r.value_at_stake >= least_value
+    RETURNING w.*;
+END
+$$;
+COMMENT ON FUNCTION crm.start_winback(text, double precision, date, numeric) IS
+'Splits the customers who are gone on a day at random into those to be treated and a control group that is left alone (control_share), and returns them. crm_analytics.winback_effect then tells what the treatment did.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.winback_effect(campaign text, days integer DEFAULT 90)
+RETURNS TABLE (treated bigint, control bigint, treated_back bigint, control_back bigint, treated_rate double precision, control_rate double precision, effect double precision,
+               effect_low double precision, effect_high double precision, p_value double precision, treated_revenue numeric, control_revenue numeric, incremental_revenue numeric)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH c AS (
+        SELECT w.arm, w.account_id, coalesce(o.n, 0) AS n, coalesce(o.revenue, 0) AS revenue
+        FROM crm.winback_members AS w
+        LEFT JOIN LATERAL (SELECT sum(d.purchases) AS n, sum(d.revenue) AS revenue FROM crm_analytics.account_days AS d
+                           WHERE d.tenant_id = w.tenant_id AND d.account_id = w.account_id AND d.ordered_on > w.started_on AND d.ordered_on <= w.started_on + days) AS o ON true
+        WHERE w.tenant_id = crm.tenant_id() AND w.campaign = winback_effect.campaign
+    ), s AS (
+        SELECT count(*) FILTER (WHERE c.arm = 'treated') AS nt, count(*) FILTER (WHERE c.arm = 'control') AS nc,
+               count(*) FILTER (WHERE c.arm = 'treated' AND c.n > 0) AS kt, count(*) FILTER (WHERE c.arm = 'control' AND c.n > 0) AS kc,
+               coalesce(sum(c.revenue) FILTER (WHERE c.arm = 'treated'), 0) AS rt, coalesce(sum(c.revenue) FILTER (WHERE c.arm = 'control'), 0) AS rc FROM c
+    ), p AS (
+        SELECT s.*, s.kt::double precision / nullif(s.nt, 0) AS pt, s.kc::double precision / nullif(s.nc, 0) AS pc, (s.kt + s.kc)::double precision / nullif(s.nt + s.nc, 0) AS pooled,
+               -- Agresti and Caffo: one success and one failure added to each arm keep the interval honest for small groups
+               (s.kt + 1.0::double precision) / (s.nt + 2) AS at, (s.kc + 1.0::double precision) / (s.nc + 2) AS ac FROM s
+    ), q AS (
+        SELECT p.*, sqrt(p.at * (1 - p.at) / (p.nt + 2) + p.ac * (1 - p.ac) / (p.nc + 2)) AS se,
+               abs(p.pt - p.pc) / nullif(sqrt(p.pooled * (1 - p.pooled) * (1.0 / nullif(p.nt, 0) + 1.0 / nullif(p.nc, 0))), 0) AS z FROM p
+    )
+    SELECT q.nt, q.nc, q.kt, q.kc, q.pt, q.pc, q.pt - q.pc,
+           CASE WHEN q.nt > 0 AND q.nc > 0 THEN q.at - q.ac - 1.959963985 * q.se END, CASE WHEN q.nt > 0 AND q.nc > 0 THEN q.at - q.ac + 1.959963985 * q.se END,
+           crm.normal_two_sided(q.z), q.rt, q.rc, CASE WHEN q.nc > 0 THEN round(q.rt - q.rc * q.nt / q.nc, 2) END
+    FROM q
+$$;
+COMMENT ON FUNCTION crm_analytics.winback_effect(text, integer) IS
+'What a win-back campaign did within days of its start: share of treated and control customers that bought again, the difference with its 95 % interval (Agresti and Caffo 2000) and two-sided p-value, and revenue of the treated beyond what the control group says they would have spent anyway.';
+
+CREATE OR REPLACE FUNCTION crm.normal_two_sided(z double precision)
+RETURNS double precision
+LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- Abramowitz and Stegun 26.2.17, error below 7.5e-8
+    SELECT CASE WHEN abs(z) > 38 THEN 0 ELSE
+        2 * exp(-z * z / 2) / sqrt(2 * pi()) * t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429)))) END
+    FROM (SELECT 1 / (1 + 0.2316419 * abs(z)) AS t) AS x
+$$;
+COMMENT ON FUNCTION crm.normal_two_sided(double precision) IS 'Probability that a standard normal lies further from 0 than z.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.churn_by_month(silence_days integer DEFAULT 180, until date DEFAULT current_date)
+RETURNS TABLE (tenant_id bigint, month date, customers bigint, lost bigint, logo_churn numeric, revenue_base numeric, revenue_lost numeric, revenue_churn numeric)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- a customer of a month is one who bought in the silence_days before it; lost is who then does not buy for as long
+    WITH months AS (
+        SELECT g::date AS month FROM (SELECT min(d.ordered_on) AS first FROM crm_analytics.account_days AS d WHERE d.tenant_id = crm.tenant_id()) AS f,
+             generate_series(date_trunc('month', f.first + silence_days) + interval '1 month', date_trunc('month', (until - silence_days)::timestamp), interval '1 month') AS g
+    ), c AS (
+        SELECT m.month, d.account_id, max(d.ordered_on) FILTER (WHERE d.ordered_on >= m.month AND d.purchases > 0) IS NULL AS lost,
+               sum(d.revenue) FILTER (WHERE d.ordered_on < m.month) AS revenue
+        FROM months AS m JOIN crm_analytics.account_days AS d ON d.tenant_id = crm.tenant_id() AND d.ordered_on >= m.month - silence_days AND d.ordered_on < m.month + silence_days
+        GROUP BY m.month, d.account_id
+        HAVING count(*) FILTER (WHERE d.ordered_on < m.month AND d.purchases > 0) > 0
+    )
+    SELECT crm.tenant_id(), c.month, count(*), count(*) FILTER (WHERE c.lost), round(100.0 * count(*) FILTER (WHERE c.lost) / count(*), 2),
+           sum(c.revenue), coalesce(sum(c.revenue) FILTER (WHERE c.lost), 0), round(100 * coalesce(sum(c.revenue) FILTER (WHERE c.lost), 0) / nullif(sum(c.revenue), 0), 2)
+    FROM c GROUP BY c.month ORDER BY c.month
+$$;
+COMMENT ON FUNCTION crm_analytics.churn_by_month(integer, date) IS
+'One row a month whose end lies silence_days back: of the customers who bought in the silence_days before it, how many (logo churn, per cent) and whose revenue (revenue churn, per cent) did not buy in the silence_days from it on.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.order_cohorts(until date DEFAULT current_date)
+RETURNS TABLE (tenant_id bigint, cohort date, months_since integer, customers bigint, active bigint, retention numeric, revenue numeric)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH first AS (
+        SELECT h.account_id, date_trunc('month', h.first_order_on)::date AS cohort FROM crm_analytics.purchase_histories(until) AS h
+    ), size AS (
+        SELECT f.cohort, count(*) AS customers FROM first AS f GROUP BY f.cohort
+    ), seen AS (
+        SELECT f.cohort, (extract(year FROM d.ordered_on) * 12 + extract(month FROM d.ordered_on) - extract(year FROM f.cohort) * 12 - extract(month FROM f.cohort))::integer AS n,
+               count(DISTINCT d.account_id) FILTER (WHERE d.purchases > 0) AS active, sum(d.revenue) AS revenue
+        FROM first AS f JOIN crm_analytics.account_days AS d ON d.tenant_id = crm.tenant_id() AND d.account_id = f.account_id AND d.ordered_on <= until
+        GROUP BY f.cohort, n
+    )
+    -- a month that is not over has no retention yet
+    SELECT crm.tenant_id(), s.cohort, n.n, s.customers, coalesce(x.active, 0),
+           CASE WHEN (s.cohort + make_interval(months => n.n + 1))::date <= until + 1 THEN round(100.0 * coalesce(x.active, 0) / s.customers, 2) END, coalesce(x.revenue, 0)
+    FROM size AS s
+    CROSS JOIN LATERAL generate_series(0, (extract(year FROM until) * 12 + extract(month FROM until) - extract(year FROM s.cohort) * 12 - extract(month FROM s.cohort))::integer) AS n(n)
+    LEFT JOIN seen AS x ON x.cohort = s.cohort AND x.n = n.n
+    ORDER BY s.cohort, n.n
+$$;
+COMMENT ON FUNCTION crm_analytics.order_cohorts(date) IS 'One row a month of first purchase and month since: customers of the cohort, those who bought in that month, their share in per cent (NULL while the month runs) and their net revenue in the base currency.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.segment_contribution(segmentation text DEFAULT 'value_segment', as_of date DEFAULT current_date)
+RETURNS TABLE (tenant_id bigint, segment text, customers bigint, revenue numeric, revenue_share numeric, margin numeric, clv numeric, clv_share numeric, mean_p_alive numeric)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF segmentation NOT IN ('value_segment', 'rfm', 'industry', 'country', 'territory', 'owner', 'need', 'kind') OR segmentation IS NULL THEN
+        RAISE EXCEPTION 'unknown segmentation "%"', segmentation USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'It is one of value_segment, rfm, industry, country, territory, owner, need, kind.';
+    END IF;
+    RETURN QUERY
+    SELECT v.tenant_id, coalesce(CASE segmentation WHEN 'value_segment' THEN v.value_segment WHEN 'rfm' THEN v.rfm WHEN 'industry' THEN a.industry WHEN 'country' THEN a.country::text
+                                      WHEN 'territory' THEN y.name WHEN 'owner' THEN u.name WHEN 'need' THEN n.need WHEN 'kind' THEN a.kind END, 'unknown') AS s,
+           count(*), sum(v.revenue), round(100 * sum(v.revenue) / nullif(sum(sum(v.revenue)) OVER (), 0), 2), sum(v.margin), sum(v.clv),
+           round(100 * sum(v.clv) / nullif(sum(sum(v.clv)) OVER (), 0), 2), round(avg(v.p_alive)::numeric, 3)
+    FROM crm_analytics.customer_value_at(as_of) AS v
+    JOIN crm.accounts AS a ON a.tenant_id = v.tenant_id AND a.id = v.account_id
+    LEFT JOIN crm.territories AS y ON y.tenant_id = a.tenant_id AND y.id = a.territory_id
+    LEFT JOIN crm.users AS u ON u.tenant_id = a.tenant_id AND u.id = a.owner_id
+    LEFT JOIN crm_analytics.account_main_need AS n ON segmentation = 'need' AND n.tenant_id = a.tenant_id AND n.account_id = a.id
+    GROUP BY 1, 2 ORDER BY 4 DESC;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.segment_contribution(text, date) IS
+'One row a segment (by value_segment, rfm, industry, country, territory, owner, need or kind): its lifetime contribution to revenue so far and its share in per cent, margin, and clv over the next year and its share.';

@@ -1,0 +1,23 @@
+CREATE OR REPLACE VIEW crm_analytics.account_main_need WITH (security_invoker = true) AS
+SELECT a.tenant_id, a.id AS account_id, coalesce(d.need, f.family, 'unknown') AS need,
+       CASE WHEN d.need IS NOT NULL THEN 'declared' WHEN f.family IS NOT NULL THEN 'bought' END AS known_by
+FROM crm.accounts AS a
+LEFT JOIN (SELECT DISTINCT ON (n.tenant_id, n.account_id) n.tenant_id, n.account_id, n.need FROM crm.account_needs AS n
+           ORDER BY n.tenant_id, n.account_id, n.importance DESC, n.need) AS d ON d.tenant_id = a.tenant_id AND d.account_id = a.id
+LEFT JOIN (SELECT DISTINCT ON (x.tenant_id, x.account_id) x.tenant_id, x.account_id, x.family FROM crm_analytics.account_families() AS x
+           ORDER BY x.tenant_id, x.account_id, x.revenue DESC NULLS LAST, x.family) AS f ON f.tenant_id = a.tenant_id AND f.account_id = a.id;
+COMMENT ON VIEW crm_analytics.account_main_need IS 'One row an account: its foremost need, declared (crm.account_needs) or else the product family it spends most on.';
+
+CREATE OR REPLACE VIEW crm_analytics.value_by_need WITH (security_invoker = true) AS
+SELECT v.tenant_id, v.value_segment, n.need, count(*) AS customers, sum(v.revenue) AS revenue, sum(v.clv) AS clv, round(avg(v.p_alive)::numeric, 3) AS mean_p_alive,
+       count(*) FILTER (WHERE v.churn_reason IS NOT NULL) AS leaving
+FROM crm_analytics.customer_value AS v JOIN crm_analytics.account_main_need AS n USING (tenant_id, account_id)
+GROUP BY v.tenant_id, v.value_segment, n.need;
+COMMENT ON VIEW crm_analytics.value_by_need IS 'One row a value segment and need: the grid of value against needs, with customers, past revenue, clv and how many are leaving.';
+
+CREATE OR REPLACE VIEW crm_analytics.retention_list WITH (security_invoker = true) AS
+SELECT r.* FROM crm_analytics.churn_risks() AS r WHERE r.state = 'leaving';
+COMMENT ON VIEW crm_analytics.retention_list IS 'One row a customer about to leave within 90 days: whom to call, by value_at_stake.';
+CREATE OR REPLACE VIEW crm_analytics.winback_list WITH (security_invoker = true) AS
+SELECT r.* FROM crm_analytics.churn_risks() AS r WHERE r.state = 'gone';
+COMMENT ON VIEW crm_analytics.winback_list IS 'One row a customer who has left: whom to win back, by value_at_stake.';

@@ -1,0 +1,611 @@
+/*
+ * identity.c
+ *	  Who is asking, and what they may see: the tenant, the CRM user and the
+ *	  access level behind the current role.
+ *
+ * A role is a CRM user where crm.users.db_role names it, or works at a level
+ * where crm.grant_access() gave it one; the owner of the CRM works for the
+ * tenant in the setting crm.tenant.  What follows from that (whose rows, which
+ * teams) is compiled once per role and backend out of users, teams and
+ * memberships, so that a policy costs a look into two sorted arrays and never
+ * a query.  It is dropped when one of these tables changes, when roles change,
+ * and at the next instant at which a period of membership begins or ends.
+ *
+ * The role is the one the session acts as: SET ROLE counts, the owner of a
+ * SECURITY DEFINER function does not.  In a security-restricted operation, for
+ * instance while somebody with more rights maintains another one's index, the
+ * role is the one whose code is running, or that code could see with the
+ * other's eyes.
+ */
+#include "base/crm.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+#include "access/identity.h"
+
+/* What identities are found by. */
+typedef struct IdentityKey
+{
+	Oid			role;
+	uint32		from_session;	/* the user below was named by the session */
+	int64		tenant;
+	int64		user;
+} IdentityKey;
+
+typedef struct Identity
+{
+	IdentityKey key;			/* hash key: must be first */
+	bool		obeys_setting;	/* crm.tenant decides about the tenant */
+	bool		has_tenant;
+	bool		has_user;
+	bool		sees_all;		/* every row of the tenant */
+	int64		tenant;
+	int64		user;
+	CrmAccess	access;
+	char		country[3];		/* of the tenant, or "" */
+	int64	   *owners;			/* whose rows are seen, besides the own; sorted */
+	int			nowners;
+	int64	   *led;			/* teams led, with all below them; sorted */
+	int			nled;
+	int64	   *teams;			/* the same, and teams of which a member; sorted */
+	int			nteams;
+	TimestampTz until;			/* a membership begins or ends here */
+} Identity;
+
+static CrmConfigWatch watches[] = {
+	{.table = "users"},
+	{.table = "teams"},
+	{.table = "team_memberships"},
+	{.table = "tenants"},
+	{.table = "access_grants"},
+};
+
+static HTAB *identities = NULL;
+static MemoryContext identity_context = NULL;
+static Identity *latest = NULL; /* the one last asked for */
+static uint64 compiled_generation = 0;
+static uint64 role_generation = 1;
+static bool compiling = false;
+
+static const char *const access_names[] = {"none", "reader", "agent", "manager", "admin"};
+
+const char *
+crm_access_name(CrmAccess access)
+{
+	return access_names[access];
+}
+
+/* The level of a name; CRM_ACCESS_NONE where there is no such level. */
+CrmAccess
+crm_access_level(const char *name)
+{
+	for (int i = CRM_ACCESS_READER; i <= CRM_ACCESS_ADMIN; i++)
+		if (strcmp(name, access_names[i]) == 0)
+			return (CrmAccess) i;
+	return CRM_ACCESS_NONE;
+}
+
+static void
+roles_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	role_generation++;
+}
+
+void
+crm_identity_init(void)
+{
+	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool
+contains(const int64 *ids, int n, int64 id)
+{
+	return n > 0 && bsearch(&id, ids, n, sizeof(int64), compare_ids) != NULL;
+}
+
+/* The first column of the last result, sorted, in the identities' memory. */
+static int64 *
+sorted_ids(int *n)
+{
+	int64	   *ids = MemoryContextAlloc(identity_context,
+										 sizeof(int64) * Max(SPI_processed, 1));
+	bool		isnull;
+
+	*n = (int) SPI_processed;
+	for (int i = 0; i < *n; i++)
+		ids[i] = DatumGetInt64(crm_spi_value(i, 1, &isnull));
+	if (*n > 1)
+		qsort(ids, *n, sizeof(int64), compare_ids);
+	return ids;
+}
+
+static Datum
+ids_array(const int64 *ids, int n)
+{
+	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
+
+	for (int i = 0; i < n; i++)
+		elements[i] = Int64GetDatum(ids[i]);
+	return PointerGetDatum(construct_array(elements, n, INT8OID, 8, FLOAT8PASSBYVAL,
+										   TYPALIGN_DOUBLE));
+}
+
+/* Which teams somebody belongs to and leads, and who is in these. */
+static void
+compile_teams(Identity *who)
+{
+	Oid			types[4] = {INT8OID, INT8OID, TIMESTAMPTZOID, INT8ARRAYOID};
+	Datum		values[4];
+	bool		isnull;
+
+	values[0] = Int64GetDatum(who->tenant);
+	values[1] = Int64GetDatum(who->user);
+	values[2] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+
+	/* UNION ends the walk even where a circle got past its trigger */
+	crm_read_config("WITH RECURSIVE led AS ("
+					" SELECT t.id FROM crm.teams AS t WHERE t.tenant_id = $1 AND t.lead_id = $2"
+					" UNION"
+					" SELECT t.id FROM crm.teams AS t JOIN led AS l ON t.parent_id OPERATOR(pg_catalog.=) l.id"
+					" WHERE t.tenant_id = $1)"
+					" SELECT l.id FROM led AS l", 2, types, values);
+	who->led = sorted_ids(&who->nled);
+	values[3] = ids_array(who->led, who->nled);
+
+	if (who->nled > 0)
+	{
+		crm_read_config("SELECT m.user_id FROM crm.team_memberships AS m"
+						" WHERE m.tenant_id = $1 AND m.team_id = ANY ($4) AND m.user_id <> $2"
+						" AND m.valid OPERATOR(pg_catalog.@>) $3"
+						" UNION SELECT t.lead_id FROM crm.teams AS t"
+						" WHERE t.tenant_id = $1 AND t.id = ANY ($4) AND t.lead_id <> $2",
+						4, types, values);
+		who->owners = sorted_ids(&who->nowners);
+	}
+
+	crm_read_config("SELECT m.team_id FROM crm.team_memberships AS m"
+					" WHERE m.tenant_id = $1 AND m.user_id = $2 AND m.valid OPERATOR(pg_catalog.@>) $3"
+					" UNION SELECT pg_catalog.unnest($4)", 4, types, values);
+	who->teams = sorted_ids(&who->nteams);
+
+	crm_read_config("SELECT pg_catalog.min(b.at) FROM crm.team_memberships AS m,"
+					" LATERAL (VALUES (pg_catalog.lower(m.valid)), (pg_catalog.upper(m.valid))) AS b (at)"
+					" WHERE m.tenant_id = $1 AND (m.user_id = $2 OR m.team_id = ANY ($4))"
+					" AND b.at > $3", 4, types, values);
+	if (SPI_processed == 1)
+	{
+		Datum		at = crm_spi_value(0, 1, &isnull);
+
+		if (!isnull)
+			who->until = DatumGetTimestampTz(at);
+	}
+}
+
+/* The level a role that is no user was granted, itself or through a group. */
+static void
+compile_granted(Identity *who)
+{
+	bool		isnull;
+
+	crm_read_config("SELECT g.db_role, g.access, g.tenant_id FROM crm.access_grants AS g",
+					0, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Name		name = DatumGetName(crm_spi_value(i, 1, &isnull));
+		char	   *level = TextDatumGetCString(crm_spi_value(i, 2, &isnull));
+		int64		tenant = DatumGetInt64(crm_spi_value(i, 3, &isnull));
+		Oid			granted = get_role_oid(NameStr(*name), true);
+
+		if (!OidIsValid(granted) || !has_privs_of_role(who->key.role, granted))
+			continue;
+		/* two tenants at once: none, rather than the wrong one */
+		if (who->access != CRM_ACCESS_NONE && who->tenant != tenant)
+		{
+			who->access = CRM_ACCESS_NONE;
+			who->has_tenant = false;
+			return;
+		}
+		who->has_tenant = true;
+		who->tenant = tenant;
+		who->access = Max(who->access, crm_access_level(level));
+	}
+	/* reports of a role that is nobody are about the whole company */
+	who->sees_all = who->access != CRM_ACCESS_NONE && who->access != CRM_ACCESS_AGENT;
+}
+
+/* Fill in an identity whose key is set and whose rest is zero. */
+static void
+compile(Identity *who)
+{
+	bool		owns = has_privs_of_role(who->key.role, watches[0].owner);
+	bool		isnull;
+
+	who->until = DT_NOEND;
+	if (who->key.from_session)
+	{
+		Oid			types[2] = {INT8OID, INT8OID};
+		Datum		values[2] = {Int64GetDatum(who->key.tenant), Int64GetDatum(who->key.user)};
+
+		crm_read_config("SELECT u.tenant_id, u.id, u.access, u.active FROM crm.users AS u"
+						" WHERE u.tenant_id = $1 AND u.id = $2", 2, types, values);
+	}
+	else
+	{
+		Oid			types[1] = {NAMEOID};
+		Datum		values[1];
+		NameData	name;
+
+		namestrcpy(&name, GetUserNameFromId(who->key.role, false));
+		values[0] = NameGetDatum(&name);
+		crm_read_config("SELECT u.tenant_id, u.id, u.access, u.active FROM crm.users AS u"
+						" WHERE u.db_role = $1", 1, types, values);
+	}
+
+	if (SPI_processed > 0)
+	{
+		/* somebody who has left has no tenant, whatever else their role may */
+		if (!DatumGetBool(crm_spi_value(0, 4, &isnull)))
+			return;
+		who->has_tenant = who->has_user = true;
+		who->tenant = DatumGetInt64(crm_spi_value(0, 1, &isnull));
+		who->user = DatumGetInt64(crm_spi_value(0, 2, &isnull));
+		who->access = crm_access_level(TextDatumGetCString(crm_spi_value(0, 3, &isnull)));
+		who->sees_all = who->access >= CRM_ACCESS_MANAGER;
+		if (!who->sees_all)
+			compile_teams(who);
+	}
+	else if (who->key.from_session)
+		return;
+	else if (owns)
+	{
+		who->obeys_setting = true;
+		who->access = CRM_ACCESS_ADMIN;
+		who->sees_all = true;
+		crm_read_config("SELECT pg_catalog.min(t.tenant_id), pg_catalog.count(*) FROM crm.tenants AS t",
+						0, NULL, NULL);
+		if (DatumGetInt64(crm_spi_value(0, 2, &isnull)) == 1)
+		{
+			who->has_tenant = true;
+			who->tenant = DatumGetInt64(crm_spi_value(0, 1, &isnull));
+		}
+		if (crm_tenant_set)
+			who->tenant = crm_tenant_setting_id;
+	}
+	else
+		compile_granted(who);
+
+	if (who->has_tenant || crm_tenant_set)
+	{
+		Oid			types[1] = {INT8OID};
+		Datum		values[1] = {Int64GetDatum(who->tenant)};
+
+		crm_read_config("SELECT t.country FROM crm.tenants AS t WHERE t.tenant_id = $1",
+						1, types, values);
+		if (SPI_processed == 1)
+		{
+			Datum		country = crm_spi_value(0, 1, &isnull);
+
+			if (!isnull)
+				strlcpy(who->country, TextDatumGetCString(country), sizeof(who->country));
+		}
+	}
+}
+
+static void
+forget_identities(void)
+{
+	latest = NULL;
+	identities = NULL;
+	if (identity_context != NULL)
+		MemoryContextReset(identity_context);
+	else
+		identity_context = AllocSetContextCreate(TopMemoryContext, "crm identities",
+												 ALLOCSET_DEFAULT_SIZES);
+}
+
+static Identity *
+compile_identity(const IdentityKey *key, uint64 generation)
+{
+	Identity	who = {*key};
+	Identity   *entry;
+	CrmOwnerSwitch saved;
+	bool		found;
+
+	if (compiling)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("finding out who role \"%s\" is needs to know who it is",
+						GetUserNameFromId(key->role, false)),
+				 errhint("Rules and triggers on crm.users, crm.teams and crm.tenants must not call crm.tenant_id().")));
+
+	if (generation != compiled_generation || identities == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		forget_identities();
+		ctl.keysize = sizeof(IdentityKey);
+		ctl.entrysize = sizeof(Identity);
+		ctl.hcxt = identity_context;
+		identities = hash_create("crm identities", 16, &ctl,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		compiled_generation = generation;
+	}
+
+	SPI_connect();
+	compiling = true;
+	crm_become(watches[0].owner, &saved);
+	PG_TRY();
+	{
+		compile(&who);
+	}
+	PG_FINALLY();
+	{
+		compiling = false;
+	}
+	PG_END_TRY();
+	crm_become_self(&saved);
+	SPI_finish();
+
+	entry = (Identity *) hash_search(identities, key, HASH_ENTER, &found);
+	*entry = who;
+	return entry;
+}
+
+/*
+ * Place for a session that names its user: true with the tenant and the user
+ * where it has proven one in this transaction.
+ */
+static bool
+session_user_named(int64 *tenant, int64 *user)
+{
+	return false;
+}
+
+static Identity *
+current_identity(void)
+{
+	IdentityKey key;
+	uint64		generation = role_generation;
+	Identity   *who = NULL;
+
+	MemSet(&key, 0, sizeof(key));
+	key.role = InSecurityRestrictedOperation() ? GetUserId() : GetOuterUserId();
+	key.from_session = session_user_named(&key.tenant, &key.user);
+	/* the owner's tenant is a setting, so it belongs to the key */
+	if (!key.from_session && crm_tenant_set)
+		key.tenant = crm_tenant_setting_id;
+
+	for (int i = 0; i < lengthof(watches); i++)
+		generation += crm_config_generation(&watches[i]);
+
+	if (generation == compiled_generation && identities != NULL)
+	{
+		if (latest != NULL && memcmp(&latest->key, &key, sizeof(key)) == 0)
+			who = latest;
+		else
+			who = (Identity *) hash_search(identities, &key, HASH_FIND, NULL);
+	}
+	if (who == NULL || who->until <= GetCurrentTransactionStartTimestamp())
+		who = compile_identity(&key, generation);
+	latest = who;
+	return who;
+}
+
+/*
+ * The tenant all rows of this statement belong to; null where the role has
+ * none.
+ */
+int64
+crm_current_tenant(bool *isnull)
+{
+	Identity   *who = current_identity();
+
+	if (who->obeys_setting && crm_tenant_set)
+	{
+		*isnull = false;
+		return crm_tenant_setting_id;
+	}
+	*isnull = !who->has_tenant;
+	return who->tenant;
+}
+
+/* The CRM user; null where the role is none. */
+int64
+crm_current_user(bool *isnull)
+{
+	Identity   *who = current_identity();
+
+	*isnull = !who->has_user;
+	return who->user;
+}
+
+CrmAccess
+crm_current_access(void)
+{
+	return current_identity()->access;
+}
+
+/* ISO 3166-1 country of the tenant, or "". */
+const char *
+crm_current_country(void)
+{
+	return current_identity()->country;
+}
+
+PG_FUNCTION_INFO_V1(crm_tenant_id);
+
+Datum
+crm_tenant_id(PG_FUNCTION_ARGS)
+{
+	bool		isnull;
+	int64		tenant = crm_current_tenant(&isnull);
+
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(tenant);
+}
+
+PG_FUNCTION_INFO_V1(crm_user_id);
+
+Datum
+crm_user_id(PG_FUNCTION_ARGS)
+{
+	bool		isnull;
+	int64		user = crm_current_user(&isnull);
+
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_INT64(user);
+}
+
+PG_FUNCTION_INFO_V1(crm_user_access);
+
+Datum
+crm_user_access(PG_FUNCTION_ARGS)
+{
+	CrmAccess	access = crm_current_access();
+
+	if (access == CRM_ACCESS_NONE)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(crm_access_name(access)));
+}
+
+PG_FUNCTION_INFO_V1(crm_has_access);
+
+Datum
+crm_has_access(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	CrmAccess	wanted = crm_access_level(name);
+
+	if (wanted == CRM_ACCESS_NONE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown access level \"%s\"", name),
+				 errhint("Levels are reader, agent, manager and admin.")));
+	PG_RETURN_BOOL(crm_current_access() >= wanted);
+}
+
+PG_FUNCTION_INFO_V1(crm_tenant_country);
+
+Datum
+crm_tenant_country(PG_FUNCTION_ARGS)
+{
+	Identity   *who = current_identity();
+
+	if (who->country[0] == '\0')
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(who->country));
+}
+
+/* Is the row among those one works on: own, of people and teams led, nobody's? */
+static bool
+is_ours(const Identity *who, bool owned, int64 owner, bool in_team, int64 team)
+{
+	if (who->sees_all)
+		return true;
+	if (who->access == CRM_ACCESS_NONE)
+		return false;
+	if (owned)
+	{
+		if (who->has_user && owner == who->user)
+			return true;
+		if (contains(who->owners, who->nowners, owner))
+			return true;
+		return in_team && contains(who->led, who->nled, team);
+	}
+	/* a row of a team that nobody has taken is its members' */
+	return !in_team || contains(who->teams, who->nteams, team);
+}
+
+/* Does an array of ids hold one of ours? */
+static bool
+is_among(Datum array, const int64 *ids, int n)
+{
+	ArrayType  *a = DatumGetArrayTypeP(array);
+	int			count = ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a));
+
+	if (count == 0 || n == 0)
+		return false;
+	if (!ARR_HASNULL(a))
+	{
+		int64	   *elements = (int64 *) ARR_DATA_PTR(a);
+
+		for (int i = 0; i < count; i++)
+			if (n == 1 ? elements[i] == ids[0] : contains(ids, n, elements[i]))
+				return true;
+	}
+	else
+	{
+		Datum	   *elements;
+		bool	   *nulls;
+
+		deconstruct_array(a, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
+						  &elements, &nulls, &count);
+		for (int i = 0; i < count; i++)
+			if (!nulls[i] && contains(ids, n, DatumGetInt64(elements[i])))
+				return true;
+	}
+	return false;
+}
+
+PG_FUNCTION_INFO_V1(crm_can_see);
+
+/*
+ * crm.can_see(owner_id, team_id, shared_user_ids, shared_team_ids) -> boolean
+ *
+ * May the current user see a row of their tenant with these columns?
+ */
+Datum
+crm_can_see(PG_FUNCTION_ARGS)
+{
+	Identity   *who = current_identity();
+
+	if (is_ours(who, !PG_ARGISNULL(0), PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0),
+				!PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1)))
+		PG_RETURN_BOOL(true);
+	if (who->has_user && !PG_ARGISNULL(2) && is_among(PG_GETARG_DATUM(2), &who->user, 1))
+		PG_RETURN_BOOL(true);
+	if (!PG_ARGISNULL(3) && is_among(PG_GETARG_DATUM(3), who->teams, who->nteams))
+		PG_RETURN_BOOL(true);
+	PG_RETURN_BOOL(false);
+}
+
+PG_FUNCTION_INFO_V1(crm_can_change);
+
+/*
+ * crm.can_change(owner_id, team_id) -> boolean
+ *
+ * May the current user write a row of their tenant with these columns?
+ */
+Datum
+crm_can_change(PG_FUNCTION_ARGS)
+{
+	Identity   *who = current_identity();
+
+	if (who->access < CRM_ACCESS_AGENT)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(is_ours(who, !PG_ARGISNULL(0), PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0),
+						   !PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1)));
+}

@@ -1,0 +1,27 @@
+/*
+ * identity.h
+ *	  Who the caller is, and what their level allows.
+ */
+#ifndef CRM_IDENTITY_H
+#define CRM_IDENTITY_H
+
+#include "base/crm.h"
+
+typedef enum CrmAccess
+{
+	CRM_ACCESS_NONE,
+	CRM_ACCESS_READER,
+	CRM_ACCESS_AGENT,
+	CRM_ACCESS_MANAGER,
+	CRM_ACCESS_ADMIN
+} CrmAccess;
+
+extern void crm_identity_init(void);
+extern CrmAccess crm_current_access(void);
+extern const char *crm_current_country(void);
+extern CrmAccess crm_access_level(const char *name);
+extern const char *crm_access_name(CrmAccess access);
+extern int64 crm_current_tenant(bool *isnull);
+extern int64 crm_current_user(bool *isnull);
+
+#endif							/* CRM_IDENTITY_H */

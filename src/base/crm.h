@@ -1,0 +1,90 @@
+/*
+ * crm.h
+ *	  What the base room offers to every other room.
+ *
+ * One section per source file.
+ */
+#ifndef CRM_H
+#define CRM_H
+
+#include "postgres.h"
+
+#include "executor/spi.h"
+#include "fmgr.h"
+#include "nodes/bitmapset.h"
+#include "utils/date.h"
+#include "utils/guc.h"
+#include "utils/relcache.h"
+#include "utils/timestamp.h"
+
+#include "base/compat.h"
+#include "base/errors.h"
+
+/* settings.c */
+extern void crm_guc_init(void);
+extern char *crm_bypass_reason;
+extern char *crm_history_reason;
+extern bool crm_tenant_set;
+extern int64 crm_tenant_setting_id;
+
+/* plan.c */
+extern SPIPlanPtr crm_plan(const char *sql, int nargs, const Oid *argtypes,
+						   Oid relid);
+extern int	crm_execute(const char *sql, int nargs, const Oid *argtypes,
+						Datum *values, const char *nulls, bool read_only,
+						long limit);
+extern void crm_read_config(const char *sql, int nargs, const Oid *argtypes,
+							Datum *values);
+extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
+
+/* Run as the owner of a table, then come back. */
+typedef struct CrmOwnerSwitch
+{
+	Oid			saved_user;
+	int			saved_context;
+} CrmOwnerSwitch;
+
+extern void crm_become(Oid owner, CrmOwnerSwitch *saved);
+extern void crm_become_self(const CrmOwnerSwitch *saved);
+
+/* config.c */
+typedef struct CrmConfigWatch
+{
+	const char *table;			/* in schema crm */
+	Oid			relid;			/* filled at first use */
+	Oid			owner;			/* of the table */
+	uint64		generation;		/* grows whenever the table changed */
+	struct CrmConfigWatch *next;
+} CrmConfigWatch;
+
+extern uint64 crm_config_generation(CrmConfigWatch *watch);
+extern Oid	crm_table_oid(const char *table, bool missing_ok);
+extern Oid	crm_table_owner(Oid relid);
+extern void crm_config_reread(void);
+extern void crm_config_init(void);
+
+/* row.c */
+typedef struct CrmRowShape CrmRowShape;
+
+extern CrmRowShape *crm_row_shape(TupleDesc desc, const Bitmapset *wanted);
+extern Datum crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
+						   bool strip);
+extern bool crm_path_columns(Datum condition, TupleDesc desc,
+							 Bitmapset **columns);
+
+/* condition.c */
+extern Datum crm_path_call(PGFunction function, Datum row, Datum path,
+						   bool *isnull);
+extern bool crm_condition_holds(Datum row, Datum path);
+
+/* worker.c */
+extern bool crm_worker_enabled;
+extern char *crm_worker_databases;
+extern int	crm_worker_naptime;
+extern char *crm_worker_role;
+extern bool crm_worker_check_databases(char **newval, void **extra,
+									   GucSource source);
+extern void crm_worker_init(void);
+extern void crm_wake_worker_at(TimestampTz at);
+
+#endif							/* CRM_H */

@@ -1,0 +1,116 @@
+/*
+ * settings.c
+ *	  Every setting of the extension, in alphabetical order.
+ */
+#include "base/crm.h"
+
+#include "miscadmin.h"
+#include "utils/guc.h"
+
+char	   *crm_bypass_reason = NULL;
+char	   *crm_history_reason = NULL;
+static char *crm_tenant_setting = NULL;
+bool		crm_tenant_set = false;
+int64		crm_tenant_setting_id = 0;
+
+/* The number is kept beside its text, so that nobody parses it twice. */
+static bool
+check_tenant(char **newval, void **extra, GucSource source)
+{
+	int64	   *id;
+	char	   *end;
+
+	if (**newval == '\0')
+		return true;
+	id = (int64 *) guc_malloc_compat(sizeof(int64));
+	if (id == NULL)
+		return false;
+	errno = 0;
+	*id = strtoi64(*newval, &end, 10);
+	if (errno != 0 || *end != '\0' || *id <= 0)
+	{
+		guc_free_compat(id);
+		GUC_check_errdetail("It is the id of a tenant, a positive whole number.");
+		return false;
+	}
+	*extra = id;
+	return true;
+}
+
+static void
+assign_tenant(const char *newval, void *extra)
+{
+	crm_tenant_set = extra != NULL;
+	crm_tenant_setting_id = extra != NULL ? *(int64 *) extra : 0;
+}
+
+void
+crm_guc_init(void)
+{
+	DefineCustomStringVariable("crm.bypass_reason",
+							   "Reason for which guards of stages are not asked, until the transaction ends.",
+							   "Set by crm.bypass_guards(), which asks who may.",
+							   &crm_bypass_reason,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.history_reason",
+							   "Reason for which rows keep the dates they are given, until the transaction ends.",
+							   "Set by crm.begin_history(), which asks who may.",
+							   &crm_history_reason,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.tenant",
+							   "Tenant that a role without a tenant of its own works for.",
+							   "The id of a row of crm.tenants. Obeyed only for roles that own the CRM; "
+							   "everybody else has the tenant of the CRM user they are.",
+							   &crm_tenant_setting,
+							   "",
+							   PGC_USERSET,
+							   0,
+							   check_tenant, assign_tenant, NULL);
+
+	/* read once, when the library is preloaded; of no effect otherwise */
+	DefineCustomBoolVariable("crm.worker",
+							 "Starts the background worker of the CRM with the server.",
+							 "Needs crm in shared_preload_libraries.",
+							 &crm_worker_enabled,
+							 true,
+							 process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP,
+							 0,
+							 NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.worker_databases",
+							   "Databases in the care of the background worker.",
+							   "Names, separated by commas.",
+							   &crm_worker_databases,
+							   "",
+							   PGC_SIGHUP,
+							   GUC_LIST_INPUT,
+							   crm_worker_check_databases, NULL, NULL);
+
+	DefineCustomIntVariable("crm.worker_naptime",
+							"Longest time between two visits of the background worker to a database.",
+							"It comes earlier when something falls due.",
+							&crm_worker_naptime,
+							60, 1, 86400,
+							PGC_SIGHUP,
+							GUC_UNIT_S,
+							NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.worker_role",
+							   "Role the background worker acts as.",
+							   "Empty: the owner of the CRM in each database.",
+							   &crm_worker_role,
+							   "",
+							   PGC_SIGHUP,
+							   0,
+							   NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("crm");
+}

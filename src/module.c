@@ -1,0 +1,25 @@
+/*
+ * module.c
+ *	  Module entry: what happens when the library is loaded.
+ *
+ * The only file outside the rooms: it calls the rooms that have something to
+ * set up, in their order.
+ */
+#include "base/crm.h"
+
+#include "access/identity.h"
+#include "process/process.h"
+
+CRM_MODULE_MAGIC;
+
+void		_PG_init(void);
+
+void
+_PG_init(void)
+{
+	crm_guc_init();
+	crm_config_init();
+	crm_identity_init();
+	crm_process_init();
+	crm_worker_init();
+}

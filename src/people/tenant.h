@@ -1,0 +1,20 @@
+/*
+ * tenant.h
+ *	  Settings of tenants that backends keep.
+ */
+#ifndef CRM_TENANT_H
+#define CRM_TENANT_H
+
+#include "base/crm.h"
+
+typedef struct CrmTenant
+{
+	int64		tenant;			/* hash key: must be first */
+	char		base[4];		/* currency */
+	Datum		time_zone;		/* text */
+} CrmTenant;
+
+extern const CrmTenant *crm_tenant_settings(int64 id);
+extern DateADT crm_tenant_day(const CrmTenant *tenant, TimestampTz at);
+
+#endif							/* CRM_TENANT_H */

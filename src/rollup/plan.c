@@ -1,0 +1,341 @@
+/*
+ * plan.c
+ *	  From a row of the source to a row of deltas: layouts and plans, compiled
+ *	  once per backend.
+ *
+ * The definition of a source is a view whose columns are called like those of
+ * the delta table: k<n> for keys, m<n> for what one row adds to a measure.  A
+ * plan is that view's target list as one executor projection over the row's
+ * slot, for the row type of the relation the trigger fired on.  Relation cache
+ * invalidations of the view, the delta table or the relation make it anew.
+ */
+#include "rollup/rollup.h"
+
+#include "access/htup_details.h"
+#include "access/relation.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+static RollupLayout *layouts = NULL;
+static RollupPlan *plans = NULL;
+static bool watching = false;
+
+/* Only marks: what is in use is freed at the next look-up. */
+static void
+relation_changed(Datum arg, Oid relid)
+{
+	for (RollupLayout *l = layouts; l != NULL; l = l->next)
+		if (relid == InvalidOid || relid == l->view || relid == l->delta ||
+			relid == l->shape.root)
+			l->valid = false;
+	for (RollupPlan *p = plans; p != NULL; p = p->next)
+		if (p->valid &&
+			(relid == InvalidOid || relid == p->relid || !p->layout->valid))
+			p->valid = false;
+}
+
+static Oid
+internal_oid(const char *name)
+{
+	Oid			nsp = get_namespace_oid("crm_internal", true);
+
+	return OidIsValid(nsp) ? get_relname_relid(name, nsp) : InvalidOid;
+}
+
+static Oid
+internal_oid_of(int64 source, const char *format, bool missing_ok)
+{
+	char		name[NAMEDATALEN];
+	Oid			relid;
+
+	snprintf(name, sizeof(name), format, source);
+	relid = internal_oid(name);
+	if (!OidIsValid(relid) && !missing_ok)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_ROLLUP),
+				 errmsg("relation \"crm_internal.%s\" that defines rollups of this table is missing",
+						name),
+				 errdetail("It was dropped, with a column that its rollups use or by itself."),
+				 errhint("Find the rollups in crm.rollup_status, drop them with crm.drop_rollup() and create them again.")));
+	return relid;
+}
+
+Oid
+crm_rollup_view_oid(int64 source, bool missing_ok)
+{
+	return internal_oid_of(source, "rollup_source_" INT64_FORMAT, missing_ok);
+}
+
+Oid
+crm_rollup_delta_oid(int64 source, bool missing_ok)
+{
+	return internal_oid_of(source, "rollup_source_" INT64_FORMAT "_deltas", missing_ok);
+}
+
+/*
+ * The target list of a source's view, copied into the current context, with
+ * the source and its place in the range table.
+ */
+List *
+crm_rollup_view_targets(Oid view, Oid *root, Index *varno)
+{
+	Relation	rel = relation_open(view, AccessShareLock);
+	Query	   *query;
+	List	   *targets;
+
+	if (rel->rd_rel->relkind != RELKIND_VIEW)
+		elog(ERROR, "\"%s\" is not a view", RelationGetRelationName(rel));
+	query = get_view_query(rel);
+	if (list_length(query->jointree->fromlist) != 1 ||
+		!IsA(linitial(query->jointree->fromlist), RangeTblRef))
+		elog(ERROR, "view \"%s\" does not read one table", RelationGetRelationName(rel));
+	*varno = linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex;
+	*root = rt_fetch(*varno, query->rtable)->relid;
+	targets = copyObject(query->targetList);
+	relation_close(rel, AccessShareLock);
+	return targets;
+}
+
+static RollupLayout *
+compile_layout(int64 source)
+{
+	RollupLayout *layout;
+	MemoryContext cx;
+	MemoryContext old;
+	Relation	delta;
+	TupleDesc	desc;
+	List	   *targets;
+	int			nkeys = 0;
+	int			nmeasures = 0;
+
+	cx = AllocSetContextCreate(CurrentMemoryContext, "crm rollup layout",
+							   ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(cx);
+	layout = palloc0(sizeof(RollupLayout));
+	layout->cx = cx;
+	layout->source = source;
+	layout->valid = true;
+	layout->view = crm_rollup_view_oid(source, false);
+	layout->delta = crm_rollup_delta_oid(source, false);
+	layout->owner = crm_table_owner(layout->view);
+	targets = crm_rollup_view_targets(layout->view, &layout->shape.root, &layout->varno);
+
+	delta = table_open(layout->delta, AccessShareLock);
+	desc = RelationGetDescr(delta);
+	layout->shape.natts = desc->natts;
+	layout->shape.keys = palloc0(sizeof(RollupKey) * desc->natts);
+	layout->shape.measures = palloc0(sizeof(RollupMeasure) * desc->natts);
+
+	/* keys first, each group in the order of the view */
+	for (int pass = 0; pass < 2; pass++)
+	{
+		ListCell   *cell;
+
+		foreach(cell, targets)
+		{
+			TargetEntry *te = lfirst_node(TargetEntry, cell);
+			AttrNumber	attno = get_attnum(layout->delta, te->resname);
+			Form_pg_attribute att;
+
+			if (te->resjunk || (te->resname[0] == 'k') != (pass == 0))
+				continue;
+			if (attno == InvalidAttrNumber)
+				elog(ERROR, "delta table of rollup source " INT64_FORMAT " lacks column \"%s\"",
+					 source, te->resname);
+			att = TupleDescAttr(desc, attno - 1);
+			if (pass == 0)
+			{
+				RollupKey  *key = &layout->shape.keys[nkeys++];
+
+				key->attno = attno;
+				key->typlen = att->attlen;
+				key->typbyval = att->attbyval;
+			}
+			else
+			{
+				RollupMeasure *measure = &layout->shape.measures[nmeasures++];
+
+				measure->attno = attno;
+				measure->kind = att->atttypid == INT4OID ? MEASURE_COUNT :
+					att->atttypid == INT8OID ? MEASURE_INTEGER : MEASURE_NUMERIC;
+				layout->shape.has_numeric |= measure->kind == MEASURE_NUMERIC;
+			}
+			layout->targets = lappend(layout->targets,
+									  expression_planner(te->expr));
+		}
+	}
+	desc = CreateTupleDescCopy(desc);
+	for (int i = 0; i < ROLLUP_FEW; i++)
+		layout->slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	table_close(delta, AccessShareLock);
+	layout->shape.nkeys = nkeys;
+	layout->shape.nmeasures = nmeasures;
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(cx, TopMemoryContext);
+	return layout;
+}
+
+static RollupLayout *
+find_layout(int64 source)
+{
+	RollupLayout **link = &layouts;
+	RollupLayout *layout;
+
+	while ((layout = *link) != NULL)
+	{
+		if (!layout->valid && layout->refs == 0)
+		{
+			*link = layout->next;
+			MemoryContextDelete(layout->cx);
+			continue;
+		}
+		if (layout->source == source && layout->valid)
+			return layout;
+		link = &layout->next;
+	}
+	layout = compile_layout(source);
+	layout->next = layouts;
+	layouts = layout;
+	return layout;
+}
+
+/*
+ * The columns that a target list reads.  An update that leaves their bytes as
+ * they are changes no sum; equality of their types is not enough, 1.0 and
+ * 1.00 are equal and have different text.
+ */
+static void
+find_columns(RollupPlan *plan, List *targets, Index varno, TupleDesc desc)
+{
+	Bitmapset  *attnos = NULL;
+	int			x = -1;
+
+	pull_varattnos((Node *) targets, varno, &attnos);
+	plan->columns = palloc(sizeof(RollupColumn) * Max(1, bms_num_members(attnos)));
+	while ((x = bms_next_member(attnos, x)) >= 0)
+	{
+		AttrNumber	attno = x + FirstLowInvalidHeapAttributeNumber;
+		RollupColumn *column = &plan->columns[plan->ncolumns++];
+		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
+
+		column->attno = attno;
+		column->typlen = att->attlen;
+		column->typbyval = att->attbyval;
+	}
+	bms_free(attnos);
+}
+
+static RollupPlan *
+compile_plan(RollupLayout *layout, Relation rel)
+{
+	MemoryContext cx;
+	MemoryContext old;
+	RollupPlan *plan;
+	List	   *targets;
+	List	   *tlist = NIL;
+	ListCell   *cell;
+	CrmOwnerSwitch saved;
+	AttrNumber	resno = 1;
+
+	cx = AllocSetContextCreate(CurrentMemoryContext, "crm rollup plan",
+							   ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(cx);
+	plan = palloc0(sizeof(RollupPlan));
+	plan->cx = cx;
+	plan->relid = RelationGetRelid(rel);
+	plan->source = layout->source;
+	plan->layout = layout;
+	plan->valid = true;
+
+	targets = copyObject(layout->targets);
+	if (plan->relid != layout->shape.root)
+	{
+		Relation	root = table_open(layout->shape.root, AccessShareLock);
+
+		targets = map_partition_varattnos(targets, layout->varno, rel, root);
+		table_close(root, AccessShareLock);
+	}
+	find_columns(plan, targets, layout->varno, RelationGetDescr(rel));
+	foreach(cell, targets)
+	{
+		tlist = lappend(tlist, makeTargetEntry((Expr *) lfirst(cell), resno,
+											   NULL, false));
+		resno++;
+	}
+
+	/* the right to execute the functions in it is the definer's */
+	crm_become(layout->owner, &saved);
+	plan->econtext = CreateStandaloneExprContext();
+	plan->projection = ExecBuildProjectionInfo(tlist, plan->econtext,
+											   MakeSingleTupleTableSlot(ExecTypeFromTL(tlist),
+																		&TTSOpsVirtual),
+											   NULL, RelationGetDescr(rel));
+	crm_become_self(&saved);
+	MemoryContextSwitchTo(old);
+	MemoryContextSetParent(cx, TopMemoryContext);
+	return plan;
+}
+
+/* The plan of a source for the row type of one relation. */
+RollupPlan *
+crm_rollup_plan(int64 source, Relation rel)
+{
+	static RollupPlan *last = NULL;
+	Oid			relid = RelationGetRelid(rel);
+	RollupPlan **link = &plans;
+	RollupPlan *plan;
+	RollupLayout *layout;
+
+	if (last != NULL && last->valid && last->relid == relid && last->source == source)
+		return last;
+	last = NULL;
+	if (!watching)
+	{
+		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+		watching = true;
+	}
+	while ((plan = *link) != NULL)
+	{
+		if (!plan->valid)
+		{
+			*link = plan->next;
+			FreeExprContext(plan->econtext, true);
+			MemoryContextDelete(plan->cx);
+			continue;
+		}
+		if (plan->relid == relid && plan->source == source)
+			return last = plan;
+		link = &plan->next;
+	}
+
+	layout = find_layout(source);
+	plan = compile_plan(layout, rel);
+	/* linked in only now: what changed while compiling is compiled again */
+	if (!layout->valid)
+		plan->valid = false;
+	plan->next = plans;
+	plans = plan;
+	return last = plan;
+}
+
+/* At the end of a transaction nothing is pending. */
+void
+crm_rollup_release_layouts(void)
+{
+	for (RollupLayout *l = layouts; l != NULL; l = l->next)
+		l->refs = 0;
+}

@@ -1,0 +1,591 @@
+/*
+ * trigger.c
+ *	  The triggers of a rollup source: collect, append, forget.
+ *
+ * The row trigger adds the signed deltas of a row to a table in memory, one
+ * level per subtransaction.  The statement trigger appends what its level has
+ * collected to the delta table of the source.  So a delta carries the
+ * subtransaction and command that caused it and is visible exactly where its
+ * cause is; and a writer only ever inserts: it waits for nobody.  Pre-commit
+ * and pre-prepare are the backstop for paths that fire no statement trigger,
+ * such as the apply worker of logical replication.
+ *
+ * Lock order everywhere: source, deltas, base.
+ */
+#include "rollup/rollup.h"
+
+#include "access/heapam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+
+#define SPILL_GROUPS 32768		/* append before the end of the statement */
+#define INSERT_BATCH 500
+#define FOLD_GROUPS 10000		/* deltas worth a fold before the minute is over */
+#define FOLD_BLOCKS 64			/* about as many */
+
+/* What one level has collected for one source. */
+typedef struct Pending
+{
+	RollupLayout *layout;
+	bool		truncated;		/* what the levels below hold is void */
+	RollupGroups groups;
+	struct Pending *next;
+} Pending;
+
+typedef struct Level
+{
+	int			nest;
+	MemoryContext cx;
+	Pending    *pending;
+	struct Level *below;
+} Level;
+
+typedef struct Truncation
+{
+	int64		source;
+	int			nest;
+	struct Truncation *next;
+} Truncation;
+
+static Level *top = NULL;
+static Truncation *truncations = NULL;
+static bool registered = false;
+
+static void append_level(Level *level);
+
+/* ---- levels ---- */
+
+static void
+end_of_transaction(XactEvent event, void *arg)
+{
+	switch (event)
+	{
+		case XACT_EVENT_PRE_COMMIT:
+		case XACT_EVENT_PRE_PREPARE:
+			for (Level *l = top; l != NULL; l = l->below)
+				append_level(l);
+			break;
+		case XACT_EVENT_COMMIT:
+		case XACT_EVENT_PREPARE:
+		case XACT_EVENT_ABORT:
+			/* the memory goes with the transaction */
+			top = NULL;
+			truncations = NULL;
+			crm_rollup_release_layouts();
+			break;
+		default:
+			break;
+	}
+}
+
+static Level *
+current_level(void)
+{
+	int			nest = GetCurrentTransactionNestLevel();
+
+	if (top == NULL || top->nest < nest)
+	{
+		Level	   *level = MemoryContextAlloc(TopTransactionContext, sizeof(Level));
+
+		level->nest = nest;
+		level->cx = AllocSetContextCreate(TopTransactionContext, "crm rollup deltas",
+										  ALLOCSET_DEFAULT_SIZES);
+		level->pending = NULL;
+		level->below = top;
+		top = level;
+	}
+	return top;
+}
+
+static void
+drop_level(void)
+{
+	Level	   *level = top;
+
+	for (Pending *p = level->pending; p != NULL; p = p->next)
+		p->layout->refs--;
+	top = level->below;
+	MemoryContextDelete(level->cx);
+	pfree(level);
+}
+
+static Pending *
+level_pending(Level *level, RollupLayout *layout)
+{
+	Pending    *p;
+
+	for (p = level->pending; p != NULL; p = p->next)
+		if (p->layout == layout)
+			return p;
+
+	p = MemoryContextAllocZero(level->cx, sizeof(Pending));
+	p->layout = layout;
+	crm_groups_init(&p->groups, &layout->shape, level->cx);
+	p->next = level->pending;
+	level->pending = p;
+	layout->refs++;
+	return p;
+}
+
+/*
+ * What a level holds for a source is void.  There may be several: a layout
+ * that was invalidated meanwhile keeps what was collected by it.
+ */
+static void
+forget_source(Level *level, int64 source)
+{
+	for (Pending *p = level->pending; p != NULL; p = p->next)
+		if (p->layout->source == source)
+			crm_groups_forget(&p->groups);
+}
+
+/* Each time so many blocks have been filled, the worker may look at them. */
+static void
+wake_folder(ItemPointer last)
+{
+	if (ItemPointerGetBlockNumber(last) % FOLD_BLOCKS == FOLD_BLOCKS - 1)
+		crm_wake_worker_at(GetCurrentStatementStartTimestamp());
+}
+
+/*
+ * Append what was collected for one source.  Straight into the heap: the
+ * table is ours, without index, constraint or trigger, and nobody needs a
+ * right to it to have his row counted.
+ */
+static void
+append_pending(Pending *p)
+{
+	RollupLayout *layout = p->layout;
+	Relation	rel;
+	TupleDesc	desc;
+	CommandId	cid;
+
+	if (p->groups.ngroups == 0)
+		return;
+	rel = table_open(layout->delta, RowExclusiveLock);
+	desc = RelationGetDescr(rel);
+	if (desc->natts != layout->shape.natts)
+		elog(ERROR, "rollups of \"%s\" were redefined by the statement that changes it",
+			 get_rel_name(layout->shape.root));
+	cid = GetCurrentCommandId(true);
+
+	/* nearly always one or two; a count beyond integer makes more */
+	if (p->groups.ngroups <= ROLLUP_FEW)
+	{
+		int			i = 0;
+
+		while (i < p->groups.ngroups)
+		{
+			int			used = 0;
+
+			while (used < ROLLUP_FEW && i < p->groups.ngroups)
+			{
+				TupleTableSlot *slot = ExecClearTuple(layout->slots[used]);
+
+				if (!crm_groups_take(&p->groups, i, slot->tts_values, slot->tts_isnull))
+				{
+					i++;
+					continue;
+				}
+				ExecStoreVirtualTuple(slot);
+				used++;
+			}
+			if (used == 1)
+			{
+				HeapTuple	tuple = heap_form_tuple(desc, layout->slots[0]->tts_values,
+													layout->slots[0]->tts_isnull);
+
+				heap_insert(rel, tuple, cid, 0, NULL);
+				wake_folder(&tuple->t_self);
+			}
+			else if (used > 1)
+			{
+				table_multi_insert(rel, layout->slots, used, cid, 0, NULL);
+				wake_folder(&layout->slots[0]->tts_tid);
+			}
+			/* the values are in the memory of this call */
+			while (used > 0)
+				ExecClearTuple(layout->slots[--used]);
+		}
+	}
+	else
+	{
+		TupleTableSlot *slots[INSERT_BATCH];
+		BulkInsertState bulk = p->groups.ngroups > 1000 ? GetBulkInsertState() : NULL;
+		MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "crm rollup batch",
+													ALLOCSET_DEFAULT_SIZES);
+		MemoryContext old;
+		int			made = 0;
+		int			used = 0;
+		int			i = 0;
+
+		while (i < p->groups.ngroups)
+		{
+			bool		any;
+
+			if (used == made)
+				slots[made++] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+			ExecClearTuple(slots[used]);
+			old = MemoryContextSwitchTo(batch);
+			any = crm_groups_take(&p->groups, i, slots[used]->tts_values,
+							 slots[used]->tts_isnull);
+			MemoryContextSwitchTo(old);
+			if (!any)
+			{
+				i++;
+				continue;
+			}
+			ExecStoreVirtualTuple(slots[used]);
+			if (++used == INSERT_BATCH)
+			{
+				CHECK_FOR_INTERRUPTS();
+				old = MemoryContextSwitchTo(batch);
+				table_multi_insert(rel, slots, used, cid, 0, bulk);
+				MemoryContextSwitchTo(old);
+				MemoryContextReset(batch);
+				used = 0;
+			}
+		}
+		if (used > 0)
+		{
+			old = MemoryContextSwitchTo(batch);
+			table_multi_insert(rel, slots, used, cid, 0, bulk);
+			MemoryContextSwitchTo(old);
+		}
+		if (p->groups.ngroups >= FOLD_GROUPS)
+			crm_wake_worker_at(GetCurrentStatementStartTimestamp());
+		for (i = 0; i < made; i++)
+			ExecDropSingleTupleTableSlot(slots[i]);
+		if (bulk != NULL)
+			FreeBulkInsertState(bulk);
+		MemoryContextDelete(batch);
+	}
+	/* the lock is held to the end of the transaction, as for any writer */
+	table_close(rel, NoLock);
+}
+
+static void
+append_level(Level *level)
+{
+	bool		truncated = false;
+
+	if (level->pending == NULL)
+		return;
+	for (Pending *p = level->pending; p != NULL; p = p->next)
+	{
+		append_pending(p);
+		truncated |= p->truncated;
+	}
+	/* the mark of a TRUNCATE must outlive the deltas that came after it */
+	if (truncated && level->below != NULL)
+	{
+		for (Pending *p = level->pending; p != NULL; p = p->next)
+			crm_groups_forget(&p->groups);
+		return;
+	}
+	for (Pending *p = level->pending; p != NULL; p = p->next)
+		p->layout->refs--;
+	level->pending = NULL;
+	MemoryContextReset(level->cx);
+}
+
+static void
+end_of_subtransaction(SubXactEvent event, SubTransactionId self,
+					  SubTransactionId parent, void *arg)
+{
+	int			nest = GetCurrentTransactionNestLevel();
+
+	if (event == SUBXACT_EVENT_ABORT_SUB)
+	{
+		while (top != NULL && top->nest >= nest)
+			drop_level();
+		while (truncations != NULL && truncations->nest >= nest)
+			truncations = truncations->next;
+	}
+	else if (event == SUBXACT_EVENT_COMMIT_SUB && top != NULL && top->nest >= nest)
+	{
+		Level	   *below = top->below;
+
+		if (below == NULL || below->nest < nest - 1)
+		{
+			top->nest = nest - 1;
+			return;
+		}
+		for (Pending *p = top->pending; p != NULL; p = p->next)
+			if (p->truncated)
+			{
+				forget_source(below, p->layout->source);
+				level_pending(below, p->layout)->truncated = true;
+			}
+		for (Pending *p = top->pending; p != NULL; p = p->next)
+		{
+			Pending    *into = level_pending(below, p->layout);
+
+			crm_groups_merge(&into->groups, &p->groups);
+		}
+		drop_level();
+	}
+}
+
+/* ---- rows ---- */
+
+/* Has an update changed a column that some rollup reads? */
+static bool
+row_changed(RollupPlan *plan, TupleTableSlot *before, TupleTableSlot *after)
+{
+	if (plan->ncolumns == 0)
+		return false;
+	slot_getsomeattrs(before, plan->columns[plan->ncolumns - 1].attno);
+	slot_getsomeattrs(after, plan->columns[plan->ncolumns - 1].attno);
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		RollupColumn *column = &plan->columns[i];
+		Datum		a = before->tts_values[column->attno - 1];
+		Datum		b = after->tts_values[column->attno - 1];
+
+		if (before->tts_isnull[column->attno - 1] != after->tts_isnull[column->attno - 1])
+			return true;
+		if (before->tts_isnull[column->attno - 1] || a == b)
+			continue;
+		if (column->typbyval)
+			return true;
+		/* the same stored bytes are the same value, also where they point elsewhere */
+		if (column->typlen == -1 &&
+			VARSIZE_ANY(DatumGetPointer(a)) == VARSIZE_ANY(DatumGetPointer(b)) &&
+			memcmp(DatumGetPointer(a), DatumGetPointer(b), VARSIZE_ANY(DatumGetPointer(a))) == 0)
+			continue;
+		if (!datum_image_eq(a, b, false, column->typlen))
+			return true;
+	}
+	return false;
+}
+
+/* Add one row of the source, seen through the plan of its relation. */
+static void
+add_row(Pending *p, RollupPlan *plan, TupleTableSlot *row, int sign)
+{
+	RollupLayout *layout = p->layout;
+	TupleTableSlot *out;
+	MemoryContext old = MemoryContextSwitchTo(plan->econtext->ecxt_per_tuple_memory);
+
+	plan->econtext->ecxt_scantuple = row;
+	out = ExecProject(plan->projection);
+	for (int i = 0; i < layout->shape.nkeys; i++)
+		if (layout->shape.keys[i].typlen == -1 && !out->tts_isnull[i])
+			out->tts_values[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(out->tts_values[i]));
+	crm_groups_add(&p->groups, out->tts_values, out->tts_isnull,
+				   out->tts_values + layout->shape.nkeys, out->tts_isnull + layout->shape.nkeys, sign);
+	MemoryContextSwitchTo(old);
+	ResetExprContext(plan->econtext);
+}
+
+static int64
+trigger_source(FunctionCallInfo fcinfo, const char *function)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	int64	   *source = fcinfo->flinfo->fn_extra;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by trigger manager", function)));
+	/* call information belongs to one trigger of one statement */
+	if (source != NULL)
+		return *source;
+	if (trigdata->tg_trigger->tgnargs != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("trigger \"%s\" needs one argument: the id of the rollup source",
+						trigdata->tg_trigger->tgname),
+				 errhint("Such triggers are made by crm.create_rollup().")));
+	if (!registered)
+	{
+		RegisterXactCallback(end_of_transaction, NULL);
+		RegisterSubXactCallback(end_of_subtransaction, NULL);
+		registered = true;
+	}
+	source = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(int64));
+	*source = strtoll(trigdata->tg_trigger->tgargs[0], NULL, 10);
+	fcinfo->flinfo->fn_extra = source;
+	return *source;
+}
+
+PG_FUNCTION_INFO_V1(crm_rollup_row);
+
+/* crm.rollup_row(source) -- AFTER ROW: collect the deltas of a row. */
+Datum
+crm_rollup_row(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	int64		source = trigger_source(fcinfo, "crm.rollup_row");
+	RollupPlan *plan;
+	Level	   *level;
+	Pending    *p;
+	CrmOwnerSwitch saved;
+
+	if (!TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
+		!TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired AFTER ROW", "crm.rollup_row")));
+
+	plan = crm_rollup_plan(source, trigdata->tg_relation);
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
+		!row_changed(plan, trigdata->tg_trigslot, trigdata->tg_newslot))
+		return PointerGetDatum(NULL);
+	level = current_level();
+	p = level_pending(level, plan->layout);
+	crm_become(plan->layout->owner, &saved);
+	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		add_row(p, plan, trigdata->tg_trigslot, 1);
+	else
+	{
+		add_row(p, plan, trigdata->tg_trigslot, -1);
+		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+			add_row(p, plan, trigdata->tg_newslot, 1);
+	}
+	crm_become_self(&saved);
+	if (p->groups.ngroups >= SPILL_GROUPS)
+		append_level(level);
+	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(crm_rollup_flush);
+
+/* crm.rollup_flush(source) -- AFTER STATEMENT: append what was collected. */
+Datum
+crm_rollup_flush(PG_FUNCTION_ARGS)
+{
+	(void) trigger_source(fcinfo, "crm.rollup_flush");
+
+	if (top != NULL && top->nest == GetCurrentTransactionNestLevel())
+		append_level(top);
+	return PointerGetDatum(NULL);
+}
+
+/*
+ * Count every row of a relation in or out: a partition that comes or goes as
+ * a whole.  The caller holds a lock that keeps writers out.
+ */
+void
+crm_rollup_count_relation(int64 source, Relation rel, int sign)
+{
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TupleTableSlot *slot = table_slot_create(rel, NULL);
+	TableScanDesc scan = table_beginscan(rel, snapshot, 0, NULL);
+	RollupPlan *plan = crm_rollup_plan(source, rel);
+	Level	   *level = current_level();
+	CrmOwnerSwitch saved;
+
+	crm_become(plan->layout->owner, &saved);
+	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+	{
+		Pending    *p = level_pending(level, plan->layout);
+
+		CHECK_FOR_INTERRUPTS();
+		add_row(p, plan, slot, sign);
+		if (p->groups.ngroups >= SPILL_GROUPS)
+			append_level(level);
+	}
+	crm_become_self(&saved);
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	UnregisterSnapshot(snapshot);
+	append_level(level);
+}
+
+/* Empty the delta table of a source and all bases fed by it. */
+static void
+truncate_storage(int64 source, RollupLayout *layout)
+{
+	Oid			types[1] = {INT8OID};
+	Datum		values[1];
+	StringInfoData sql;
+	CrmOwnerSwitch saved;
+
+	crm_become(crm_table_owner(layout->delta), &saved);
+	SPI_connect();
+	values[0] = Int64GetDatum(source);
+	crm_execute("SELECT pg_catalog.format('%I.%I', 'crm_internal', r.base_table) "
+				"FROM crm.rollups AS r WHERE r.source_id = $1 ORDER BY r.id",
+				1, types, values, NULL, false, 0);
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "TRUNCATE crm_internal.%s",
+					 quote_identifier(get_rel_name(layout->delta)));
+	for (uint64 i = 0; i < SPI_processed; i++)
+		appendStringInfo(&sql, ", %s",
+						 SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
+	if (SPI_execute(sql.data, false, 0) < 0)
+		elog(ERROR, "could not truncate: %s", sql.data);
+	SPI_finish();
+	crm_become_self(&saved);
+}
+
+PG_FUNCTION_INFO_V1(crm_rollup_truncate);
+
+/*
+ * crm.rollup_truncate(source) -- BEFORE and AFTER TRUNCATE of the source,
+ * BEFORE TRUNCATE of its partitions.
+ *
+ * When the source itself is truncated, its rollups are, in the same
+ * transaction and under the same locks.  A partition truncated alone is
+ * counted out.  Between the two triggers of the source its partitions know
+ * that they need not.
+ */
+Datum
+crm_rollup_truncate(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	int64		source = trigger_source(fcinfo, "crm.rollup_truncate");
+	RollupPlan *plan;
+	Truncation **link;
+
+	if (!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be fired for TRUNCATE", "crm.rollup_truncate")));
+
+	plan = crm_rollup_plan(source, trigdata->tg_relation);
+	for (link = &truncations; *link != NULL; link = &(*link)->next)
+		if ((*link)->source == source)
+			break;
+
+	if (plan->relid != plan->layout->shape.root)
+	{
+		if (*link == NULL)
+			crm_rollup_count_relation(source, trigdata->tg_relation, -1);
+	}
+	else if (TRIGGER_FIRED_BEFORE(trigdata->tg_event))
+	{
+		Truncation *t = MemoryContextAlloc(TopTransactionContext, sizeof(Truncation));
+
+		t->source = source;
+		t->nest = GetCurrentTransactionNestLevel();
+		t->next = truncations;
+		truncations = t;
+	}
+	else
+	{
+		Level	   *level = current_level();
+		Pending    *p = level_pending(level, plan->layout);
+
+		if (*link != NULL)
+			*link = (*link)->next;
+		forget_source(level, source);
+		p->truncated = true;
+		truncate_storage(source, plan->layout);
+	}
+	return PointerGetDatum(NULL);
+}
