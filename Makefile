@@ -37,7 +37,7 @@ CODE_SCRIPT = sql/crm_code--$(EXTVERSION).sql
 
 DATA_built = $(EXTENSION_SCRIPT) $(TABLES_SCRIPT) $(CODE_SCRIPT)
 DATA = $(wildcard sql/upgrade/crm--*--*.sql) $(wildcard sql/upgrade/crm_tables--*--*.sql)
-DOCS = $(wildcard docs/*.md)
+DOC_PARTS = tutorial howto reference explanation explanation/decisions
 
 PG_CPPFLAGS = -DCRM_VERSION='"$(EXTVERSION)"' -I$(srcdir)/src
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare $(CRM_CFLAGS)
@@ -81,6 +81,17 @@ $(TABLES_SCRIPT): $(TABLES_SQL) $(call sql_folders,tables) crm.control rooms.mk
 	cat $(TABLES_SQL) > $@
 $(CODE_SCRIPT): $(CODE_SQL) $(call sql_folders,code views last) crm.control rooms.mk
 	cat $(CODE_SQL) > $@
+
+# pages keep their folders, since they link to each other
+install: install-docs
+uninstall: uninstall-docs
+docs_target = $(DESTDIR)$(docdir)/$(docmoduledir)/crm
+.PHONY: install-docs uninstall-docs
+install-docs:
+	$(foreach part,$(DOC_PARTS),$(if $(wildcard $(srcdir)/docs/$(part)/*.md),$(MKDIR_P) '$(docs_target)/$(part)' && \
+	$(INSTALL_DATA) $(wildcard $(srcdir)/docs/$(part)/*.md) '$(docs_target)/$(part)/' &&)) true
+uninstall-docs:
+	rm -rf '$(docs_target)'
 
 # headers are few and every room may use them: rebuild on any change
 $(OBJS): $(wildcard src/*.h src/*/*.h)

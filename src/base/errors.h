@@ -2,7 +2,7 @@
  * errors.h
  *	  SQLSTATEs of class CR: the errors a client must be able to branch on.
  *
- * They are part of the interface: documented in docs/errors.md, never
+ * They are part of the interface: documented in docs/reference/errors.md, never
  * renumbered.  Every other error uses PostgreSQL's own codes.
  */
 #ifndef CRM_ERRORS_H

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
-# Runs every SQL example of the README and of docs/: each file from top to bottom in a fresh
+# Runs every SQL example of the README and of docs/: each page from top to bottom in a fresh
 # database with the CRM installed. A block marked "sql no-run" is for reading.
 set -u
 . "$REPO/tests/helpers/cluster.sh"
 status=0
-for doc in "$REPO/README.md" "$REPO"/docs/*.md; do
-    [ -e "$doc" ] || continue
-    name=docs_$(basename "$doc" .md | tr -c 'a-zA-Z0-9\n' '_' | tr A-Z a-z)
+pages=$(cd "$REPO" && find README.md docs -name '*.md' | sort)
+[ "$(wc -l <<<"$pages")" -gt 10 ] || { echo "hardly any pages were found: $pages"; exit 1; }
+for page in $pages; do
+    doc=$REPO/$page
+    name=docs_$(tr -c 'a-zA-Z0-9\n' '_' <<<"${page%.md}" | tr A-Z a-z)
     awk '/^```sql[[:space:]]*$/ {on = 1; print "-- " FILENAME " line " FNR; next}
          /^```/ {on = 0} on {print}' "$doc" >"$WORK/$name.sql"
     grep -qv '^--' "$WORK/$name.sql" || continue
@@ -16,7 +18,7 @@ for doc in "$REPO/README.md" "$REPO"/docs/*.md; do
         *) sql -d "$name" -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null || status=1;;
     esac
     if ! sql -d "$name" -f "$WORK/$name.sql" >"$WORK/$name.out" 2>"$WORK/$name.err"; then
-        echo "an example of $(basename "$doc") fails:"
+        echo "an example of $page fails:"
         cat "$WORK/$name.err"
         status=1
     fi

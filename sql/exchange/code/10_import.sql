@@ -520,7 +520,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.import_table(regclass, jsonb) IS
-'Imports a staged table into a table of the CRM and returns the batch with its counts. mapping: target, source_system, key, columns {target column: source column, or {column, value, values, lookup, missing (error, null, create), pipeline, scale}}, defaults, date_order, history. Idempotent by (source_system, key). Bad rows stay in crm.import_rows with line and reason; no row is lost. See docs/import.md.';
+'Imports a staged table into a table of the CRM and returns the batch with its counts. mapping: target, source_system, key, columns {target column: source column, or {column, value, values, lookup, missing (error, null, create), pipeline, scale}}, defaults, date_order, history. Idempotent by (source_system, key). Bad rows stay in crm.import_rows with line and reason; no row is lost. See docs/howto/import.md.';
 
 CREATE OR REPLACE FUNCTION crm.import_key(data jsonb, key jsonb)
 RETURNS text

@@ -376,7 +376,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.define_segment(jsonb) IS
-'Makes a segment, or changes the one of that name, computes its members, and returns it. definition: name, subject_table (leads, accounts, contacts), kind (dynamic, static), announce, active, and what members have in common: where, age, events, orders, rfm, score, in, not_in (docs/segments.md). Writers of the table wait until it is done. Errors: CR403 a definition that is not right, 42601 a path that is none, CR204 a segment that would refer to itself.';
+'Makes a segment, or changes the one of that name, computes its members, and returns it. definition: name, subject_table (leads, accounts, contacts), kind (dynamic, static), announce, active, and what members have in common: where, age, events, orders, rfm, score, in, not_in (docs/howto/segments.md). Writers of the table wait until it is done. Errors: CR403 a definition that is not right, 42601 a path that is none, CR204 a segment that would refer to itself.';
 
 CREATE OR REPLACE FUNCTION crm.preview_segment(definition jsonb, as_of timestamptz DEFAULT now())
 RETURNS TABLE (subjects bigint, members bigint, entering bigint, leaving bigint, sample_ids bigint[], next_change_at timestamptz)

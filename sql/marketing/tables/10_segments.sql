@@ -29,7 +29,7 @@ COMMENT ON COLUMN crm.segments.id IS 'Number of the segment.';
 COMMENT ON COLUMN crm.segments.name IS 'Name, by which functions and other segments refer to it.';
 COMMENT ON COLUMN crm.segments.subject_table IS 'What its members are: leads, accounts or contacts.';
 COMMENT ON COLUMN crm.segments.kind IS 'dynamic: whoever the definition describes; static: whoever was added (crm.add_to_segment).';
-COMMENT ON COLUMN crm.segments.definition IS 'What members have in common; all that is said must hold. Keys: where, age, events, orders, rfm, score, in, not_in; see docs/segments.md.';
+COMMENT ON COLUMN crm.segments.definition IS 'What members have in common; all that is said must hold. Keys: where, age, events, orders, rfm, score, in, not_in; see docs/howto/segments.md.';
 COMMENT ON COLUMN crm.segments.condition IS 'The key where of the definition; kept by a trigger.';
 COMMENT ON COLUMN crm.segments.uses IS 'What else than the row the definition looks at; kept by a trigger.';
 COMMENT ON COLUMN crm.segments.refers_to_ids IS 'Segments the definition refers to; kept by a trigger.';

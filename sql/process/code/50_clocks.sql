@@ -144,7 +144,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.record_sla_event(text, bigint, text, timestamptz, jsonb, jsonb) IS
-'Writes down what happened to a subject; its clocks follow in the same statement. Events and the keys of data they use are listed in docs/service-clocks.md. subject is the subject''s row as jsonb: given with opened or with a change, it selects the policy. Events may come late and in any order.';
+'Writes down what happened to a subject; its clocks follow in the same statement. Events and the keys of data they use are listed in docs/howto/service-clocks.md. subject is the subject''s row as jsonb: given with opened or with a change, it selects the policy. Events may come late and in any order.';
 
 CREATE OR REPLACE FUNCTION crm.sla_events_guard()
 RETURNS trigger
