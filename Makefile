@@ -40,7 +40,8 @@ DATA = $(wildcard sql/upgrade/crm--*--*.sql) $(wildcard sql/upgrade/crm_tables--
 DOC_PARTS = tutorial howto reference explanation explanation/decisions
 
 PG_CPPFLAGS = -DCRM_VERSION='"$(EXTVERSION)"' -I$(srcdir)/src
-PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare $(CRM_CFLAGS)
+# what is not marked for export stays inside, on 15 too
+PG_CFLAGS = -fvisibility=hidden -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare $(CRM_CFLAGS)
 SHLIB_LINK = -lsodium -lm
 
 # ---- tests that any DBA can run with make installcheck ----

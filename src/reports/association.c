@@ -8,6 +8,7 @@
 
 #include <math.h>
 
+#include "base/compat.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 

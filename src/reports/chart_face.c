@@ -10,6 +10,7 @@
 
 #include <math.h>
 
+#include "base/compat.h"
 #include "reports/chart.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"

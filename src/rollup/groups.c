@@ -26,9 +26,7 @@
 
 typedef struct SmallSum
 {
-#ifdef HAVE_INT128
 	int128		units;
-#endif
 	int64		scale;			/* display scale + 1; 0: nothing was added */
 } SmallSum;
 
@@ -226,8 +224,6 @@ refuse_special_number(const RollupShape *shape)
 			 errhint("Store NULL instead, or leave such rows out by the filter of the rollup or measure.")));
 }
 
-#ifdef HAVE_INT128
-
 /*
  * A stored numeric as an integer in units of 10^-SMALL_SCALE; false where it
  * does not fit or is special.  It reads the short stored form, which is that
@@ -317,8 +313,6 @@ small_to_numeric(const SmallSum *small)
 							   NumericGetDatum(int64_div_fast_to_numeric(1, scale)));
 }
 
-#endif							/* HAVE_INT128 */
-
 static void
 add_numeric(const RollupShape *shape, MemoryContext cx, Datum *sum, Datum number, int sign)
 {
@@ -376,7 +370,6 @@ crm_groups_add(RollupGroups *p, const Datum *keys, const bool *keynulls,
 			crm_rollup_add_integer(shape, &sums[i], DatumGetInt64(measures[i]), sign);
 		else
 		{
-#ifdef HAVE_INT128
 			SmallSum   *small = &GROUP_SMALL(shape, group)[i];
 			int128		units;
 			int128		sum;
@@ -389,7 +382,6 @@ crm_groups_add(RollupGroups *p, const Datum *keys, const bool *keynulls,
 				small->scale = Max(small->scale, scale + 1);
 				continue;
 			}
-#endif
 			add_numeric(shape, p->cx, &sums[i], measures[i], sign);
 		}
 	}
@@ -408,7 +400,6 @@ merge_group(RollupGroups *into, char *group, char *from)
 			crm_rollup_add_integer(shape, &sums[i], DatumGetInt64(more[i]), 1);
 		else
 		{
-#ifdef HAVE_INT128
 			SmallSum   *small = &GROUP_SMALL(shape, group)[i];
 			SmallSum   *other = &GROUP_SMALL(shape, from)[i];
 
@@ -419,7 +410,6 @@ merge_group(RollupGroups *into, char *group, char *from)
 				small->units -= other->units;
 				add_numeric(shape, into->cx, &sums[i], small_to_numeric(other), 1);
 			}
-#endif
 			if (more[i] != (Datum) 0)
 				add_numeric(shape, into->cx, &sums[i], more[i], 1);
 		}
@@ -470,27 +460,22 @@ static bool
 take_numeric(const RollupShape *shape, char *group, int i, Datum *number)
 {
 	Datum	   *sum = &GROUP_MEASURES(shape, group)[i];
+	SmallSum   *small = &GROUP_SMALL(shape, group)[i];
 
 	*number = *sum;
 	*sum = (Datum) 0;
-#ifdef HAVE_INT128
+	if (*number == (Datum) 0)
 	{
-		SmallSum   *small = &GROUP_SMALL(shape, group)[i];
+		bool		any = small->units != 0;
 
-		if (*number == (Datum) 0)
-		{
-			bool		any = small->units != 0;
-
-			if (any)
-				*number = small_to_numeric(small);
-			memset(small, 0, sizeof(SmallSum));
-			return any;
-		}
-		if (small->scale > 0)
-			*number = DirectFunctionCall2(numeric_add, *number, small_to_numeric(small));
+		if (any)
+			*number = small_to_numeric(small);
 		memset(small, 0, sizeof(SmallSum));
+		return any;
 	}
-#endif
+	if (small->scale > 0)
+		*number = DirectFunctionCall2(numeric_add, *number, small_to_numeric(small));
+	memset(small, 0, sizeof(SmallSum));
 	return *number != (Datum) 0 && !is_zero(*number);
 }
 

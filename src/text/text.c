@@ -4,6 +4,7 @@
  */
 #include "text/text.h"
 
+#include "base/compat.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
