@@ -11,7 +11,7 @@
 # which prints one row of the table; figures carry their unit.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib/cluster.sh"
+. "$here/../helpers/cluster.sh"
 cd "$repo"
 export CRM_DATA=${CRM_DATA:-$repo/../shared/data}
 [ -d "$CRM_DATA" ] && CRM_DATA=$(cd "$CRM_DATA" && pwd)

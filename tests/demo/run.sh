@@ -7,7 +7,7 @@
 # Pages for managers are written to demo-out/. Nothing is left running.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/../lib/cluster.sh"
+. "$here/../helpers/cluster.sh"
 cd "$repo"
 data=${DEMO_DATA:-}
 if [ -n "$data" ]; then
