@@ -10,7 +10,7 @@
 #include "access/identity.h"
 #include "process/process.h"
 
-CRM_MODULE_MAGIC;
+PG_MODULE_MAGIC_EXT(.name = "crm", .version = CRM_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
 

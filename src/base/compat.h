@@ -2,8 +2,10 @@
  * compat.h
  *	  What differs between the supported server versions (15 to 18).
  *
- * The only file that looks at PG_VERSION_NUM.  One block per major version,
- * each saying what changed.
+ * The only file that looks at PG_VERSION_NUM.  The rest of the code is written
+ * for the newest server; here older ones are given what they lack, under the
+ * same name and with the same arguments.  One block per version, each saying
+ * what changed; when a version is no longer supported, its block goes.
  */
 #ifndef CRM_COMPAT_H
 #define CRM_COMPAT_H
@@ -12,12 +14,26 @@
 #error "crm needs PostgreSQL 15 or later"
 #endif
 
+/* Sums and ranks of scores are kept in 128 bits, timestamps and ids pass by value. */
+#if !defined(HAVE_INT128) || !defined(USE_FLOAT8_BYVAL)
+#error "crm needs a 64-bit platform and a compiler with 128-bit integers"
+#endif
+
+#if PG_VERSION_NUM < 160000
+
+/* headers first: a macro must not meet the declaration it stands for */
+#include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
+#include "catalog/pg_namespace.h"
+#include "executor/executor.h"
+#include "fmgr.h"
+#include "utils/acl.h"
+#include "utils/regproc.h"
+
 /*
  * 16: everything is hidden (-fvisibility=hidden) but what is marked for export,
  * and the mark works on every platform and stands on functions by itself
  */
-#if PG_VERSION_NUM < 160000
-#include "fmgr.h"
 #undef PGDLLEXPORT
 #define PGDLLEXPORT __attribute__((visibility("default")))
 #undef PG_FUNCTION_INFO_V1
@@ -31,27 +47,57 @@ CppConcat(pg_finfo_,funcname) (void) \
 	return &my_finfo; \
 } \
 extern int no_such_variable
-#endif
-
-/* Sums and ranks of scores are kept in 128 bits, timestamps and ids pass by value. */
-#if !defined(HAVE_INT128) || !defined(USE_FLOAT8_BYVAL)
-#error "crm needs a 64-bit platform and a compiler with 128-bit integers"
-#endif
-
-/* 18: PG_MODULE_MAGIC can carry a name and version */
-#if PG_VERSION_NUM >= 180000
-#define CRM_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "crm", .version = CRM_VERSION)
-#else
-#define CRM_MODULE_MAGIC PG_MODULE_MAGIC
-#endif
 
 /* 16: what a check hook of a setting hands on belongs to the settings' memory */
-#if PG_VERSION_NUM >= 160000
-#define guc_malloc_compat(size) guc_malloc(LOG, size)
-#define guc_free_compat(p) guc_free(p)
-#else
-#define guc_malloc_compat(size) malloc(size)
-#define guc_free_compat(p) free(p)
-#endif
+#define guc_malloc(elevel, size) malloc(size)
+#define guc_free(p) free(p)
+
+/* 16: one function for the rights to objects of every kind */
+static inline AclResult
+object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)
+{
+	switch (classid)
+	{
+		case NamespaceRelationId:
+			return pg_namespace_aclcheck(objectid, roleid, mode);
+		case DatabaseRelationId:
+			return pg_database_aclcheck(objectid, roleid, mode);
+		default:
+			elog(ERROR, "rights to objects of catalog %u are not asked for here", classid);
+			return ACLCHECK_NO_PRIV;
+	}
+}
+
+static inline bool
+object_ownercheck(Oid classid, Oid objectid, Oid roleid)
+{
+	if (classid != RelationRelationId)
+		elog(ERROR, "owners of objects of catalog %u are not asked for here", classid);
+	return pg_class_ownercheck(objectid, roleid);
+}
+
+/* 16: a name is parsed with an error context, EvalPlanQual is told its relations */
+#define stringToQualifiedNameList(string, escontext) \
+	stringToQualifiedNameList(string)
+#define EvalPlanQualInit(epq, estate, plan, marks, param, relations) \
+	EvalPlanQualInit(epq, estate, plan, marks, param)
+
+#endif							/* before 16 */
+
+#if PG_VERSION_NUM < 180000
+
+#include "access/genam.h"
+
+/* 18: PG_MODULE_MAGIC can carry a name and version */
+#define PG_MODULE_MAGIC_EXT(...) PG_MODULE_MAGIC
+
+/* 18: an index scan counts for EXPLAIN */
+#define index_beginscan(heap, index, snapshot, instrument, nkeys, norderbys) \
+	index_beginscan(heap, index, snapshot, nkeys, norderbys)
+
+/* 18: a function that does not come back is marked so in front */
+#define pg_noreturn pg_attribute_noreturn()
+
+#endif							/* before 18 */
 
 #endif							/* CRM_COMPAT_H */

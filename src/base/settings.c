@@ -22,14 +22,14 @@ check_tenant(char **newval, void **extra, GucSource source)
 
 	if (**newval == '\0')
 		return true;
-	id = (int64 *) guc_malloc_compat(sizeof(int64));
+	id = (int64 *) guc_malloc(LOG, sizeof(int64));
 	if (id == NULL)
 		return false;
 	errno = 0;
 	*id = strtoi64(*newval, &end, 10);
 	if (errno != 0 || *end != '\0' || *id <= 0)
 	{
-		guc_free_compat(id);
+		guc_free(id);
 		GUC_check_errdetail("It is the id of a tenant, a positive whole number.");
 		return false;
 	}

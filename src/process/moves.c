@@ -22,7 +22,7 @@
 static char *
 subject_relation(const char *subject)
 {
-	List	   *names = stringToQualifiedNameList(subject);
+	List	   *names = stringToQualifiedNameList(subject, NULL);
 	RangeVar   *rv = makeRangeVarFromNameList(names);
 	Oid			relid;
 

@@ -21,7 +21,7 @@
 #define MAX_LABELS 2000
 #define MAX_SERIES 200
 
-static void bad_data(const char *what, const char *hint) pg_attribute_noreturn();
+pg_noreturn static void bad_data(const char *what, const char *hint);
 
 static void
 bad_data(const char *what, const char *hint)

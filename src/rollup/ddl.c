@@ -206,7 +206,7 @@ before_drop_table(DropStmt *stmt)
 
 		/* what is no partition or not his to drop is none of our business */
 		if (!OidIsValid(relid) || !get_rel_relispartition(relid) ||
-			!pg_class_ownercheck(relid, GetUserId()))
+			!object_ownercheck(RelationRelationId, relid, GetUserId()))
 			continue;
 		sources = sources_of(relid, "flush");
 		foreach(s, sources)

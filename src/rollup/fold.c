@@ -207,7 +207,7 @@ open_base(Base *base, Oid relid, Relation delta, Oid root)
 	base->result = makeNode(ResultRelInfo);
 	InitResultRelInfo(base->result, base->rel, 0, NULL, 0);
 	ExecOpenIndices(base->result, false);
-	EvalPlanQualInit(&base->epq, base->estate, NULL, NIL, -1);
+	EvalPlanQualInit(&base->epq, base->estate, NULL, NIL, -1, NIL);
 	find_index(base);
 
 	desc = RelationGetDescr(base->rel);
@@ -448,7 +448,7 @@ apply_groups(Base *base, Snapshot newest, Snapshot own)
 		}
 	}
 	if (base->index != NULL && base->scan == NULL)
-		base->scan = index_beginscan(base->rel, base->index, newest, base->shape.nkeys, 0);
+		base->scan = index_beginscan(base->rel, base->index, newest, NULL, base->shape.nkeys, 0);
 	row = AllocSetContextCreate(CurrentMemoryContext, "crm rollup fold row",
 								ALLOCSET_DEFAULT_SIZES);
 	base->estate->es_snapshot = newest;

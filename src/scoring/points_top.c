@@ -209,7 +209,7 @@ best_key(const Walk *w, Relation rel, const Columns *c, TupleTableSlot *slot)
 		return DBL_MAX;			/* unknown: every ceiling is looked at */
 	ScanKeyInit(&keys[0], 1, BTEqualStrategyNumber, F_INT8EQ, w->tenant);
 	ScanKeyInit(&keys[1], 2, BTEqualStrategyNumber, F_INT8EQ, w->model);
-	scan = index_beginscan(rel, index, GetActiveSnapshot(), lengthof(keys), 0);
+	scan = index_beginscan(rel, index, GetActiveSnapshot(), NULL, lengthof(keys), 0);
 	index_rescan(scan, keys, lengthof(keys), NULL, 0);
 	if (index_getnext_slot(scan, ForwardScanDirection, slot))
 		best = DatumGetFloat8(value_of(slot, c->key));
@@ -255,7 +255,7 @@ typedef struct Ranks
 static IndexScanDesc
 begin_scan(Relation rel, Relation index, int nkeys)
 {
-	IndexScanDesc scan = index_beginscan(rel, index, GetActiveSnapshot(), nkeys, 0);
+	IndexScanDesc scan = index_beginscan(rel, index, GetActiveSnapshot(), NULL, nkeys, 0);
 
 	scan->xs_want_itup = true;
 	return scan;

@@ -37,8 +37,10 @@ WHERE n.nspname IN ('crm', 'crm_analytics', 'crm_internal') AND c.relkind = 'S' 
 \gexec
 SELECT 'policy', schemaname, tablename, policyname, permissive, roles, cmd, qual, with_check FROM pg_policies ORDER BY 2, 3, 4;
 SELECT 'index', schemaname, indexname, indexdef FROM pg_indexes WHERE schemaname LIKE 'crm%' ORDER BY 2, 3;
-SELECT 'trigger', t.tgrelid::regclass, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) FROM pg_trigger AS t WHERE NOT t.tgisinternal ORDER BY 2::text, 3;
-SELECT 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace::regnamespace::text LIKE 'crm%' ORDER BY 2::text, 3, 4;
+SELECT 'trigger', t.tgrelid::regclass, t.tgname, t.tgenabled, pg_get_triggerdef(t.oid) FROM pg_trigger AS t WHERE NOT t.tgisinternal
+ORDER BY t.tgrelid::regclass::text COLLATE "C", t.tgname COLLATE "C";
+SELECT 'constraint', conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace::regnamespace::text LIKE 'crm%'
+ORDER BY conrelid::regclass::text COLLATE "C", conname COLLATE "C", 4;
 SELECT 'function', p.oid::regprocedure::text COLLATE "C", md5(pg_get_functiondef(p.oid)),
        (SELECT string_agg(a::text, ',' ORDER BY a::text) FROM unnest(coalesce(p.proacl, acldefault('f', p.proowner))) AS a) FROM pg_proc AS p
 WHERE p.pronamespace::regnamespace::text LIKE 'crm%' AND p.prokind = 'f' ORDER BY 2;

@@ -1,6 +1,6 @@
 -- Drawing: figures for readers, escaping, every kind of chart, what is refused.
 SELECT v, crm.figure_text(v), crm.figure_text(v, 'number'), crm.figure_text(v, 'compact', 'fa')
-FROM unnest('{0,0.05,-0.4,7.25,99.95,999.4,999.6,1234.5,999960,1500000,-2500000,7e9,3e12,4e16}'::float8[]) AS v;
+FROM unnest('{0,0.05,-0.4,7.25,99.95,999.4,999.6,1234.5,999960,1500000,-2500000,7e9,3e12,4e16}'::float8[]) AS v \g (format=unaligned)
 SELECT s, crm.figure_text(s, 'percent'), crm.figure_text(s, 'percent', 'fa') FROM unnest('{0,0.0123,0.5,1,12.5}'::float8[]) AS s;
 
 SELECT crm.escape_html(E'<a href="x" onclick=''y''>&amp; \u202Eabc\u2066 \x01\n\u0647') AS escaped;

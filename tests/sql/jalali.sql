@@ -15,7 +15,7 @@ SELECT crm.format_jalali('2026-03-25', 'YYYY/MM/DD') AS plain,
        crm.format_jalali('2026-03-25', '"week day" D, "day" DDD "of" YY, Q') AS numbers;
 -- names of all months and days
 SELECT string_agg(crm.format_jalali(crm.from_jalali(1404, m, 1), 'Month TMMonth'), ', ' ORDER BY m) FROM generate_series(1, 12) AS m;
-SELECT string_agg(crm.format_jalali('2026-03-21'::date + d, 'D Day TMDay'), ', ' ORDER BY d) FROM generate_series(0, 6) AS d;
+SELECT string_agg(crm.format_jalali('2026-03-21'::date + d, 'D Day TMDay'), ', ' ORDER BY d) FROM generate_series(0, 6) AS d \g (format=unaligned)
 SELECT crm.to_jalali('1799-03-20');
 SELECT crm.to_jalali('2256-03-21');
 SELECT crm.to_jalali('infinity');

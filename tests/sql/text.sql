@@ -32,7 +32,7 @@ FROM (VALUES (1, '09121234567'), (2, '+98 912 123 4567'), (3, '۰۹۱۲۱۲۳۴�
              (6, '٠٢١ ٨٨٧٧٦٦٥٥'), (7, '+98 0912 1234567'), (8, '9121234567'), (9, '989121234567'), (10, '021-88776655 داخلی ۱۲'),
              (11, 'tel:+982188776655;ext=9'), (12, '110'), (13, '0912123456'), (14, '۰۹۱۲۱۲۳۴۵۶۷۸'), (15, 'زنگ'), (16, ''),
              (17, '+'), (18, '+999123456789'), (19, '1-800-FLOWERS'), (20, repeat('9', 30)), (21, U&'\200E+989121234567\200F')) AS t (n, v)
-ORDER BY n;
+ORDER BY n \g (format=unaligned)
 SELECT c AS country, v AS value, crm.normalize_phone(v, c) AS e164
 FROM (VALUES (1, 'US', '(212) 555-2368'), (2, 'US', '1 212 555 2368 x99'), (3, 'US', '011 44 20 7946 0958'), (4, 'US', '112 555 2368'),
              (5, 'GB', '020 7946 0958'), (6, 'GB', '+44 (0)20 7946 0958'), (7, 'DE', '030/123456'), (8, 'IT', '06 698 12345'),
@@ -46,12 +46,12 @@ FROM (VALUES (1, ' Ali.Karimi@Example.COM '), (2, 'mailto:a@b.ir'), (3, 'Ali Kar
              (7, '@b.de'), (8, 'a@'), (9, 'a..b@c.de'), (10, 'a@-c.de'), (11, 'info@مثال.ایران'), (12, 'x@bücher.example'),
              (13, U&'a\200E@b.de\FEFF'), (14, 'a@b.de.'), (15, 'ａ@ｂ.de'), (16, repeat('a', 65) || '@b.de'), (17, 'a@' || repeat('b', 64) || '.de'),
              (18, ''), (19, 'ali۱@b.ir'), (20, 'a+tag@b.de')) AS t (n, v)
-ORDER BY n;
+ORDER BY n \g (format=unaligned)
 
 SELECT k AS kind, v AS value, crm.contact_point_key(k, v, 'IR') AS key
 FROM (VALUES (1, 'email', 'A@B.de'), (2, 'mobile', '09121234567'), (3, 'fax', '021 88776655'), (4, 'web', 'https://www.Example.com/About/'),
              (5, 'web', 'not a host'), (6, 'social', '@Ali'), (7, 'chat', 'ALI'), (8, 'post', 'تهران،  خیابان ولي‌عصر'), (9, 'web', 'example.com:8080')) AS t (n, k, v)
-ORDER BY n;
+ORDER BY n \g (format=unaligned)
 
 SELECT crm.fold_text(NULL) IS NULL AND crm.normalize_phone('1', NULL) IS NULL AS strict;
 SELECT p.proname FROM pg_proc AS p JOIN pg_depend AS d ON d.objid = p.oid AND d.classid = 'pg_proc'::regclass AND d.deptype = 'e'
