@@ -1,5 +1,5 @@
 /*
- * identity.h
+ * identity.h (public)
  *	  Who the caller is, and what their level allows.
  */
 #ifndef CRM_IDENTITY_H

@@ -1,5 +1,5 @@
 /*
- * tenant.h
+ * tenant.h (public)
  *	  Settings of tenants that backends keep.
  */
 #ifndef CRM_TENANT_H

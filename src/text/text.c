@@ -2,12 +2,12 @@
  * text.c
  *	  SQL functions over folding and normal forms.
  */
-#include "text/text.h"
+#include "base/crm.h"
 
 #include "base/compat.h"
 #include "catalog/pg_type.h"
-#include "fmgr.h"
 #include "mb/pg_wchar.h"
+#include "text/text.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 

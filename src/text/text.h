@@ -1,5 +1,5 @@
 /*
- * text.h
+ * text.h (public)
  *	  Bringing names, e-mail addresses and telephone numbers to one form.
  *
  * Functions over UTF-8 that look at nothing but their arguments.  Results are

@@ -1,5 +1,5 @@
 /*
- * time_face.h
+ * time_face.h (public)
  *	  What stands between the calendars and PostgreSQL: zones, JSON, the cache.
  */
 #ifndef CRM_TIME_FACE_H

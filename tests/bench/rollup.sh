@@ -172,7 +172,7 @@ read_one() {
     for i in 1 2 3 4 5 6 7 8 9; do echo "SELECT * FROM crm_analytics.rolled_wide WHERE day = '2026-03-01' AND owner = 19 AND stage = 5;"; done |
         psql -X -q -At -c '\timing on' -f - | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | sort -n | sed -n 5p
 }
-q "SELECT crm.fold_rollups()" >/dev/null; q "VACUUM ANALYZE crm_internal.rolled_wide_rollup" 
+q "SELECT crm.fold_rollups()" >/dev/null; q "VACUUM ANALYZE crm_internal.rolled_wide_rollup"
 q "INSERT INTO rolled (day, owner, stage, amount) SELECT '2026-01-01'::date + g % 365, g % 40, g % 6, g FROM generate_series(1, 200000) AS g" && q "SELECT crm.fold_rollups()" >/dev/null
 q "VACUUM ANALYZE crm_internal.rolled_wide_rollup, crm_internal.${deltas_of_rolled}"
 one_by_one() {  # rows, expression of day, owner and stage: a statement and so a delta each

@@ -35,6 +35,16 @@ report() {  # ok|not ok|skip, kind, name, seconds, [why]
     printf '%-7s %-10s %-32s %5ss%s\n' "$1" "$2" "$3" "$4" "${5:+   $5}"
 }
 
+# the rules of the house first: they need no cluster
+if wanted lint; then
+    t0=$SECONDS
+    if tests/lint/run >"$work/lint.log" 2>&1; then
+        report ok lint tree $((SECONDS - t0)) "$(tail -1 "$work/lint.log")"
+    else
+        report "not ok" lint tree $((SECONDS - t0)); cat "$work/lint.log"
+    fi
+fi
+
 echo "building and starting a private cluster"
 cluster_start "$work/cluster" || { echo "0 passed, 1 failed"; exit 1; }
 regress=$(dirname "$("$PG_CONFIG" --pgxs)")/../test/regress/pg_regress

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # Brings what building and testing need, and only what is missing, through the
 # package manager. Says what it does. Does nothing where all is there.
+#
+#   tests/helpers/setup.sh         for everything
+#   tests/helpers/setup.sh lint    for make lint alone
 set -eu
 
 pg_config=${PG_CONFIG:-pg_config}
 missing=()
 
+command -v python3 >/dev/null 2>&1 || missing+=(python3)
+if [ "${1:-}" != lint ]; then
 command -v gcc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
 if ! command -v "$pg_config" >/dev/null 2>&1 ||
    [ ! -f "$("$pg_config" --includedir-server 2>/dev/null)/postgres.h" ] ||
@@ -18,12 +23,13 @@ if ! { command -v "$pg_config" >/dev/null 2>&1 && [ -x "$("$pg_config" --bindir)
     missing+=(postgresql-15 postgresql-client-15)
 fi
 [ -f /usr/include/sodium.h ] || missing+=(libsodium-dev)
+fi
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 echo "setup: these Debian packages are missing and needed: ${missing[*]}"
 if ! command -v apt-get >/dev/null 2>&1; then
-    echo "setup: no apt-get here; install a C compiler, PostgreSQL 15 with its server headers, and libsodium" >&2
+    echo "setup: no apt-get here; install a C compiler, PostgreSQL 15 with its server headers, libsodium and python3" >&2
     exit 1
 fi
 if [ "$(id -u)" = 0 ]; then

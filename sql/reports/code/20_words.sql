@@ -31,7 +31,7 @@ AS $$
       "message_in": "پیام مشتری", "message_out": "پاسخ ما", "lead_came": "سرنخ تازه", "lead_converted": "تبدیل سرنخ", "orders": "سفارش‌ها", "lead_factors": "آنچه با تبدیل سرنخ همراه است", "conversion": "نرخ تبدیل"}'::jsonb
     ELSE
     '{"pipeline": "Pipeline", "dashboard": "Dashboard", "customer": "Customer", "made": "as of", "currency": "Amounts in", "none": "No data",
-      "open_amount": "Open pipeline", "weighted": "Weighted", "amount": "Amount", "deals": "deals", "open_deals": "Open deals", "won_amount": "Won", 
+      "open_amount": "Open pipeline", "weighted": "Weighted", "amount": "Amount", "deals": "deals", "open_deals": "Open deals", "won_amount": "Won",
       "win_rate": "Win rate", "cycle": "Mean days to win", "days": "days", "of_closed": "of closed", "last12": "last 12 months",
       "funnel": "Conversion from stage to stage", "funnel_note": "each deal counted once", "waterfall": "How the pipeline changed", "by_stage": "Open pipeline by stage",
       "stage_note": "light: amount, strong: weighted", "forecast": "Forecast by month", "forecast_note": "amounts by month of closing", "owners": "Open pipeline by owner",

@@ -1,0 +1,183 @@
+"""Names with nothing behind them: functions nobody calls, columns nobody reads, settings, codes and tasks without effect."""
+import re
+from collections import Counter
+
+from check_rooms import symbol_of
+from sql_text import columns
+from tree import Finding
+
+RULES = {
+    'unused-c': 'an exported C function is called by another file (else it is static), or is declared in SQL',
+    'declared': 'a prototype in a header has a function behind it',
+    'symbol': 'the C symbol of an SQL function exists, and a C function for SQL is declared in SQL',
+    'unused-sql': 'a function of crm_internal is named by something else than itself',
+    'unused-column': 'a column of a table is named beside its table in SQL, C or docs, COMMENTs apart',
+    'setting': 'a setting is read by C, documented in docs/, and a setting that SQL reads is defined',
+    'unused-code': 'an error code of src/base/errors.h is raised and documented in docs/errors.md',
+    'task': 'the functions of a seeded maintenance task exist',
+}
+# columns whose meaning is the same in every table, served for all of them from the catalog
+COMMON = {'tenant_id', 'id', 'created_at', 'updated_at', 'version', 'custom', 'source_system', 'source_id',
+          'owner_id', 'team_id', 'shared_user_ids', 'shared_team_ids'}
+
+
+def check(tree):
+    yield from c_functions(tree)
+    yield from sql_functions(tree)
+    yield from table_columns(tree)
+    yield from settings(tree)
+    yield from codes(tree)
+    yield from tasks(tree)
+
+
+def documents(tree):
+    """Every page but the reference that is made from COMMENTs, which names everything."""
+    return [f for f in tree.matching(r'README\.md|docs/.*\.md') if not f.startswith('docs/reference/')]
+
+
+def c_functions(tree):
+    files = [f for f in tree.c_files()]
+    words = {f.path: Counter(f.words()) for f in files}
+    declared = {}
+    for f in tree.sql_files():
+        for o in f.objects:
+            if o.kind == 'function' and o.statement is not None and symbol_of(o):
+                declared[symbol_of(o)] = (f.path, o)
+    made = {}
+    for f in files:
+        for name in re.findall(r'\bPG_FUNCTION_INFO_V1\s*\(\s*(\w+)\s*\)', f.blank):
+            if not any(name == m for m in ('name', 'funcname')):
+                made[name] = f
+        # macros that make one function for SQL each: NAME(crm_..., ...)
+        for name in re.findall(r'^[A-Z][A-Z_0-9]+\(\s*(crm_\w+)', f.blank, re.M):
+            made.setdefault(name, f)
+    for name, f in made.items():
+        if name not in declared and not made_by_pasting(f, name):
+            yield Finding('symbol', f.path, 1, name, f'{name} is made for SQL, but no CREATE FUNCTION names it')
+    pasted = {n for f in files for n in re.findall(r'##\s*(\w+)|(\w+)\s*##', f.text) for n in n if n}
+    for name, (path, o) in declared.items():
+        if name not in made and not any(name.startswith(p) or name.endswith(p) for p in pasted if len(p) > 3):
+            yield Finding('symbol', path, o.line, o.name, f'{o.name} names the C symbol {name}, which no file makes')
+    defined = set()
+    outside = '\n'.join(tree.text(f) for f in tree.matching(r'tests/.*\.c'))     # programs that test mathematics
+    for f in files:
+        for function in f.functions:
+            defined.add(function.name)
+            if function.static or function.name in made or function.name in ('_PG_init', 'Pg_magic_func'):
+                continue
+            others = [g for g in files if g.path.endswith('.c') and g is not f and words[g.path][function.name]]
+            string = any(f'"{function.name}"' in g.text for g in files)       # a worker's entry
+            macro = any(g.path.endswith('.h') and re.search(rf'^\s*#\s*define\b.*\b{function.name}\b', g.text, re.M) for g in files)
+            if not (others or string or macro or re.search(rf'\b{function.name}\b', outside)):
+                what = 'make it static' if words[f.path][function.name] > 1 else 'nobody calls it: take it out'
+                yield Finding('unused-c', f.path, function.line, function.name, f'no other file calls {function.name}: {what}')
+    for f in files:
+        if f.path.endswith('.h'):
+            for m in re.finditer(r'^extern\s[^;{]*?\b(\w+)\s*\(', f.blank, re.M):
+                name = m.group(1)
+                if name not in defined and name.startswith('crm_') and name not in made:
+                    yield Finding('declared', f.path, f.line(m.start()), name, f'{name} is declared here, but no file defines it')
+
+
+def made_by_pasting(f, name):
+    return f'define {name}' in f.text
+
+
+def sql_functions(tree):
+    files = list(tree.sql_files())
+    everything = '\n'.join([f.code() for f in files] + [f.text for f in tree.c_files()])
+    mentions = Counter(re.findall(r'[a-z_][a-z0-9_]*', everything))
+    for f in files:
+        for o in f.objects:
+            if o.kind != 'function' or not o.name.startswith('crm_internal.') or o.statement is None:
+                continue
+            name = o.name.split('.')[1]
+            own = f.text.split('\n')[o.line - 1:o.end_line]
+            inside = Counter(re.findall(r'[a-z_][a-z0-9_]*', '\n'.join(own)))[name]
+            if mentions[name] <= inside:
+                yield Finding('unused-sql', f.path, o.line, o.name, f'nothing calls {o.name}: take it out')
+
+
+# ---- columns ----
+
+def table_columns(tree):
+    """A column counts as used where a statement, a C file or a page of docs/ names both it and its table."""
+    places = []
+    for f in tree.sql_files():
+        for s in f.statements:
+            w = s.words(2)
+            if w == ['comment', 'on'] or w == ['create', 'table'] and f.path.split('/')[2] == 'tables':
+                continue
+            text = '\n'.join(f.bare.split('\n')[s.line - 1:s.end_line])
+            places.append(set(re.findall(r'[a-z_][a-z0-9_]*', text)))
+    for f in tree.c_files():
+        places.append({w for _, text, _ in f.strings() for w in re.findall(r'[a-z_][a-z0-9_]*', text)})
+    for f in documents(tree):
+        places.append(set(re.findall(r'[a-z_][a-z0-9_]*', tree.text(f))))
+    for f in tree.sql_files():
+        for o in f.objects:
+            if o.kind != 'table' or o.statement is None:
+                continue
+            name = o.name.split('.')[1]
+            near = [p for p in places if name in p]
+            for line, column in columns(o.statement):
+                if column not in COMMON and not any(column in p for p in near):
+                    yield Finding('unused-column', f.path, line, f'{o.name}.{column}',
+                                  f'nothing reads or documents {o.name}.{column}: give it a reader or take it out')
+
+
+# ---- settings, codes, tasks ----
+
+def settings(tree):
+    files = [f for f in tree.c_files()]
+    pages = '\n'.join(tree.text(f) for f in documents(tree))
+    defined = set()
+    for f in files:
+        for line, text in ((line, text) for kind in ('Bool', 'Int', 'Real', 'String', 'Enum')
+                           for line, text in f.calls(f'DefineCustom{kind}Variable')):
+            m = re.match(r'\s*"([\w.]+)"', text)
+            variable = re.search(r'&(\w+)', text)
+            if not m:
+                continue
+            name = m.group(1)
+            defined.add(name)
+            if variable:
+                reads = sum(Counter(g.words())[variable.group(1)] for g in files if g.path.endswith('.c'))
+                assigned = re.search(r'\b(assign|check)_\w+', text)     # kept by its hook
+                if reads <= 2 and not assigned:
+                    yield Finding('setting', f.path, line, name, f'nothing reads {variable.group(1)}, so {name} has no effect')
+            if name not in pages:
+                yield Finding('setting', f.path, line, name, f'no page of docs/ says what {name} does')
+    for f in tree.sql_files():
+        for m in re.finditer(r"current_setting\('(crm\.\w+)'", f.bare):
+            if m.group(1) not in defined:
+                yield Finding('setting', f.path, f.bare.count('\n', 0, m.start()) + 1, m.group(1),
+                              f'{m.group(1)} is read here, but no DefineCustom...Variable makes it')
+
+
+def codes(tree):
+    header = 'src/base/errors.h'
+    text = tree.text(header)
+    raised = '\n'.join(f.text for f in tree.c_files() if f.path != header) + '\n'.join(f.bare for f in tree.sql_files())
+    page = next((f for f in documents(tree) if f.endswith('errors.md')), None)
+    for m in re.finditer(r"#define\s+(\w+)\s+CRM_ERRCODE\('(.)', '(.)', '(.)'\)", text):
+        code = 'CR' + ''.join(m.groups()[1:])
+        line = text.count('\n', 0, m.start()) + 1
+        if not re.search(rf'\b{m.group(1)}\b|\b{code}\b', raised):
+            yield Finding('unused-code', header, line, code, f'nothing raises {m.group(1)} ({code}): take it out until something does')
+        if page and code not in tree.text(page):
+            yield Finding('unused-code', header, line, f'{code} {page}', f'{page} does not explain {code}')
+    for m in re.finditer(r'\bCR\d\w{2}\b', tree.text(page) if page else ''):
+        if not re.search("'{}', '{}', '{}'".format(*m.group()[2:]), text):
+            yield Finding('unused-code', page, tree.text(page).count('\n', 0, m.start()) + 1, m.group(), f'{m.group()} does not stand in {header}')
+
+
+def tasks(tree):
+    made = {name for name, objects in tree.objects().items() if any(o.kind == 'function' for o in objects)}
+    for f in tree.sql_files():
+        for s in f.statements:
+            if s.words(5)[:2] != ['insert', 'into'] or 'maintenance_tasks' not in s.words(6):
+                continue
+            for t in s.tokens:
+                if t.kind == 'string' and re.fullmatch(r"'crm(_\w+)?\.\w+'", t.text) and t.value not in made:
+                    yield Finding('task', f.path, t.line, t.value, f'a seeded task calls {t.value}, which nothing makes')

@@ -1,0 +1,234 @@
+"""SQL: what each CREATE must say, and queries that are put together."""
+import re
+
+from sql_text import arguments, sql_tokens
+from tree import Finding
+
+RULES = {
+    'search-path': 'functions in SQL and PL/pgSQL pin it: SET search_path = pg_catalog, pg_temp (not those with a parsed body: RETURN, BEGIN ATOMIC)',
+    'volatility': 'every CREATE FUNCTION says IMMUTABLE, STABLE or VOLATILE (trigger functions need not)',
+    'comment': 'every function, aggregate, view, table and type has a COMMENT in the file that makes it',
+    'format-s': 'format(): %s takes a constant, a number, a regclass or what quote_...() made; a name is %I, a value %L or USING',
+    'hint-sql': 'RAISE EXCEPTION with a code of class CR has a HINT',
+    'known-code': 'codes of class CR in SQL stand in src/base/errors.h',
+}
+COMMENTED = {'function', 'aggregate', 'view', 'table', 'type', 'procedure'}
+
+
+def check(tree):
+    codes = error_codes(tree)
+    makers = query_makers(tree)
+    for f in tree.sql_files():
+        names = {n for _, n in f.comments()} | set(commented_in_blocks(f))
+        for o in f.objects:
+            if o.kind in COMMENTED and o.name not in names:
+                yield Finding('comment', f.path, o.line, o.name, f'{o.kind} {o.name} has no COMMENT in this file: say what it means')
+            if o.kind == 'function' and o.statement is not None:
+                yield from function(f, o)
+        yield from formats(f, makers)
+        yield from raises(f, codes)
+
+
+def commented_in_blocks(f):
+    for s in f.statements:
+        if s.words(1) == ['do'] and s.body() is not None:
+            yield from re.findall(r'COMMENT ON \w+ ((?:crm|crm_analytics|crm_internal)\.\w+)', s.body().value)
+
+
+def function(f, o):
+    header = o.statement.header()
+    language = header[header.index('language') + 1] if 'language' in header else 'sql'
+    parsed = 'atomic' in header or o.statement.body() is None
+    if language in ('sql', 'plpgsql') and not parsed and 'search_path' not in header:
+        yield Finding('search-path', f.path, o.line, o.name, f'{o.name} looks where its caller says: add SET search_path = pg_catalog, pg_temp')
+    elif 'security' in header and 'definer' in header and 'search_path' not in header:
+        yield Finding('search-path', f.path, o.line, o.name, f'{o.name} is SECURITY DEFINER without a pinned search_path')
+    returns = next((o.statement.tokens[i + 1].low for i, t in enumerate(o.statement.tokens[:-1]) if t.low == 'returns'), '')
+    if returns not in ('trigger', 'event_trigger') and not {'immutable', 'stable', 'volatile'} & set(header):
+        yield Finding('volatility', f.path, o.line, o.name, f'{o.name} does not say IMMUTABLE, STABLE or VOLATILE')
+
+
+# ---- queries put together ----
+
+NUMBERS = {'int', 'integer', 'bigint', 'smallint', 'oid', 'numeric', 'regclass', 'regproc', 'regprocedure', 'regtype', 'regnamespace', 'float8', 'boolean'}
+QUOTING = {'quote_ident', 'quote_literal', 'quote_nullable', 'format_type', 'pg_get_expr', 'pg_get_viewdef', 'pg_get_constraintdef',
+           'pg_get_functiondef', 'pg_get_indexdef', 'pg_get_triggerdef', 'repeat', 'count', 'length', 'cardinality', 'array_length'}
+
+
+PROSE = re.compile(r'[a-z]{3,}')
+CODE = re.compile(r'\b(SELECT|INSERT|UPDATE|DELETE|FROM|WHERE|CREATE|ALTER|DROP|GRANT|REVOKE|SET|VALUES|CASE|WHEN|JOIN|EXECUTE|BY|IS|AND|OR|NOT|NULL|AS|IN|ON|TO|USING)\b'
+                  r'|%I|%L|=|::|\(|\$')
+
+
+def query_makers(tree):
+    """Our functions that return text put together by format(): what they return has been looked at there."""
+    found = set()
+    for f in tree.sql_files():
+        for o in f.objects:
+            if o.kind == 'function' and o.statement is not None and o.statement.body() is not None:
+                t = o.statement.tokens
+                returns = next((t[i + 1].low for i in range(len(t) - 1) if t[i].low == 'returns'), '')
+                if returns == 'text' and 'format(' in o.statement.body().value:
+                    found.add(o.name.split('.')[1])
+    return found
+
+
+def formats(f, makers):
+    """Each format() of the file, in bodies and DO blocks as well."""
+    for tokens in blocks(f):
+        known = variables(tokens) | {f'{m}()' for m in makers}
+        for i, t in enumerate(tokens[:-1]):
+            if t.low != 'format' or tokens[i + 1].text != '(' or (i > 1 and tokens[i - 1].text == '.' and tokens[i - 2].low != 'pg_catalog'):
+                continue
+            given, _ = arguments(tokens, i + 1)
+            if not given or given[0][0].kind not in ('string', 'dollar'):
+                continue
+            text = ''.join(x.value for x in given[0] if x.kind in ('string', 'dollar'))
+            if PROSE.search(re.sub(r'%\d*\$?s', '', text)) and ' ' in text and not CODE.search(text):
+                continue        # a message, no query
+            at = 0
+            for m in re.finditer(r'%(?:(\d+)\$)?-?\d*([sIL%])', text):
+                if m.group(2) == '%':
+                    continue
+                at = int(m.group(1)) if m.group(1) else at + 1
+                if m.group(2) == 's' and at < len(given) and not harmless(given[at], known):
+                    said = re.sub(r'\s+', ' ', ' '.join(x.text for x in given[at]))[:60].strip()
+                    yield Finding('format-s', f.path, given[at][0].line, f'{f.path} {said}',
+                                  f'%s of "{said}": a name is %I, a value %L or a parameter (USING); an allowed entry says why this text is safe')
+
+
+def blocks(f):
+    """Token lists of the file: its top level and the inside of each dollar-quoted string."""
+    todo = [(1, f.text)]
+    while todo:
+        line, text = todo.pop()
+        tokens = list(sql_tokens(text, line))
+        yield tokens
+        for t in tokens:
+            if t.kind == 'dollar' and '\n' in t.value:
+                todo.append((t.line, t.value))
+
+
+def variables(tokens):
+    """Variables that cannot hold text a user wrote: by their type, or as every value they are given is harmless."""
+    found, given, filled = set(), {}, set()
+    for i in range(len(tokens) - 1):
+        a, b = tokens[i], tokens[i + 1]
+        if a.low == 'constant' and i:
+            a = tokens[i - 1]
+        if a.kind == 'word' and b.low in NUMBERS:
+            found.add(a.low)
+        if a.kind == 'word' and b.low == 'pg_catalog' and i + 3 < len(tokens) and tokens[i + 3].low in NUMBERS:
+            found.add(a.low)
+        if b.text == ':=' and a.kind == 'word':
+            j, depth = i + 2, 0
+            while j < len(tokens) and not (depth == 0 and tokens[j].text == ';'):
+                depth += {'(': 1, ')': -1}.get(tokens[j].text, 0)
+                j += 1
+            # name text := value, name CONSTANT text := value
+            name = tokens[i - 2] if a.low in ('text', 'name') and i > 1 and tokens[i - 1].low == 'constant' else \
+                tokens[i - 1] if a.low in ('text', 'name') and i else a
+            given.setdefault(name.low, []).append(tokens[i + 2:j])
+        if a.low in ('into', 'foreach', 'for') and b.kind == 'word':
+            j = i + 1
+            while j < len(tokens) and (tokens[j].kind == 'word' or tokens[j].text == ',') and tokens[j].low not in ('from', 'in', 'using'):
+                filled.add(tokens[j].low)
+                j += 1
+    more = True
+    while more:
+        more = False
+        for name, values in given.items():
+            if name not in found and name not in filled and all(harmless(v, found | {name}) for v in values):
+                found.add(name)
+                more = True
+    return found
+
+
+def harmless(words, known):
+    """Whether the expression cannot bring in text that a user wrote, and is quoted where it does."""
+    if not words:
+        return False
+    if words[0].text == '(' and closing(words, 0) == len(words) - 1:
+        words = words[1:-1]
+    if words and words[0].low == 'select':
+        words = words[1:top_level(words, 'from')]
+    parts, rest = [], words
+    while True:
+        at = top_level(rest, '||')
+        parts.append(rest[:at])
+        if at == len(rest):
+            break
+        rest = rest[at + 1:]
+    if len(parts) > 1:
+        return all(harmless(p, known) for p in parts)
+    if not words:
+        return False
+    if all(t.kind in ('string', 'number') for t in words):
+        return True
+    if len(words) >= 2 and words[-1].low in NUMBERS and words[-2].text in ('::', '.'):
+        return True
+    if len(words) == 1 and words[0].low in known | {'null'}:
+        return True
+    if len(words) == 3 and words[1].text == '.' and words[2].low in ('id', 'tenant_id'):
+        return True             # bigint in every table
+    first = 2 if len(words) > 2 and words[0].low in ('pg_catalog', 'crm', 'crm_internal', 'crm_analytics') else 0
+    if len(words) > first + 1 and words[first + 1].text == '(':
+        name = words[first].low
+        inner, end = arguments(words, first + 1)
+        if end == len(words) - 1:
+            if name in QUOTING or name == 'format' or f'{name}()' in known:     # a format within is looked at for itself
+                return True
+            if name == 'string_agg':
+                return harmless(inner[0], known)
+            if name in ('coalesce', 'nullif', 'concat', 'concat_ws', 'array_to_string', 'greatest', 'least', 'array_append'):
+                return all(harmless(a, known) for a in inner)
+    if words[0].low == 'case' and words[-1].low == 'end':
+        at, depth = 0, 0
+        for i, t in enumerate(words):
+            if depth == 1 and at and t.low in ('when', 'else', 'end'):
+                if not harmless(words[at:i], known):
+                    return False
+                at = 0
+            depth += {'case': 1, '(': 1, 'end': -1, ')': -1}.get(t.low, 0)
+            if depth == 1 and t.low in ('then', 'else'):
+                at = i + 1
+        return True
+    return False
+
+
+def closing(words, at):
+    depth = 0
+    for i in range(at, len(words)):
+        depth += {'(': 1, ')': -1}.get(words[i].text, 0)
+        if depth == 0:
+            return i
+    return -1
+
+
+def top_level(words, what):
+    depth = 0
+    for i, t in enumerate(words):
+        depth += {'(': 1, ')': -1, '[': 1, ']': -1, 'case': 1, 'end': -1}.get(t.low, 0)
+        if depth == 0 and t.low == what:
+            return i
+    return len(words)
+
+
+# ---- errors ----
+
+def error_codes(tree):
+    text = tree.text('src/base/errors.h')
+    return {'CR' + ''.join(m) for m in re.findall(r"CRM_ERRCODE\('(.)', '(.)', '(.)'\)", text)}
+
+
+def raises(f, codes):
+    for m in re.finditer(r"\bERRCODE\s*=\s*'(CR\w{3})'", f.bare):
+        line = f.bare.count('\n', 0, m.start()) + 1
+        if m.group(1) not in codes:
+            yield Finding('known-code', f.path, line, f'{f.path} {m.group(1)}', f'{m.group(1)} does not stand in src/base/errors.h')
+        start = f.bare.rfind('RAISE', 0, m.start())
+        end = f.bare.find(';', m.end())
+        while end > 0 and f.bare.count("'", m.end(), end) % 2:
+            end = f.bare.find(';', end + 1)
+        if start >= 0 and not re.search(r'\bHINT\b', f.bare[start:end]):
+            yield Finding('hint-sql', f.path, line, f'{f.path} {m.group(1)}', f'the error {m.group(1)} does not say what to do: add HINT')
