@@ -1,122 +1,185 @@
 #!/usr/bin/env bash
-# Every kind of test on a private cluster; ends with one line: N passed, N failed[, N skipped].
+# Every kind of test on private clusters; ends with one line: N passed, N failed[, N skipped].
 #
 #   tests/helpers/run.sh                everything
 #   tests/helpers/run.sh install scale  only tests whose name contains one of the words
 #
-# ACCEPT=1 takes what regress and isolation tests print as expected: read the difference first.
-# KEEP=1 leaves the cluster's folder behind for a look.
+# JOBS=n         tests that run at a time (default: the processors, at most 4)
+# ACCEPT=1       takes what regress and isolation tests print as expected: read the difference first
+# KEEP=1         leaves the folder with clusters and outputs behind for a look
+# TEST_LIMIT=n   seconds after which a test is stopped and has failed (default 300)
+#
+# The tree is built and the CRM installed once; each of the JOBS workers has a
+# cluster that is a copy of that one, and each test a database that is a copy of
+# the one in it.  So no two tests ever meet: not in a database, not in a role
+# and not in a setting.  What a test may say in a comment of its first lines:
+#
+#   long: N s      it takes N seconds: the longest start first, so that no worker waits for one at the end
+#   alone: WHY     it measures time: it runs when no other test does
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/cluster.sh"
 cd "$repo"
 
-passed=0 failed=0 skipped=0
 export CRM_DATA=${CRM_DATA:-$repo/../shared/data}
 [ -d "$CRM_DATA" ] && CRM_DATA=$(cd "$CRM_DATA" && pwd)
+processors=$(nproc 2>/dev/null || echo 2)
+JOBS=${JOBS:-$((processors > 4 ? 4 : processors))}
+began=$SECONDS
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/crm-test.XXXXXX")
 chmod 755 "$work"
-trap 'code=$?; cluster_stop; [ -n "${KEEP:-}" ] || rm -rf "$work"; exit $code' EXIT
+: >"$work/results"; : >"$work/next"
+finish() {
+    local pid
+    for pid in $(jobs -p); do kill "$pid" 2>/dev/null; done
+    # whatever still runs on data of this folder, also of a script that was stopped
+    find "$work" -maxdepth 4 -name postmaster.pid 2>/dev/null | while read -r pid; do
+        as_server "$STAGED_BIN/pg_ctl" -D "$(dirname "$pid")" -m immediate -w -t 20 stop >/dev/null 2>&1
+    done
+    [ -n "${KEEP:-}" ] || rm -rf "$work"
+}
+trap 'code=$?; finish; exit $code' EXIT
 trap 'exit 130' INT TERM
 
+words=("$@")
 wanted() {  # name: is it asked for?
     [ ${#words[@]} -eq 0 ] && return 0
     local w; for w in "${words[@]}"; do case $1 in *"$w"*) return 0;; esac; done
     return 1
 }
-words=("$@")
-report() {  # ok|not ok|skip, kind, name, seconds, [why]
-    case $1 in
-        ok) passed=$((passed + 1));;
-        "not ok") failed=$((failed + 1));;
-        skip) skipped=$((skipped + 1));;
-    esac
-    printf '%-7s %-10s %-32s %5ss%s\n' "$1" "$2" "$3" "$4" "${5:+   $5}"
+
+# One line a test, with what it said where it failed; the lock keeps reports of two workers apart.
+report() {  # ok|not ok|skip, kind, name, microsecond it began, [why, [file with its output]]
+    local tenths=$(( (${EPOCHREALTIME/[.,]/} - $4) / 100000 ))
+    {
+        flock 9
+        echo "$1" >>"$work/results"
+        printf '%-7s %-10s %-32s %6ss%s\n' "$1" "$2" "$3" "$((tenths / 10)).$((tenths % 10))" "${5:+   $5}"
+        [ -z "${6:-}" ] || cat "$6"
+    } 9>"$work/report.lock"
+}
+now() { echo "${EPOCHREALTIME/[.,]/}"; }
+limited() { timeout -k 5 "${TEST_LIMIT:-300}" "$@"; }
+
+pgxs=$(dirname "$("$PG_CONFIG" --pgxs)")/../test
+driver_of() { case $1 in isolation) echo "$pgxs/isolation/pg_isolation_regress";; *) echo "$pgxs/regress/pg_regress";; esac; }
+
+# A test of expected output, by the driver that PostgreSQL brings for its kind.
+drive() {   # kind, name, database
+    local out=$work/out/$1-$2 t0 code
+    t0=$(now)
+    mkdir -p "$out"; ln -s "$repo/expected" "$out/expected"     # looked for below the output folder first
+    limited "$(driver_of "$1")" --inputdir="$repo/tests" --outputdir="$out" --bindir="$STAGED_BIN" --use-existing --dbname="$3" \
+        "$2" >"$out/driver.log" 2>&1
+    code=$?
+    [ -n "${ACCEPT:-}" ] && cp "$out/results/$2.out" "$repo/expected/"
+    if [ $code = 0 ]; then report ok "$1" "$2" "$t0"; return 0; fi
+    [ -s "$out/regression.diffs" ] || tail -30 "$out/driver.log" >"$out/regression.diffs"
+    report "not ok" "$1" "$2" "$t0" "$([ $code = 124 ] && echo "stopped after ${TEST_LIMIT:-300} s")" "$out/regression.diffs"
+    return 1
 }
 
-# the rules of the house first: they need no cluster
-if wanted lint; then
-    t0=$SECONDS
-    if tests/lint/run >"$work/lint.log" 2>&1; then
-        report ok lint tree $((SECONDS - t0)) "$(tail -1 "$work/lint.log")"
-    else
-        report "not ok" lint tree $((SECONDS - t0)); cat "$work/lint.log"
-    fi
-fi
-
-echo "building and starting a private cluster"
-cluster_start "$work/cluster" || { echo "0 passed, 1 failed"; exit 1; }
-regress=$(dirname "$("$PG_CONFIG" --pgxs)")/../test/regress/pg_regress
-isolation=$(dirname "$("$PG_CONFIG" --pgxs)")/../test/isolation/pg_isolation_regress
-
-# One test after the other, each with a clock: the drivers take one name at a time.
-drive() {   # kind, driver, suffix, database, names ...
-    local kind=$1 driver=$2 db=$3 name t0 out; shift 3
-    out=$work/$kind; mkdir -p "$out"; chmod 777 "$out"
-    for name in "$@"; do
-        t0=$SECONDS
-        if "$driver" --inputdir="$repo/tests" --outputdir="$out" ${expected_option[@]+"${expected_option[@]}"} \
-            --bindir="$STAGED_BIN" --use-existing --dbname="$db" \
-            "$name" >"$out/driver.log" 2>&1; then
-            report ok "$kind" "$name" $((SECONDS - t0))
-        else
-            report "not ok" "$kind" "$name" $((SECONDS - t0))
-            if [ -s "$out/regression.diffs" ]; then cat "$out/regression.diffs"; else tail -30 "$out/driver.log"; fi
-        fi
-        [ -n "${ACCEPT:-}" ] && cp "$out/results/$name.out" "$repo/expected/"
-        rm -f "$out/regression.diffs"
-    done
-}
-
-names() {   # dir, extension, first: test names, the first one first
-    local f n
-    [ -f "tests/$1/$3$2" ] && echo "$3"
-    for f in tests/"$1"/*"$2"; do
-        [ -e "$f" ] || continue
-        n=$(basename "$f" "$2"); [ "$n" = "$3" ] && continue
-        wanted "$n" && echo "$n"
-    done
-}
-
-# regress and isolation look for expected/ below their output folder first
-for kind in regress isolation; do mkdir -p "$work/$kind"; ln -s "$repo/expected" "$work/$kind/expected"; done
-
-createdb crm_regress
-psql -X -q -d crm_regress -c "ALTER DATABASE crm_regress SET timezone TO 'UTC'; ALTER DATABASE crm_regress SET datestyle TO 'ISO, YMD'; ALTER DATABASE crm_regress SET intervalstyle TO 'postgres'"
-drive regress "$regress" crm_regress $(names sql .sql install)
-createdb crm_isolation
-drive isolation "$isolation" crm_isolation $(names specs .spec aa_install)
-
-# scripts: exit status 0 passed, 77 skipped, else failed
-script() {  # kind, file
-    local name t0 code out
-    name=$(basename "$2"); name=${name%.*}
-    wanted "$name" || return 0
-    t0=$SECONDS out=$work/$1-$name.log
-    case $2 in
+# A script: exit status 0 passed, 77 skipped, else failed. One in SQL has a database of its own.
+script() {  # kind, name, file
+    local t0 code out=$work/$1-$2.log
+    t0=$(now)
+    case $3 in
         *.sql)
-            if [ ! -d "$CRM_DATA" ]; then report skip "$1" "$name" 0 "no CRM_DATA"; return; fi
-            dropdb --if-exists "ref_$name" 2>/dev/null; createdb "ref_$name"
-            sql -d "ref_$name" -v data="$CRM_DATA" -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' -f "$2" >"$out" 2>&1; code=$?
-            dropdb --if-exists -f "ref_$name" 2>/dev/null;;
-        *) WORK=$work/tmp-$name; mkdir -p "$WORK"; chmod 777 "$WORK"
-           WORK=$WORK REPO=$repo bash "$2" >"$out" 2>&1; code=$?;;
+            if [ ! -d "$CRM_DATA" ] && [ "$1" = reference ]; then report skip "$1" "$2" "$t0" "no CRM_DATA"; return; fi
+            { fresh_database "$1_$2" && limited psql -X -q -v ON_ERROR_STOP=1 -d "$1_$2" -v data="$CRM_DATA" -f "$3"; } >"$out" 2>&1; code=$?
+            dropdb --if-exists -f "$1_$2" 2>/dev/null;;
+        *)  mkdir -p "$work/tmp-$2"; chmod 777 "$work/tmp-$2"
+            local how=bash; [ ! -x "$3" ] || how=
+            WORK=$work/tmp-$2 REPO=$repo limited $how "$3" >"$out" 2>&1; code=$?
+            [ -n "${KEEP:-}" ] || rm -rf "$work/tmp-$2";;
     esac
     case $code in
-        0) report ok "$1" "$name" $((SECONDS - t0));;
-        77) report skip "$1" "$name" $((SECONDS - t0)) "$(tail -1 "$out")";;
-        *) report "not ok" "$1" "$name" $((SECONDS - t0)); tail -60 "$out";;
+        0) report ok "$1" "$2" "$t0";;
+        77) report skip "$1" "$2" "$t0" "$(tail -1 "$out")";;
+        *) tail -60 "$out" >"$out.end"
+           report "not ok" "$1" "$2" "$t0" "$([ $code = 124 ] && echo "stopped after ${TEST_LIMIT:-300} s")" "$out.end";;
     esac
 }
-export CLUSTER STAGED_BIN STAGED_EXTENSION STAGED_LIB PG_CONFIG REPO=$repo
-for f in tests/reference/*.sql; do [ -e "$f" ] && script reference "$f"; done
-for f in tests/shell/*.sh; do [ -e "$f" ] && script shell "$f"; done
 
-if grep -aE 'PANIC|terminated by signal (11|6)|TRAP: ' "$CLUSTER/server.log"; then
-    report "not ok" server "no crash in the server log" 0
-fi
+run_test() {    # kind, file
+    local name
+    name=$(basename "$2"); name=${name%.*}
+    case $1 in
+        regress|isolation)
+            fresh_database "$1_$name" || { report "not ok" "$1" "$name" "$(now)" "no database"; return; }
+            drive "$1" "$name" "$1_$name"
+            dropdb --if-exists -f "$1_$name" 2>/dev/null;;
+        lint) script lint tree "$2";;
+        *) script "$1" "$name" "$2";;
+    esac
+}
+
+# Takes tests from a list until none is left. Two workers share a list: its next line is counted in a file.
+take() {    # list: prints the next line of it
+    local n
+    {
+        flock 9
+        n=$(($(cat "$work/next") + 1)); echo "$n" >"$work/next"
+        sed -n "${n}p" "$1"
+    } 9>"$work/next.lock"
+}
+worker() {  # number, list
+    local kind file
+    cluster_attach "$work/worker$1"
+    while read -r kind file < <(take "$2") && [ -n "$kind" ]; do run_test "$kind" "$file"; done
+}
+
+# ---- what there is to run ----
+tests_of() {    # kind, folder, suffix ...: the tests asked for, a line each
+    local kind=$1 dir=$2 suffix f name; shift 2
+    for suffix in "$@"; do
+        for f in tests/"$dir"/*."$suffix"; do
+            [ -e "$f" ] || continue
+            name=$(basename "$f"); name=${name%.*}
+            [ "$name" = install ] || ! wanted "$name" || echo "$kind $f"
+        done
+    done
+}
+said() { sed -n '1,12p' "$1" | sed -nE "s/^(#|--) $2: *//p"; }     # file, word: what it says after the word
+{
+    # the rules of the house, which need no cluster
+    if [ -x tests/lint/run ] && wanted lint; then echo "lint tests/lint/run"; fi
+    tests_of shell shell sh
+    tests_of reference reference sql
+    tests_of attack attack sql sh
+    tests_of regress sql sql
+    tests_of isolation specs spec
+} | while read -r kind file; do
+    list=together; [ -z "$(said "$file" alone)" ] || list=alone
+    seconds=$(said "$file" long)
+    echo "${seconds%% *} $kind $file" >>"$work/$list.unsorted"
+done
+for list in together alone; do
+    touch "$work/$list.unsorted"
+    sort -s -k1,1nr "$work/$list.unsorted" | sed 's/^[0-9]* //' >"$work/$list"
+done
+
+# ---- the one installation, which is a test too ----
+echo "building, and installing the CRM once"
+export CRASH_LOG=$work/crashes
+seed_make "$work/seed" drive regress install crm_template || { echo "0 passed, 1 failed"; exit 1; }
+export CLUSTER STAGED_BIN STAGED_EXTENSION STAGED_LIB PG_CONFIG REPO=$repo
+
+[ "$(wc -l <"$work/together")" -lt "$JOBS" ] && JOBS=1
+for n in $(seq "$JOBS"); do cluster_start "$work/worker$n" || { echo "0 passed, 1 failed"; exit 1; }; done
+echo 0 >"$work/next"
+for n in $(seq "$JOBS"); do worker "$n" "$work/together" & done
+wait
+echo 0 >"$work/next"
+worker 1 "$work/alone"
+
+for n in $(seq "$JOBS"); do crash_lines "$work/worker$n/server.log" >>"$CRASH_LOG"; done
+[ ! -s "$CRASH_LOG" ] || report "not ok" server "no crash in any server's log" "$(now)" "" "$CRASH_LOG"
+
+passed=$(grep -c '^ok' "$work/results") failed=$(grep -c '^not ok' "$work/results") skipped=$(grep -c '^skip' "$work/results")
+echo "$((SECONDS - began)) s in all, $JOBS at a time"
 line="$passed passed, $failed failed"
-[ $skipped -gt 0 ] && line="$line, $skipped skipped"
+[ "$skipped" -gt 0 ] && line="$line, $skipped skipped"
 echo "$line"
-[ $failed -eq 0 ] && [ $passed -gt 0 ]
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every SQL example of the README and of docs/: each page from top to bottom in a fresh
 # database with the CRM installed. A block marked "sql no-run" is for reading.
+# long: 50 s
 set -u
 . "$REPO/tests/helpers/cluster.sh"
 status=0
@@ -12,11 +13,10 @@ for page in $pages; do
     awk '/^```sql[[:space:]]*$/ {on = 1; print "-- " FILENAME " line " FNR; next}
          /^```/ {on = 0} on {print}' "$doc" >"$WORK/$name.sql"
     grep -qv '^--' "$WORK/$name.sql" || continue
-    createdb "$name"
     case $doc in
-        */README.md) ;;     # the README installs for itself
-        *) sql -d "$name" -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null || status=1;;
-    esac
+        */README.md) createdb "$name";;     # the README installs for itself
+        *) fresh_database "$name";;
+    esac || { status=1; continue; }
     if ! sql -d "$name" -f "$WORK/$name.sql" >"$WORK/$name.out" 2>"$WORK/$name.err"; then
         echo "an example of $page fails:"
         cat "$WORK/$name.err"

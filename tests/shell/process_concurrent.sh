@@ -3,8 +3,7 @@
 set -eu
 . "$REPO/tests/helpers/cluster.sh"
 db=process_concurrent
-createdb $db
-sql -d $db -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null
+fresh_database $db
 sql -d $db -c "INSERT INTO crm.opportunities (id, name, amount) SELECT i, 'Deal ' || i, 0 FROM generate_series(1, 500) AS i" \
     -c "CREATE TABLE moves (opportunity_id bigint, stage_id bigint)" >/dev/null
 

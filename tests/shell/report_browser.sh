@@ -6,9 +6,8 @@ set -u
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) ||
     { echo "no Chromium here"; exit 77; }
 db=report_browser
-createdb "$db" || exit 1
+fresh_database "$db" || exit 1
 trap 'dropdb --if-exists --force "$db"' EXIT
-sql -d "$db" -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null || exit 1
 
 # two years of a company whose users chose names that test the escaping, the direction and the room
 sql -d "$db" >/dev/null <<'SQL' || exit 1

@@ -6,17 +6,11 @@ cd "$WORK" || exit 1
 fail() { echo "FAILED: $*"; exit 1; }
 export PGOPTIONS='-c client_min_messages=warning'
 from=rollup_publisher to=rollup_subscriber
-clean() {
-    psql -X -q -d $to -c 'ALTER SUBSCRIPTION sub DISABLE' -c 'ALTER SUBSCRIPTION sub SET (slot_name = NONE)' -c 'DROP SUBSCRIPTION sub' >/dev/null 2>&1
-    psql -X -q -d $from -c "SELECT pg_drop_replication_slot('rollup_test')" >/dev/null 2>&1
-    dropdb -f --if-exists $to; dropdb -f --if-exists $from
-}
-trap clean EXIT
-createdb $from && createdb $to || exit 1
+trap cluster_stop EXIT
+cluster_start "$WORK/cluster" "wal_level = logical" || exit 1
+fresh_database $from $to || exit 1
 for db in $from $to; do
     sql -d $db <<'SQL' >/dev/null || exit 1
-CREATE EXTENSION crm;
-SELECT crm.install();
 CREATE TABLE deals (id integer PRIMARY KEY, owner integer, stage text, amount numeric);
 CREATE TABLE visits (id integer PRIMARY KEY, kind text);
 SQL

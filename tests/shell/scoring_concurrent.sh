@@ -1,10 +1,10 @@
 # Eight sessions write events, leads and accounts, correct and delete, while rules change, all is replayed and thresholds
 # that time crosses are written down: every state is what a replay gives, crossings alternate, and nobody blocks anybody for good.
+# long: 12 s
 set -eu
 . "$REPO/tests/helpers/cluster.sh"
 db=scoring_concurrent
-createdb $db
-sql -d $db -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null
+fresh_database $db
 sql -d $db >/dev/null <<'SQL'
 SELECT crm.define_score_model('{"name": "decaying", "thresholds": [{"name": "warm", "enter": 12, "leave": 8}, {"name": "hot", "enter": 30}], "rules": [
   {"name": "large", "when": "$.employees > 50", "points": 6}, {"name": "city", "when": "$.account.city starts with \"c1\"", "points": 5},

@@ -21,8 +21,7 @@ ALTER TABLE crm.quotas ADD CONSTRAINT quotas_amount_check CHECK (amount > 0 AND 
 Q
 trap 'rm -f "$STAGED_EXTENSION"/crm_tables--0.*.sql' EXIT
 
-createdb upgrade_fresh
-sql -d upgrade_fresh -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null
+fresh_database upgrade_fresh
 
 createdb upgrade_old
 sql -d upgrade_old -c 'CREATE EXTENSION crm' >/dev/null

@@ -1,5 +1,6 @@
 # The life of the background worker: it survives crashes, signals, dropped
 # databases and promotions; after downtime nothing is done twice or left out.
+# long: 56 s
 set -u
 . "$REPO/tests/helpers/cluster.sh"
 export PGPORT=54321
@@ -17,9 +18,7 @@ until_is() {    # what, database, query, expected [seconds]: polls until it is s
 launcher="SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'crm launcher'"
 
 prepare() {     # database: things that fall due, each to be done exactly once
-    createdb "$1" && sql -d "$1" >/dev/null <<'SQL' || fail "preparing $1"
-CREATE EXTENSION crm;
-SELECT crm.install();
+    fresh_database "$1" && sql -d "$1" >/dev/null <<'SQL' || fail "preparing $1"
 CREATE TABLE things (id int GENERATED ALWAYS AS IDENTITY, due_at timestamptz, done boolean DEFAULT false);
 CREATE TABLE done (id int, due_at timestamptz, done_at timestamptz DEFAULT clock_timestamp(), by_role name DEFAULT current_user);
 CREATE FUNCTION do_things(as_of timestamptz, batch int) RETURNS bigint LANGUAGE plpgsql AS $$

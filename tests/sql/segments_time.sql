@@ -1,4 +1,5 @@
 -- Segments against a computation from nothing: random definitions under random changes, and time against every instant of a grid.
+-- long: 10 s
 \set SHOW_CONTEXT never
 \set VERBOSITY terse
 BEGIN;
