@@ -84,6 +84,47 @@ crm_jalali_from_days(int32 days, int *year, int *month, int *day)
 	}
 }
 
+/*
+ * Months later or earlier; the day stays, or becomes the last one of a shorter
+ * month, as PostgreSQL does it with intervals.
+ */
+int32
+crm_jalali_months_later(int32 days, int32 months)
+{
+	int			year,
+				month,
+				day;
+	int64		n;
+
+	crm_jalali_from_days(days, &year, &month, &day);
+	n = (int64) year * 12 + (month - 1) + months;
+	year = (int) (n >= 0 ? n / 12 : -((11 - n) / 12));
+	month = (int) (n - (int64) year * 12) + 1;
+	if (day > crm_jalali_month_length(year, month))
+		day = crm_jalali_month_length(year, month);
+	return crm_jalali_to_days(year, month, day);
+}
+
+/*
+ * The week of a day, and the year that week belongs to.  Weeks begin on
+ * Saturday; week 1 is the one with 1 Farvardin in it (CLDR's rule for Iran).
+ */
+int
+crm_jalali_week_number(int32 days, int *week_year)
+{
+	int			year,
+				month,
+				day;
+	int32		saturday = days - crm_days_since_saturday(days);
+	int32		first;
+
+	/* the Friday of the week tells the year: 1 Farvardin is not after it */
+	crm_jalali_from_days(saturday + 6, &year, &month, &day);
+	first = crm_jalali_to_days(year, 1, 1);
+	*week_year = year;
+	return (saturday - (first - crm_days_since_saturday(first))) / 7 + 1;
+}
+
 int
 crm_gregorian_month_length(int year, int month)
 {
@@ -126,4 +167,11 @@ crm_weekday(int32 days)
 	int32		w = (days + 5) % 7;
 
 	return w < 0 ? w + 7 : w;
+}
+
+/* 0 on Saturday, 6 on Friday */
+int
+crm_days_since_saturday(int32 days)
+{
+	return (crm_weekday(days) + 2) % 7;
 }

@@ -53,24 +53,3 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_calendar_guard';
 COMMENT ON FUNCTION crm.calendar_guard() IS
 'Row trigger of crm.calendar_versions: refuses a definition that has a fault.';
-
-CREATE TYPE crm.jalali_date AS (year integer, month integer, day integer);
-COMMENT ON TYPE crm.jalali_date IS 'A date of the Solar Hijri calendar: year, month 1 (Farvardin) to 12 (Esfand), day.';
-
-CREATE FUNCTION crm.to_jalali(date date) RETURNS crm.jalali_date
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'crm_to_jalali';
-COMMENT ON FUNCTION crm.to_jalali(date) IS
-'Jalali date of a date, for the Jalali years 1178 to 1634 (1799-03-21 to 2256-03-20); an error outside. New Year by the 33-year cycle: days before year y are 365 (y - 1) + floor((8 y + 21) / 33).';
-
-CREATE FUNCTION crm.from_jalali(year integer, month integer, day integer) RETURNS date
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'crm_from_jalali';
-COMMENT ON FUNCTION crm.from_jalali(integer, integer, integer) IS
-'Date of a Jalali date, for the years 1178 to 1634; an error for a date that does not exist, such as 30 Esfand of a common year.';
-
-CREATE FUNCTION crm.format_jalali(date date, pattern text) RETURNS text
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'crm_format_jalali';
-COMMENT ON FUNCTION crm.format_jalali(date, text) IS
-'A date written in the Jalali calendar. Pattern: YYYY, YY, MM, DD, DDD (day of the year), Q, D (1 = Saturday), Month, Day; the prefix TM gives Persian names and digits, the prefix FM leaves out leading zeros; text in double quotes and all other characters stand for themselves.';
