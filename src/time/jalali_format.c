@@ -77,7 +77,7 @@ append_name(StringInfo out, const char *english, const char *persian,
 }
 
 static bool
-take(const char **p, const char *token)
+take_pattern(const char **p, const char *token)
 {
 	size_t		n = strlen(token);
 
@@ -125,7 +125,7 @@ append_named(StringInfo out, const char **p, const Parts *parts, const Style *st
 
 	for (int i = 0; i < lengthof(names); i++)
 	{
-		if (!take(p, names[i].pattern))
+		if (!take_pattern(p, names[i].pattern))
 			continue;
 		if (names[i].month)
 			append_name(out, crm_jalali_months_en[parts->month - 1],
@@ -167,7 +167,7 @@ append_numbered(StringInfo out, const char **p, const Parts *parts, const Style 
 	};
 
 	for (int i = 0; i < lengthof(numbers); i++)
-		if (take(p, numbers[i].pattern))
+		if (take_pattern(p, numbers[i].pattern))
 		{
 			append_number(out, numbers[i].number, numbers[i].width, style);
 			return true;
@@ -206,9 +206,9 @@ crm_format_jalali(PG_FUNCTION_ARGS)
 		}
 		for (;;)
 		{
-			if (take(&p, "TM"))
+			if (take_pattern(&p, "TM"))
 				style.persian = true;
-			else if (take(&p, "FM"))
+			else if (take_pattern(&p, "FM"))
 				style.plain = true;
 			else
 				break;

@@ -139,7 +139,7 @@ take_word(Reading *reading, const char *word)
 
 /* The length of a run of ASCII digits, or of letters of any script. */
 static int
-run_length(const char *p, bool digits)
+token_length(const char *p, bool digits)
 {
 	int			n = 0;
 
@@ -159,7 +159,7 @@ take_all(Reading *reading, const char *p)
 	{
 		int			n;
 
-		if ((n = run_length(p, true)) > 0)
+		if ((n = token_length(p, true)) > 0)
 		{
 			if (n == 8 && reading->nnumbers == 0)
 			{
@@ -170,7 +170,7 @@ take_all(Reading *reading, const char *p)
 			else
 				take_number(reading, p, n);
 		}
-		else if ((n = run_length(p, false)) > 0)
+		else if ((n = token_length(p, false)) > 0)
 			take_word(reading, pnstrdup(p, n));
 		else
 		{
@@ -182,7 +182,8 @@ take_all(Reading *reading, const char *p)
 				separator = *p;
 			}
 			else if (*p != ' ' && *p != ',')
-				unreadable(reading, psprintf("The character \"%c\" does not belong into a date.", *p));
+				unreadable(reading,
+						   psprintf("The character \"%c\" does not belong into a date.", *p));
 		}
 		p += n;
 	}

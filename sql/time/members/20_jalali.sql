@@ -6,7 +6,8 @@ CREATE FUNCTION crm.to_jalali(date date) RETURNS crm.jalali_date
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_to_jalali';
 COMMENT ON FUNCTION crm.to_jalali(date) IS
-'Jalali date of a date, for the Jalali years 1178 to 1634 (1799-03-21 to 2256-03-20); an error outside. New Year by the 33-year cycle: days before year y are 365 (y - 1) + floor((8 y + 21) / 33).';
+'Jalali date of a date, for the Jalali years 1178 to 1634 (1799-03-21 to 2256-03-20); an error outside. New Year by the 33-year cycle: days before '
+'year y are 365 (y - 1) + floor((8 y + 21) / 33).';
 
 CREATE FUNCTION crm.from_jalali(year integer, month integer, day integer) RETURNS date
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -18,13 +19,18 @@ CREATE FUNCTION crm.format_jalali(date date, pattern text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_format_jalali';
 COMMENT ON FUNCTION crm.format_jalali(date, text) IS
-'A date written in the Jalali calendar, by the patterns of to_char that are about days, weeks, months and years: YYYY, YYY, YY, Y, IYYY, MM, DD, DDD (day of the year), D (1 = Saturday), Q, W and WW (weeks of seven days from the first of the month or year), IW (calendar week, see crm.jalali_week_of_year), MONTH, Month, month, MON, Mon, mon, DAY, Day, day, DY, Dy, dy. Names are not padded. The prefix TM gives Persian names and digits, the prefix FM leaves out leading zeros; text in double quotes and all other characters stand for themselves.';
+'A date written in the Jalali calendar, by the patterns of to_char that are about days, weeks, months and years: YYYY, YYY, YY, Y, IYYY, MM, DD, DDD '
+'(day of the year), D (1 = Saturday), Q, W and WW (weeks of seven days from the first of the month or year), IW (calendar week, see '
+'crm.jalali_week_of_year), MONTH, Month, month, MON, Mon, mon, DAY, Day, day, DY, Dy, dy. Names are not padded. The prefix TM gives Persian names and '
+'digits, the prefix FM leaves out leading zeros; text in double quotes and all other characters stand for themselves.';
 
 CREATE FUNCTION crm.read_jalali(value text) RETURNS date
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_read_jalali';
 COMMENT ON FUNCTION crm.read_jalali(text) IS
-'Date of a Jalali date as people write it: 1403/01/05, 1403-1-5, 5/1/1403, 14030105, 5 Farvardin 1403, or with Persian names and digits; with or without the day of the week. The year has four digits and stands first or last. Errors: 22007 for what cannot be read without guessing, 22008 for a date that does not exist or a day of the week that contradicts it.';
+'Date of a Jalali date as people write it: 1403/01/05, 1403-1-5, 5/1/1403, 14030105, 5 Farvardin 1403, or with Persian names and digits; with or '
+'without the day of the week. The year has four digits and stands first or last. Errors: 22007 for what cannot be read without guessing, 22008 for a '
+'date that does not exist or a day of the week that contradicts it.';
 
 CREATE FUNCTION crm.jalali_add_months(date date, months integer) RETURNS date
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -42,7 +48,8 @@ CREATE FUNCTION crm.jalali_trunc(field text, date date) RETURNS date
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_jalali_trunc';
 COMMENT ON FUNCTION crm.jalali_trunc(text, date) IS
-'First day of the week (Saturday), month, quarter or year of the Jalali calendar that a date is in: date_trunc() for that calendar. Error 22023 for another field.';
+'First day of the week (Saturday), month, quarter or year of the Jalali calendar that a date is in: date_trunc() for that calendar. Error 22023 for '
+'another field.';
 
 CREATE FUNCTION crm.jalali_last_day(date date) RETURNS date
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -63,7 +70,8 @@ CREATE FUNCTION crm.jalali_week_of_year(date date) RETURNS integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_jalali_week_of_year';
 COMMENT ON FUNCTION crm.jalali_week_of_year(date) IS
-'Number of the week in the Jalali year, 1 to 53. Weeks begin on Saturday and week 1 contains 1 Farvardin (the rule of CLDR for Iran); so the days of the last week that share a week with the next 1 Farvardin are in week 1.';
+'Number of the week in the Jalali year, 1 to 53. Weeks begin on Saturday and week 1 contains 1 Farvardin (the rule of CLDR for Iran); so the days of '
+'the last week that share a week with the next 1 Farvardin are in week 1.';
 
 CREATE FUNCTION crm.jalali_day_of_year(date date) RETURNS integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
