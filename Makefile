@@ -74,7 +74,7 @@ lint:
 else
 
 ifeq ($(shell $(PG_CONFIG) --pgxs 2>/dev/null | xargs -r ls 2>/dev/null),)
-$(error The PostgreSQL server headers are missing: run "make setup", or install postgresql-server-dev-15)
+$(error The PostgreSQL server headers are missing: run "make setup", or install them (Debian: postgresql-server-dev-NN of your server))
 endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)

@@ -4,45 +4,91 @@
 #
 #   tests/helpers/setup.sh         for everything
 #   tests/helpers/setup.sh lint    for make lint alone
+#
+# The server is the one of PG_CONFIG; else the one whose headers are installed;
+# else the newest that is installed; else the distribution's default.
 set -eu
 
 pg_config=${PG_CONFIG:-pg_config}
-missing=()
+oldest=15
+have_pg_config=
+command -v "$pg_config" >/dev/null 2>&1 && have_pg_config=yes
 
+has_headers() {
+    [ -n "$have_pg_config" ] && [ -f "$("$pg_config" --includedir-server 2>/dev/null)/postgres.h" ] &&
+        [ -f "$("$pg_config" --pgxs 2>/dev/null)" ]
+}
+has_server() {  # NN
+    local bin=/usr/lib/postgresql/$1/bin
+    if has_headers; then bin=$("$pg_config" --bindir); fi
+    [ -x "$bin/initdb" ] && [ -x "$bin/postgres" ] && [ -x "$bin/pgbench" ]
+}
+default_server() {  # the number the distribution's package "postgresql" stands for
+    apt-cache depends --important postgresql 2>/dev/null | sed -n 's/^ *Depends: postgresql-\([0-9][0-9]*\)$/\1/p' | head -1
+}
+server_number() {
+    local n
+    if has_headers; then
+        "$pg_config" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/'
+        return
+    fi
+    # a server that is named and not there yet
+    n=$(expr "$pg_config" : '.*/postgresql/\([0-9][0-9]*\)/bin/' || true)
+    if [ -z "$n" ] && [ -z "$have_pg_config" ] && [ "$pg_config" != pg_config ]; then
+        echo "setup: there is no $pg_config" >&2
+        return 1
+    fi
+    [ -n "$n" ] || n=$(ls -d /usr/lib/postgresql/*/bin/initdb 2>/dev/null | sed 's#^/usr/lib/postgresql/\([0-9]*\)/.*#\1#' | sort -n | tail -1)
+    [ -n "$n" ] || n=$(default_server)
+    echo "$n"
+}
+
+as_root=
+if [ "$(id -u)" != 0 ]; then as_root=sudo; fi
+lists_are_new=
+update_lists() {
+    [ -z "$lists_are_new" ] || return 0
+    lists_are_new=yes
+    $as_root apt-get update
+}
+
+missing=()
 command -v python3 >/dev/null 2>&1 || missing+=(python3)
-if [ "${1:-}" != lint ]; then
-command -v gcc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
-if ! command -v "$pg_config" >/dev/null 2>&1 ||
-   [ ! -f "$("$pg_config" --includedir-server 2>/dev/null)/postgres.h" ] ||
-   [ ! -f "$("$pg_config" --pgxs 2>/dev/null)" ]; then
-    missing+=(postgresql-server-dev-15)
-fi
-if ! { command -v "$pg_config" >/dev/null 2>&1 && [ -x "$("$pg_config" --bindir)/initdb" ] &&
-       [ -x "$("$pg_config" --bindir)/postgres" ] && [ -x "$("$pg_config" --bindir)/pgbench" ]; } &&
-   [ ! -x /usr/lib/postgresql/15/bin/initdb ]; then
-    missing+=(postgresql-15 postgresql-client-15)
-fi
-[ -f /usr/include/sodium.h ] || missing+=(libsodium-dev)
+if [ "${1:-}" = lint ]; then
+    number=none             # no server is needed
+else
+    command -v gcc >/dev/null 2>&1 || missing+=(gcc libc6-dev)
+    [ -f /usr/include/sodium.h ] || missing+=(libsodium-dev)
+    number=$(server_number)
+    if [ -z "$number" ] && command -v apt-get >/dev/null 2>&1 && { [ -z "$as_root" ] || command -v sudo >/dev/null 2>&1; }; then
+        update_lists >/dev/null 2>&1 || true
+        number=$(server_number)
+    fi
+    if [ -z "$number" ]; then
+        missing+=(postgresql-server-dev-NN postgresql-NN)
+    elif [ "$number" -lt $oldest ]; then
+        echo "setup: this would be PostgreSQL $number, and crm needs $oldest or later; install one and name its pg_config: make PG_CONFIG=..." >&2
+        exit 1
+    else
+        has_headers || missing+=("postgresql-server-dev-$number")
+        has_server "$number" || missing+=("postgresql-$number" "postgresql-client-$number")
+    fi
 fi
 
 [ ${#missing[@]} -eq 0 ] && exit 0
 
-echo "setup: these Debian packages are missing and needed: ${missing[*]}"
-if ! command -v apt-get >/dev/null 2>&1; then
-    echo "setup: no apt-get here; install a C compiler, PostgreSQL 15 with its server headers, libsodium and python3" >&2
+echo "setup: these packages are missing and needed: ${missing[*]}"
+if [ -z "$number" ] || ! command -v apt-get >/dev/null 2>&1; then
+    echo "setup: cannot install them here; install a C compiler, PostgreSQL $oldest or later with its server headers, libsodium and python3" >&2
     exit 1
 fi
-if [ "$(id -u)" = 0 ]; then
-    as_root=
-elif command -v sudo >/dev/null 2>&1; then
-    as_root=sudo
-else
+if [ -n "$as_root" ] && ! command -v sudo >/dev/null 2>&1; then
     echo "setup: run as root, or install them: apt-get install ${missing[*]}" >&2
     exit 1
 fi
 echo "setup: apt-get install --no-install-recommends ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 install() { $as_root apt-get install -y --no-install-recommends "${missing[@]}" >"$log" 2>&1; }
-install || { $as_root apt-get update >>"$log" 2>&1 && install; } || { cat "$log" >&2; exit 1; }
-rm -f "$log"
+install || { update_lists >>"$log" 2>&1 && install; } || { cat "$log" >&2; exit 1; }
