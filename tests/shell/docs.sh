@@ -1,27 +1,44 @@
 #!/usr/bin/env bash
-# Runs every SQL example of the README and of docs/: each page from top to bottom in a fresh
-# database with the CRM installed. A block marked "sql no-run" is for reading.
+# Runs the SQL examples of the README and of docs/ and compares what they print with what the page says: each page from top
+# to bottom in a fresh database with the CRM installed. tests/helpers/doc_examples.pl says how examples are written.
+# ACCEPT=1 writes what was printed into the pages: read the difference.
 # long: 50 s
 set -u
 . "$REPO/tests/helpers/cluster.sh"
 status=0
 pages=$(cd "$REPO" && find README.md docs -name '*.md' | sort)
 [ "$(wc -l <<<"$pages")" -gt 10 ] || { echo "hardly any pages were found: $pages"; exit 1; }
+examples() { perl "$REPO/tests/helpers/doc_examples.pl" "$@"; }
 for page in $pages; do
-    doc=$REPO/$page
     name=docs_$(tr -c 'a-zA-Z0-9\n' '_' <<<"${page%.md}" | tr A-Z a-z)
-    awk '/^```sql[[:space:]]*$/ {on = 1; print "-- " FILENAME " line " FNR; next}
-         /^```/ {on = 0} on {print}' "$doc" >"$WORK/$name.sql"
-    grep -qv '^--' "$WORK/$name.sql" || continue
-    case $doc in
-        */README.md) createdb "$name";;     # the README installs for itself
-        *) fresh_database "$name";;
-    esac || { status=1; continue; }
-    if ! sql -d "$name" -f "$WORK/$name.sql" >"$WORK/$name.out" 2>"$WORK/$name.err"; then
-        echo "an example of $page fails:"
-        cat "$WORK/$name.err"
-        status=1
-    fi
+    examples script "$REPO/$page" >"$WORK/$name.sql" || status=1
+    if grep -q '^CREATE EXTENSION crm' "$WORK/$name.sql"; then createdb "$name"     # the page installs for itself
+    else fresh_database "$name"
+    fi || { status=1; continue; }
+    (cd "$WORK" && psql -X -q -d "$name" <"$WORK/$name.sql" >"$WORK/$name.out" 2>&1)
+    [ -z "${ACCEPT:-}" ] || examples accept "$REPO/$page" "$WORK/$name.out"
+    examples compare "$REPO/$page" "$WORK/$name.out" || status=1
     dropdb --force "$name"
 done
+
+# the comparison itself must notice what is not so
+self() {    # expected exit code, page
+    printf '%s\n' "$2" >"$WORK/self.md"
+    examples script "$WORK/self.md" >"$WORK/self.sql"
+    psql -X -q -d postgres <"$WORK/self.sql" >"$WORK/self.out" 2>&1
+    examples compare "$WORK/self.md" "$WORK/self.out" >"$WORK/self.log"
+    [ $? = "$1" ] || { echo "this page should have given $1:"; cat "$WORK/self.md" "$WORK/self.log"; status=1; }
+}
+fence='```'
+block() { printf '%s%s\n%s\n%s\n' "$fence" "$1" "$2" "$fence"; }
+self 0 "$(block sql 'SELECT 1 AS a;'; block text $' a\n---\n 1\n(1 row)')"
+self 0 "$(block sql 'SELECT g AS a FROM generate_series(1, 9) AS g;'; block text $' a\n---\n 1\n...\n 9')"
+self 0 "$(block sql 'SELECT 1 / 0;'; block text 'ERROR:  division by zero')"
+self 1 "$(block sql 'SELECT 1 AS a;'; block text $' a\n---\n 2')"
+self 1 "$(block sql 'SELECT 1 AS a; SELECT 2 AS b;'; block text $' a\n---\n 1')"
+self 1 "$(block sql 'SELECT 1 / 0;')"
+self 1 "$(block sql 'SELECT 1 / 0;'; block text $' ?column?\n---\n 0')"
+self 1 "$(block sql 'SELECT 1 AS a;'; block text 'ERROR:  division by zero')"
+self 1 "$(block sql 'SELECT 1 AS a;'; echo 'prints'; block text $' a\n---\n 1')"
+self 1 "$(block '' 'make')"
 exit $status
