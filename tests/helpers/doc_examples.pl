@@ -8,7 +8,7 @@
 # ```sql no-run    is for reading
 #
 # An example whose result holds a line "ERROR:" may fail; any other that fails ends the page. In a result a line "..." stands
-# for any number of lines. Spaces, the length of rules under headings and "(n rows)" do not count: they depend on the client.
+# for any number of lines. Times are printed in UTC. Spaces, the length of rules under headings and "(n rows)" do not count: they depend on the client.
 use strict;
 use warnings;
 
@@ -44,7 +44,7 @@ for (my $i = 0; $i < @lines; $i++) {
 }
 
 if ($mode eq 'script') {
-    print "\\set SHOW_CONTEXT never\n";
+    print "\\set SHOW_CONTEXT never\nSET timezone TO 'UTC'; SET datestyle TO 'ISO, YMD'; SET intervalstyle TO 'postgres';\n";
     my $n = 0;
     for my $e (@examples) {
         my $may_fail = grep { /^ERROR:/ } @{$e->{text} || []};
