@@ -12,6 +12,10 @@
  *	crm_code--V.sql			functions, triggers, policies and views; made anew by
  *							every call
  *
+ * Declarations (SELECT crm.declare_...) of the tables' script and of the
+ * extension's own, crm--V.sql, are an exception: they say what tables and
+ * functions are, which may change with the code, so every call runs them again.
+ *
  * An upgrade takes the shortest chain of steps from the version recorded in
  * crm.installation to the version of the library.  The whole call is one
  * transaction, so a failing step leaves the old version in place.
@@ -27,6 +31,7 @@
 #include "commands/extension.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "parser/parser.h"
 #include "storage/fd.h"
@@ -38,6 +43,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#define EXTENSION_PREFIX "crm--"
 #define TABLES_PREFIX "crm_tables--"
 #define CODE_PREFIX "crm_code--"
 #define MAX_STEPS 256
@@ -115,17 +121,55 @@ script_error_context(void *arg)
 	errcontext("line %d of \"%s\"", line, pos->file);
 }
 
-/* Run a script statement by statement, so that an error names its line. */
+/* Is a statement SELECT crm.declare_something(...)? */
+static bool
+is_declaration(RawStmt *raw)
+{
+	SelectStmt *select = (SelectStmt *) raw->stmt;
+	FuncCall   *call;
+
+	if (!IsA(select, SelectStmt) || list_length(select->targetList) != 1)
+		return false;
+	call = (FuncCall *) linitial_node(ResTarget, select->targetList)->val;
+	return IsA(call, FuncCall) && list_length(call->funcname) == 2 &&
+		strcmp(strVal(linitial(call->funcname)), "crm") == 0 &&
+		strncmp(strVal(lsecond(call->funcname)), "declare_", strlen("declare_")) == 0;
+}
+
+/* What psql alone understands becomes blank, so that places stay the same. */
 static void
-run_script(const char *file)
+blank_psql_commands(char *text)
+{
+	bool		at_start = true;
+	bool		blank = false;
+
+	for (char *c = text; *c != '\0'; c++)
+	{
+		if (at_start)
+			blank = *c == '\\';
+		at_start = *c == '\n';
+		if (blank && !at_start)
+			*c = ' ';
+	}
+}
+
+/*
+ * Run a script statement by statement, so that an error names its line; all of
+ * it, or its declarations.
+ */
+static void
+run_script(const char *file, bool declarations_only)
 {
 	char	   *path = psprintf("%s/%s", script_directory(), file);
 	char	   *text = read_script(path);
-	List	   *statements = pg_parse_query(text);
+	List	   *statements;
 	ListCell   *cell;
 	ScriptPosition pos;
 	ErrorContextCallback callback;
 
+	if (declarations_only)
+		blank_psql_commands(text);
+	statements = pg_parse_query(text);
 	pos.file = file;
 	pos.text = text;
 	callback.callback = script_error_context;
@@ -140,6 +184,8 @@ run_script(const char *file)
 		int			rc;
 
 		CHECK_FOR_INTERRUPTS();
+		if (declarations_only && !is_declaration(raw))
+			continue;
 		pos.offset = raw->stmt_location;
 		while (text[pos.offset] != '\0' && isspace((unsigned char) text[pos.offset]))
 			pos.offset++;
@@ -292,6 +338,51 @@ check_may_install(bool fresh)
 						 quote_literal_cstr(who))));
 }
 
+/* Run the steps that lead from a version to the library's, and say so. */
+static void
+upgrade(const char *before, StringInfo done)
+{
+	Step	   *steps = palloc(sizeof(Step) * MAX_STEPS);
+	int			nsteps = find_steps(steps);
+	List	   *path = find_path(steps, nsteps, before, CRM_VERSION);
+	ListCell   *cell;
+
+	if (path == NIL)
+	{
+		bool		newer;
+		Oid			types[2] = {TEXTOID, TEXTOID};
+		Datum		values[2];
+		bool		isnull;
+
+		values[0] = CStringGetTextDatum(before);
+		values[1] = CStringGetTextDatum(CRM_VERSION);
+		SPI_execute_with_args("SELECT pg_catalog.string_to_array($1, '.')::pg_catalog.int4[] OPERATOR(pg_catalog.>) "
+							  "pg_catalog.string_to_array($2, '.')::pg_catalog.int4[]",
+							  2, types, values, NULL, true, 1);
+		newer = DatumGetBool(crm_spi_value(0, 1, &isnull));
+		if (newer)
+			ereport(ERROR,
+					(errcode(ERRCODE_CRM_SCHEMA_TOO_NEW),
+					 errmsg("the CRM's schema is at version %s, newer than the library's %s",
+							before, CRM_VERSION),
+					 errhint("Install the files of version %s of the extension.", before)));
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_SCHEMA_OUTDATED),
+				 errmsg("no upgrade path leads from schema version %s to %s",
+						before, CRM_VERSION),
+				 errhint("Upgrade by way of a release between the two.")));
+	}
+	appendStringInfo(done, "upgraded %s", before);
+	foreach(cell, path)
+	{
+		Step	   *step = &steps[lfirst_int(cell)];
+
+		run_script(psprintf(TABLES_PREFIX "%s--%s.sql", step->from, step->to), false);
+		record_step(step->from, step->to);
+		appendStringInfo(done, " to %s", step->to);
+	}
+}
+
 PG_FUNCTION_INFO_V1(crm_install);
 
 /*
@@ -335,55 +426,18 @@ crm_install(PG_FUNCTION_ARGS)
 	initStringInfo(&done);
 	if (before == NULL)
 	{
-		run_script(TABLES_PREFIX CRM_VERSION ".sql");
+		run_script(TABLES_PREFIX CRM_VERSION ".sql", false);
 		record_step(NULL, CRM_VERSION);
 		appendStringInfoString(&done, "installed " CRM_VERSION);
 	}
 	else if (strcmp(before, CRM_VERSION) == 0)
 		appendStringInfoString(&done, "up to date at " CRM_VERSION);
 	else
-	{
-		Step	   *steps = palloc(sizeof(Step) * MAX_STEPS);
-		int			nsteps = find_steps(steps);
-		List	   *path = find_path(steps, nsteps, before, CRM_VERSION);
-		ListCell   *cell;
-
-		if (path == NIL)
-		{
-			bool		newer;
-			Oid			types[2] = {TEXTOID, TEXTOID};
-			Datum		values[2];
-			bool		isnull;
-
-			values[0] = CStringGetTextDatum(before);
-			values[1] = CStringGetTextDatum(CRM_VERSION);
-			SPI_execute_with_args("SELECT pg_catalog.string_to_array($1, '.')::pg_catalog.int4[] OPERATOR(pg_catalog.>) "
-								  "pg_catalog.string_to_array($2, '.')::pg_catalog.int4[]",
-								  2, types, values, NULL, true, 1);
-			newer = DatumGetBool(crm_spi_value(0, 1, &isnull));
-			if (newer)
-				ereport(ERROR,
-						(errcode(ERRCODE_CRM_SCHEMA_TOO_NEW),
-						 errmsg("the CRM's schema is at version %s, newer than the library's %s",
-								before, CRM_VERSION),
-						 errhint("Install the files of version %s of the extension.", before)));
-			ereport(ERROR,
-					(errcode(ERRCODE_CRM_SCHEMA_OUTDATED),
-					 errmsg("no upgrade path leads from schema version %s to %s",
-							before, CRM_VERSION),
-					 errhint("Upgrade by way of a release between the two.")));
-		}
-		appendStringInfo(&done, "upgraded %s", before);
-		foreach(cell, path)
-		{
-			Step	   *step = &steps[lfirst_int(cell)];
-
-			run_script(psprintf(TABLES_PREFIX "%s--%s.sql", step->from, step->to));
-			record_step(step->from, step->to);
-			appendStringInfo(&done, " to %s", step->to);
-		}
-	}
-	run_script(CODE_PREFIX CRM_VERSION ".sql");
+		upgrade(before, &done);
+	run_script(EXTENSION_PREFIX CRM_VERSION ".sql", true);
+	if (before != NULL)
+		run_script(TABLES_PREFIX CRM_VERSION ".sql", true);
+	run_script(CODE_PREFIX CRM_VERSION ".sql", false);
 
 	AtEOXact_GUC(true, nestlevel);
 	SPI_finish();

@@ -13,12 +13,14 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/partition.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -34,6 +36,18 @@ bigint_column(HeapTuple tuple, TupleDesc desc, const char *name, bool *isnull)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("trigger function \"crm.check_tree\" finds no column \"%s\"", name)));
 	return DatumGetInt64(heap_getattr(tuple, attnum, desc, isnull));
+}
+
+/* The quoted name of a table, of the whole one where it is a partition. */
+static char *
+whole_table(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+
+	if (rel->rd_rel->relispartition)
+		relid = llast_oid(get_partition_ancestors(relid));
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
 }
 
 PG_FUNCTION_INFO_V1(crm_check_tree);
@@ -89,8 +103,8 @@ crm_check_tree(PG_FUNCTION_ARGS)
 
 	initStringInfo(&chain);
 	appendStringInfo(&chain, INT64_FORMAT, id);
-	sql = psprintf("SELECT t.%s FROM crm.%s AS t WHERE t.tenant_id = $1 AND t.id = $2",
-				   quote_identifier(parent_column), quote_identifier(table));
+	sql = psprintf("SELECT t.%s FROM %s AS t WHERE t.tenant_id = $1 AND t.id = $2",
+				   quote_identifier(parent_column), whole_table(trigdata->tg_relation));
 	values[0] = Int64GetDatum(tenant);
 
 	SPI_connect();

@@ -39,7 +39,12 @@ WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'cr
   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS s WHERE s ~ '^search_path=')
   -- an inlined expression over its arguments names nothing
   AND NOT (p.provolatile = 'i' AND l.lanname = 'sql');
--- functions that act with the rights of the owner for somebody else: each one known
+-- a function that acts with the rights of the owner says beside it for whom it does
+SELECT p.oid::regprocedure AS security_definer_without_level FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+WHERE n.nspname IN ('crm', 'crm_analytics') AND p.prosecdef AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+  AND NOT EXISTS (SELECT FROM crm_internal.function_levels AS l WHERE l.function_name = n.nspname || '.' || p.proname);
+SELECT l.function_name AS level_of_no_function FROM crm_internal.function_levels AS l
+WHERE NOT EXISTS (SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace WHERE l.function_name = n.nspname || '.' || p.proname);
 SELECT p.proname AS security_definer, r.class FROM pg_proc AS p JOIN crm_internal.function_rules() AS r ON r.function = p.oid
 WHERE p.prosecdef AND r.class <> 'owner' ORDER BY p.proname COLLATE "C";
 -- nothing of what holds data belongs to the extension
@@ -62,14 +67,6 @@ SELECT r.class, string_agg(r.name, ' ' ORDER BY r.name COLLATE "C") AS tables FR
 WHERE r.name IN ('accounts', 'contacts', 'contact_points', 'opportunities', 'activities', 'stages', 'pipelines', 'users', 'teams', 'tenants', 'access_grants', 'currencies',
                  'products', 'prices', 'stage_periods', 'custom_fields', 'installation')
 GROUP BY r.class ORDER BY r.class;
--- an entry of the list of exceptions that names nothing is a slip
-SELECT x.kind, x.name FROM crm_internal.access_exceptions() AS x
-WHERE CASE x.kind WHEN 'table' THEN to_regclass('crm.' || x.name) IS NULL
-                  ELSE NOT EXISTS (SELECT FROM pg_proc AS p WHERE p.proname = x.name AND p.pronamespace = 'crm'::regnamespace) END
-  AND x.name NOT IN ('generate_demo', 'distribute');
-
-SELECT x.kind, x.name AS listed_twice FROM crm_internal.access_exceptions() AS x GROUP BY x.kind, x.name HAVING count(*) > 1;
-
 -- rights of the levels differ in this way
 BEGIN;
 SET LOCAL client_min_messages = warning;

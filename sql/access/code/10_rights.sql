@@ -1,171 +1,24 @@
--- Row security and rights, out of what tables and functions look like.
+-- Row security and rights, out of what is declared beside tables and functions.
 --
--- A table's columns and triggers say who may do what with its rows; the two lists
--- below hold the exceptions. A table or function added anywhere in the CRM gets
--- its policies and rights from here with the next crm.install().
-
-CREATE OR REPLACE FUNCTION crm_internal.access_exceptions()
-RETURNS TABLE (kind text, name text, class text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$
-    VALUES
-        -- tables without tenants that everybody may read
-        ('table', 'currencies', 'lookup'),
-        ('table', 'installation', 'lookup'),
-        -- kept by managers
-        ('table', 'products', 'catalogue'),
-        ('table', 'price_books', 'catalogue'),
-        ('table', 'prices', 'catalogue'),
-        ('table', 'exchange_rates', 'catalogue'),
-        ('table', 'territories', 'catalogue'),
-        ('table', 'quotas', 'catalogue'),
-        ('table', 'loss_reasons', 'configuration'),
-        ('table', 'agents', 'catalogue'),
-        ('table', 'user_skills', 'catalogue'),
-        -- the outbox holds what is meant for customers' eyes only, tokens among it
-        ('table', 'events', 'owner'),
-        ('table', 'calendars', 'configuration'),
-        ('table', 'sla_policies', 'configuration'),
-        ('table', 'sla_targets', 'configuration'),
-        -- written by triggers and functions of the owner alone
-        ('table', 'stage_periods', 'log'),
-        ('table', 'ticket_transfers', 'log'),
-        ('table', 'assignments', 'log'),
-        ('table', 'lead_captures', 'log'),
-        ('table', 'predictive_models', 'log'),
-        ('table', 'lead_predictions', 'log'),
-        ('table', 'segment_states', 'log'),
-        ('table', 'segment_events', 'log'),
-        ('table', 'lead_conversions', 'log'),
-        ('table', 'score_subjects', 'log'),
-        ('table', 'lead_scores', 'log'),
-        ('table', 'score_replays', 'log'),
-        ('table', 'score_crossings', 'log'),
-        ('table', 'escalation_firings', 'log'),
-        ('table', 'sla_terms', 'log'),
-        ('table', 'sla_subjects', 'log'),
-        ('table', 'sla_events', 'log'),
-        ('table', 'sla_clocks', 'log'),
-        -- of the owner alone
-        ('table', 'access_grants', 'owner'),
-        -- functions that are not for the level their volatility suggests
-        ('function', 'install', 'owner'),
-        ('function', 'prepare_owner', 'owner'),
-        ('function', 'uninstall_check', 'owner'),
-        ('function', 'create_tenant', 'owner'),
-        ('function', 'create_default_pipelines', 'owner'),
-        ('function', 'seed_leads', 'owner'),
-        ('function', 'attach_process', 'owner'),
-        ('function', 'define_pipeline', 'admin'),
-        ('function', 'bypass_guards', 'admin'),
-        ('function', 'define_calendar', 'admin'),
-        ('function', 'import_holidays', 'admin'),
-        ('function', 'switch_holiday', 'admin'),
-        ('function', 'record_sla_breaches', 'owner'),
-        ('function', 'recompute_sla_clocks', 'owner'),
-        ('function', 'reapply_sla_policies', 'owner'),
-        ('function', 'begin_history', 'admin'),
-        ('function', 'record_history', 'admin'),
-        ('function', 'create_rollup', 'owner'),
-        ('function', 'drop_rollup', 'owner'),
-        ('function', 'fold_rollups', 'owner'),
-        ('function', 'fold_due_rollups', 'owner'),
-        ('function', 'next_fold_at', 'owner'),
-        ('function', 'rollup_fold', 'owner'),
-        ('function', 'verify_rollup', 'owner'),
-        ('function', 'rebuild_rollup', 'owner'),
-        ('function', 'grant_rollup', 'owner'),
-        ('function', 'rollup_lock', 'owner'),
-        ('function', 'rollup_parse', 'owner'),
-        ('function', 'rollup_expression', 'owner'),
-        ('function', 'rollup_columns', 'owner'),
-        ('function', 'rollup_condition', 'owner'),
-        ('function', 'record_score_crossings', 'owner'),
-        ('function', 'next_score_crossing_at', 'owner'),
-        ('function', 'replay_stale_scores', 'owner'),
-        ('function', 'replay_scores', 'admin'),
-        ('function', 'verify_lead_scores', 'admin'),
-        ('function', 'check_score_rules', 'admin'),
-        ('function', 'define_score_model', 'admin'),
-        ('function', 'preview_score_model', 'admin'),
-        ('function', 'grant_access', 'owner'),
-        ('function', 'revoke_access', 'owner'),
-        -- they act with the owner's rights and ask themselves who may
-        ('function', 'emit_event', 'agent'),
-        ('function', 'record_sla_event', 'agent'),
-        ('function', 'sla_terms_id', 'agent'),
-        ('function', 'capture_lead', 'agent'),
-        ('function', 'train_lead_model', 'admin'),
-        ('function', 'activate_predictive_model', 'admin'),
-        ('function', 'revert_predictive_model', 'admin'),
-        ('function', 'define_segment', 'admin'),
-        ('function', 'preview_segment', 'admin'),
-        ('function', 'verify_segment', 'admin'),
-        ('function', 'refresh_segment', 'admin'),
-        ('function', 'add_to_segment', 'agent'),
-        ('function', 'remove_from_segment', 'agent'),
-        ('function', 'advance_segments', 'owner'),
-        ('function', 'next_segment_change_at', 'owner'),
-        ('function', 'convert_lead', 'agent'),
-        ('function', 'disqualify_lead', 'agent'),
-        ('function', 'recycle_lead', 'agent'),
-        ('function', 'assign_waiting_leads', 'owner'),
-        ('function', 'recycle_due_leads', 'owner'),
-        ('function', 'next_recycle_at', 'owner'),
-        ('function', 'route_record', 'agent'),
-        ('function', 'set_agent_status', 'agent'),
-        ('function', 'send_survey', 'agent'),
-        ('function', 'answer_survey', 'agent'),
-        ('function', 'run_maintenance', 'owner'),
-        ('function', 'wake_worker', 'owner'),
-        ('function', 'worker_status', 'owner'),
-        ('function', 'next_maintenance_at', 'owner'),
-        ('function', 'route_waiting', 'owner'),
-        ('function', 'escalate', 'owner'),
-        ('function', 'next_escalation_at', 'owner'),
-        ('function', 'send_due_surveys', 'owner'),
-        ('function', 'next_survey_at', 'owner'),
-        ('function', 'claim_events', 'admin'),
-        ('function', 'confirm_event', 'admin'),
-        ('function', 'fail_event', 'admin'),
-        ('function', 'generate_demo', 'owner'),
-        ('function', 'distribute', 'owner')
-$$;
-COMMENT ON FUNCTION crm_internal.access_exceptions() IS
-'Tables and functions whose class is not what their columns, triggers and volatility suggest.';
+-- crm.registry says of a table who sees and writes its rows, crm_internal.function_levels who may call a function; what is
+-- declared anywhere in the CRM gets its policies and rights from here.
 
 CREATE OR REPLACE FUNCTION crm_internal.table_rules()
 RETURNS TABLE (relation regclass, name text, class text, owner_column text, team_column text, shared boolean)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH t AS (
-        SELECT c.oid, c.relname,
-               (SELECT array_agg(a.attname::text) FROM pg_attribute AS a
-                WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-               EXISTS (SELECT FROM pg_trigger AS g
-                       WHERE g.tgrelid = c.oid
-                         AND g.tgfoid = 'crm.configuration_changed()'::regprocedure) AS configures
-        FROM pg_class AS c
-        WHERE c.relnamespace = 'crm'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-    )
-    SELECT t.oid::regclass, t.relname::text,
-           CASE
-               WHEN x.class IS NOT NULL THEN x.class
-               WHEN NOT 'tenant_id' = ANY (t.columns) THEN 'owner'
-               WHEN t.configures THEN 'configuration'
-               WHEN 'owner_id' = ANY (t.columns) THEN 'owned'
-               ELSE 'work'
-           END,
-           CASE WHEN t.relname = 'quotas' THEN 'user_id' WHEN 'owner_id' = ANY (t.columns) THEN 'owner_id' END,
-           CASE WHEN 'owner_id' = ANY (t.columns) AND 'team_id' = ANY (t.columns) THEN 'team_id' END,
-           t.columns @> '{shared_user_ids,shared_team_ids}'
-    FROM t
-    LEFT JOIN crm_internal.access_exceptions() AS x ON x.kind = 'table' AND x.name = t.relname
-    ORDER BY t.relname
+    SELECT r.relation, c.relname::text, r.class, o.name,
+           CASE WHEN o.name IS NOT NULL AND crm.column_exists(r.relation, 'team_id') AND NOT r.options ? 'owner' THEN 'team_id' END,
+           crm.column_exists(r.relation, 'shared_user_ids') AND crm.column_exists(r.relation, 'shared_team_ids')
+    FROM crm.registry AS r
+    JOIN pg_class AS c ON c.oid = r.relation
+    CROSS JOIN LATERAL (SELECT coalesce(r.options ->> 'owner', CASE WHEN crm.column_exists(r.relation, 'owner_id') THEN 'owner_id' END)) AS o (name)
+    WHERE r.class IS NOT NULL
+    ORDER BY c.relname
 $$;
 COMMENT ON FUNCTION crm_internal.table_rules() IS
-'Class of every table of the CRM: owner (no rights for others), lookup (all read), configuration (admins write), catalogue (managers write), log (nobody writes directly), owned (agents write what is theirs), work (agents write).';
+'Class of every table that has one, and the columns that say whose its rows are: owner (no rights for others), lookup (all read), configuration (admins write), catalogue (managers write), log (nobody writes directly), owned (agents write what is theirs), work and child (agents write).';
 
 CREATE OR REPLACE FUNCTION crm_internal.function_rules()
 RETURNS TABLE (function regprocedure, class text)
@@ -174,22 +27,95 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT p.oid::regprocedure,
            CASE
-               WHEN x.class IS NOT NULL THEN x.class
-               -- what writes with the owner's rights is given out by name only
-               WHEN p.provolatile = 'v' AND p.prosecdef THEN 'owner'
+               WHEN l.level IS NOT NULL THEN l.level
+               -- what acts with the owner's rights is given out by name only
+               WHEN p.prosecdef THEN 'owner'
                WHEN p.provolatile = 'v' THEN 'agent'
                ELSE 'reader'
            END
     FROM pg_proc AS p
-    LEFT JOIN crm_internal.access_exceptions() AS x ON x.kind = 'function' AND x.name = p.proname
-    WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace)
-      AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
+    JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    LEFT JOIN crm_internal.function_levels AS l ON l.function_name = n.nspname || '.' || p.proname
+    WHERE n.nspname IN ('crm', 'crm_analytics') AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)
     ORDER BY 1
 $$;
 COMMENT ON FUNCTION crm_internal.function_rules() IS
-'Lowest access level that may execute each function; owner: nobody else. Readers execute what writes nothing, agents the rest.';
+'Lowest access level that may execute each function; owner: nobody else. Where nothing is declared readers execute what writes nothing, agents the rest.';
+
+-- ---- policies ----
+
+-- One permissive policy for each table and command, without subqueries.
+CREATE OR REPLACE FUNCTION crm_internal.apply_policies(relation regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    mine CONSTANT text := 'tenant_id = crm.tenant_id()';
+    r record;
+    sees text;
+    writes text;
+    command text;
+    policy text;
+BEGIN
+    SELECT x.* INTO r FROM crm_internal.table_rules() AS x WHERE x.relation = apply_policies.relation;
+    IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    -- without a tenant there is nothing to tell rows apart by
+    IF r.class = 'lookup' OR NOT crm.column_exists(relation, 'tenant_id') THEN
+        RETURN;
+    END IF;
+    sees := mine;
+    IF r.owner_column IS NOT NULL THEN
+        sees := format('%s AND crm.can_see(%I, %s, %s)', mine, r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'),
+                       CASE WHEN r.shared THEN 'shared_user_ids, shared_team_ids' ELSE 'NULL, NULL' END);
+    END IF;
+    writes := CASE r.class
+        WHEN 'configuration' THEN mine || ' AND crm.has_access(''admin'')'
+        WHEN 'catalogue' THEN mine || ' AND crm.has_access(''manager'')'
+        WHEN 'owned' THEN format('%s AND crm.can_change(%I, %s)', mine, r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'))
+        WHEN 'work' THEN mine || ' AND crm.has_access(''agent'')'
+        WHEN 'child' THEN mine || ' AND crm.has_access(''agent'')'
+    END;
+
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation::regclass);
+    FOREACH command IN ARRAY '{select,insert,update,delete}'::text[] LOOP
+        policy := r.name || '_' || command;
+        IF EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = relation AND p.polname = policy) THEN
+            EXECUTE format('DROP POLICY %I ON %s', policy, relation::regclass);
+        END IF;
+        CONTINUE WHEN r.class = 'owner' OR command <> 'select' AND writes IS NULL;
+        EXECUTE format('CREATE POLICY %I ON %s FOR ' || CASE command
+                WHEN 'select' THEN format('SELECT TO PUBLIC USING (%s)', sees)
+                WHEN 'insert' THEN format('INSERT TO PUBLIC WITH CHECK (%s)', writes)
+                WHEN 'update' THEN format('UPDATE TO PUBLIC USING (%s) WITH CHECK (%s)', writes, writes)
+                ELSE format('DELETE TO PUBLIC USING (%s)', writes)
+            END, policy, relation::regclass);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.apply_policies(regclass) IS 'Row security of a table, by its class.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_policies(regclass)');
 
 -- ---- rights of roles ----
+
+CREATE OR REPLACE FUNCTION crm_internal.readable_relations()
+RETURNS SETOF regclass
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook regprocedure;
+BEGIN
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('readable_relations') AS h LOOP
+        RETURN QUERY EXECUTE format('SELECT * FROM %s()', hook::regproc);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.readable_relations() IS
+'Relations outside the reporting schemas that views read with the rights of their reader.';
+
 CREATE OR REPLACE FUNCTION crm_internal.apply_access(role_name name, level text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -203,10 +129,10 @@ DECLARE
 BEGIN
     -- what an earlier level allowed goes first
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA crm, crm_analytics FROM %I', role_name);
-    SELECT string_agg(r.storage::text, ', ') INTO relations FROM crm_internal.rollup_storage() AS r (storage);
-    IF relations IS NOT NULL THEN
-        EXECUTE format('REVOKE ALL ON %s FROM %I', relations, role_name);
-    END IF;
+    SELECT string_agg(r.relation::text, ', ') INTO relations
+    FROM (SELECT x.relation FROM crm_internal.readable_relations() AS x (relation)
+          UNION SELECT t.relation FROM crm_internal.table_rules() AS t) AS r;
+    EXECUTE format('REVOKE ALL ON %s FROM %I', relations, role_name);
     SELECT string_agg(r.function::text, ', ') INTO functions FROM crm_internal.function_rules() AS r;
     EXECUTE format('REVOKE ALL ON FUNCTION %s FROM %I', functions, role_name);
     EXECUTE format('REVOKE ALL ON SCHEMA crm, crm_analytics FROM %I', role_name);
@@ -215,21 +141,16 @@ BEGIN
     END IF;
 
     EXECUTE format('GRANT USAGE ON SCHEMA crm, crm_analytics TO %I', role_name);
-    SELECT string_agg(c.oid::regclass::text, ', ') INTO relations
-    FROM pg_class AS c
-    LEFT JOIN crm_internal.table_rules() AS r ON r.relation = c.oid
-    WHERE (c.relnamespace = 'crm'::regnamespace OR c.relnamespace = 'crm_analytics'::regnamespace)
-      AND (r.class <> 'owner' OR c.relkind = 'v');
+    SELECT string_agg(r.relation::text, ', ') INTO relations
+    FROM (SELECT t.relation FROM crm_internal.table_rules() AS t WHERE t.class <> 'owner'
+          UNION SELECT c.oid::regclass FROM pg_class AS c
+          WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND c.relkind = 'v'
+          UNION SELECT x.relation FROM crm_internal.readable_relations() AS x (relation)) AS r;
     EXECUTE format('GRANT SELECT ON %s TO %I', relations, role_name);
-    -- rollups of the CRM's tables are read with the rights of their reader
-    SELECT string_agg(r.storage::text, ', ') INTO relations FROM crm_internal.rollup_storage() AS r (storage);
-    IF relations IS NOT NULL THEN
-        EXECUTE format('GRANT SELECT ON %s TO %I', relations, role_name);
-    END IF;
 
     SELECT string_agg(r.relation::text, ', ') INTO relations
     FROM crm_internal.table_rules() AS r
-    WHERE rank >= 2 AND r.class IN ('owned', 'work')
+    WHERE rank >= 2 AND r.class IN ('owned', 'work', 'child')
        OR rank >= 3 AND r.class = 'catalogue'
        OR rank >= 4 AND r.class = 'configuration';
     IF relations IS NOT NULL THEN
@@ -291,6 +212,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.grant_access(name, text, bigint) IS
 'Lets a database role work with the CRM of the current tenant. level: reader, agent, manager or admin. user_id: the user (crm.users.id) the role is from now on; without it the role stays the user it is, or works as nobody in particular. May be a group: its members have the rights by inheritance. Called by the owner of the CRM. Errors: 22023 for an unknown level, 42704 for an unknown role, CR010 where the tenant is not clear. Returns the grant.';
+SELECT crm.declare_function('crm.grant_access', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.revoke_access(role_name name)
 RETURNS boolean
@@ -312,6 +234,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.revoke_access(name) IS
 'Takes away from a role what crm.grant_access() gave it; the user it was is kept, without a role. Called by the owner of the CRM. Returns whether there was anything to take.';
+SELECT crm.declare_function('crm.revoke_access', 'owner');
 
 -- who is which role is a matter of the database, not of a tenant's admin
 CREATE OR REPLACE FUNCTION crm.guard_user_role()

@@ -26,6 +26,9 @@ CREATE TABLE crm.users (
 CREATE UNIQUE INDEX users_db_role_idx ON crm.users (db_role) WHERE db_role IS NOT NULL;
 CREATE INDEX users_manager_id_idx ON crm.users (tenant_id, manager_id);
 COMMENT ON TABLE crm.users IS 'People who work with the CRM.';
+SELECT crm.declare_table('crm.users', '{
+    "class": "configuration", "version": true, "custom": true, "tree": "manager_id", "import": true, "found_by": ["source", "name"],
+    "personal": ["name", "email"]}');
 COMMENT ON COLUMN crm.users.db_role IS 'Database role whose sessions are this user; unique in the database.';
 COMMENT ON COLUMN crm.users.access IS 'reader sees, agent works on what is theirs or their teams'', manager and admin on everything of the tenant; admin configures.';
 
@@ -39,6 +42,7 @@ CREATE TABLE crm.access_grants (
 );
 CREATE UNIQUE INDEX access_grants_db_role_idx ON crm.access_grants (db_role);
 COMMENT ON TABLE crm.access_grants IS 'Access levels of database roles, written by crm.grant_access. A role that is no user works at this level for this tenant.';
+SELECT crm.declare_table('crm.access_grants', '{"class": "owner", "compiled": true}');
 
 CREATE TABLE crm.teams (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -61,6 +65,8 @@ CREATE TABLE crm.teams (
 CREATE INDEX teams_parent_id_idx ON crm.teams (tenant_id, parent_id);
 CREATE INDEX teams_lead_id_idx ON crm.teams (tenant_id, lead_id);
 COMMENT ON TABLE crm.teams IS 'Teams as a tree: who leads a team sees what its members and its teams own.';
+SELECT crm.declare_table('crm.teams', '{
+    "class": "configuration", "version": true, "tree": "parent_id", "import": true, "found_by": ["source", "name"]}');
 
 CREATE TABLE crm.team_memberships (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -76,3 +82,4 @@ CREATE TABLE crm.team_memberships (
 CREATE INDEX team_memberships_team_id_idx ON crm.team_memberships (tenant_id, team_id);
 CREATE INDEX team_memberships_user_id_idx ON crm.team_memberships (tenant_id, user_id);
 COMMENT ON TABLE crm.team_memberships IS 'Who belonged to which team when; reports credit the team at the time.';
+SELECT crm.declare_table('crm.team_memberships', '{"class": "configuration"}');

@@ -56,3 +56,4 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.uninstall_check() IS
 'What would be lost if the CRM were dropped: tables with their row counts, and views and triggers of others that rest on it.';
+SELECT crm.declare_function('crm.uninstall_check', 'owner');

@@ -9,6 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     made crm.tenants;
+    seed regprocedure;
     persian CONSTANT boolean := create_tenant.language = 'fa';
     money CONSTANT text := upper(coalesce(create_tenant.base_currency, CASE WHEN persian THEN 'IRR' ELSE 'USD' END));
 BEGIN
@@ -24,13 +25,34 @@ BEGIN
             CASE WHEN persian THEN 'jalali:01-01' ELSE '01-01' END)
     RETURNING t.* INTO made;
 
-    -- what a tenant starts with, one line for each kind; the tenant is made.tenant_id
-    PERFORM crm.seed_service(made.tenant_id);
-    PERFORM crm.create_default_pipelines(made.tenant_id);
-    PERFORM crm.seed_leads(made.tenant_id);
-
+    -- what a tenant starts with: each room hangs in what it has to give
+    FOR seed IN SELECT h FROM crm_internal.hooks_at('new_tenant') AS h LOOP
+        EXECUTE format('SELECT %s($1)', seed::regproc) USING made.tenant_id;
+    END LOOP;
     RETURN made;
 END
 $$;
 COMMENT ON FUNCTION crm.create_tenant(text, text, text, text) IS
 'Makes a tenant with what it needs to begin. language fa: rials, zone Asia/Tehran, weeks from Saturday with Friday as the day of rest, fiscal years from 1 Farvardin; otherwise US dollars, UTC and ISO weeks unless given. Only for the owner of the CRM. Returns the tenant.';
+SELECT crm.declare_function('crm.create_tenant', 'owner');
+
+CREATE OR REPLACE FUNCTION crm_internal.seed_older_tenants()
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook text;
+BEGIN
+    -- once for each seed: what a company has thrown away since does not come back
+    FOR hook IN
+        UPDATE crm_internal.hooks AS h SET done_at = now()
+        WHERE h.point = 'new_tenant' AND h.done_at IS NULL
+        RETURNING h.function_name
+    LOOP
+        EXECUTE format('SELECT %s(t.tenant_id) FROM crm.tenants AS t', hook::regprocedure::regproc);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.seed_older_tenants() IS
+'Gives tenants that were there before a room began to seed new ones what it gives to those.';

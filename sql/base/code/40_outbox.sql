@@ -24,6 +24,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.emit_event(text, text, bigint, jsonb, timestamptz, text) IS
 'Writes an event into the outbox and returns it; with a dedupe_key that the kind has had, returns the one that is there.';
+SELECT crm.declare_function('crm.emit_event', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.claim_events(
     consumer text, batch integer DEFAULT 100, lease interval DEFAULT '5 minutes',
@@ -58,6 +59,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.claim_events(text, integer, interval, text[], timestamptz) IS
 'Takes the next due events for a consumer, the oldest first, and keeps them from others for the time of the lease; commit, deliver, then call crm.confirm_event() or crm.fail_event(). Any number of consumers at once. kinds NULL: all.';
+SELECT crm.declare_function('crm.claim_events', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.confirm_event(event_id bigint)
 RETURNS crm.events
@@ -81,6 +83,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.confirm_event(bigint) IS
 'Marks an event as delivered and returns it. Harmless the second time. A token in its payload is removed. Errors: P0002 for an unknown event.';
+SELECT crm.declare_function('crm.confirm_event', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.fail_event(event_id bigint, error text, retry_after interval DEFAULT NULL)
 RETURNS crm.events
@@ -104,3 +107,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.fail_event(bigint, text, interval) IS
 'Notes that an event could not be delivered: with retry_after it is tried again after that time, without it is given up. Returns the event. Errors: P0002 where there is no undelivered event of that id.';
+SELECT crm.declare_function('crm.fail_event', 'admin');

@@ -88,6 +88,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.run_maintenance(text, timestamptz) IS
 'Does what is due: one batch of each active task of crm.maintenance_tasks, or of one of them. The background worker calls it; without one any scheduler may. A row a task: things done, whether as much as one batch holds was done (call again), when it is due next, the error if it failed (the other tasks run all the same). A task at work in another session is left to it. Errors: 42704 for an unknown task.';
+SELECT crm.declare_function('crm.run_maintenance', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.next_maintenance_at() RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -117,3 +118,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.next_maintenance_at() IS
 'The next instant at which crm.run_maintenance() has something to do, possibly past; NULL where nothing is in sight.';
+SELECT crm.declare_function('crm.next_maintenance_at', 'owner');

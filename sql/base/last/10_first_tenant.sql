@@ -1,4 +1,6 @@
--- The first tenant, where there is none: a single company needs no other.
+-- What is new in this version for the tenants there are; then the first tenant, where there is none: a single
+-- company needs no other.
+SELECT crm_internal.seed_older_tenants();
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM crm.tenants) THEN

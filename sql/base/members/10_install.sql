@@ -3,6 +3,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_install';
 COMMENT ON FUNCTION crm.install() IS
 'Makes the tables, functions, triggers and views of the CRM as ordinary objects owned by the caller, or brings an older schema to the version of the library. One transaction; safe to call again. Returns what was done.';
+SELECT crm.declare_function('crm.install', 'owner');
 
 CREATE FUNCTION crm.library_version() RETURNS text
 LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -30,3 +31,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.prepare_owner(name) IS
 'Allows a role to own the CRM: the rights it needs to call crm.install(). Run by the superuser who created the extension, and again after ALTER EXTENSION crm UPDATE.';
+SELECT crm.declare_function('crm.prepare_owner', 'owner');

@@ -3,6 +3,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
 AS 'MODULE_PATHNAME', 'crm_wake_worker';
 COMMENT ON FUNCTION crm.wake_worker(timestamptz) IS
 'Tells the background worker, when this transaction commits, that something falls due at an instant; it comes earlier if it meant to come later. Does nothing where the library is not preloaded.';
+SELECT crm.declare_function('crm.wake_worker', 'owner');
 
 CREATE FUNCTION crm.worker_status()
 RETURNS TABLE (database_id oid, pid integer, started_at timestamptz, finished_at timestamptz,
@@ -11,3 +12,4 @@ LANGUAGE c VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'crm_worker_status';
 COMMENT ON FUNCTION crm.worker_status() IS
 'What the background worker knows of each database in its care: process id while it is at work, start and end of the last pass, when the next is meant to start (NULL: at once), things done by the last pass, passes in a row that did not finish. No rows where there is no worker.';
+SELECT crm.declare_function('crm.worker_status', 'owner');

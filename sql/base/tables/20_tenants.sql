@@ -14,6 +14,7 @@ CREATE TABLE crm.currencies (
     CONSTRAINT currencies_minor_units_check CHECK (minor_units BETWEEN 0 AND 4)
 );
 COMMENT ON TABLE crm.currencies IS 'Currencies by ISO 4217 code, shared by all tenants.';
+SELECT crm.declare_table('crm.currencies', '{"class": "lookup", "compiled": true}');
 COMMENT ON COLUMN crm.currencies.minor_units IS 'Decimal places amounts are shown with.';
 
 CREATE TABLE crm.tenants (
@@ -39,6 +40,7 @@ CREATE TABLE crm.tenants (
     CONSTRAINT tenants_fiscal_year_start_check CHECK (fiscal_year_start ~ '^(jalali:)?[0-9]{2}-[0-9]{2}$')
 );
 COMMENT ON TABLE crm.tenants IS 'Companies whose CRM this database is. A single company has one row, id 1, made by install().';
+SELECT crm.declare_table('crm.tenants', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.tenants.country IS 'ISO 3166-1 country whose telephone numbers are written without a country code.';
 COMMENT ON COLUMN crm.tenants.base_currency IS 'Currency of reports.';
 COMMENT ON COLUMN crm.tenants.time_zone IS 'IANA zone in which the days of reports begin.';

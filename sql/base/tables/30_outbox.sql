@@ -26,6 +26,7 @@ CREATE TABLE crm.events (
 CREATE INDEX events_scheduled_at_idx ON crm.events (scheduled_at, id) WHERE delivered_at IS NULL AND failed_at IS NULL;
 CREATE INDEX events_subject_idx ON crm.events (tenant_id, subject_table, subject_id);
 COMMENT ON TABLE crm.events IS 'The outbox: notices, mails and messages to other systems, written in the transaction that caused them and delivered by whoever calls crm.claim_events(). At least once to the consumer, once where it keeps the id.';
+SELECT crm.declare_table('crm.events', '{"class": "owner"}');
 COMMENT ON COLUMN crm.events.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.events.id IS 'Number of the event; a consumer that remembers it delivers once.';
 COMMENT ON COLUMN crm.events.kind IS 'What happened, in words with dots: escalation.notify, survey.send.';

@@ -19,6 +19,7 @@ CREATE TABLE crm.maintenance_tasks (
     CONSTRAINT maintenance_tasks_batch_check CHECK (batch > 0)
 );
 COMMENT ON TABLE crm.maintenance_tasks IS 'What crm.run_maintenance() calls, for the whole database and in the order of position. Owners may add tasks of their own.';
+SELECT crm.declare_table('crm.maintenance_tasks', '{"class": "owner"}');
 COMMENT ON COLUMN crm.maintenance_tasks.function_name IS 'Function with schema, called as function(as_of timestamptz, batch integer), or without arguments where there is no such one. Returns how many things it did. A function that is not there is skipped.';
 COMMENT ON COLUMN crm.maintenance_tasks.next_function_name IS 'Function without arguments that returns the next instant at which there is something to do (NULL: nothing in sight).';
 COMMENT ON COLUMN crm.maintenance_tasks.every IS 'Least time between two runs; NULL: in every pass.';

@@ -100,17 +100,6 @@ $$;
 COMMENT ON FUNCTION crm_internal.touch_segments(bigint, text, bigint, bigint[], boolean[], jsonb, text, timestamptz) IS
 'Judges a subject anew for some segments and for those that refer to them. answers: what the conditions alone said, where that is known.';
 
-DO $$
-DECLARE
-    t text;
-BEGIN
-    FOREACH t IN ARRAY '{leads,accounts,contacts}'::text[] LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON crm.%I FOR EACH ROW EXECUTE FUNCTION crm.segment_row()',
-                                  t || '_after_segment', t);
-    END LOOP;
-END
-$$;
-
 -- what subjects do, in tables of its own
 DO $$
 DECLARE
@@ -139,15 +128,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.segments_truncated() IS 'Statement trigger: where there are no rows there are no members.';
-DO $$
-DECLARE
-    t text;
-BEGIN
-    FOREACH t IN ARRAY '{leads,accounts,contacts}'::text[] LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON crm.%I FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segments_truncated()', t || '_after_segment_truncate', t);
-    END LOOP;
-END
-$$;
 
 -- where nothing happened, nobody did anything
 CREATE OR REPLACE FUNCTION crm_internal.segment_sources_truncated()
@@ -208,6 +188,9 @@ DECLARE
     t text;
 BEGIN
     FOREACH t IN ARRAY '{leads,accounts,contacts}'::text[] LOOP
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON crm.%I FOR EACH ROW EXECUTE FUNCTION crm.segment_row()',
+                                  t || '_after_segment', t);
+        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON crm.%I FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segments_truncated()', t || '_after_segment_truncate', t);
         EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON crm.%I REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_subjects_deleted()', t || '_after_segment_list', t);
     END LOOP;
 END
@@ -323,8 +306,6 @@ CREATE OR REPLACE TRIGGER segments_after_define_insert AFTER INSERT ON crm.segme
     FOR EACH ROW WHEN (NEW.kind = 'dynamic') EXECUTE FUNCTION crm_internal.segments_define();
 CREATE OR REPLACE TRIGGER segments_after_define_update AFTER UPDATE OF definition, active ON crm.segments
     FOR EACH ROW WHEN (NEW.definition IS DISTINCT FROM OLD.definition OR NEW.active <> OLD.active) EXECUTE FUNCTION crm_internal.segments_define();
-CREATE OR REPLACE TRIGGER segments_after_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.segments
-    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
 
 -- ---- what people call ----
 
@@ -377,6 +358,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.define_segment(jsonb) IS
 'Makes a segment, or changes the one of that name, computes its members, and returns it. definition: name, subject_table (leads, accounts, contacts), kind (dynamic, static), announce, active, and what members have in common: where, age, events, orders, rfm, score, in, not_in (docs/howto/segments.md). Writers of the table wait until it is done. Errors: CR403 a definition that is not right, 42601 a path that is none, CR204 a segment that would refer to itself.';
+SELECT crm.declare_function('crm.define_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.preview_segment(definition jsonb, as_of timestamptz DEFAULT now())
 RETURNS TABLE (subjects bigint, members bigint, entering bigint, leaving bigint, sample_ids bigint[], next_change_at timestamptz)
@@ -416,6 +398,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.preview_segment(jsonb, timestamptz) IS
 'What a segment would be before it is defined: rows of its table, members at an instant, who would enter and leave in comparison to the segment of that name, up to ten members, the next instant at which time changes it. Errors as crm.define_segment.';
+SELECT crm.declare_function('crm.preview_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.refresh_segment(segment text)
 RETURNS crm.segments
@@ -431,6 +414,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.refresh_segment(text) IS
 'Computes all members of a segment anew and returns it. Needed only after triggers were switched off, or RFM edges renewed. Error P0002.';
+SELECT crm.declare_function('crm.refresh_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.segment_members_at(segment text, as_of timestamptz DEFAULT now())
 RETURNS TABLE (subject_id bigint, since timestamptz)
@@ -453,6 +437,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.segment_members_at(text, timestamptz) IS
 'Members of a segment at an instant from now on, and since when; right also where the worker has not come round. Ids alone: what is behind them is subject to the rights of the reader. Error P0002.';
+SELECT crm.declare_function('crm.segment_members_at', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.segments_of(subject_table text, subject_id bigint, as_of timestamptz DEFAULT now())
 RETURNS TABLE (segment_id bigint, segment text, since timestamptz)
@@ -468,6 +453,7 @@ AS $$
     ORDER BY s.name
 $$;
 COMMENT ON FUNCTION crm.segments_of(text, bigint, timestamptz) IS 'Segments that a lead, account or contact belongs to at an instant from now on.';
+SELECT crm.declare_function('crm.segments_of', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.add_to_segment(segment text, subject_ids bigint[])
 RETURNS bigint
@@ -501,6 +487,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.add_to_segment(text, bigint[]) IS
 'Puts leads, accounts or contacts on a static segment; returns how many were not there yet. Errors: P0002, 55000 a dynamic segment, 23503 unknown ids.';
+SELECT crm.declare_function('crm.add_to_segment', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.remove_from_segment(segment text, subject_ids bigint[])
 RETURNS bigint
@@ -528,6 +515,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.remove_from_segment(text, bigint[]) IS
 'Takes leads, accounts or contacts off a static segment; returns how many were on it. Errors: P0002, 55000 a dynamic segment.';
+SELECT crm.declare_function('crm.remove_from_segment', 'agent');
 
 -- ---- time ----
 
@@ -537,6 +525,7 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$ SELECT min(s.next_at) FROM crm.segment_states AS s WHERE s.next_at IS NOT NULL $$;
 COMMENT ON FUNCTION crm.next_segment_change_at() IS 'When time alone may next change a membership; NULL: never.';
+SELECT crm.declare_function('crm.next_segment_change_at', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.advance_segments(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS bigint
@@ -575,6 +564,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.advance_segments(timestamptz, integer) IS
 'Writes down the memberships that time alone has changed by as_of, each at its instant, for at most batch of them. Returns how many were looked at: call again while it is batch. A maintenance task; for the owner of the CRM.';
+SELECT crm.declare_function('crm.advance_segments', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.verify_segment(segment text)
 RETURNS bigint
@@ -597,3 +587,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.verify_segment(text) IS
 'How many subjects a computation from nothing would put elsewhere; 0 where the segment is right. Error P0002.';
+SELECT crm.declare_function('crm.verify_segment', 'admin');

@@ -24,6 +24,7 @@ CREATE TABLE crm.segments (
     CONSTRAINT segments_kind_check CHECK (kind IN ('dynamic', 'static'))
 );
 COMMENT ON TABLE crm.segments IS 'Named groups of leads, accounts or contacts: dynamic ones follow their definition, static ones are lists.';
+SELECT crm.declare_table('crm.segments', '{"class": "configuration", "version": true}');
 COMMENT ON COLUMN crm.segments.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segments.id IS 'Number of the segment.';
 COMMENT ON COLUMN crm.segments.name IS 'Name, by which functions and other segments refer to it.';
@@ -51,6 +52,7 @@ CREATE INDEX segment_states_subject_id_idx ON crm.segment_states (tenant_id, sub
 CREATE INDEX segment_states_next_at_idx ON crm.segment_states (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX segment_states_due_idx ON crm.segment_states (tenant_id, segment_id, next_at) WHERE next_at IS NOT NULL;
 COMMENT ON TABLE crm.segment_states IS 'Members of segments, and those who will become members when time goes by. Read crm.segment_members, which is right at any moment.';
+SELECT crm.declare_table('crm.segment_states', '{"class": "log", "parent": {"segment_id": "segments"}}');
 COMMENT ON COLUMN crm.segment_states.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segment_states.segment_id IS 'The segment.';
 COMMENT ON COLUMN crm.segment_states.subject_id IS 'Id of the lead, account or contact.';
@@ -75,6 +77,7 @@ CREATE TABLE crm.segment_events (
 CREATE INDEX segment_events_segment_id_idx ON crm.segment_events (tenant_id, segment_id, occurred_at);
 CREATE INDEX segment_events_subject_id_idx ON crm.segment_events (tenant_id, subject_id, occurred_at);
 COMMENT ON TABLE crm.segment_events IS 'Who entered and left which segment when, one row each time.';
+SELECT crm.declare_table('crm.segment_events', '{"class": "log", "parent": {"segment_id": "segments"}}');
 COMMENT ON COLUMN crm.segment_events.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segment_events.id IS 'Number of the event.';
 COMMENT ON COLUMN crm.segment_events.segment_id IS 'The segment.';

@@ -1,58 +1,38 @@
--- ---- identities are compiled out of these ----
-DO $$
+-- What every record may have: a version, custom fields, tags, a place in a tree.
+
+CREATE OR REPLACE FUNCTION crm_internal.apply_row_checks(relation regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
 DECLARE
-    t text;
+    r crm.registry;
+    above text;     -- column that refers to the row above; '' for none
 BEGIN
-    FOREACH t IN ARRAY '{tenants,users,teams,team_memberships,access_grants,custom_fields,currencies,exchange_rates}'::text[] LOOP
-        EXECUTE pg_catalog.format(
-            'CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.%I '
-            'FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed()', t || '_after_changed', t);
-    END LOOP;
+    SELECT x.* INTO r FROM crm.registry AS x WHERE x.relation = apply_row_checks.relation;
+    PERFORM crm_internal.set_trigger(relation, '_before_version', crm_internal.table_is(relation, 'version'),
+        'BEFORE UPDATE', 'FOR EACH ROW EXECUTE FUNCTION crm.check_version()');
+
+    PERFORM crm_internal.set_trigger(relation, '_before_insert_custom', crm_internal.table_is(relation, 'custom'),
+        'BEFORE INSERT', format('FOR EACH ROW EXECUTE FUNCTION crm.check_custom_fields(%L)', r.subject));
+    PERFORM crm_internal.set_trigger(relation, '_before_update_custom', crm_internal.table_is(relation, 'custom'),
+        'BEFORE UPDATE', format('FOR EACH ROW WHEN (NEW.custom IS DISTINCT FROM OLD.custom) EXECUTE FUNCTION crm.check_custom_fields(%L)', r.subject));
+
+    PERFORM crm_internal.set_trigger(relation, '_before_insert_tags', crm_internal.table_is(relation, 'tags'),
+        'BEFORE INSERT', 'FOR EACH ROW WHEN (NEW.tags <> ''{}'') EXECUTE FUNCTION crm.check_tags()');
+    PERFORM crm_internal.set_trigger(relation, '_before_update_tags', crm_internal.table_is(relation, 'tags'),
+        'BEFORE UPDATE', 'FOR EACH ROW WHEN (NEW.tags IS DISTINCT FROM OLD.tags) EXECUTE FUNCTION crm.check_tags()');
+
+    above := coalesce(r.options ->> 'tree', '');
+    PERFORM crm_internal.set_trigger(relation, '_after_insert_tree', above <> '',
+        'AFTER INSERT', format('FOR EACH ROW WHEN (NEW.%I IS NOT NULL) EXECUTE FUNCTION crm.check_tree(%L, %L)', above, r.subject, above));
+    PERFORM crm_internal.set_trigger(relation, '_after_update_tree', above <> '',
+        'AFTER UPDATE', format('FOR EACH ROW WHEN (NEW.%1$I IS DISTINCT FROM OLD.%1$I AND NEW.%1$I IS NOT NULL) EXECUTE FUNCTION crm.check_tree(%2$L, %1$L)',
+                               above, r.subject));
 END
 $$;
-
--- ---- checks of rows, on every table with the columns they are about ----
-DO $$
-DECLARE
-    t record;
-BEGIN
-    FOR t IN
-        SELECT c.relname::text AS name,
-               pg_catalog.bool_or(a.attname = 'version' AND a.atttypid = 'pg_catalog.int4'::pg_catalog.regtype) AS versioned,
-               pg_catalog.bool_or(a.attname = 'updated_at') AS dated,
-               pg_catalog.bool_or(a.attname = 'custom' AND a.atttypid = 'pg_catalog.jsonb'::pg_catalog.regtype) AS custom,
-               pg_catalog.bool_or(a.attname = 'tags' AND a.atttypid = 'pg_catalog.text[]'::pg_catalog.regtype) AS tagged
-        FROM pg_catalog.pg_class AS c
-        JOIN pg_catalog.pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-        WHERE c.relnamespace = 'crm'::pg_catalog.regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-        GROUP BY c.relname
-    LOOP
-        IF t.versioned AND t.dated THEN
-            EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I BEFORE UPDATE ON crm.%I FOR EACH ROW EXECUTE FUNCTION crm.check_version()',
-                                      t.name || '_before_version', t.name);
-        END IF;
-        IF t.custom THEN
-            EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I BEFORE INSERT ON crm.%I FOR EACH ROW EXECUTE FUNCTION crm.check_custom_fields(%L)',
-                                      t.name || '_before_insert_custom', t.name, t.name);
-            EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I BEFORE UPDATE ON crm.%I FOR EACH ROW WHEN (NEW.custom IS DISTINCT FROM OLD.custom) EXECUTE FUNCTION crm.check_custom_fields(%L)',
-                                      t.name || '_before_update_custom', t.name, t.name);
-        END IF;
-        IF t.tagged THEN
-            EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I BEFORE INSERT ON crm.%I FOR EACH ROW WHEN (NEW.tags <> ''{}'') EXECUTE FUNCTION crm.check_tags()',
-                                      t.name || '_before_insert_tags', t.name);
-            EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I BEFORE UPDATE ON crm.%I FOR EACH ROW WHEN (NEW.tags IS DISTINCT FROM OLD.tags) EXECUTE FUNCTION crm.check_tags()',
-                                      t.name || '_before_update_tags', t.name);
-        END IF;
-    END LOOP;
-
-    FOR t IN VALUES ('teams', 'parent_id'), ('territories', 'parent_id'), ('accounts', 'parent_id'), ('users', 'manager_id') LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON crm.%I FOR EACH ROW WHEN (NEW.%I IS NOT NULL) EXECUTE FUNCTION crm.check_tree(%L, %L)',
-                                  t.column1 || '_after_insert_tree', t.column1, t.column2, t.column1, t.column2);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON crm.%I FOR EACH ROW WHEN (NEW.%I IS DISTINCT FROM OLD.%I AND NEW.%I IS NOT NULL) EXECUTE FUNCTION crm.check_tree(%L, %L)',
-                                  t.column1 || '_after_update_tree', t.column1, t.column2, t.column2, t.column2, t.column1, t.column2);
-    END LOOP;
-END
-$$;
+COMMENT ON FUNCTION crm_internal.apply_row_checks(regclass) IS 'Triggers for what a table is registered with: version, custom, tags, tree.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_row_checks(regclass)');
 
 CREATE OR REPLACE FUNCTION crm.guard_custom_field()
 RETURNS trigger
@@ -60,13 +40,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_attribute AS a
-                   WHERE a.attrelid = to_regclass('crm.' || quote_ident(NEW.table_name))
-                     AND a.attname = 'custom' AND NOT a.attisdropped)
-    THEN
-        RAISE EXCEPTION 'table "%" cannot have custom fields', NEW.table_name
-            USING ERRCODE = 'undefined_table', HINT = 'It must be a table in schema crm with a column custom.';
-    END IF;
+    PERFORM crm.require_registered(NEW.table_name, 'custom');
     IF TG_OP = 'UPDATE' AND (NEW.table_name, NEW.name, NEW.type) IS DISTINCT FROM (OLD.table_name, OLD.name, OLD.type) THEN
         RAISE EXCEPTION 'table, name and type of custom field "%" cannot be changed', OLD.name
             USING ERRCODE = 'feature_not_supported',

@@ -1,24 +1,5 @@
 -- Tags, and finding people by whatever is known of them.
 
-CREATE OR REPLACE FUNCTION crm.tagged_table(table_name text)
-RETURNS regclass
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    relation CONSTANT regclass := to_regclass('crm.' || quote_ident(table_name));
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_attribute AS a
-                   WHERE a.attrelid = relation AND a.attname = 'tags' AND a.atttypid = 'text[]'::regtype AND NOT a.attisdropped)
-    THEN
-        RAISE EXCEPTION 'table "%" has no tags', table_name
-            USING ERRCODE = 'undefined_table', HINT = 'It must be a table in schema crm with a column tags.';
-    END IF;
-    RETURN relation;
-END
-$$;
-COMMENT ON FUNCTION crm.tagged_table(text) IS 'The table of a name in schema crm; error 42P01 where it has no tags.';
-
 CREATE OR REPLACE FUNCTION crm.change_tags(table_name text, id bigint, added text[] DEFAULT '{}', removed text[] DEFAULT '{}')
 RETURNS text[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT
@@ -28,7 +9,7 @@ DECLARE
     tags text[];
 BEGIN
     EXECUTE format('UPDATE %s AS r SET tags = ARRAY((SELECT unnest(r.tags) UNION SELECT unnest($1)) EXCEPT SELECT unnest($2)) '
-                   'WHERE r.tenant_id = $3 AND r.id = $4 RETURNING r.tags', crm.tagged_table(table_name))
+                   'WHERE r.tenant_id = $3 AND r.id = $4 RETURNING r.tags', crm.require_registered(table_name, 'tags')::regclass)
         INTO tags
         USING crm.normalize_tags(added), crm.normalize_tags(removed), crm.tenant_id(), id;
     IF tags IS NULL THEN
@@ -38,7 +19,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.change_tags(text, bigint, text[], text[]) IS
-'Adds tags to a row of a table in schema crm and takes others off. Returns its tags. Errors: 42P01 for a table without tags, P0002 for a row that is not there or not the caller''s to change.';
+'Adds tags to a row of a table and takes others off. Returns its tags. Errors: 42P01 for a table without tags, P0002 for a row that is not there or not the caller''s to change.';
 
 CREATE OR REPLACE FUNCTION crm.tags_in_use(table_name text)
 RETURNS TABLE (tag text, row_count bigint)
@@ -47,12 +28,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     RETURN QUERY EXECUTE format('SELECT u.tag, count(*) FROM %s AS r, unnest(r.tags) AS u (tag) WHERE r.tenant_id = $1 '
-                                'GROUP BY u.tag ORDER BY count(*) DESC, u.tag', crm.tagged_table(table_name))
+                                'GROUP BY u.tag ORDER BY count(*) DESC, u.tag', crm.require_registered(table_name, 'tags')::regclass)
         USING crm.tenant_id();
 END
 $$;
 COMMENT ON FUNCTION crm.tags_in_use(text) IS
-'Tags on rows of a table in schema crm that the caller may see, with the number of rows, most frequent first.';
+'Tags on rows of a table that the caller may see, with the number of rows, most frequent first.';
 
 CREATE OR REPLACE FUNCTION crm_internal.name_query(tenant_id bigint, query text)
 RETURNS tsquery
@@ -111,6 +92,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.find_contacts(text, integer) IS
 'Contacts the caller may see, best match first: with this e-mail address or telephone number, of this name, of a name beginning so, of a name with words beginning with each of these in any order. Spelling as crm.fold_text() folds it.';
+SELECT crm.declare_function('crm.find_contacts', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.find_accounts(query text, max_rows integer DEFAULT 50)
 RETURNS SETOF crm.accounts
@@ -146,3 +128,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.find_accounts(text, integer) IS
 'Accounts the caller may see, best match first: with this e-mail address, telephone number or web address, of this name, of a name beginning so, of a name with words beginning with each of these in any order. Spelling as crm.fold_text() folds it.';
+SELECT crm.declare_function('crm.find_accounts', 'reader');

@@ -13,6 +13,7 @@ CREATE TABLE crm.territories (
 CREATE INDEX territories_parent_id_idx ON crm.territories (tenant_id, parent_id);
 CREATE INDEX territories_team_id_idx ON crm.territories (tenant_id, team_id);
 COMMENT ON TABLE crm.territories IS 'Regions as a tree, each served by a team.';
+SELECT crm.declare_table('crm.territories', '{"class": "catalogue", "tree": "parent_id", "found_by": ["name"]}');
 
 CREATE TABLE crm.accounts (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -65,6 +66,9 @@ CREATE INDEX accounts_team_id_idx ON crm.accounts (tenant_id, team_id);
 CREATE INDEX accounts_territory_id_idx ON crm.accounts (tenant_id, territory_id);
 CREATE INDEX accounts_tags_idx ON crm.accounts USING gin (tags);
 COMMENT ON TABLE crm.accounts IS 'Organisations, persons and households the company deals with, in any number of roles.';
+SELECT crm.declare_table('crm.accounts', '{
+    "class": "owned", "version": true, "custom": true, "tags": true, "tree": "parent_id", "import": true,
+    "found_by": ["source", "name"], "segments": true, "personal": ["name", "address", "website"]}');
 COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, digits, case, spaces (crm.name_key).';
 COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency (base currency where that is NULL).';
 
@@ -105,6 +109,10 @@ CREATE INDEX contacts_account_id_idx ON crm.contacts (tenant_id, account_id);
 CREATE INDEX contacts_owner_id_idx ON crm.contacts (tenant_id, owner_id);
 CREATE INDEX contacts_team_id_idx ON crm.contacts (tenant_id, team_id);
 COMMENT ON TABLE crm.contacts IS 'People at accounts, or on their own.';
+SELECT crm.declare_table('crm.contacts', '{
+    "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts"}, "import": true,
+    "found_by": ["source", "name"], "segments": true,
+    "personal": ["name", "title", "department", "birth_date", "language", "time_zone", "preferences", "custom"]}');
 
 CREATE TABLE crm.contact_points (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -130,6 +138,8 @@ CREATE INDEX contact_points_value_key_idx ON crm.contact_points (tenant_id, valu
 CREATE INDEX contact_points_contact_id_idx ON crm.contact_points (tenant_id, contact_id);
 CREATE INDEX contact_points_account_id_idx ON crm.contact_points (tenant_id, account_id);
 COMMENT ON TABLE crm.contact_points IS 'E-mail addresses, telephone numbers and other ways to reach a contact or an account.';
+SELECT crm.declare_table('crm.contact_points', '{
+    "class": "child", "parent": {"contact_id": "contacts", "account_id": "accounts"}, "personal": ["value", "label"]}');
 COMMENT ON COLUMN crm.contact_points.country IS 'ISO 3166-1 country a telephone number without a country code belongs to; the tenant''s unless given.';
 COMMENT ON COLUMN crm.contact_points.value_key IS 'The value normalised for matching: e-mail folded, phone in E.164 (crm.contact_point_key); NULL where it is not valid.';
 
@@ -162,3 +172,7 @@ CREATE INDEX relationships_from_user_id_idx ON crm.relationships (tenant_id, fro
 CREATE INDEX relationships_to_contact_id_idx ON crm.relationships (tenant_id, to_contact_id);
 CREATE INDEX relationships_to_account_id_idx ON crm.relationships (tenant_id, to_account_id);
 COMMENT ON TABLE crm.relationships IS 'Who knows, reports to, is related to or works for whom, and since when.';
+SELECT crm.declare_table('crm.relationships', '{
+    "class": "work",
+    "about": {"from_contact_id": "contacts", "from_account_id": "accounts", "to_contact_id": "contacts", "to_account_id": "accounts"},
+    "personal": ["note"]}');

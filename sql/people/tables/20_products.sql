@@ -29,6 +29,8 @@ CREATE TABLE crm.products (
 );
 CREATE INDEX products_name_key_idx ON crm.products (tenant_id, name_key text_pattern_ops);
 COMMENT ON TABLE crm.products IS 'What the company sells. family and tier order products for up-selling; incompatible_ids are never recommended together.';
+SELECT crm.declare_table('crm.products', '{
+    "class": "catalogue", "version": true, "custom": true, "import": true, "found_by": ["source", "name"]}');
 
 CREATE TABLE crm.price_books (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -42,6 +44,7 @@ CREATE TABLE crm.price_books (
     CONSTRAINT price_books_currency_fkey FOREIGN KEY (currency) REFERENCES crm.currencies (code)
 );
 COMMENT ON TABLE crm.price_books IS 'Named price lists, each in one currency.';
+SELECT crm.declare_table('crm.price_books', '{"class": "catalogue", "found_by": ["name"]}');
 
 CREATE TABLE crm.prices (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -60,6 +63,7 @@ CREATE TABLE crm.prices (
 );
 CREATE INDEX prices_product_id_idx ON crm.prices (tenant_id, product_id);
 COMMENT ON TABLE crm.prices IS 'Prices by book, product, quantity break and date.';
+SELECT crm.declare_table('crm.prices', '{"class": "catalogue", "parent": {"price_book_id": "price_books"}}');
 
 CREATE TABLE crm.exchange_rates (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -76,3 +80,4 @@ CREATE TABLE crm.exchange_rates (
     CONSTRAINT exchange_rates_rate_check CHECK (rate > 0 AND rate <> 'NaN' AND rate < 'Infinity')
 );
 COMMENT ON TABLE crm.exchange_rates IS 'One unit of from_currency is rate units of to_currency, from valid_from until the next row.';
+SELECT crm.declare_table('crm.exchange_rates', '{"class": "catalogue", "compiled": true}');

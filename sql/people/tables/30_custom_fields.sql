@@ -16,3 +16,4 @@ CREATE TABLE crm.custom_fields (
     CONSTRAINT custom_fields_choices_check CHECK ((type IN ('choice', 'choices')) = (choices IS NOT NULL) AND cardinality(choices) IS DISTINCT FROM 0)
 );
 COMMENT ON TABLE crm.custom_fields IS 'Fields a company adds to its records: kept in the jsonb column custom of the table, checked by a trigger.';
+SELECT crm.declare_table('crm.custom_fields', '{"class": "configuration"}');

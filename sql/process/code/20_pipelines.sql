@@ -243,3 +243,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.define_pipeline(text, jsonb, bigint) IS
 'Makes or changes a pipeline with its stages and transitions at once. definition: {name, subject_table (default opportunities), is_default, active, strict_order, stages: [{code, name, type, probability, forecast_category, rotting_days, required_columns, is_initial, active} in their order], transitions: [{from, to, guard, guard_message, required_columns, roles, approval_access}]}. Stages left out are deleted, or deactivated where rows or history refer to them; transitions are those given. Without stages the stages stay. Returns the pipeline. Errors: 22023 unknown keys or shapes, CR107 unknown stages, 42601 a guard that is no jsonpath, 42703 unknown required columns, 55006 what is in use.';
+SELECT crm.declare_function('crm.define_pipeline', 'admin');

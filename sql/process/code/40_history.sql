@@ -82,3 +82,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.record_history(text, bigint[], bigint[], timestamptz[], numeric[]) IS
 'For imports, after the rows are inserted and crm.begin_history() was called in the same transaction: replaces the whole history of rows by the stages they entered and when, one element of each array per step. The last step must be the stage the row is in. amounts: what the row was worth in each step (NULL: the row''s amount; the last step always has the row''s). Currency, owner, team and close date of all steps are the row''s, probability is the stage''s. Returns the number of periods. Errors: 42501 without crm.begin_history, CR107 unknown stage or another last stage, 22023 two steps at the same instant.';
+SELECT crm.declare_function('crm.record_history', 'admin');

@@ -67,6 +67,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.sla_terms_id(bigint, text, bigint) IS
 'Number of the promises that a policy makes for a priority, as of now; stores them where they are new. calendar_id replaces the calendars of policy and targets, for a subject with hours of its own. Policy NULL or inactive: nothing is promised.';
+SELECT crm.declare_function('crm.sla_terms_id', 'agent');
 
 -- ---- events ----
 
@@ -145,6 +146,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.record_sla_event(text, bigint, text, timestamptz, jsonb, jsonb) IS
 'Writes down what happened to a subject; its clocks follow in the same statement. Events and the keys of data they use are listed in docs/howto/service-clocks.md. subject is the subject''s row as jsonb: given with opened or with a change, it selects the policy. Events may come late and in any order.';
+SELECT crm.declare_function('crm.record_sla_event', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.sla_events_guard()
 RETURNS trigger
@@ -318,6 +320,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.record_sla_breaches(timestamptz, integer) IS
 'Notes breaches that have happened by as_of as events, in the order of their due instants, at most batch of them; returns how many. Nothing depends on it but history: a noted breach stays when opening hours are changed afterwards. Safe in several sessions at once.';
+SELECT crm.declare_function('crm.record_sla_breaches', 'owner');
 
 -- ---- calendars and policies change ----
 
@@ -354,6 +357,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.recompute_sla_clocks(bigint[]) IS
 'Due instants of open clocks anew, for the hours that calendars have now; returns how many changed. NULL: all calendars. Called by triggers whenever a calendar or its holidays change; after an update of the server''s time zone database call it by hand.';
+SELECT crm.declare_function('crm.recompute_sla_clocks', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.calendars_recompute()
 RETURNS trigger
@@ -373,7 +377,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.calendars_recompute() IS 'Statement trigger of crm.calendar_versions and crm.calendar_holidays: due instants follow the hours.';
--- triggers of one table fire in the order of their names: caches are dropped first (_after_change)
+-- triggers of one table fire in the order of their names: caches are dropped first (_after_changed)
 CREATE OR REPLACE TRIGGER calendar_versions_after_recompute_insert AFTER INSERT ON crm.calendar_versions
     REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm.calendars_recompute();
 CREATE OR REPLACE TRIGGER calendar_versions_after_recompute_update AFTER UPDATE ON crm.calendar_versions
@@ -416,6 +420,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.reapply_sla_policies(bigint[]) IS
 'Gives open subjects the targets that their policies have now, by an event "changed" each; returns how many got other terms. NULL: all policies. Called by triggers whenever policies or targets change. Which policy a subject has is decided by events that carry its row, not here.';
+SELECT crm.declare_function('crm.reapply_sla_policies', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.sla_policies_reapply()
 RETURNS trigger

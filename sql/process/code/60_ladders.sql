@@ -54,9 +54,6 @@ CREATE OR REPLACE TRIGGER escalation_steps_before_check
     BEFORE INSERT OR UPDATE ON crm.escalation_steps
     FOR EACH ROW EXECUTE FUNCTION crm_internal.escalation_steps_check();
 
-CREATE OR REPLACE TRIGGER escalation_steps_after_change AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.escalation_steps
-    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
-
 CREATE OR REPLACE TRIGGER sla_clocks_before_escalation
     BEFORE INSERT OR UPDATE ON crm.sla_clocks
     FOR EACH ROW EXECUTE FUNCTION crm.schedule_escalation();
@@ -74,7 +71,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.escalation_reschedule() IS 'Gives the open clocks a changed ladder is about the instant of their next step.';
--- named to run after escalation_steps_after_change, which drops what backends compiled
+-- named to run after escalation_steps_after_changed, which drops what backends compiled
 CREATE OR REPLACE TRIGGER escalation_steps_after_reschedule_insert AFTER INSERT ON crm.escalation_steps
     REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.escalation_reschedule();
 CREATE OR REPLACE TRIGGER escalation_steps_after_reschedule_update AFTER UPDATE ON crm.escalation_steps
@@ -346,3 +343,4 @@ AS $$
     SELECT c.escalate_at FROM crm.sla_clocks AS c WHERE c.escalate_at IS NOT NULL ORDER BY c.escalate_at LIMIT 1
 $$;
 COMMENT ON FUNCTION crm.next_escalation_at() IS 'When the next step of an escalation is due; NULL where none is in sight.';
+SELECT crm.declare_function('crm.next_escalation_at', 'owner');

@@ -236,6 +236,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.route_record(text, bigint, boolean, timestamptz) IS
 'Gives a record to an agent by the first assignment rule that holds (tickets without one: by their queue) and returns the decision. Safe with any number of routers at once: nobody is given more than their capacity and no record is given twice. Where nobody may be chosen the decision says why, the record stays unassigned and an event routing.nobody is written. A record that has an owner is left alone unless reassign. NULL where there is nothing to decide. Errors: 42P01 for a table whose records have no owner, P0002 for a record that is not there.';
+SELECT crm.declare_function('crm.route_record', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.route_waiting(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS bigint
@@ -262,6 +263,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.route_waiting(timestamptz, integer) IS
 'Tries again to give out the unassigned open tickets of queues that are not manual, most urgent and then oldest first, for all tenants. Returns how many found an agent. A maintenance task; for the owner of the CRM.';
+SELECT crm.declare_function('crm.route_waiting', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.set_agent_status(status text, away_until timestamptz DEFAULT NULL, user_id bigint DEFAULT NULL)
 RETURNS crm.agents
@@ -290,3 +292,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.set_agent_status(text, timestamptz, bigint) IS
 'Says whether an agent takes work: available, away (until an instant, where given) or offline; the caller unless a manager names another user. Returns the agent. Errors: 42501 for others'' status without the right, P0002 for a user who is no agent.';
+SELECT crm.declare_function('crm.set_agent_status', 'agent');

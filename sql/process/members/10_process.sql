@@ -23,12 +23,14 @@ LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'crm_bypass_guards';
 COMMENT ON FUNCTION crm.bypass_guards(text) IS
 'Until the transaction ends, moves are made without asking transitions, guards, required columns, loss reasons or approvals. Every period written meanwhile carries the reason. Stages, pipelines and amounts are still checked. Only the owner of the CRM and its administrators; error 42501 for others.';
+SELECT crm.declare_function('crm.bypass_guards', 'admin');
 
 CREATE FUNCTION crm.begin_history(reason text) RETURNS void
 LANGUAGE c VOLATILE STRICT
 AS 'MODULE_PATHNAME', 'crm_begin_history';
 COMMENT ON FUNCTION crm.begin_history(text) IS
 'For imports: like crm.bypass_guards, and rows keep the stage_entered_at, closed_at and close_date they are given; their periods begin then. Only the owner of the CRM and its administrators; error 42501 for others.';
+SELECT crm.declare_function('crm.begin_history', 'admin');
 
 CREATE FUNCTION crm.path_holds(record jsonb, condition jsonpath) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

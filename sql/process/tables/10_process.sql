@@ -19,6 +19,7 @@ CREATE TABLE crm.pipelines (
 );
 CREATE UNIQUE INDEX pipelines_default_idx ON crm.pipelines (tenant_id, subject_table) WHERE is_default;
 COMMENT ON TABLE crm.pipelines IS 'Processes: the way of a lead, an opportunity, a ticket ... from its first stage to its last.';
+SELECT crm.declare_table('crm.pipelines', '{"class": "configuration", "version": true, "found_by": ["code", "name"]}');
 COMMENT ON COLUMN crm.pipelines.subject_table IS 'Table whose rows move through the pipeline: opportunities, leads, tickets ... of schema crm, or schema.table.';
 COMMENT ON COLUMN crm.pipelines.strict_order IS 'True: only the moves in crm.transitions are allowed, and rows begin in the initial stage or where a transition from anywhere leads. False: any move is, and transitions add conditions.';
 
@@ -52,6 +53,7 @@ CREATE TABLE crm.stages (
 );
 CREATE UNIQUE INDEX stages_initial_idx ON crm.stages (tenant_id, pipeline_id) WHERE is_initial;
 COMMENT ON TABLE crm.stages IS 'Stages of a pipeline in their order. Reports go by type, never by name.';
+SELECT crm.declare_table('crm.stages', '{"class": "configuration", "parent": {"pipeline_id": "pipelines"}, "found_by": ["code", "name"]}');
 COMMENT ON COLUMN crm.stages.type IS 'open and on_hold are under way; won, lost, done and cancelled are closed: they stop the clock.';
 COMMENT ON COLUMN crm.stages.is_initial IS 'Where rows begin that name no stage; without one, the first open stage.';
 COMMENT ON COLUMN crm.stages.active IS 'False: rows in the stage stay and can be worked on, no other enters it.';
@@ -81,6 +83,7 @@ CREATE UNIQUE INDEX transitions_from_to_idx ON crm.transitions (tenant_id, pipel
 CREATE INDEX transitions_from_stage_id_idx ON crm.transitions (tenant_id, pipeline_id, from_stage_id);
 CREATE INDEX transitions_to_stage_id_idx ON crm.transitions (tenant_id, pipeline_id, to_stage_id);
 COMMENT ON TABLE crm.transitions IS 'Moves between stages and their conditions. from_stage_id NULL: into the stage from anywhere, creation included; a transition with a from_stage_id takes its place for that stage.';
+SELECT crm.declare_table('crm.transitions', '{"class": "configuration", "parent": {"pipeline_id": "pipelines"}}');
 COMMENT ON COLUMN crm.transitions.guard IS 'SQL/JSON path over the row as jsonb; the move is allowed where it holds, e.g. $.amount > 1000.';
 COMMENT ON COLUMN crm.transitions.roles IS 'Access levels (crm.users.access) that may make the move; NULL: all.';
 COMMENT ON COLUMN crm.transitions.approval_access IS 'Access level whose approval (crm.approvals) the move needs; NULL: none.';
@@ -110,6 +113,7 @@ CREATE TABLE crm.stage_periods (
 );
 CREATE UNIQUE INDEX stage_periods_open_idx ON crm.stage_periods (tenant_id, subject_table, subject_id) WHERE upper_inf(period);
 COMMENT ON TABLE crm.stage_periods IS 'History of every subject of a process: one row for each span of time in which stage, amount, probability, close date and owner stayed the same. Written by trigger only. Spans of one subject never overlap and leave no gap; the last one is open until the row is deleted, also in a closed stage.';
+SELECT crm.declare_table('crm.stage_periods', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_table"}}}');
 COMMENT ON COLUMN crm.stage_periods.subject_table IS 'As crm.pipelines.subject_table.';
 COMMENT ON COLUMN crm.stage_periods.seq IS 'Number of the span within the history of its subject, from 1.';
 COMMENT ON COLUMN crm.stage_periods.close_date IS 'Close date of a closed row, expected close date of an open one.';
@@ -145,3 +149,5 @@ CREATE INDEX approvals_to_stage_id_idx ON crm.approvals (tenant_id, to_stage_id)
 CREATE INDEX approvals_requested_by_idx ON crm.approvals (tenant_id, requested_by);
 CREATE INDEX approvals_decided_by_idx ON crm.approvals (tenant_id, decided_by);
 COMMENT ON TABLE crm.approvals IS 'Approvals of moves that need one. An approval serves one move.';
+SELECT crm.declare_table('crm.approvals', '{
+    "class": "child", "parent": {"subject_id": {"table_in": "subject_table"}}, "personal": ["note", "decision_note"]}');

@@ -24,6 +24,7 @@ CREATE TABLE crm.sla_policies (
 );
 CREATE INDEX sla_policies_calendar_id_idx ON crm.sla_policies (tenant_id, calendar_id);
 COMMENT ON TABLE crm.sla_policies IS 'What is promised to whom: tried in the order of position, then id; the first active policy whose condition holds is the subject''s.';
+SELECT crm.declare_table('crm.sla_policies', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.sla_policies.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_policies.id IS 'Number of the policy.';
 COMMENT ON COLUMN crm.sla_policies.subject_type IS 'What it is for: tickets, leads, or any name used with crm.record_sla_event().';
@@ -56,6 +57,7 @@ CREATE TABLE crm.sla_targets (
 );
 CREATE INDEX sla_targets_calendar_id_idx ON crm.sla_targets (tenant_id, calendar_id);
 COMMENT ON TABLE crm.sla_targets IS 'Targets of a policy by metric and priority. No row, no promise; a target of 0 is refused.';
+SELECT crm.declare_table('crm.sla_targets', '{"class": "configuration", "parent": {"policy_id": "sla_policies"}}');
 COMMENT ON COLUMN crm.sla_targets.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_targets.id IS 'Number of the target.';
 COMMENT ON COLUMN crm.sla_targets.policy_id IS 'The policy.';
@@ -77,6 +79,7 @@ CREATE TABLE crm.sla_terms (
     CONSTRAINT sla_terms_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id)
 );
 COMMENT ON TABLE crm.sla_terms IS 'Promises as they were when they were made: policy, priority, targets. Rows never change, so a later change of a policy does not rewrite the past.';
+SELECT crm.declare_table('crm.sla_terms', '{"class": "log"}');
 COMMENT ON COLUMN crm.sla_terms.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_terms.id IS 'Number of the terms.';
 COMMENT ON COLUMN crm.sla_terms.definition IS '{policy_id, priority, calendar_id, reopen, metrics: {metric: {target_id, seconds, calendar_id, pause}}}.';
@@ -96,6 +99,7 @@ CREATE TABLE crm.sla_subjects (
 );
 CREATE INDEX sla_subjects_terms_id_idx ON crm.sla_subjects (tenant_id, terms_id) WHERE open;
 COMMENT ON TABLE crm.sla_subjects IS 'Everything that has service clocks, one row each: the row that two sessions recording events of one subject wait for.';
+SELECT crm.declare_table('crm.sla_subjects', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_type"}}}');
 COMMENT ON COLUMN crm.sla_subjects.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_subjects.subject_type IS 'Kind of subject.';
 COMMENT ON COLUMN crm.sla_subjects.subject_id IS 'Its id.';
@@ -145,6 +149,7 @@ CREATE UNIQUE INDEX sla_events_breached_idx ON crm.sla_events (tenant_id, subjec
 CREATE INDEX sla_events_refers_to_id_idx ON crm.sla_events (tenant_id, refers_to_id) WHERE refers_to_id IS NOT NULL;
 CREATE INDEX sla_events_terms_id_idx ON crm.sla_events (tenant_id, terms_id) WHERE terms_id IS NOT NULL;
 COMMENT ON TABLE crm.sla_events IS 'What happened to subjects, append-only: when it happened and when it was recorded. Clocks are a function of this table.';
+SELECT crm.declare_table('crm.sla_events', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_type"}}}');
 COMMENT ON COLUMN crm.sla_events.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_events.id IS 'Number of the event; at one instant the lower number comes first.';
 COMMENT ON COLUMN crm.sla_events.subject_type IS 'Kind of subject.';
@@ -199,6 +204,7 @@ CREATE INDEX sla_clocks_due_at_idx ON crm.sla_clocks (due_at) WHERE state = 'run
 CREATE INDEX sla_clocks_breached_at_idx ON crm.sla_clocks (tenant_id, breached_at) WHERE stopped_at IS NULL AND breached_at IS NOT NULL;
 CREATE INDEX sla_clocks_paused_since_idx ON crm.sla_clocks (tenant_id, paused_since) WHERE state = 'paused';
 COMMENT ON TABLE crm.sla_clocks IS 'Clocks as of the last event of their subject: what crm.sla_fold() gives for crm.sla_events, kept for its indexes. Written by triggers only. Whether a clock is overdue is a question of due_at and the instant one asks for; see crm.sla_clock_status.';
+SELECT crm.declare_table('crm.sla_clocks', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_type"}}}');
 COMMENT ON COLUMN crm.sla_clocks.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_clocks.subject_type IS 'Kind of subject.';
 COMMENT ON COLUMN crm.sla_clocks.subject_id IS 'Its id.';

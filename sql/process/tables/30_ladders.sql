@@ -32,6 +32,7 @@ CREATE TABLE crm.escalation_steps (
 );
 CREATE INDEX escalation_steps_policy_id_idx ON crm.escalation_steps (tenant_id, policy_id);
 COMMENT ON TABLE crm.escalation_steps IS 'Ladders: what is done when so much of a target is used, or so long before or after a clock is due. Each step is done once for each cycle of a clock, and its repeats at most repeat_max times.';
+SELECT crm.declare_table('crm.escalation_steps', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.escalation_steps.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.escalation_steps.id IS 'Number of the step.';
 COMMENT ON COLUMN crm.escalation_steps.subject_type IS 'Kind of subject whose clocks it is about, as in crm.sla_policies.';
@@ -70,6 +71,7 @@ CREATE TABLE crm.escalation_firings (
 );
 CREATE INDEX escalation_firings_fired_at_idx ON crm.escalation_firings (tenant_id, fired_at);
 COMMENT ON TABLE crm.escalation_firings IS 'Steps that were done: one row a clock, cycle, step and repeat, so none is ever done twice. Append-only.';
+SELECT crm.declare_table('crm.escalation_firings', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_type"}}}');
 COMMENT ON COLUMN crm.escalation_firings.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.escalation_firings.id IS 'Number of the firing.';
 COMMENT ON COLUMN crm.escalation_firings.subject_type IS 'Kind of subject.';

@@ -10,6 +10,7 @@ CREATE TABLE crm.skills (
     CONSTRAINT skills_code_check CHECK (code <> '')
 );
 COMMENT ON TABLE crm.skills IS 'What an agent can do: languages, products, certificates.';
+SELECT crm.declare_table('crm.skills', '{"class": "configuration"}');
 
 CREATE TABLE crm.user_skills (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -23,6 +24,7 @@ CREATE TABLE crm.user_skills (
 );
 CREATE INDEX user_skills_skill_id_idx ON crm.user_skills (tenant_id, skill_id);
 COMMENT ON TABLE crm.user_skills IS 'Skills of users.';
+SELECT crm.declare_table('crm.user_skills', '{"class": "catalogue"}');
 COMMENT ON COLUMN crm.user_skills.level IS '1 beginner to 5 expert: breaks ties among those who have the skill.';
 
 CREATE TABLE crm.agents (
@@ -43,6 +45,7 @@ CREATE TABLE crm.agents (
 );
 CREATE INDEX agents_calendar_id_idx ON crm.agents (tenant_id, calendar_id);
 COMMENT ON TABLE crm.agents IS 'Users who are given work: how much at once, and when. A user without a row here is never assigned anything automatically.';
+SELECT crm.declare_table('crm.agents', '{"class": "catalogue"}');
 COMMENT ON COLUMN crm.agents.capacity IS 'Weight of open work at once (crm.queues.item_weight a ticket); 0: none.';
 COMMENT ON COLUMN crm.agents.calendar_id IS 'Working hours (crm.calendars); NULL: those of the queue, or always.';
 COMMENT ON COLUMN crm.agents.status IS 'Only available agents are assigned work.';
@@ -80,6 +83,7 @@ CREATE TABLE crm.assignment_rules (
 );
 CREATE INDEX assignment_rules_team_id_idx ON crm.assignment_rules (tenant_id, team_id);
 COMMENT ON TABLE crm.assignment_rules IS 'Who is given which records: the first rule, by position, whose condition holds decides. Tickets for which no rule holds go by their queue.';
+SELECT crm.declare_table('crm.assignment_rules', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.assignment_rules.subject_table IS 'Table in schema crm with the columns id and owner_id: tickets, leads, opportunities.';
 COMMENT ON COLUMN crm.assignment_rules.condition IS 'SQL/JSON path over the row, e.g. $.priority == "urgent"; NULL: always.';
 COMMENT ON COLUMN crm.assignment_rules.team_id IS 'Present members of the team are the candidates.';
@@ -108,5 +112,6 @@ CREATE TABLE crm.assignments (
 CREATE INDEX assignments_subject_idx ON crm.assignments (tenant_id, subject_table, subject_id, assigned_at);
 CREATE INDEX assignments_user_id_idx ON crm.assignments (tenant_id, user_id, assigned_at);
 COMMENT ON TABLE crm.assignments IS 'Every decision of routing: to whom and why, or why to nobody (user_id NULL). Append-only.';
+SELECT crm.declare_table('crm.assignments', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_table"}}}');
 COMMENT ON COLUMN crm.assignments.reason IS 'assigned or sticky; otherwise the first condition that left no candidate.';
 COMMENT ON COLUMN crm.assignments.candidates IS 'How many could have been chosen.';

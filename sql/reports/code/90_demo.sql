@@ -593,3 +593,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.generate_demo(integer, bigint, date) IS
 'Fills an empty tenant with a generated company whose history ends at a date: the same arguments give the same company. Sizes are multiples of 150 accounts, some 1,700 leads and 700 opportunities over 900 days, with log-normal deal sizes, growth, working hours, sellers of different skill and sources of different worth. Returns what was made.';
+SELECT crm.declare_function('crm.generate_demo', 'owner');

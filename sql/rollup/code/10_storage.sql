@@ -179,6 +179,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.rollup_storage() IS
 'Tables that hold the rollups of the CRM''s own tables, and reading views that are inside: who may read the CRM reads them through the views of crm_analytics.';
+SELECT crm.declare_hook('readable_relations', 'crm_internal.rollup_storage()');
 
 CREATE OR REPLACE FUNCTION crm_internal.rollup_storage_sql(rollup_id bigint)
 RETURNS text

@@ -264,6 +264,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.create_rollup(text, regclass, text[], text[], text, text) IS
 'Declares a rollup: sums by group over any table, exact in every snapshot from now on. keys: columns or immutable expressions, with AS name if you like; where the source has a column tenant_id it comes first. measures: count(*), count(x), sum(x), sumsq(x) (sum of squares), avg(x), each with FILTER (WHERE ...) and AS name; x integer or numeric. filter: which rows count at all. reading_view: schema.name of the view to read, crm_analytics.<name> by default. Locks writers of the source out while it counts the rows that are there; READ COMMITTED only (25001). Errors: 0A000 what a rollup cannot keep, 42804 types, 42P17 expressions that are not immutable, 42710 name taken.';
+SELECT crm.declare_function('crm.create_rollup', 'owner');
 
 CREATE OR REPLACE FUNCTION crm_internal.rollup_contribution(expression text, condition text)
 RETURNS text
@@ -341,6 +342,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.drop_rollup(text) IS
 'Drops a rollup with its view and storage, and returns the row of crm.rollups it had. Fails while other objects depend on its view. With the last rollup of a source its triggers go. Error 42704: no such rollup.';
+SELECT crm.declare_function('crm.drop_rollup', 'owner');
 
 CREATE OR REPLACE FUNCTION crm_internal.fold_sources(sources bigint[], wait boolean)
 RETURNS bigint
@@ -392,6 +394,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.fold_rollups(text) IS
 'Moves pending deltas into the bases, of one rollup (and the others of its source) or of all, and returns how many deltas were moved. Changes no answer, only makes reading cheaper. Never waits for writers nor makes them wait; a source that somebody else is folding is left to him. Errors: 42704 no such rollup, 40001 in a REPEATABLE READ transaction older than the last fold.';
+SELECT crm.declare_function('crm.fold_rollups', 'owner');
 
 CREATE OR REPLACE FUNCTION crm_internal.sources_to_fold()
 RETURNS bigint[]
@@ -414,6 +417,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.next_fold_at() IS
 'When crm.fold_due_rollups() should be called: now, where ten thousand deltas or more are pending of some table; else NULL: within a minute or so.';
+SELECT crm.declare_function('crm.next_fold_at', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.fold_due_rollups()
 RETURNS bigint
@@ -427,6 +431,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.fold_due_rollups() IS
 'For crm.run_maintenance(): folds what has ten thousand pending deltas or more, and every minute the rest. Returns the number of deltas folded.';
+SELECT crm.declare_function('crm.fold_due_rollups', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.verify_rollup(name text)
 RETURNS TABLE (group_key jsonb, measure text, stored numeric, recomputed numeric, difference numeric)
@@ -482,6 +487,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.verify_rollup(text) IS
 'Compares a rollup with a recompute of its source in one snapshot. A row for each group and measure that differ: what is stored, what the source says, and the difference. No rows: the rollup is right. Reads the whole source. Errors: 42704 no such rollup, CR501 broken rollup, 42501 where row security would hide rows.';
+SELECT crm.declare_function('crm.verify_rollup', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.rebuild_rollup(name text)
 RETURNS crm.rollups
@@ -502,6 +508,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.rebuild_rollup(text) IS
 'Computes a rollup anew from its source and renews its triggers: needed after triggers were disabled or rows were loaded with triggers off. Locks writers of the source out meanwhile; READ COMMITTED only (25001). Returns the row of crm.rollups.';
+SELECT crm.declare_function('crm.rebuild_rollup', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.grant_rollup(name text, role_name name)
 RETURNS crm.rollups
@@ -518,6 +525,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.grant_rollup(text, name) IS
 'Lets a role read a rollup: the view and the storage it reads with the rights of its reader. Roles that could read the source when the rollup was made need no grant.';
+SELECT crm.declare_function('crm.grant_rollup', 'owner');
 
 CREATE OR REPLACE FUNCTION crm_internal.rollup_pending(source_id bigint)
 RETURNS bigint

@@ -11,6 +11,7 @@ CREATE TABLE crm.rollup_sources (
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE crm.rollup_sources IS
 'Tables that feed rollups. All rollups of a source share crm_internal.rollup_source_<id>_deltas; crm_internal.rollup_source_<id> is the view that makes deltas of rows.';
+SELECT crm.declare_table('crm.rollup_sources', '{"class": "owner"}');
 COMMENT ON COLUMN crm.rollup_sources.id IS 'Part of the names of the view, the delta table and the triggers.';
 COMMENT ON COLUMN crm.rollup_sources.source IS 'The table.';
 COMMENT ON COLUMN crm.rollup_sources.last_column IS 'Number of the last column made in the delta table.';
@@ -32,6 +33,7 @@ CREATE TABLE crm.rollups (
 );
 CREATE INDEX rollups_source_id_idx ON crm.rollups (source_id);
 COMMENT ON TABLE crm.rollups IS 'Rollups: sums by group that triggers keep exact. Made by crm.create_rollup().';
+SELECT crm.declare_table('crm.rollups', '{"class": "owner"}');
 COMMENT ON COLUMN crm.rollups.name IS 'Name given to crm.create_rollup().';
 COMMENT ON COLUMN crm.rollups.source_id IS 'The table it sums up.';
 COMMENT ON COLUMN crm.rollups.base_table IS 'Table of folded sums, in schema crm_internal.';
@@ -54,6 +56,7 @@ CREATE TABLE crm.rollup_items (
     CONSTRAINT rollup_items_rollup_id_fkey FOREIGN KEY (rollup_id) REFERENCES crm.rollups (id) ON DELETE CASCADE
 );
 COMMENT ON TABLE crm.rollup_items IS 'Keys and measures of rollups, in the order of the columns of the reading view.';
+SELECT crm.declare_table('crm.rollup_items', '{"class": "owner"}');
 COMMENT ON COLUMN crm.rollup_items.rollup_id IS 'The rollup.';
 COMMENT ON COLUMN crm.rollup_items.ordinal IS 'Place among the columns of the reading view.';
 COMMENT ON COLUMN crm.rollup_items.role IS 'key or measure.';

@@ -51,3 +51,5 @@ END
 $$;
 COMMENT ON FUNCTION crm.create_default_pipelines(bigint) IS
 'Gives a tenant the pipeline sales of opportunities and the usual loss reasons, where it has none. Probabilities are the classic ones of CRM systems: prospecting 10, qualification 10, needs analysis 20, value proposition 50, decision makers 60, perception analysis 70, proposal 75, negotiation 90 per cent. Safe to call again.';
+SELECT crm.declare_function('crm.create_default_pipelines', 'owner');
+SELECT crm.declare_hook('new_tenant', 'crm.create_default_pipelines(bigint)');

@@ -1,7 +1,5 @@
 -- Opportunities and their moves.
 
-SELECT crm.attach_process('crm.opportunities');
-
 CREATE OR REPLACE FUNCTION crm.move_opportunity(opportunity_id bigint, stage text, changes jsonb DEFAULT '{}')
 RETURNS crm.opportunities
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE

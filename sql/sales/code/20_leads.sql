@@ -1,11 +1,5 @@
 -- Leads: their rows, recognition, capture.
 
-CREATE OR REPLACE TRIGGER disqualification_reasons_after_changed
-    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.disqualification_reasons
-    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
-
-SELECT crm.attach_process('crm.leads');
-
 CREATE OR REPLACE FUNCTION crm.seed_leads(tenant_id bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
@@ -54,9 +48,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.seed_leads(bigint) IS
 'Gives a tenant the pipeline leads (new, working, qualified, converted, disqualified) and the usual reasons of disqualification, where it has none. Safe to call again.';
-
--- tenants that were there before leads were
-SELECT crm.seed_leads(t.tenant_id) FROM crm.tenants AS t;
+SELECT crm.declare_function('crm.seed_leads', 'owner');
+SELECT crm.declare_hook('new_tenant', 'crm.seed_leads(bigint)');
 
 -- ---- rows of leads ----
 

@@ -36,6 +36,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.assign_waiting_leads(timestamptz, integer) IS
 'Tries again to give out open leads nobody owns, the newest first: an answer is worth most while the interest is fresh. For all tenants with an assignment rule for leads. Returns how many found an owner. A maintenance task; for the owner of the CRM.';
+SELECT crm.declare_function('crm.assign_waiting_leads', 'owner');
 
 -- ---- conversion ----
 
@@ -224,6 +225,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.convert_lead(bigint, boolean, jsonb, bigint, bigint) IS
 'Makes a lead a contact and, where it has a company, an account, in one transaction; returns what it became. The contact is the one given, else one with the lead''s e-mail address, else one with its telephone number and no address, else the one the lead is linked to; the account the one given, else the contact''s, else one whose folded name is the company''s, else the one the lead is linked to. open_opportunity: opens an opportunity too, with what opportunity says ({name, amount, currency, expected_close_date, product_id, pipeline_id, territory_id, tags, custom, owner_id, team_id}) and else the lead''s product, amount, source and owner. Activities, consent, tags, addresses and score are carried; the lead stays, closed, with links. A second call, at the same time or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 55000 a lead that is disqualified or merged; CR107 a pipeline without a stage done or won; errors of the guard of stages.';
+SELECT crm.declare_function('crm.convert_lead', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.move_lead(lead_id bigint, stage text)
 RETURNS crm.leads
@@ -281,6 +283,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.disqualify_lead(bigint, text, text, timestamptz) IS
 'Closes a lead for a reason of crm.disqualification_reasons and returns it. recycle_at: when it comes back by itself; without it, after the time its reason says, if any. Errors: 23503 an unknown reason, CR102 a reason that asks for a note, 55000 a converted lead, P0002, 42501, CR107.';
+SELECT crm.declare_function('crm.disqualify_lead', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.recycle_lead(lead_id bigint, stage text DEFAULT NULL)
 RETURNS crm.leads
@@ -311,6 +314,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.recycle_lead(bigint, text) IS
 'Takes a disqualified lead back to the beginning of its pipeline, or to the open stage given, and returns it; reason and note are cleared and the return is counted. Errors: 55000 a lead that is not disqualified, CR107 an unknown stage, P0002, 42501.';
+SELECT crm.declare_function('crm.recycle_lead', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.recycle_due_leads(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS bigint
@@ -332,6 +336,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.recycle_due_leads(timestamptz, integer) IS
 'Takes disqualified leads back whose time has come, for all tenants. Returns how many. A maintenance task; for the owner of the CRM.';
+SELECT crm.declare_function('crm.recycle_due_leads', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.next_recycle_at()
 RETURNS timestamptz
@@ -339,3 +344,4 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$ SELECT min(l.recycle_at) FROM crm.leads AS l WHERE l.recycle_at IS NOT NULL AND l.merged_into_id IS NULL $$;
 COMMENT ON FUNCTION crm.next_recycle_at() IS 'When the next disqualified lead comes back by itself; NULL: none in sight.';
+SELECT crm.declare_function('crm.next_recycle_at', 'owner');

@@ -93,3 +93,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.merge_leads(bigint, bigint) IS
 'Merges a lead into another that goes on in its place, and returns that one. Captures, activities and scored events come over, empty fields are filled, tags are joined; of consent the last word of each channel counts. The merged lead stays, closed as a duplicate, with a link. A second call changes nothing. Errors: CR204 for a lead and itself; 55000 where one of them was merged elsewhere, the merged one was converted, or an open one would end in a disqualified one; P0002, 42501, CR107; errors of the guard of stages.';
+SELECT crm.declare_function('crm.merge_leads', 'agent');

@@ -10,6 +10,7 @@ CREATE TABLE crm.loss_reasons (
     CONSTRAINT loss_reasons_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id)
 );
 COMMENT ON TABLE crm.loss_reasons IS 'Why an opportunity may be lost. note_required: the reason alone says too little.';
+SELECT crm.declare_table('crm.loss_reasons', '{"class": "configuration"}');
 
 CREATE TABLE crm.opportunities (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -72,6 +73,9 @@ CREATE INDEX opportunities_competitor_id_idx ON crm.opportunities (tenant_id, co
 CREATE INDEX opportunities_territory_id_idx ON crm.opportunities (tenant_id, territory_id);
 CREATE INDEX opportunities_loss_reason_idx ON crm.opportunities (tenant_id, loss_reason);
 COMMENT ON TABLE crm.opportunities IS 'Deals under way, won and lost, moving through a pipeline.';
+SELECT crm.declare_table('crm.opportunities', '{
+    "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
+    "process": true, "assignment": true, "import": true, "found_by": ["source", "name"], "personal": ["loss_note"]}');
 COMMENT ON COLUMN crm.opportunities.amount IS 'Value of the deal, in currency.';
 COMMENT ON COLUMN crm.opportunities.probability IS 'Per cent; the stage''s unless set by hand.';
 COMMENT ON COLUMN crm.opportunities.expected_close_date IS 'When the owner expects it to close: the month of the forecast.';
@@ -98,3 +102,4 @@ CREATE TABLE crm.opportunity_lines (
 CREATE INDEX opportunity_lines_opportunity_id_idx ON crm.opportunity_lines (tenant_id, opportunity_id);
 CREATE INDEX opportunity_lines_product_id_idx ON crm.opportunity_lines (tenant_id, product_id);
 COMMENT ON TABLE crm.opportunity_lines IS 'Products of an opportunity.';
+SELECT crm.declare_table('crm.opportunity_lines', '{"class": "child", "parent": {"opportunity_id": "opportunities"}}');

@@ -53,6 +53,9 @@ CREATE INDEX orders_returns_order_id_idx ON crm.orders (tenant_id, returns_order
 CREATE INDEX orders_owner_id_idx ON crm.orders (tenant_id, owner_id);
 CREATE INDEX orders_team_id_idx ON crm.orders (tenant_id, team_id);
 COMMENT ON TABLE crm.orders IS 'Who bought what, when, for how much and at what margin; returns are orders of their own, cancelled orders stay and count for nothing.';
+SELECT crm.declare_table('crm.orders', '{
+    "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "import": true,
+    "found_by": ["source", "number"], "happened": "r.ordered_at", "planned": "ordered_at"}');
 COMMENT ON COLUMN crm.orders.amount IS 'Value in currency, never negative; a return takes it away. Kept by the lines where there are any.';
 COMMENT ON COLUMN crm.orders.margin IS 'Contribution in currency; NULL where it is not known.';
 COMMENT ON COLUMN crm.orders.ordered_on IS 'Day of the order in the tenant''s time zone; filled by trigger.';
@@ -84,3 +87,4 @@ CREATE TABLE crm.order_lines (
 CREATE INDEX order_lines_order_id_idx ON crm.order_lines (tenant_id, order_id);
 CREATE INDEX order_lines_product_id_idx ON crm.order_lines (tenant_id, product_id);
 COMMENT ON TABLE crm.order_lines IS 'Products of an order. Their sums are the order''s amount and margin.';
+SELECT crm.declare_table('crm.order_lines', '{"class": "child", "parent": {"order_id": "orders"}, "import": true}');

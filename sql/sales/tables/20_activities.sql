@@ -42,4 +42,9 @@ CREATE INDEX activities_owner_id_idx ON crm.activities (tenant_id, owner_id, due
 CREATE INDEX activities_team_id_idx ON crm.activities (tenant_id, team_id);
 CREATE INDEX activities_remind_at_idx ON crm.activities (remind_at) WHERE done_at IS NULL AND remind_at IS NOT NULL;
 COMMENT ON TABLE crm.activities IS 'Calls, mails, meetings, tasks and notes, with account, contact and the record they are about.';
+SELECT crm.declare_table('crm.activities', '{
+    "class": "owned", "version": true, "custom": true,
+    "about": {"account_id": "accounts", "contact_id": "contacts", "related_id": {"table_in": "related_table", "merge": true}},
+    "import": true, "happened": "coalesce(r.done_at, CASE WHEN r.kind IN (''mail'', ''message'', ''note'') THEN r.created_at END)",
+    "planned": "done_at", "personal": ["subject", "body", "outcome"]}');
 COMMENT ON COLUMN crm.activities.related_table IS 'Table in schema crm of the record it is about: opportunities, leads, tickets.';

@@ -13,3 +13,4 @@ CREATE TABLE crm.quotas (
     CONSTRAINT quotas_amount_check CHECK (amount > 0 AND amount <> 'NaN')
 );
 COMMENT ON TABLE crm.quotas IS 'What a user is to sell in a period.';
+SELECT crm.declare_table('crm.quotas', '{"class": "catalogue", "owner": "user_id"}');

@@ -13,6 +13,7 @@ CREATE TABLE crm.disqualification_reasons (
     CONSTRAINT disqualification_reasons_recycle_after_check CHECK (recycle_after > '0')
 );
 COMMENT ON TABLE crm.disqualification_reasons IS 'Why a lead may be disqualified.';
+SELECT crm.declare_table('crm.disqualification_reasons', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.disqualification_reasons.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.disqualification_reasons.code IS 'Code by which programs name the reason.';
 COMMENT ON COLUMN crm.disqualification_reasons.name IS 'Name for people.';
@@ -119,6 +120,12 @@ CREATE INDEX leads_merged_into_id_idx ON crm.leads (tenant_id, merged_into_id) W
 CREATE INDEX leads_disqualification_reason_idx ON crm.leads (tenant_id, disqualification_reason) WHERE disqualification_reason IS NOT NULL;
 CREATE INDEX leads_tags_idx ON crm.leads USING gin (tags);
 COMMENT ON TABLE crm.leads IS 'People and companies that showed interest, moving through a pipeline of leads until they are converted or disqualified. A converted lead stays, with links to what it became.';
+SELECT crm.declare_table('crm.leads', '{
+    "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
+    "process": true, "clocks": true, "assignment": true, "newest_first": true, "import": true, "found_by": ["source", "name"],
+    "segments": true, "merge": "merged_into_id",
+    "personal": ["name", "company", "title", "email", "phone", "city", "website", "language", "message", "utm", "consent",
+        "disqualification_note", "custom"]}');
 COMMENT ON COLUMN crm.leads.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.leads.id IS 'Number of the lead.';
 COMMENT ON COLUMN crm.leads.name IS 'Name of the person; where it is not known, of the company, or the address.';
@@ -182,6 +189,8 @@ CREATE TABLE crm.lead_captures (
 );
 CREATE INDEX lead_captures_lead_id_idx ON crm.lead_captures (tenant_id, lead_id, captured_at);
 COMMENT ON TABLE crm.lead_captures IS 'Every time somebody came in, one row each, also those that were recognised as a lead that was there already.';
+SELECT crm.declare_table('crm.lead_captures', '{
+    "class": "log", "parent": {"lead_id": {"table": "leads", "merge": true}}, "personal": ["utm", "payload"]}');
 COMMENT ON COLUMN crm.lead_captures.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.lead_captures.id IS 'Number of the capture.';
 COMMENT ON COLUMN crm.lead_captures.lead_id IS 'The lead.';
@@ -217,6 +226,7 @@ CREATE INDEX lead_conversions_contact_id_idx ON crm.lead_conversions (tenant_id,
 CREATE INDEX lead_conversions_account_id_idx ON crm.lead_conversions (tenant_id, account_id);
 CREATE INDEX lead_conversions_opportunity_id_idx ON crm.lead_conversions (tenant_id, opportunity_id);
 COMMENT ON TABLE crm.lead_conversions IS 'What leads became, one row a lead: a lead is converted once.';
+SELECT crm.declare_table('crm.lead_conversions', '{"class": "log", "parent": {"lead_id": "leads"}}');
 COMMENT ON COLUMN crm.lead_conversions.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.lead_conversions.lead_id IS 'The lead.';
 COMMENT ON COLUMN crm.lead_conversions.contact_id IS 'Contact it became, or was recognised as.';

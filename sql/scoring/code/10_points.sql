@@ -79,9 +79,6 @@ CREATE OR REPLACE TRIGGER score_models_after_activity_update AFTER UPDATE ON crm
     REFERENCING OLD TABLE AS old_models NEW TABLE AS new_models FOR EACH STATEMENT EXECUTE FUNCTION crm.score_models_activity();
 CREATE OR REPLACE TRIGGER score_models_after_activity_delete AFTER DELETE ON crm.score_models
     REFERENCING OLD TABLE AS old_models FOR EACH STATEMENT EXECUTE FUNCTION crm.score_models_activity();
-CREATE OR REPLACE TRIGGER score_models_after_changed
-    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.score_models
-    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
 
 CREATE OR REPLACE FUNCTION crm.score_rules_changed()
 RETURNS trigger
@@ -106,9 +103,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.score_rules_changed() IS 'Trigger: a changed rule makes a new version of its score model.';
-CREATE OR REPLACE TRIGGER score_rules_after_changed
-    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.score_rules
-    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
 CREATE OR REPLACE TRIGGER score_rules_after_insert AFTER INSERT ON crm.score_rules
     REFERENCING NEW TABLE AS new_rules FOR EACH STATEMENT EXECUTE FUNCTION crm.score_rules_changed();
 CREATE OR REPLACE TRIGGER score_rules_after_update AFTER UPDATE ON crm.score_rules

@@ -343,6 +343,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.train_lead_model(text[], text[], text, timestamptz, boolean, integer) IS
 'Trains a model of what becomes of leads on those that are closed, and returns it. Leads are taken in the order in which they came: the first four fifths train (of these the last quarter chooses the penalty, and whether naive Bayes is blended in while leads are few for each feature, and calibrates where it has 200 rows), the last fifth tries. fields: columns of leads, custom.name, or log_employees, log_amount, has_phone, has_email, has_company, free_mail, weekday, part_of_day; NULL: all that is known when a lead comes in. banned: what may not be looked at. Spam, duplicates and merged leads are left out, and open leads are not lost ones. activate: the model is taken into use if on later leads it foretells no worse (log-loss) than the mean rate, and than the model in use on leads that model has not seen; otherwise warnings say why not. Errors: CR401 fewer than min_class of an outcome, CR403 fields that leak the outcome, 42703 unknown fields.';
+SELECT crm.declare_function('crm.train_lead_model', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.activate_predictive_model(model_id bigint)
 RETURNS crm.predictive_models
@@ -361,6 +362,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.activate_predictive_model(bigint) IS 'Takes a predictive model into use, whatever its quality. Returns it. Error P0002.';
+SELECT crm.declare_function('crm.activate_predictive_model', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.revert_predictive_model(name text DEFAULT 'leads')
 RETURNS crm.predictive_models
@@ -379,6 +381,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.revert_predictive_model(text) IS
 'Takes the model in use out of use by changing its one row, and returns the one that was before it and is in use again; a row of nulls where there is none. Error P0002 where none is in use.';
+SELECT crm.declare_function('crm.revert_predictive_model', 'admin');
 
 CREATE OR REPLACE FUNCTION crm_internal.model_for(lead_id bigint, model_id bigint)
 RETURNS TABLE (model crm.predictive_models, features jsonb)
@@ -420,6 +423,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.lead_probability(bigint, bigint) IS
 'Probability that a lead will be converted, by the model in use or the one given; NULL where none is. Errors: P0002 a lead that is not there or not visible, or an unknown model.';
+SELECT crm.declare_function('crm.lead_probability', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.explain_prediction(lead_id bigint, model_id bigint DEFAULT NULL)
 RETURNS TABLE (field text, value text, contribution double precision, probability_change double precision, unseen boolean)
@@ -434,6 +438,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.explain_prediction(bigint, bigint) IS
 'Why a lead has its probability: first the base, the log-odds of an average lead, then each field''s contribution, the largest first. Contributions add up to the log-odds, probability_change to the probability. unseen: training knew no such value. Empty where no model is in use. Errors as crm.lead_probability.';
+SELECT crm.declare_function('crm.explain_prediction', 'reader');
 
 CREATE OR REPLACE FUNCTION crm_internal.leads_predict()
 RETURNS trigger

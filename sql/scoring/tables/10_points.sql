@@ -21,6 +21,7 @@ CREATE TABLE crm.score_models (
     CONSTRAINT score_models_name_check CHECK (name <> '')
 );
 COMMENT ON TABLE crm.score_models IS 'Named ways to score leads by points; several may be active side by side.';
+SELECT crm.declare_table('crm.score_models', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.score_models.min_score IS 'The total is held at this from below; NULL: no limit.';
 COMMENT ON COLUMN crm.score_models.max_score IS 'The total is held at this from above; NULL: no limit.';
 COMMENT ON COLUMN crm.score_models.group_caps IS 'Caps of groups of rules: {"web": {"cap": 60}}. A cap bounds the size of the sum, of negative points too.';
@@ -56,6 +57,7 @@ CREATE TABLE crm.score_rules (
     CONSTRAINT score_rules_repeat_policy_check CHECK (repeat_policy IN ('every', 'once', 'once_per_object', 'limited'))
 );
 COMMENT ON TABLE crm.score_rules IS 'Rules of a score model: points for what a lead is (fit) or does (engagement).';
+SELECT crm.declare_table('crm.score_rules', '{"class": "configuration", "parent": {"model_id": "score_models"}}');
 COMMENT ON COLUMN crm.score_rules.group_name IS 'Group the rule counts in; NULL: fit or engagement.';
 COMMENT ON COLUMN crm.score_rules.event_kind IS 'Kind of crm.score_events that earns the points; NULL: a fit rule.';
 COMMENT ON COLUMN crm.score_rules.condition IS 'SQL/JSON path over the attributes of the lead (fit) or of the event; NULL with an event: always. A predicate must be true; another path must find something.';
@@ -74,6 +76,7 @@ CREATE TABLE crm.score_subjects (
     CONSTRAINT score_subjects_lead_id_fkey FOREIGN KEY (tenant_id, lead_id) REFERENCES crm.leads (tenant_id, id) ON DELETE CASCADE
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE crm.score_subjects IS 'Leads that are scored, with what fit rules see of them. Kept by triggers while a score model is active.';
+SELECT crm.declare_table('crm.score_subjects', '{"class": "log", "parent": {"lead_id": "leads"}, "personal": ["attributes"]}');
 COMMENT ON COLUMN crm.score_subjects.attributes IS 'What fit rules see: the lead, its account and contact; NULL: nothing is known.';
 COMMENT ON COLUMN crm.score_subjects.last_event_id IS 'Last event taken into the states.';
 
@@ -91,6 +94,9 @@ CREATE TABLE crm.score_events (
     CONSTRAINT score_events_occurred_at_check CHECK (isfinite(occurred_at))
 );
 COMMENT ON TABLE crm.score_events IS 'What leads did: the ledger that scores are made of, in the order of id. Changing or deleting a row replays the lead.';
+SELECT crm.declare_table('crm.score_events', '{
+    "class": "child", "parent": {"lead_id": {"table": "leads", "merge": true}}, "happened": "r.occurred_at",
+    "personal": ["object", "attributes"]}');
 COMMENT ON COLUMN crm.score_events.object IS 'What it was done to, for rules that count once per object: a page, a form, a mail.';
 COMMENT ON COLUMN crm.score_events.occurred_at IS 'When. Up to five minutes ahead (another clock) is taken as now; further ahead is refused.';
 CREATE INDEX score_events_lead_id_idx ON crm.score_events (tenant_id, lead_id, id);
@@ -111,6 +117,7 @@ CREATE TABLE crm.lead_scores (
         REFERENCES crm.score_subjects (tenant_id, lead_id) ON DELETE CASCADE
 ) WITH (fillfactor = 50); -- new rules write every state anew: where there is room beside it, no index is touched
 COMMENT ON TABLE crm.lead_scores IS 'State of each lead in each model, from which the score at any instant follows; read it with crm.lead_score(). Nothing here changes because time goes by.';
+SELECT crm.declare_table('crm.lead_scores', '{"class": "log", "parent": {"lead_id": "leads"}}');
 COMMENT ON COLUMN crm.lead_scores.version IS 'Version of the model the state belongs to; where it is behind, reading replays the events.';
 COMMENT ON COLUMN crm.lead_scores.state IS 'What crm.points_score and crm.points_explain read.';
 COMMENT ON COLUMN crm.lead_scores.ceiling IS 'With rank_key: the most the score can be at any instant to come.';
@@ -134,6 +141,7 @@ CREATE TABLE crm.score_replays (
         REFERENCES crm.score_models (tenant_id, id) ON DELETE CASCADE
 );
 COMMENT ON TABLE crm.score_replays IS 'How far the states of a model have come since its rules changed. A model without a row has not been replayed.';
+SELECT crm.declare_table('crm.score_replays', '{"class": "log", "parent": {"model_id": "score_models"}}');
 COMMENT ON COLUMN crm.score_replays.version IS 'Version of the model that is meant.';
 COMMENT ON COLUMN crm.score_replays.complete IS 'No state of the model is of an older version: the rank index may be read.';
 COMMENT ON COLUMN crm.score_replays.through_lead_id IS 'The worker has looked at leads up to this one; NULL: at none.';
@@ -156,6 +164,7 @@ CREATE TABLE crm.score_crossings (
     CONSTRAINT score_crossings_direction_check CHECK (direction IN ('up', 'down'))
 );
 COMMENT ON TABLE crm.score_crossings IS 'Thresholds that leads crossed, one row a crossing, whether an event, a change of the lead, of the rules, or time alone was the cause.';
+SELECT crm.declare_table('crm.score_crossings', '{"class": "log", "parent": {"lead_id": "leads"}}');
 COMMENT ON COLUMN crm.score_crossings.crossed_at IS 'When it was crossed; to the second where time alone did it.';
 COMMENT ON COLUMN crm.score_crossings.score IS 'Score right after.';
 CREATE INDEX score_crossings_lead_id_idx ON crm.score_crossings (tenant_id, lead_id, crossed_at);

@@ -27,6 +27,7 @@ CREATE TABLE crm.predictive_models (
 );
 CREATE INDEX predictive_models_activated_at_idx ON crm.predictive_models (tenant_id, name, activated_at DESC) WHERE activated_at IS NOT NULL;
 COMMENT ON TABLE crm.predictive_models IS 'Fitted models of what becomes of leads, one row a version, never changed. The one activated last is in use; without its activation the one before is.';
+SELECT crm.declare_table('crm.predictive_models', '{"class": "log"}');
 COMMENT ON COLUMN crm.predictive_models.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.predictive_models.id IS 'Number of the model.';
 COMMENT ON COLUMN crm.predictive_models.name IS 'What it is a version of.';
@@ -61,6 +62,7 @@ CREATE TABLE crm.lead_predictions (
 CREATE INDEX lead_predictions_lead_id_idx ON crm.lead_predictions (tenant_id, lead_id);
 CREATE INDEX lead_predictions_model_id_idx ON crm.lead_predictions (tenant_id, model_id, predicted_at);
 COMMENT ON TABLE crm.lead_predictions IS 'What the model in use said of each lead when it came in, and on what grounds: only added to. Put beside the outcomes it tells how good the model is, without knowing better.';
+SELECT crm.declare_table('crm.lead_predictions', '{"class": "log", "parent": {"lead_id": "leads"}, "personal": ["features"]}');
 COMMENT ON COLUMN crm.lead_predictions.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.lead_predictions.id IS 'Number of the prediction.';
 COMMENT ON COLUMN crm.lead_predictions.lead_id IS 'The lead.';

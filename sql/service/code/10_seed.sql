@@ -34,3 +34,5 @@ END
 $$;
 COMMENT ON FUNCTION crm.seed_service(bigint) IS
 'Gives a tenant priorities, ticket types and the pipeline support of tickets, where they are missing.';
+SELECT crm.declare_function('crm.seed_service', 'owner');
+SELECT crm.declare_hook('new_tenant', 'crm.seed_service(bigint)');

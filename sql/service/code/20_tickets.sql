@@ -1,7 +1,5 @@
 -- ---- triggers ----
 
-SELECT crm.attach_process('crm.tickets');
-
 CREATE OR REPLACE FUNCTION crm_internal.queues_check() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

@@ -12,6 +12,7 @@ CREATE TABLE crm.priorities (
     CONSTRAINT priorities_code_check CHECK (code ~ '^[a-z][a-z0-9_]*$')
 );
 COMMENT ON TABLE crm.priorities IS 'How urgent a ticket is; targets of service levels go by it.';
+SELECT crm.declare_table('crm.priorities', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.priorities.rank IS 'Order: a higher rank is more urgent. Raising a priority takes the next active rank.';
 
 CREATE TABLE crm.ticket_types (
@@ -24,6 +25,7 @@ CREATE TABLE crm.ticket_types (
     CONSTRAINT ticket_types_code_check CHECK (code ~ '^[a-z][a-z0-9_]*$')
 );
 COMMENT ON TABLE crm.ticket_types IS 'Kinds of request: question, incident, problem, request, complaint.';
+SELECT crm.declare_table('crm.ticket_types', '{"class": "configuration"}');
 
 CREATE TABLE crm.queues (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -61,6 +63,7 @@ CREATE INDEX queues_pipeline_id_idx ON crm.queues (tenant_id, pipeline_id);
 CREATE INDEX queues_calendar_id_idx ON crm.queues (tenant_id, calendar_id);
 CREATE INDEX queues_escalates_to_id_idx ON crm.queues (tenant_id, escalates_to_id);
 COMMENT ON TABLE crm.queues IS 'Where tickets wait: whose they are, how they are given out, where they go when escalated.';
+SELECT crm.declare_table('crm.queues', '{"class": "configuration", "version": true, "found_by": ["code", "name"]}');
 COMMENT ON COLUMN crm.queues.team_id IS 'Team whose present members work on the queue.';
 COMMENT ON COLUMN crm.queues.pipeline_id IS 'Process of its tickets; NULL: the default of tickets.';
 COMMENT ON COLUMN crm.queues.calendar_id IS 'Business hours of the queue (crm.calendars), for agents without their own.';
@@ -152,6 +155,10 @@ CREATE INDEX tickets_split_from_id_idx ON crm.tickets (tenant_id, split_from_id)
 CREATE INDEX tickets_follow_up_of_id_idx ON crm.tickets (tenant_id, follow_up_of_id) WHERE follow_up_of_id IS NOT NULL;
 CREATE INDEX tickets_tags_idx ON crm.tickets USING gin (tags);
 COMMENT ON TABLE crm.tickets IS 'Requests of customers, from any channel, moving through a pipeline of tickets.';
+SELECT crm.declare_table('crm.tickets', '{
+    "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
+    "process": true, "assignment": true, "workload": true, "import": true, "found_by": ["source"], "merge": "merged_into_id",
+    "personal": ["subject", "description", "custom"]}');
 COMMENT ON COLUMN crm.tickets.channel IS 'How the request came in.';
 COMMENT ON COLUMN crm.tickets.type IS 'Kind of request (crm.ticket_types).';
 COMMENT ON COLUMN crm.tickets.priority IS 'Urgency (crm.priorities).';
@@ -211,6 +218,9 @@ CREATE INDEX ticket_messages_author_user_id_idx ON crm.ticket_messages (tenant_i
 CREATE INDEX ticket_messages_author_contact_id_idx ON crm.ticket_messages (tenant_id, author_contact_id);
 CREATE INDEX ticket_messages_search_idx ON crm.ticket_messages USING gin (search);
 COMMENT ON TABLE crm.ticket_messages IS 'Everything said on a ticket, from any channel, and internal notes. Append-only.';
+SELECT crm.declare_table('crm.ticket_messages', '{
+    "class": "child", "parent": {"ticket_id": {"table": "tickets", "merge": true}},
+    "personal": ["author_address", "subject", "body", "attachments"]}');
 COMMENT ON COLUMN crm.ticket_messages.direction IS 'in from the customer, out to the customer, internal among agents.';
 COMMENT ON COLUMN crm.ticket_messages.author_kind IS 'What the author was when writing: customer, agent, system, or automatic for answering machines. Kept as it was, whatever becomes of the person.';
 COMMENT ON COLUMN crm.ticket_messages.author_user_id IS 'User who wrote it.';
@@ -243,6 +253,8 @@ CREATE TABLE crm.ticket_followers (
 CREATE INDEX ticket_followers_user_id_idx ON crm.ticket_followers (tenant_id, user_id);
 CREATE INDEX ticket_followers_contact_id_idx ON crm.ticket_followers (tenant_id, contact_id);
 COMMENT ON TABLE crm.ticket_followers IS 'Who else wants to hear of a ticket: users and contacts.';
+SELECT crm.declare_table('crm.ticket_followers', '{
+    "class": "child", "parent": {"ticket_id": "tickets"}, "about": {"contact_id": "contacts"}, "followers": "user_id"}');
 
 CREATE TABLE crm.ticket_transfers (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -259,3 +271,4 @@ CREATE TABLE crm.ticket_transfers (
 );
 CREATE INDEX ticket_transfers_ticket_id_idx ON crm.ticket_transfers (tenant_id, ticket_id, changed_at);
 COMMENT ON TABLE crm.ticket_transfers IS 'Every change of queue or owner of a ticket, the first assignment included. Written by trigger.';
+SELECT crm.declare_table('crm.ticket_transfers', '{"class": "log", "parent": {"ticket_id": "tickets"}}');

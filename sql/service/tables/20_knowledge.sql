@@ -28,6 +28,7 @@ CREATE INDEX articles_owner_id_idx ON crm.articles (tenant_id, owner_id);
 CREATE INDEX articles_team_id_idx ON crm.articles (tenant_id, team_id);
 CREATE INDEX articles_tags_idx ON crm.articles USING gin (tags);
 COMMENT ON TABLE crm.articles IS 'Knowledge base. Texts stand in crm.article_versions, one published version for each language.';
+SELECT crm.declare_table('crm.articles', '{"class": "owned", "version": true, "tags": true}');
 COMMENT ON COLUMN crm.articles.visibility IS 'public: everybody; customers: people who are known; internal: agents.';
 
 CREATE TABLE crm.article_versions (
@@ -58,6 +59,7 @@ CREATE UNIQUE INDEX article_versions_published_idx ON crm.article_versions (tena
 CREATE INDEX article_versions_author_id_idx ON crm.article_versions (tenant_id, author_id);
 CREATE INDEX article_versions_search_idx ON crm.article_versions USING gin (search) WHERE is_published;
 COMMENT ON TABLE crm.article_versions IS 'Texts of articles, version by version and language by language; old ones are kept.';
+SELECT crm.declare_table('crm.article_versions', '{"class": "child", "parent": {"article_id": "articles"}}');
 COMMENT ON COLUMN crm.article_versions.search IS 'Words of title (weight A) and body (weight C): folded, so that spellings of Persian and Arabic letters meet, and as English stems.';
 
 CREATE TABLE crm.article_deflections (
@@ -79,3 +81,6 @@ CREATE INDEX article_deflections_article_id_idx ON crm.article_deflections (tena
 CREATE INDEX article_deflections_contact_id_idx ON crm.article_deflections (tenant_id, contact_id);
 CREATE INDEX article_deflections_ticket_id_idx ON crm.article_deflections (tenant_id, ticket_id);
 COMMENT ON TABLE crm.article_deflections IS 'What came of articles: viewed, solved (no ticket was needed), not_solved (a ticket was opened all the same), linked (an agent answered with it). Append-only.';
+SELECT crm.declare_table('crm.article_deflections', '{
+    "class": "child", "parent": {"article_id": "articles"}, "about": {"contact_id": "contacts", "ticket_id": "tickets"},
+    "personal": ["query"]}');

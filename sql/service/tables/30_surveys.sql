@@ -21,6 +21,7 @@ CREATE TABLE crm.surveys (
     CONSTRAINT surveys_interval_check CHECK (delay >= '0' AND expires_after > '0' AND rest_period >= '0')
 );
 COMMENT ON TABLE crm.surveys IS 'Questions to customers and when they are asked.';
+SELECT crm.declare_table('crm.surveys', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.surveys.kind IS 'csat: 1 to 5, satisfied from 4 on. nps: 0 to 10, promoters 9 and 10, detractors 0 to 6. ces: 1 to 7, easy from 5 on.';
 COMMENT ON COLUMN crm.surveys.question IS 'Text by language, {"en": ..., "fa": ...}.';
 COMMENT ON COLUMN crm.surveys.on_event IS 'What sends it by itself: ticket.resolved; NULL: nothing does.';
@@ -64,6 +65,8 @@ CREATE INDEX survey_responses_owner_id_idx ON crm.survey_responses (tenant_id, o
 CREATE INDEX survey_responses_team_id_idx ON crm.survey_responses (tenant_id, team_id);
 CREATE INDEX survey_responses_scheduled_at_idx ON crm.survey_responses (scheduled_at) WHERE sent_at IS NULL AND cancelled_at IS NULL;
 COMMENT ON TABLE crm.survey_responses IS 'Surveys sent, or about to be, and their answers.';
+SELECT crm.declare_table('crm.survey_responses', '{
+    "class": "owned", "about": {"contact_id": "contacts", "subject_id": {"table_in": "subject_table"}}, "personal": ["comment"]}');
 COMMENT ON COLUMN crm.survey_responses.owner_id IS 'Agent who is judged: owner of the ticket when it was solved.';
 COMMENT ON COLUMN crm.survey_responses.token_hash IS 'SHA-256 of the token that answers it; the token itself is in the message to the customer only.';
 COMMENT ON COLUMN crm.survey_responses.score IS 'The answer, on the scale of the survey''s kind.';

@@ -2,12 +2,6 @@
 CREATE OR REPLACE TRIGGER calendar_versions_before_check
     BEFORE INSERT OR UPDATE ON crm.calendar_versions
     FOR EACH ROW EXECUTE FUNCTION crm.calendar_guard();
-CREATE OR REPLACE TRIGGER calendar_versions_after_change
-    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.calendar_versions
-    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
-CREATE OR REPLACE TRIGGER calendar_holidays_after_change
-    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON crm.calendar_holidays
-    FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed();
 
 CREATE OR REPLACE FUNCTION crm.define_calendar(code text, definition jsonb)
 RETURNS crm.calendars
@@ -48,6 +42,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.define_calendar(text, jsonb) IS
 'Makes a calendar, or gives an existing one other hours; returns its row. A definition with valid_from adds a version from that day on, in its own zone, and leaves earlier hours as they were; one without replaces all versions. Errors: CR302 where the calendar has no open hours, CR301 for any other fault; the detail lists all faults.';
+SELECT crm.declare_function('crm.define_calendar', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.import_holidays(calendar_id bigint, source text, holidays jsonb)
 RETURNS bigint
@@ -67,6 +62,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.import_holidays(bigint, text, jsonb) IS
 'Takes over the holidays of a feed, a list of {"date": ..., "name": ...}; returns how many there are. Running it again changes names only: a holiday that was switched off stays off.';
+SELECT crm.declare_function('crm.import_holidays', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.switch_holiday(calendar_id bigint, holiday_on date, active boolean)
 RETURNS SETOF crm.calendar_holidays
@@ -82,3 +78,4 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.switch_holiday(bigint, date, boolean) IS
 'Switches the imported holidays of a date on or off; returns the rows, none where no feed knows the date.';
+SELECT crm.declare_function('crm.switch_holiday', 'admin');

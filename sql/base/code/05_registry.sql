@@ -1,0 +1,218 @@
+-- The registry: who reads it, and how what it says is put on a table. Declaring stands in members/05_registry.sql.
+
+CREATE OR REPLACE FUNCTION crm.subject_relation(subject text) RETURNS regclass
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.relation FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation WHERE r.subject = subject_relation.subject
+$$;
+COMMENT ON FUNCTION crm.subject_relation(text) IS
+'Table that a column like subject_table means: leads for crm.leads, schema.table for a table an owner attached. '
+'NULL where none is registered under the name.';
+
+-- tables that were dropped since have a row, but no relation
+CREATE OR REPLACE FUNCTION crm.registered_as(option text)
+RETURNS TABLE (subject text, relation regclass, options jsonb)
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.subject, r.relation, r.options
+    FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
+    WHERE coalesce(r.options -> registered_as.option, 'false') <> 'false'
+    ORDER BY r.subject
+$$;
+COMMENT ON FUNCTION crm.registered_as(text) IS 'Tables of which an option is said (crm.table_options()) and is not false.';
+
+CREATE OR REPLACE FUNCTION crm.require_registered(subject text, option text)
+RETURNS regclass
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found regclass;
+BEGIN
+    SELECT r.relation INTO found FROM crm.registered_as(require_registered.option) AS r WHERE r.subject = require_registered.subject;
+    IF found IS NULL THEN
+        RAISE EXCEPTION 'table "%" is not registered for "%"', subject, option
+            USING ERRCODE = 'undefined_table',
+                  DETAIL = (SELECT format('Registered are: %s.', coalesce(string_agg(r.subject, ', '), 'none'))
+                            FROM crm.registered_as(require_registered.option) AS r),
+                  HINT = 'The owner of the CRM adds a table with crm.attach(table, ''{"' || option || '": true}'').';
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION crm.require_registered(text, text) IS
+'The table of a name, where it is registered with an option; otherwise error 42P01, which names those that are.';
+
+-- links as crm.table_options() describes them, one row each
+CREATE OR REPLACE FUNCTION crm.table_links(relation regclass DEFAULT NULL)
+RETURNS TABLE (subject text, relation regclass, kind text, column_name text, target text, target_column text, merge boolean)
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.subject, r.relation, k.kind, l.key,
+           CASE jsonb_typeof(l.value) WHEN 'string' THEN l.value #>> '{}' ELSE l.value ->> 'table' END,
+           CASE jsonb_typeof(l.value) WHEN 'object' THEN l.value ->> 'table_in' END,
+           jsonb_typeof(l.value) = 'object' AND coalesce((l.value ->> 'merge')::boolean, false)
+    FROM crm.registry AS r
+    JOIN pg_class AS c ON c.oid = r.relation
+    CROSS JOIN (VALUES ('parent'), ('about')) AS k (kind)
+    CROSS JOIN LATERAL jsonb_each(CASE WHEN r.options ? k.kind THEN r.options -> k.kind ELSE '{}' END) AS l
+    WHERE table_links.relation IS NULL OR r.relation = table_links.relation
+    ORDER BY r.subject, k.kind DESC, l.key
+$$;
+COMMENT ON FUNCTION crm.table_links(regclass) IS
+'Whose children rows are (kind parent) and whom they are about besides (kind about), of one table or of all: the column, and the table '
+'it refers to (target) or the column that names it (target_column). merge: rows go over when what they refer to is merged.';
+
+-- ---- hooks ----
+
+CREATE OR REPLACE FUNCTION crm_internal.hooks_at(point text)
+RETURNS SETOF regprocedure
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT to_regprocedure(h.function_name) FROM crm_internal.hooks AS h
+    WHERE h.point = hooks_at.point AND to_regprocedure(h.function_name) IS NOT NULL
+    ORDER BY h.ordinal
+$$;
+COMMENT ON FUNCTION crm_internal.hooks_at(text) IS 'Functions that hang into a point, in the order of their rooms.';
+
+-- ---- putting it on tables ----
+
+CREATE OR REPLACE FUNCTION crm_internal.set_trigger(relation regclass, name text, wanted boolean, events text, action text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- the part of a name that is the table's leaves room for the rest of it
+    full_name CONSTANT text := (SELECT left(c.relname, 40) FROM pg_class AS c WHERE c.oid = relation) || name;
+BEGIN
+    IF wanted THEN
+        EXECUTE format('CREATE OR REPLACE TRIGGER %I %s ON %s %s', full_name, events, relation::regclass, action);
+    ELSIF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation AND t.tgname = full_name) THEN
+        EXECUTE format('DROP TRIGGER %I ON %s', full_name, relation::regclass);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.set_trigger(regclass, text, boolean, text, text) IS
+'Makes a trigger of a table, or takes it away where it is not wanted. name follows the name of the table; events as in AFTER INSERT, '
+'with WHEN and all that follows in action.';
+
+CREATE OR REPLACE FUNCTION crm_internal.table_is(relation regclass, option text)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((SELECT coalesce(r.options -> option, 'false') <> 'false' FROM crm.registry AS r WHERE r.relation = table_is.relation), false)
+$$;
+COMMENT ON FUNCTION crm_internal.table_is(regclass, text) IS 'Whether an option is said of a table and is not false.';
+
+CREATE OR REPLACE FUNCTION crm_internal.apply_compiled(relation regclass)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.set_trigger(relation, '_after_changed',
+        crm_internal.table_is(relation, 'compiled')
+            OR (SELECT r.class = 'configuration' AND NOT r.options ? 'compiled' FROM crm.registry AS r WHERE r.relation = apply_compiled.relation),
+        'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE', 'FOR EACH STATEMENT EXECUTE FUNCTION crm.configuration_changed()')
+$$;
+COMMENT ON FUNCTION crm_internal.apply_compiled(regclass) IS 'Backends learn of changes of a table that they may have compiled.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_compiled(regclass)');
+
+CREATE OR REPLACE FUNCTION crm_internal.apply_table(relation regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook regprocedure;
+BEGIN
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('table') AS h LOOP
+        EXECUTE format('SELECT %s($1)', hook::regproc) USING relation;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.apply_table(regclass) IS 'Puts on a table what its registration asks for, and takes off what it no longer does.';
+
+CREATE OR REPLACE FUNCTION crm_internal.finish_declarations()
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- what the code of this version no longer declares
+    DELETE FROM crm_internal.function_levels AS f WHERE f.declared_at < now();
+    DELETE FROM crm_internal.hooks AS h WHERE h.declared_at < now();
+    UPDATE crm.registry AS r SET declared = '{}', declared_at = NULL WHERE r.declared_at < now();
+    DELETE FROM crm.registry AS r
+    WHERE r.declared_at IS NULL AND (r.attached = '{}' OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation));
+    PERFORM crm_internal.apply_table(r.relation) FROM crm.registry AS r ORDER BY r.subject;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.finish_declarations() IS
+'End of an installation: forgets what is not declared any more, and puts on every table what is.';
+
+-- ---- tables of the owner's own ----
+
+CREATE OR REPLACE FUNCTION crm.attach(table_name regclass, options jsonb)
+RETURNS text
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    name text;
+    crm_owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'crm.registry'::regclass);
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = table_name AND c.relkind IN ('r', 'p') AND NOT c.relispartition) THEN
+        RAISE EXCEPTION '% is not a table', table_name
+            USING ERRCODE = 'wrong_object_type', HINT = 'Attach an ordinary or a partitioned table, not one of its partitions.';
+    END IF;
+    -- what the CRM does about rows it does as its owner, past the table's row security
+    IF NOT pg_has_role(crm_owner, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = table_name), 'USAGE') THEN
+        RAISE EXCEPTION 'table % does not belong to the owner of the CRM', table_name
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = format('Make %I its owner, or a member of the role that is.', pg_get_userbyid(crm_owner));
+    END IF;
+    PERFORM crm.check_table_options(table_name, options);
+    INSERT INTO crm.registry AS r (subject, relation, attached)
+    VALUES (crm.subject_name(table_name), table_name, options)
+    ON CONFLICT ON CONSTRAINT registry_relation_key DO UPDATE SET attached = r.attached || excluded.attached
+    RETURNING r.subject INTO name;
+    PERFORM crm_internal.apply_table(table_name);
+    RETURN name;
+END
+$$;
+COMMENT ON FUNCTION crm.attach(regclass, jsonb) IS
+'Says what a table of the owner''s own is, or more of a table of the CRM, and puts on it what that takes: process, clocks, assignment, '
+'import, segments, custom fields, tags, row security and so on, by the options of crm.table_options(). Kept by dump and restore and by '
+'upgrades; safe to call again. Returns the name under which columns like subject_table refer to the table. Only the owner of the CRM, '
+'whose table it must be. Errors: 42809 for what is no table, 42501 for a table of somebody else, 22023 unknown options, 42P16 options '
+'that do not fit the table.';
+SELECT crm.declare_function('crm.attach', 'owner');
+
+CREATE OR REPLACE FUNCTION crm.detach(table_name regclass, option text)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    had boolean;
+BEGIN
+    SELECT r.attached ? option INTO had FROM crm.registry AS r WHERE r.relation = table_name;
+    IF had IS NOT TRUE THEN
+        RETURN false;
+    END IF;
+    UPDATE crm.registry AS r SET attached = r.attached - option WHERE r.relation = table_name;
+    PERFORM crm_internal.apply_table(table_name);
+    DELETE FROM crm.registry AS r WHERE r.relation = table_name AND r.attached = '{}' AND r.declared_at IS NULL;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION crm.detach(regclass, text) IS
+'Takes back an option that crm.attach() gave a table; what was written meanwhile, such as history, is kept. Returns whether it had been '
+'given. Only the owner of the CRM.';
+SELECT crm.declare_function('crm.detach', 'owner');

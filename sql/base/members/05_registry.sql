@@ -1,0 +1,271 @@
+-- What tables, functions and hooks are is declared beside each of them, by a statement of these functions alone:
+--
+--     SELECT crm.declare_table('crm.leads', '{"class": "owned", "process": true}');
+--     SELECT crm.declare_function('crm.capture_lead', 'agent');
+--     SELECT crm.declare_hook('new_tenant', 'crm.seed_leads(bigint)');
+--
+-- crm.install() runs such statements of the extension's and the tables' scripts again by every call, although the
+-- rest of these scripts runs once: so a declaration changes with the code, and never needs an upgrade step.
+
+-- ---- what can be said of a table ----
+
+CREATE FUNCTION crm.table_options()
+RETURNS TABLE (option text, type text, needs text[], meaning text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    VALUES
+    ('class', 'string', '{}'::text[],
+     'Who sees and writes its rows: owner (the owner of the CRM alone), lookup (all read), configuration (admins write), '
+     'catalogue (managers write), log (nobody writes directly), owned (agents write what is theirs), work (agents write), child (as its parent).'),
+    ('owner', 'column', '{}', 'Column that says whose a row is, where it is not owner_id.'),
+    ('parent', 'links', '{}', 'Whose child a row is: {column: table}, or {column: {"table_in": column}} where another column names the table.'),
+    ('about', 'links', '{}', 'Whom a row is about besides, in the same form.'),
+    ('compiled', 'boolean', '{}', 'Backends keep what its rows say; true for configuration unless said otherwise.'),
+    ('version', 'boolean', '{version,updated_at}', 'Every update counts its rows on.'),
+    ('custom', 'boolean', '{custom}', 'Rows may have custom fields.'),
+    ('tags', 'boolean', '{tags}', 'Rows have tags.'),
+    ('tree', 'column', '{tenant_id,id}', 'Column that refers to the row above; no row may stand below itself.'),
+    ('process', 'boolean', '{id,pipeline_id,stage_id}', 'Rows move through the stages of a pipeline, with history.'),
+    ('clocks', 'boolean', '{tenant_id,id,stage_id}', 'Service clocks follow what happens to rows.'),
+    ('assignment', 'boolean or "automatic"', '{tenant_id,id,owner_id,created_at}',
+     'Rows are given to people by rules (true: when somebody asks; "automatic": as soon as they are there).'),
+    ('workload', 'boolean', '{tenant_id,owner_id}', 'Open rows count as work of their owner, whatever else is given out.'),
+    ('newest_first', 'boolean', '{created_at}', 'Of waiting rows the newest is given out first.'),
+    ('import', 'boolean', '{tenant_id,id,source_system,source_id}', 'Rows may be imported, told apart by (tenant_id, source_system, source_id).'),
+    ('found_by', 'array', '{tenant_id,id}', 'By what an import finds a row: "source", or columns, the first that matches.'),
+    ('segments', 'boolean', '{tenant_id,id}', 'Rows may be members of segments.'),
+    ('happened', 'string', '{tenant_id,id,kind}', 'Expression over a row r: when that happened of which a row tells; segments count it for whom it is about.'),
+    ('planned', 'column', '{}', 'Column with an instant that may lie ahead, from which on a row counts.'),
+    ('merge', 'column', '{tenant_id,id}', 'Rows may be merged; the column refers to the row that goes on.'),
+    ('followers', 'column', '{tenant_id}', 'Rows say who follows their parent; the column names the user.'),
+    ('personal', 'array', '{}', 'Columns that say something of a person.')
+$$;
+COMMENT ON FUNCTION crm.table_options() IS
+'What crm.declare_table() and crm.attach() can say of a table: option, type of its value, columns the table needs for it, meaning.';
+
+CREATE FUNCTION crm.column_exists(relation regclass, name text) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM pg_attribute AS a
+                   WHERE a.attrelid = relation AND a.attname = column_exists.name AND a.attnum > 0 AND NOT a.attisdropped)
+$$;
+COMMENT ON FUNCTION crm.column_exists(regclass, text) IS 'Whether a table has a column.';
+
+-- which options a value is wrong for, in words; NULL: it is right
+CREATE FUNCTION crm.table_option_fault(relation regclass, option text, value jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    known record;
+    link record;
+    column_name text;
+    absent text;
+BEGIN
+    SELECT o.* INTO known FROM crm.table_options() AS o WHERE o.option = table_option_fault.option;
+    CASE known.type
+        WHEN 'boolean', 'boolean or "automatic"' THEN
+            IF jsonb_typeof(value) <> 'boolean' AND NOT (known.type <> 'boolean' AND value = '"automatic"') THEN
+                RETURN format('must be %s', known.type);
+            END IF;
+        WHEN 'string', 'column' THEN
+            IF jsonb_typeof(value) <> 'string' THEN
+                RETURN format('must be a %s', known.type);
+            END IF;
+            IF known.type = 'column' AND NOT crm.column_exists(relation, value #>> '{}') THEN
+                RETURN format('names column "%s", which the table does not have', value #>> '{}');
+            END IF;
+        WHEN 'array' THEN
+            IF jsonb_typeof(value) <> 'array' THEN
+                RETURN 'must be an array of columns';
+            END IF;
+            FOR column_name IN SELECT jsonb_array_elements_text(value) LOOP
+                IF NOT crm.column_exists(relation, column_name) AND NOT (option = 'found_by' AND column_name = 'source') THEN
+                    RETURN format('names column "%s", which the table does not have', column_name);
+                END IF;
+            END LOOP;
+        WHEN 'links' THEN
+            IF jsonb_typeof(value) <> 'object' THEN
+                RETURN 'must be an object of columns and tables';
+            END IF;
+            FOR link IN SELECT e.key, e.value FROM jsonb_each(value) AS e LOOP
+                absent := crm.table_link_fault(relation, link.key, link.value);
+                IF absent IS NOT NULL THEN
+                    RETURN absent;
+                END IF;
+            END LOOP;
+    END CASE;
+    IF option = 'class' AND value NOT IN ('"owner"', '"lookup"', '"configuration"', '"catalogue"', '"log"', '"owned"', '"work"', '"child"') THEN
+        RETURN 'must be owner, lookup, configuration, catalogue, log, owned, work or child';
+    END IF;
+    SELECT string_agg(n, ', ') INTO absent FROM unnest(known.needs) AS n WHERE NOT crm.column_exists(relation, n);
+    IF absent IS NOT NULL AND value <> 'false' THEN
+        RETURN format('needs columns that the table lacks: %s', absent);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.table_option_fault(regclass, text, jsonb) IS 'What is wrong with the value of an option of a table; NULL: nothing.';
+
+CREATE FUNCTION crm.table_link_fault(relation regclass, link_column text, target jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wrong text;
+    other regclass;
+BEGIN
+    IF jsonb_typeof(target) = 'string' THEN
+        target := jsonb_build_object('table', target);
+    END IF;
+    IF jsonb_typeof(target) <> 'object' OR (target ? 'table') = (target ? 'table_in') THEN
+        RETURN format('says of column "%s" neither a table nor {"table_in": column}', link_column);
+    END IF;
+    SELECT string_agg(k, ', ') INTO wrong FROM jsonb_object_keys(target) AS k WHERE k NOT IN ('table', 'table_in', 'merge');
+    IF wrong IS NOT NULL THEN
+        RETURN format('says of column "%s" what nobody knows: %s; known are table, table_in and merge', link_column, wrong);
+    END IF;
+    SELECT string_agg('"' || c || '"', ', ') INTO wrong
+    FROM (VALUES (link_column), (target ->> 'table_in')) AS v (c)
+    WHERE c IS NOT NULL AND NOT crm.column_exists(relation, c);
+    IF wrong IS NOT NULL THEN
+        RETURN format('names columns that the table does not have: %s', wrong);
+    END IF;
+    IF target ? 'table' THEN
+        SELECT r.relation INTO other FROM crm.registry AS r WHERE r.subject = target ->> 'table';
+        IF other IS NULL THEN
+            RETURN format('names table "%s", which is not declared', target ->> 'table');
+        END IF;
+        -- a foreign key leads there, or to a child of it that has its key
+        IF NOT EXISTS (
+            SELECT FROM pg_constraint AS k
+            JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND a.attname = link_column
+            WHERE k.conrelid = table_link_fault.relation AND k.contype = 'f'
+              AND (k.confrelid = other
+                   OR EXISTS (SELECT FROM crm.registry AS m WHERE m.relation = k.confrelid
+                              AND m.declared #>> ARRAY['parent', link_column] = target ->> 'table')))
+        THEN
+            RETURN format('names column "%s", from which no foreign key leads to "%s"', link_column, target ->> 'table');
+        END IF;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.table_link_fault(regclass, text, jsonb) IS 'What is wrong with a link from a column of a table to another table; NULL: nothing.';
+
+CREATE FUNCTION crm.check_table_options(relation regclass, options jsonb)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wrong text;
+BEGIN
+    IF jsonb_typeof(options) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'what table % is must be a JSON object', relation USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    SELECT string_agg(k, ', ' ORDER BY k) INTO wrong FROM jsonb_object_keys(options) AS k
+    WHERE NOT EXISTS (SELECT FROM crm.table_options() AS o WHERE o.option = k);
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'unknown options of table %: %', relation, wrong
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = (SELECT 'Known are ' || string_agg(o.option, ', ') || '; see crm.table_options().' FROM crm.table_options() AS o);
+    END IF;
+    SELECT string_agg('"' || o.key || '" ' || f.fault, '; ' ORDER BY o.key) INTO wrong
+    FROM jsonb_each(options) AS o, LATERAL crm.table_option_fault(relation, o.key, o.value) AS f (fault)
+    WHERE f.fault IS NOT NULL;
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'table % cannot be what is said of it: %', relation, wrong
+            USING ERRCODE = 'invalid_table_definition', HINT = 'crm.table_options() tells what each option needs.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm.check_table_options(regclass, jsonb) IS
+'Error where options of a table are not known (22023, the hint names the known ones) or do not fit the table (42P16).';
+
+CREATE FUNCTION crm.subject_name(relation regclass) RETURNS text
+LANGUAGE sql STABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN n.nspname = 'crm' THEN quote_ident(c.relname) ELSE quote_ident(n.nspname) || '.' || quote_ident(c.relname) END
+    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+    WHERE c.oid = relation
+$$;
+COMMENT ON FUNCTION crm.subject_name(regclass) IS
+'Name by which columns like subject_table refer to a table when it is registered: its name, with its schema unless that is crm.';
+
+-- ---- declaring ----
+
+CREATE FUNCTION crm.declare_table(table_name regclass, options jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM crm.check_table_options(table_name, options);
+    INSERT INTO crm.registry AS r (subject, relation, declared, declared_at)
+    VALUES (crm.subject_name(table_name), table_name, options, now())
+    ON CONFLICT ON CONSTRAINT registry_pkey DO UPDATE
+    SET relation = excluded.relation, declared = excluded.declared, declared_at = excluded.declared_at;
+END
+$$;
+COMMENT ON FUNCTION crm.declare_table(regclass, jsonb) IS
+'Says what a table of the CRM is; stands beside its CREATE TABLE. What an owner says of a table is crm.attach(). '
+'Errors: 22023 unknown options, 42P16 options that do not fit the table.';
+
+CREATE FUNCTION crm.declare_function(function_name text, level text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF level IS NULL OR level NOT IN ('reader', 'agent', 'manager', 'admin', 'owner') THEN
+        RAISE EXCEPTION 'unknown access level "%" of function %', level, function_name
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Levels are reader, agent, manager, admin and owner.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+                   WHERE n.nspname || '.' || p.proname = function_name) THEN
+        RAISE EXCEPTION 'there is no function "%" to give a level', function_name USING ERRCODE = 'undefined_function',
+            HINT = 'Write its name with its schema and without arguments.';
+    END IF;
+    -- while the extension is created there is nothing to keep it in: crm.install() comes back to it
+    IF to_regclass('crm_internal.function_levels') IS NOT NULL THEN
+        INSERT INTO crm_internal.function_levels AS f (function_name, level, declared_at)
+        VALUES (declare_function.function_name, declare_function.level, now())
+        ON CONFLICT ON CONSTRAINT function_levels_pkey DO UPDATE SET level = excluded.level, declared_at = excluded.declared_at;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm.declare_function(text, text) IS
+'Says which access level may call a function (reader, agent, manager, admin, or owner: nobody else); stands beside its CREATE FUNCTION. '
+'Not needed where volatility says it: what writes nothing is for readers, what writes with the caller''s rights for agents. A function that '
+'acts with the rights of the owner always needs it. Errors: 22023 an unknown level, 42883 no such function.';
+
+CREATE FUNCTION crm.declare_hook(point text, function_name text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF to_regprocedure(function_name) IS NULL THEN
+        RAISE EXCEPTION 'there is no function "%" to hang into "%"', function_name, point USING ERRCODE = 'undefined_function',
+            HINT = 'Write its name with its schema and the types of its arguments.';
+    END IF;
+    INSERT INTO crm_internal.hooks AS h (point, function_name, declared_at)
+    VALUES (declare_hook.point, declare_hook.function_name, now())
+    ON CONFLICT ON CONSTRAINT hooks_pkey DO UPDATE SET ordinal = DEFAULT, declared_at = excluded.declared_at;
+END
+$$;
+COMMENT ON FUNCTION crm.declare_hook(text, text) IS
+'Hangs a function of a later room into something that an earlier room does, without the earlier one knowing of it. Points: new_tenant '
+'(tenant_id bigint), table (regclass: puts on a table what its registration asks for), readable_relations (relations that every reader may '
+'read). Error 42883 where there is no such function.';
+
+SELECT crm.declare_function('crm.check_table_options', 'owner');
+SELECT crm.declare_function('crm.declare_table', 'owner');
+SELECT crm.declare_function('crm.declare_function', 'owner');
+SELECT crm.declare_function('crm.declare_hook', 'owner');
