@@ -1,7 +1,7 @@
 # crm: build, install and test.
 #
 #   make, make install, make installcheck     as for any PostgreSQL extension (PGXS)
-#   make demo, make test, make bench          set up what is missing, build, and run
+#   make demo, test, bench, docs              set up what is missing, build, and run
 #                                             on a private throw-away cluster
 #   make lint                                 the rules of the house, on the tree alone
 #
@@ -54,7 +54,7 @@ ISOLATION_OPTS = --inputdir=tests --outputdir=.
 EXTRA_CLEAN = sql/crm_tables--*.sql sql/crm_code--*.sql results regression.diffs regression.out
 
 # PGXS needs the server's headers; the goals below bring them first, so they must not load it.
-ONE_COMMAND_GOALS = demo test bench setup lint
+ONE_COMMAND_GOALS = demo test bench setup lint docs
 ifneq ($(filter $(ONE_COMMAND_GOALS),$(MAKECMDGOALS)),)
 
 .PHONY: $(ONE_COMMAND_GOALS)
@@ -66,6 +66,9 @@ test: setup
 	@tests/helpers/run.sh $(T)
 bench: setup
 	@tests/bench/run.sh $(B)
+# reference and index of decisions, from the catalogue
+docs: setup
+	@docs/make.sh
 # needs neither a server nor a build
 lint:
 	@tests/helpers/setup.sh lint
