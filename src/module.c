@@ -9,6 +9,7 @@
 
 #include "access/identity.h"
 #include "process/process.h"
+#include "rollup/rollup.h"
 
 PG_MODULE_MAGIC_EXT(.name = "crm", .version = CRM_VERSION);
 
@@ -20,6 +21,7 @@ _PG_init(void)
 	crm_guc_init();
 	crm_config_init();
 	crm_identity_init();
+	crm_rollup_init();
 	crm_process_init();
 	crm_worker_init();
 }

@@ -27,25 +27,34 @@ extern char *crm_history_reason;
 extern bool crm_tenant_set;
 extern int64 crm_tenant_setting_id;
 
-/* plan.c */
-extern SPIPlanPtr crm_plan(const char *sql, int nargs, const Oid *argtypes,
-						   Oid relid);
+/* plan.c: how C runs SQL; SPI must be connected */
 extern int	crm_execute(const char *sql, int nargs, const Oid *argtypes,
 						Datum *values, const char *nulls, bool read_only,
 						long limit);
+extern int	crm_execute_once(const char *sql, int nargs, const Oid *argtypes,
+							 Datum *values, const char *nulls, bool read_only,
+							 long limit);
+extern void crm_read_newest(const char *sql, int nargs, const Oid *argtypes,
+							Datum *values, long limit);
 extern void crm_read_config(const char *sql, int nargs, const Oid *argtypes,
 							Datum *values);
+extern Portal crm_cursor_open(const char *sql);
+extern void crm_cursor_fetch(Portal portal, long count);
 extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
+extern int	crm_pin_path(void);
+extern void crm_unpin_path(int level);
 
 /* Run as the owner of a table, then come back. */
 typedef struct CrmOwnerSwitch
 {
 	Oid			saved_user;
 	int			saved_context;
+	int			path;			/* for crm_unpin_path() */
 } CrmOwnerSwitch;
 
 extern void crm_become(Oid owner, CrmOwnerSwitch *saved);
 extern void crm_become_self(const CrmOwnerSwitch *saved);
+extern void crm_take_identity(Oid owner, CrmOwnerSwitch *saved);
 
 /* config.c */
 typedef struct CrmConfigWatch

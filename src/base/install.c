@@ -181,7 +181,6 @@ run_script(const char *file, bool declarations_only)
 	{
 		RawStmt    *raw = lfirst_node(RawStmt, cell);
 		char	   *one;
-		int			rc;
 
 		CHECK_FOR_INTERRUPTS();
 		if (declarations_only && !is_declaration(raw))
@@ -192,12 +191,7 @@ run_script(const char *file, bool declarations_only)
 		one = raw->stmt_len > 0 ?
 			pnstrdup(text + raw->stmt_location, raw->stmt_len) :
 			pstrdup(text + raw->stmt_location);
-		rc = SPI_execute(one, false, 0);
-		if (rc < 0)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_SCHEMA_DEFINITION),
-					 errmsg("statement is not allowed in a script of the extension: %s",
-							SPI_result_code_string(rc))));
+		crm_execute_once(one, 0, NULL, NULL, NULL, false, 0);
 		SPI_freetuptable(SPI_tuptable);
 		pfree(one);
 	}
@@ -288,9 +282,8 @@ installed_version(void)
 
 	if (!OidIsValid(crm_table_oid("installation", true)))
 		return NULL;
-	if (SPI_execute("SELECT i.to_version FROM crm.installation AS i "
-					"ORDER BY i.id DESC LIMIT 1", true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read crm.installation");
+	crm_execute_once("SELECT i.to_version FROM crm.installation AS i "
+					 "ORDER BY i.id DESC LIMIT 1", 0, NULL, NULL, NULL, true, 1);
 	if (SPI_processed == 1)
 		version = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 	return version;
@@ -308,8 +301,8 @@ record_step(const char *from, const char *to)
 	else
 		values[0] = CStringGetTextDatum(from);
 	values[1] = CStringGetTextDatum(to);
-	SPI_execute_with_args("INSERT INTO crm.installation (from_version, to_version) "
-						  "VALUES ($1, $2)", 2, types, values, nulls, false, 0);
+	crm_execute_once("INSERT INTO crm.installation (from_version, to_version) "
+					 "VALUES ($1, $2)", 2, types, values, nulls, false, 0);
 }
 
 static void
@@ -356,9 +349,9 @@ upgrade(const char *before, StringInfo done)
 
 		values[0] = CStringGetTextDatum(before);
 		values[1] = CStringGetTextDatum(CRM_VERSION);
-		SPI_execute_with_args("SELECT pg_catalog.string_to_array($1, '.')::pg_catalog.int4[] OPERATOR(pg_catalog.>) "
-							  "pg_catalog.string_to_array($2, '.')::pg_catalog.int4[]",
-							  2, types, values, NULL, true, 1);
+		crm_execute_once("SELECT pg_catalog.string_to_array($1, '.')::pg_catalog.int4[] OPERATOR(pg_catalog.>) "
+						 "pg_catalog.string_to_array($2, '.')::pg_catalog.int4[]",
+						 2, types, values, NULL, true, 1);
 		newer = DatumGetBool(crm_spi_value(0, 1, &isnull));
 		if (newer)
 			ereport(ERROR,
@@ -398,6 +391,9 @@ crm_install(PG_FUNCTION_ARGS)
 	char	   *before;
 	int			nestlevel;
 	StringInfoData done;
+	CrmOwnerSwitch caller;
+	text	   *answer;
+	MemoryContext mine = CurrentMemoryContext;
 
 	PreventCommandIfReadOnly("crm.install()");
 	if (GetDatabaseEncoding() != PG_UTF8)
@@ -407,21 +403,28 @@ crm_install(PG_FUNCTION_ARGS)
 				 errhint("Create one: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0.")));
 
 	SPI_connect();
+	crm_become(GetUserId(), &caller);	/* pins the path */
 	nestlevel = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("check_function_bodies", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	(void) set_config_option("client_min_messages", "warning", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 
 	/* two installations at once: the second waits, then finds nothing to do */
-	SPI_execute("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('crm.install', 0))",
-				false, 0);
+	crm_execute_once("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('crm.install', 0))",
+					 0, NULL, NULL, NULL, false, 0);
 	CommandCounterIncrement();
 
 	before = installed_version();
 	check_may_install(before == NULL);
+
+	/*
+	 * A superuser who renews another's installation does it as that owner: what
+	 * is made is the owner's, and so is the code that runs on the way.
+	 */
+	if (before != NULL)
+		SetUserIdAndSecContext(crm_table_owner(crm_table_oid("installation", false)),
+							   caller.saved_context | SECURITY_LOCAL_USERID_CHANGE);
 
 	initStringInfo(&done);
 	if (before == NULL)
@@ -440,8 +443,11 @@ crm_install(PG_FUNCTION_ARGS)
 	run_script(CODE_PREFIX CRM_VERSION ".sql", false);
 
 	AtEOXact_GUC(true, nestlevel);
+	crm_become_self(&caller);
+	MemoryContextSwitchTo(mine);
+	answer = cstring_to_text(done.data);
 	SPI_finish();
-	PG_RETURN_TEXT_P(cstring_to_text(done.data));
+	PG_RETURN_TEXT_P(answer);
 }
 
 PG_FUNCTION_INFO_V1(crm_library_version);

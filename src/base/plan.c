@@ -1,52 +1,82 @@
 /*
  * plan.c
- *	  Kept SPI plans, and running them as the owner of a table.
+ *	  The one door by which C runs SQL, and acting as somebody else.
  *
- * A plan is found by the text of its query, the relation it belongs to and
- * the argument types.  The relation is part of the key because a trigger
- * function that serves several tables prepares the same text for tables whose
- * columns have other types or places: a plan shared between them would read
- * the wrong column.
+ * Whoever calls us has chosen a search_path, and may have put operators,
+ * functions, casts and types of his own in front of PostgreSQL's.  A query of
+ * ours that is analysed or run under that path would run his code, as the
+ * owner we act as.  Keeping the plan does not help: PostgreSQL analyses a kept
+ * plan again as soon as the path is another than at its making.  So the path
+ * is pinned to PINNED_PATH while a query is analysed and while it is run.
+ *
+ * Pinning puts a value onto the stack of the settings, as a function with SET
+ * does, which costs a few microseconds.  Nothing is done where the path is
+ * pinned already: within one of our SQL functions, or between crm_become()
+ * and crm_become_self().  Pushing a path past the settings would be cheaper,
+ * but then a function that has a path of its own would not get it.
+ *
+ * Nothing else in the tree calls SPI_execute and its sisters.
  */
 #include "base/crm.h"
 
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-typedef struct PlanKey
-{
-	const char *sql;			/* compared by content */
-	Oid			relid;
-} PlanKey;
+#define PINNED_PATH "pg_catalog, pg_temp"
 
 typedef struct PlanEntry
 {
-	PlanKey		key;			/* hash key: must be first */
+	const char *sql;			/* hash key, by content: must be first */
 	SPIPlanPtr	plan;
 } PlanEntry;
 
 static HTAB *plans = NULL;
 
+/* ---- the path ---- */
+
+/*
+ * Pin the path; what is returned goes to crm_unpin_path().  An error puts the
+ * old path back with the transaction.
+ */
+int
+crm_pin_path(void)
+{
+	int			level;
+
+	if (strcmp(namespace_search_path, PINNED_PATH) == 0)
+		return 0;
+	level = NewGUCNestLevel();
+	(void) set_config_option("search_path", PINNED_PATH, PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	return level;
+}
+
+void
+crm_unpin_path(int level)
+{
+	if (level > 0)
+		AtEOXact_GUC(true, level);
+}
+
+/* ---- kept plans ---- */
+
 static uint32
 plan_hash(const void *key, Size keysize)
 {
-	const PlanKey *k = (const PlanKey *) key;
+	const char *sql = *(const char *const *) key;
 
-	return hash_combine(string_hash(k->sql, strlen(k->sql) + 1),
-						murmurhash32(k->relid));
+	return string_hash(sql, strlen(sql) + 1);
 }
 
 static int
 plan_match(const void *a, const void *b, Size keysize)
 {
-	const PlanKey *x = (const PlanKey *) a;
-	const PlanKey *y = (const PlanKey *) b;
-
-	return (x->relid == y->relid && strcmp(x->sql, y->sql) == 0) ? 0 : 1;
+	return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
 static void
@@ -54,7 +84,7 @@ plans_create(void)
 {
 	HASHCTL		ctl = {0};
 
-	ctl.keysize = sizeof(PlanKey);
+	ctl.keysize = sizeof(const char *);
 	ctl.entrysize = sizeof(PlanEntry);
 	ctl.hash = plan_hash;
 	ctl.match = plan_match;
@@ -64,17 +94,15 @@ plans_create(void)
 }
 
 /*
- * The kept plan of a query, prepared at first use.  PostgreSQL itself plans it
- * again when what it depends on has changed.
- *
- * relid is InvalidOid for a query that is not tied to one relation.  The text
- * must be qualified throughout: a plan outlives any search_path.  SPI must be
- * connected.
+ * The kept plan of a query, prepared at first use; the path is pinned by the
+ * caller.  PostgreSQL itself plans it again when what it depends on has
+ * changed.  A text must always have the same argument types and, where it
+ * reads transition tables, be run for one table only: rows of another would
+ * have other columns.
  */
-SPIPlanPtr
-crm_plan(const char *sql, int nargs, const Oid *argtypes, Oid relid)
+static SPIPlanPtr
+kept_plan(const char *sql, int nargs, const Oid *argtypes)
 {
-	PlanKey		key;
 	PlanEntry  *entry;
 	SPIPlanPtr	plan;
 	bool		found;
@@ -82,9 +110,7 @@ crm_plan(const char *sql, int nargs, const Oid *argtypes, Oid relid)
 	if (plans == NULL)
 		plans_create();
 
-	key.sql = sql;
-	key.relid = relid;
-	entry = (PlanEntry *) hash_search(plans, &key, HASH_FIND, NULL);
+	entry = (PlanEntry *) hash_search(plans, &sql, HASH_FIND, NULL);
 	if (entry != NULL)
 		return entry->plan;
 
@@ -93,12 +119,22 @@ crm_plan(const char *sql, int nargs, const Oid *argtypes, Oid relid)
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s",
 			 SPI_result_code_string(SPI_result), sql);
-	key.sql = MemoryContextStrdup(TopMemoryContext, sql);
+	sql = MemoryContextStrdup(TopMemoryContext, sql);
 	SPI_keepplan(plan);
-	entry = (PlanEntry *) hash_search(plans, &key, HASH_ENTER, &found);
+	entry = (PlanEntry *) hash_search(plans, &sql, HASH_ENTER, &found);
 	entry->plan = plan;
 	return plan;
 }
+
+static int
+checked(int rc, const char *sql)
+{
+	if (rc < 0)
+		elog(ERROR, "could not run a query: %s: %s", SPI_result_code_string(rc), sql);
+	return rc;
+}
+
+/* ---- running; SPI must be connected ---- */
 
 /*
  * Run a query from a kept plan.  Returns the SPI code; results stand in
@@ -108,13 +144,39 @@ int
 crm_execute(const char *sql, int nargs, const Oid *argtypes, Datum *values,
 			const char *nulls, bool read_only, long limit)
 {
-	int			rc = SPI_execute_plan(crm_plan(sql, nargs, argtypes, InvalidOid),
-									  values, nulls, read_only, limit);
+	int			path = crm_pin_path();
+	int			rc = SPI_execute_plan(kept_plan(sql, nargs, argtypes), values, nulls,
+									  read_only, limit);
 
-	if (rc < 0)
-		elog(ERROR, "SPI_execute_plan failed: %s: %s",
-			 SPI_result_code_string(rc), sql);
-	return rc;
+	crm_unpin_path(path);
+	return checked(rc, sql);
+}
+
+/* The same for a text that is made for the occasion: its plan is not kept. */
+int
+crm_execute_once(const char *sql, int nargs, const Oid *argtypes, Datum *values,
+				 const char *nulls, bool read_only, long limit)
+{
+	int			path = crm_pin_path();
+	int			rc = SPI_execute_with_args(sql, nargs, unconstify(Oid *, argtypes), values, nulls,
+										   read_only, limit);
+
+	crm_unpin_path(path);
+	return checked(rc, sql);
+}
+
+/* Read the newest state from a kept plan, whatever the statement's snapshot sees. */
+void
+crm_read_newest(const char *sql, int nargs, const Oid *argtypes, Datum *values, long limit)
+{
+	int			path = crm_pin_path();
+	int			rc = SPI_execute_snapshot(kept_plan(sql, nargs, argtypes), values, NULL,
+										  IsInParallelMode() ? InvalidSnapshot : GetLatestSnapshot(),
+										  InvalidSnapshot, true, false, limit);
+
+	crm_unpin_path(path);
+	if (checked(rc, sql) != SPI_OK_SELECT)
+		elog(ERROR, "query returns no rows: %s", sql);
 }
 
 /*
@@ -129,19 +191,29 @@ crm_execute(const char *sql, int nargs, const Oid *argtypes, Datum *values,
 void
 crm_read_config(const char *sql, int nargs, const Oid *argtypes, Datum *values)
 {
-	SPIPlanPtr	plan = crm_plan(sql, nargs, argtypes, InvalidOid);
-	Snapshot	snapshot = InvalidSnapshot;
-	int			rc;
-
 	if (IsInParallelMode())
 		crm_config_reread();
-	else
-		snapshot = GetLatestSnapshot();
-	rc = SPI_execute_snapshot(plan, values, NULL, snapshot, InvalidSnapshot,
-							  true, false, 0);
-	if (rc != SPI_OK_SELECT)
-		elog(ERROR, "could not read configuration: %s: %s",
-			 SPI_result_code_string(rc), sql);
+	crm_read_newest(sql, nargs, argtypes, values, 0);
+}
+
+/* A cursor over a query without arguments, from a kept plan. */
+Portal
+crm_cursor_open(const char *sql)
+{
+	int			path = crm_pin_path();
+	Portal		portal = SPI_cursor_open(NULL, kept_plan(sql, 0, NULL), NULL, NULL, false);
+
+	crm_unpin_path(path);
+	return portal;
+}
+
+void
+crm_cursor_fetch(Portal portal, long count)
+{
+	int			path = crm_pin_path();
+
+	SPI_cursor_fetch(portal, true, count);
+	crm_unpin_path(path);
 }
 
 /* One value of the last result; rows count from 0, columns from 1. */
@@ -152,22 +224,38 @@ crm_spi_value(uint64 row, int column, bool *isnull)
 						 column, isnull);
 }
 
+/* ---- acting as somebody else ---- */
+
 /*
  * Act as the owner of a table: configuration, history and rollups are read and
- * written for people who may not touch them themselves.  An error restores
- * the user with the transaction, so no PG_TRY is needed.
+ * written for people who may not touch them themselves.  The path is pinned
+ * meanwhile.  An error restores both with the transaction, so no PG_TRY is
+ * needed.
  */
 void
 crm_become(Oid owner, CrmOwnerSwitch *saved)
 {
-	GetUserIdAndSecContext(&saved->saved_user, &saved->saved_context);
-	SetUserIdAndSecContext(owner,
-						   saved->saved_context | SECURITY_LOCAL_USERID_CHANGE |
-						   SECURITY_NOFORCE_RLS);
+	crm_take_identity(owner, saved);
+	saved->path = crm_pin_path();
 }
 
 void
 crm_become_self(const CrmOwnerSwitch *saved)
 {
+	crm_unpin_path(saved->path);
 	SetUserIdAndSecContext(saved->saved_user, saved->saved_context);
+}
+
+/*
+ * The identity alone, for evaluating expressions row by row that look no name
+ * up any more.  crm_become_self() ends it too.
+ */
+void
+crm_take_identity(Oid owner, CrmOwnerSwitch *saved)
+{
+	GetUserIdAndSecContext(&saved->saved_user, &saved->saved_context);
+	SetUserIdAndSecContext(owner,
+						   saved->saved_context | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_NOFORCE_RLS);
+	saved->path = 0;
 }

@@ -610,8 +610,8 @@ read_tasks(MemoryContext cxt)
 
 	if (begun)
 	{
-		SPI_execute("SELECT t.name FROM crm.maintenance_tasks AS t "
-					"WHERE t.active ORDER BY t.\"position\", t.name", true, 0);
+		crm_execute("SELECT t.name FROM crm.maintenance_tasks AS t "
+					"WHERE t.active ORDER BY t.\"position\", t.name", 0, NULL, NULL, NULL, true, 0);
 		for (uint64 i = 0; i < SPI_processed; i++)
 		{
 			MemoryContext old = MemoryContextSwitchTo(cxt);
@@ -642,10 +642,10 @@ run_task(const char *task, bool *more)
 	if (begun)
 	{
 		values[0] = CStringGetTextDatum(task);
-		SPI_execute_with_args("SELECT coalesce(sum(r.done), 0)::pg_catalog.int8, "
-							  "coalesce(bool_or(r.more), false) "
-							  "FROM crm.run_maintenance($1) AS r",
-							  1, types, values, NULL, false, 0);
+		crm_execute("SELECT coalesce(sum(r.done), 0)::pg_catalog.int8, "
+					"coalesce(bool_or(r.more), false) "
+					"FROM crm.run_maintenance($1) AS r",
+					1, types, values, NULL, false, 0);
 		done = DatumGetInt64(crm_spi_value(0, 1, &isnull));
 		*more = DatumGetBool(crm_spi_value(0, 2, &isnull));
 	}
@@ -664,7 +664,7 @@ ask_next(void)
 		bool		isnull;
 		Datum		value;
 
-		SPI_execute("SELECT crm.next_maintenance_at()", true, 1);
+		crm_execute("SELECT crm.next_maintenance_at()", 0, NULL, NULL, NULL, true, 1);
 		value = crm_spi_value(0, 1, &isnull);
 		if (!isnull)
 			next = DatumGetTimestampTz(value);

@@ -69,7 +69,6 @@ crm_check_tree(PG_FUNCTION_ARGS)
 	char	   *sql;
 	Oid			types[2] = {INT8OID, INT8OID};
 	Datum		values[2];
-	SPIPlanPtr	plan;
 	int64		id;
 	int64		at;
 	int64		tenant;
@@ -109,7 +108,6 @@ crm_check_tree(PG_FUNCTION_ARGS)
 
 	SPI_connect();
 	crm_become(crm_table_owner(RelationGetRelid(trigdata->tg_relation)), &saved);
-	plan = crm_plan(sql, 2, types, InvalidOid);
 	CommandCounterIncrement();
 	for (;;)
 	{
@@ -133,9 +131,7 @@ crm_check_tree(PG_FUNCTION_ARGS)
 					 errdetail("Reached row " INT64_FORMAT " on the way up from row " INT64_FORMAT ".",
 							   at, id)));
 		values[1] = Int64GetDatum(at);
-		if (SPI_execute_snapshot(plan, values, NULL, GetLatestSnapshot(), InvalidSnapshot,
-								 true, false, 1) != SPI_OK_SELECT)
-			elog(ERROR, "could not climb the tree of table \"%s\"", table);
+		crm_read_newest(sql, 2, types, values, 1);
 		/* a parent that is not there is the foreign key's matter */
 		if (SPI_processed == 0)
 			break;

@@ -112,10 +112,9 @@ crm_allowed_moves_of(PG_FUNCTION_ARGS)
 	values[1] = Int64GetDatum(tenant);
 
 	SPI_connect();
-	if (SPI_execute_with_args(psprintf("SELECT t.* FROM %s AS t WHERE t.id OPERATOR(pg_catalog.=) $1"
-									   " AND t.tenant_id OPERATOR(pg_catalog.=) $2", table),
-							  2, types, values, NULL, true, 1) != SPI_OK_SELECT)
-		elog(ERROR, "could not read %s", table);
+	crm_execute_once(psprintf("SELECT t.* FROM %s AS t WHERE t.id OPERATOR(pg_catalog.=) $1"
+							  " AND t.tenant_id OPERATOR(pg_catalog.=) $2", table),
+					 2, types, values, NULL, true, 1);
 	if (SPI_processed == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_NO_DATA_FOUND),

@@ -286,41 +286,6 @@ compare_groups(const void *a, const void *b, void *arg)
 	return 0;
 }
 
-/* The row of a base that has the keys of a group. */
-static bool
-find_row(Base *base, int number, Snapshot snapshot)
-{
-	bool	   *nulls;
-	Datum	   *keys = crm_groups_keys(&base->groups, number, &nulls);
-	MemoryContext old;
-	bool		any;
-
-	if (base->index == NULL)
-	{
-		TableScanDesc scan = table_beginscan(base->rel, snapshot, 0, NULL);
-
-		any = table_scan_getnextslot(scan, ForwardScanDirection, base->found);
-		if (any)
-			ExecMaterializeSlot(base->found);
-		table_endscan(scan);
-		return any;
-	}
-	for (int c = 0; c < base->shape.nkeys; c++)
-	{
-		ScanKey		key = &base->scan_keys[c];
-		int			k = base->index_key[c];
-
-		key->sk_argument = keys[k];
-		key->sk_flags = nulls[k] ? SK_ISNULL | SK_SEARCHNULL : 0;
-	}
-	/* what a scan keeps for later it allocates on the way */
-	old = MemoryContextSwitchTo(base->estate->es_query_cxt);
-	index_rescan(base->scan, base->scan_keys, base->shape.nkeys, NULL, 0);
-	any = index_getnext_slot(base->scan, ForwardScanDirection, base->found);
-	MemoryContextSwitchTo(old);
-	return any;
-}
-
 /*
  * A fold in a REPEATABLE READ transaction must not take up what its snapshot
  * does not see: its own reports would no longer agree with its facts.
@@ -340,6 +305,47 @@ require_visible(Base *base, Snapshot snapshot)
 		ereport(ERROR,
 				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 				 errmsg("could not serialize access due to concurrent update")));
+}
+
+/* The row of a base that has the keys of a group. */
+static bool
+find_row(Base *base, int number, Snapshot newest, Snapshot own)
+{
+	bool	   *nulls;
+	Datum	   *keys = crm_groups_keys(&base->groups, number, &nulls);
+	MemoryContext old;
+	bool		any;
+
+	if (base->index == NULL)
+	{
+		TableScanDesc scan = table_beginscan(base->rel, newest, 0, NULL);
+
+		any = table_scan_getnextslot(scan, ForwardScanDirection, base->found);
+		if (any)
+		{
+			/* while the row still is in its buffer */
+			require_visible(base, own);
+			ExecMaterializeSlot(base->found);
+		}
+		table_endscan(scan);
+		return any;
+	}
+	for (int c = 0; c < base->shape.nkeys; c++)
+	{
+		ScanKey		key = &base->scan_keys[c];
+		int			k = base->index_key[c];
+
+		key->sk_argument = keys[k];
+		key->sk_flags = nulls[k] ? SK_ISNULL | SK_SEARCHNULL : 0;
+	}
+	/* what a scan keeps for later it allocates on the way */
+	old = MemoryContextSwitchTo(base->estate->es_query_cxt);
+	index_rescan(base->scan, base->scan_keys, base->shape.nkeys, NULL, 0);
+	any = index_getnext_slot(base->scan, ForwardScanDirection, base->found);
+	MemoryContextSwitchTo(old);
+	if (any)
+		require_visible(base, own);
+	return any;
 }
 
 static Datum
@@ -368,9 +374,8 @@ apply_group(Base *base, int number, Snapshot newest, Snapshot own)
 
 	if (!crm_groups_take(&base->groups, number, values, nulls))
 		return;
-	if (find_row(base, number, newest))
+	if (find_row(base, number, newest, own))
 	{
-		require_visible(base, own);
 		slot_getallattrs(base->found);
 		memcpy(put->tts_values, base->found->tts_values, sizeof(Datum) * shape->natts);
 		memcpy(put->tts_isnull, base->found->tts_isnull, sizeof(bool) * shape->natts);

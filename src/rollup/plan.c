@@ -18,17 +18,23 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteHandler.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 static RollupLayout *layouts = NULL;
 static RollupPlan *plans = NULL;
@@ -110,6 +116,73 @@ crm_rollup_view_targets(Oid view, Oid *root, Index *varno)
 	return targets;
 }
 
+/* The source of a view. */
+Oid
+crm_rollup_root(Oid view)
+{
+	Oid			root;
+	Index		varno;
+
+	(void) crm_rollup_view_targets(view, &root, &varno);
+	return root;
+}
+
+/* Is a relation the root or a partition below it, one that is being detached included? */
+bool
+crm_rollup_in_tree(Oid relid, Oid root)
+{
+	while (OidIsValid(relid) && relid != root)
+		relid = get_rel_relispartition(relid) ? get_partition_parent(relid, true) : InvalidOid;
+	return OidIsValid(relid);
+}
+
+/* ---- names that evaluation looks up ---- */
+
+/*
+ * Does a function look names up under the path of whoever calls it?  One in C
+ * is trusted not to; one with a path of its own does not.
+ */
+static bool
+function_looks_up(Oid function, void *context)
+{
+	HeapTuple	tuple;
+	Form_pg_proc form;
+	bool		isnull;
+	Datum		config;
+	bool		looks_up;
+
+	if (function < FirstNormalObjectId)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	form = (Form_pg_proc) GETSTRUCT(tuple);
+	looks_up = form->prolang != INTERNALlanguageId && form->prolang != ClanguageId;
+	config = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_proconfig, &isnull);
+	if (looks_up && !isnull)
+	{
+		Datum	   *settings;
+		int			n;
+
+		deconstruct_array(DatumGetArrayTypeP(config), TEXTOID, -1, false, TYPALIGN_INT,
+						  &settings, NULL, &n);
+		for (int i = 0; i < n; i++)
+			if (strncmp(TextDatumGetCString(settings[i]), "search_path=", strlen("search_path=")) == 0)
+				looks_up = false;
+	}
+	ReleaseSysCache(tuple);
+	return looks_up;
+}
+
+static bool
+expression_looks_up(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return check_functions_in_node(node, function_looks_up, context) ||
+		expression_tree_walker(node, expression_looks_up, context);
+}
+
 static RollupLayout *
 compile_layout(int64 source)
 {
@@ -121,6 +194,7 @@ compile_layout(int64 source)
 	List	   *targets;
 	int			nkeys = 0;
 	int			nmeasures = 0;
+	CrmOwnerSwitch saved;
 
 	cx = AllocSetContextCreate(CurrentMemoryContext, "crm rollup layout",
 							   ALLOCSET_SMALL_SIZES);
@@ -134,6 +208,8 @@ compile_layout(int64 source)
 	layout->owner = crm_table_owner(layout->view);
 	targets = crm_rollup_view_targets(layout->view, &layout->shape.root, &layout->varno);
 
+	/* planning parses the bodies of functions that it inlines, with the rights of the definer */
+	crm_become(layout->owner, &saved);
 	delta = table_open(layout->delta, AccessShareLock);
 	desc = RelationGetDescr(delta);
 	layout->shape.natts = desc->natts;
@@ -178,6 +254,8 @@ compile_layout(int64 source)
 									  expression_planner(te->expr));
 		}
 	}
+	layout->looks_up = expression_looks_up((Node *) layout->targets, NULL);
+	crm_become_self(&saved);
 	desc = CreateTupleDescCopy(desc);
 	for (int i = 0; i < ROLLUP_FEW; i++)
 		layout->slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
@@ -260,6 +338,7 @@ compile_plan(RollupLayout *layout, Relation rel)
 	plan->source = layout->source;
 	plan->layout = layout;
 	plan->valid = true;
+	plan->feeds = crm_rollup_in_tree(plan->relid, layout->shape.root);
 
 	targets = copyObject(layout->targets);
 	if (plan->relid != layout->shape.root)

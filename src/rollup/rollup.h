@@ -75,6 +75,7 @@ typedef struct RollupLayout
 	Oid			view;
 	Oid			delta;
 	Oid			owner;			/* of the view: expressions run as this role */
+	bool		looks_up;		/* evaluating an expression may look names up */
 	Index		varno;			/* of the source in targets */
 	List	   *targets;		/* expressions, keys first */
 	TupleTableSlot *slots[ROLLUP_FEW];	/* deltas of a small statement */
@@ -96,6 +97,7 @@ typedef struct RollupPlan
 	MemoryContext cx;
 	bool		valid;
 	RollupLayout *layout;
+	bool		feeds;			/* the relation is the source or a partition of it */
 	ExprContext *econtext;
 	ProjectionInfo *projection;
 	int			ncolumns;
@@ -103,14 +105,16 @@ typedef struct RollupPlan
 	struct RollupPlan *next;
 } RollupPlan;
 
-/* rollup_plan.c */
+/* plan.c */
 extern RollupPlan *crm_rollup_plan(int64 source, Relation rel);
 extern void crm_rollup_release_layouts(void);
 extern Oid	crm_rollup_view_oid(int64 source, bool missing_ok);
 extern Oid	crm_rollup_delta_oid(int64 source, bool missing_ok);
+extern Oid	crm_rollup_root(Oid view);
+extern bool crm_rollup_in_tree(Oid relid, Oid root);
 extern List *crm_rollup_view_targets(Oid view, Oid *root, Index *varno);
 
-/* rollup_groups.c */
+/* groups.c */
 extern void crm_rollup_add_integer(const RollupShape *shape, Datum *sum, int64 value,
 								   int sign);
 extern void crm_groups_init(RollupGroups *p, const RollupShape *shape, MemoryContext cx);
@@ -122,7 +126,8 @@ extern void crm_groups_unite(RollupGroups *p, int into, int from);
 extern Datum *crm_groups_keys(const RollupGroups *p, int number, bool **nulls);
 extern bool crm_groups_take(RollupGroups *p, int number, Datum *values, bool *nulls);
 
-/* rollup_trigger.c */
+/* trigger.c */
+extern void crm_rollup_init(void);
 extern void crm_rollup_count_relation(int64 source, Relation rel, int sign);
 
 #endif							/* CRM_ROLLUP_H */

@@ -61,7 +61,6 @@ typedef struct Truncation
 
 static Level *top = NULL;
 static Truncation *truncations = NULL;
-static bool registered = false;
 
 static void append_level(Level *level);
 
@@ -339,6 +338,17 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId self,
 	}
 }
 
+/*
+ * Called when the library is loaded: a partition that is attached is counted
+ * without any of our triggers having been called before.
+ */
+void
+crm_rollup_init(void)
+{
+	RegisterXactCallback(end_of_transaction, NULL);
+	RegisterSubXactCallback(end_of_subtransaction, NULL);
+}
+
 /* ---- rows ---- */
 
 /* Has an update changed a column that some rollup reads? */
@@ -410,16 +420,36 @@ trigger_source(FunctionCallInfo fcinfo, const char *function)
 				 errmsg("trigger \"%s\" needs one argument: the id of the rollup source",
 						trigdata->tg_trigger->tgname),
 				 errhint("Such triggers are made by crm.create_rollup().")));
-	if (!registered)
-	{
-		RegisterXactCallback(end_of_transaction, NULL);
-		RegisterSubXactCallback(end_of_subtransaction, NULL);
-		registered = true;
-	}
 	source = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(int64));
 	*source = strtoll(trigdata->tg_trigger->tgargs[0], NULL, 10);
 	fcinfo->flinfo->fn_extra = source;
 	return *source;
+}
+
+/* The plan for a row or TRUNCATE trigger; a trigger on a table that is no part of the source is refused. */
+static RollupPlan *
+trigger_plan(int64 source, TriggerData *trigdata)
+{
+	RollupPlan *plan = crm_rollup_plan(source, trigdata->tg_relation);
+
+	if (!plan->feeds)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("table \"%s\" is no part of the table that rollup source " INT64_FORMAT " stands for",
+						RelationGetRelationName(trigdata->tg_relation), source),
+				 errhint("Drop trigger \"%s\"; such triggers are made by crm.create_rollup().",
+						 trigdata->tg_trigger->tgname)));
+	return plan;
+}
+
+/* Evaluate as the definer; the path matters only where names are looked up. */
+static void
+become_definer(const RollupLayout *layout, CrmOwnerSwitch *saved)
+{
+	if (layout->looks_up)
+		crm_become(layout->owner, saved);
+	else
+		crm_take_identity(layout->owner, saved);
 }
 
 PG_FUNCTION_INFO_V1(crm_rollup_row);
@@ -441,13 +471,13 @@ crm_rollup_row(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired AFTER ROW", "crm.rollup_row")));
 
-	plan = crm_rollup_plan(source, trigdata->tg_relation);
+	plan = trigger_plan(source, trigdata);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
 		!row_changed(plan, trigdata->tg_trigslot, trigdata->tg_newslot))
 		return PointerGetDatum(NULL);
 	level = current_level();
 	p = level_pending(level, plan->layout);
-	crm_become(plan->layout->owner, &saved);
+	become_definer(plan->layout, &saved);
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		add_row(p, plan, trigdata->tg_trigslot, 1);
 	else
@@ -489,7 +519,7 @@ crm_rollup_count_relation(int64 source, Relation rel, int sign)
 	Level	   *level = current_level();
 	CrmOwnerSwitch saved;
 
-	crm_become(plan->layout->owner, &saved);
+	become_definer(plan->layout, &saved);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
 		Pending    *p = level_pending(level, plan->layout);
@@ -527,8 +557,7 @@ truncate_storage(int64 source, RollupLayout *layout)
 	for (uint64 i = 0; i < SPI_processed; i++)
 		appendStringInfo(&sql, ", %s",
 						 SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
-	if (SPI_execute(sql.data, false, 0) < 0)
-		elog(ERROR, "could not truncate: %s", sql.data);
+	crm_execute_once(sql.data, 0, NULL, NULL, NULL, false, 0);
 	SPI_finish();
 	crm_become_self(&saved);
 }
@@ -557,7 +586,7 @@ crm_rollup_truncate(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired for TRUNCATE", "crm.rollup_truncate")));
 
-	plan = crm_rollup_plan(source, trigdata->tg_relation);
+	plan = trigger_plan(source, trigdata);
 	for (link = &truncations; *link != NULL; link = &(*link)->next)
 		if ((*link)->source == source)
 			break;

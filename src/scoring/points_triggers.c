@@ -317,15 +317,13 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 		uint64		fetched;
 
 		SPI_register_trigger_data(trigdata);
-		portal = SPI_cursor_open(NULL,
-								 crm_plan("SELECT n.tenant_id, n.lead_id, n.id, n.occurred_at, n.kind, n.object, n.attributes "
-										  "FROM new_events AS n ORDER BY n.tenant_id, n.lead_id, n.id", 0, NULL, InvalidOid),
-								 NULL, NULL, false);
+		portal = crm_cursor_open("SELECT n.tenant_id, n.lead_id, n.id, n.occurred_at, n.kind, n.object, n.attributes "
+								 "FROM new_events AS n ORDER BY n.tenant_id, n.lead_id, n.id");
 		do
 		{
 			SPITupleTable *rows;
 
-			SPI_cursor_fetch(portal, true, 1000);
+			crm_cursor_fetch(portal, 1000);
 			rows = SPI_tuptable;
 			fetched = SPI_processed;
 			for (uint64 i = 0; i < fetched; i++)

@@ -289,7 +289,9 @@ DECLARE
     source_view text := format('crm_internal.rollup_source_%s', p.source_id);
 BEGIN
     SELECT * INTO STRICT s FROM crm.rollup_sources AS r WHERE r.id = p.source_id;
-    IF EXISTS (SELECT FROM pg_class AS c WHERE c.oid = s.source) THEN
+    -- where the definition went by CASCADE, its triggers are gone already, and the source may be another's
+    IF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = s.source AND t.tgfoid = 'crm.rollup_row()'::regprocedure
+               AND t.tgname = '00_crm_rollup_' || p.source_id || '_row') THEN
         PERFORM crm.rollup_lock(s.source);
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('crm.rollup', p.source_id));
@@ -302,6 +304,7 @@ BEGIN
                 FOR gone IN
                     SELECT t.tgname FROM pg_trigger AS t
                     WHERE t.tgrelid = rel AND t.tgname LIKE '00\_crm\_rollup\_' || p.source_id || '\_%' AND t.tgparentid = 0
+                      AND t.tgfoid IN ('crm.rollup_row()'::regprocedure, 'crm.rollup_flush()'::regprocedure, 'crm.rollup_truncate()'::regprocedure)
                 LOOP
                     EXECUTE format('DROP TRIGGER %I ON %s', gone, rel);
                 END LOOP;
