@@ -41,15 +41,13 @@ extern void crm_read_config(const char *sql, int nargs, const Oid *argtypes,
 extern Portal crm_cursor_open(const char *sql);
 extern void crm_cursor_fetch(Portal portal, long count);
 extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
-extern int	crm_pin_path(void);
-extern void crm_unpin_path(int level);
 
 /* Run as the owner of a table, then come back. */
 typedef struct CrmOwnerSwitch
 {
 	Oid			saved_user;
 	int			saved_context;
-	int			path;			/* for crm_unpin_path() */
+	int			path;			/* level of the settings' stack, 0: was pinned */
 } CrmOwnerSwitch;
 
 extern void crm_become(Oid owner, CrmOwnerSwitch *saved);

@@ -40,11 +40,11 @@ static HTAB *plans = NULL;
 /* ---- the path ---- */
 
 /*
- * Pin the path; what is returned goes to crm_unpin_path().  An error puts the
+ * Pin the path; what is returned goes to unpin_path().  An error puts the
  * old path back with the transaction.
  */
-int
-crm_pin_path(void)
+static int
+pin_path(void)
 {
 	int			level;
 
@@ -56,8 +56,8 @@ crm_pin_path(void)
 	return level;
 }
 
-void
-crm_unpin_path(int level)
+static void
+unpin_path(int level)
 {
 	if (level > 0)
 		AtEOXact_GUC(true, level);
@@ -144,11 +144,11 @@ int
 crm_execute(const char *sql, int nargs, const Oid *argtypes, Datum *values,
 			const char *nulls, bool read_only, long limit)
 {
-	int			path = crm_pin_path();
+	int			path = pin_path();
 	int			rc = SPI_execute_plan(kept_plan(sql, nargs, argtypes), values, nulls,
 									  read_only, limit);
 
-	crm_unpin_path(path);
+	unpin_path(path);
 	return checked(rc, sql);
 }
 
@@ -157,11 +157,11 @@ int
 crm_execute_once(const char *sql, int nargs, const Oid *argtypes, Datum *values,
 				 const char *nulls, bool read_only, long limit)
 {
-	int			path = crm_pin_path();
-	int			rc = SPI_execute_with_args(sql, nargs, unconstify(Oid *, argtypes), values, nulls,
-										   read_only, limit);
+	int			path = pin_path();
+	int			rc = SPI_execute_with_args(sql, nargs, unconstify(Oid *, argtypes), values,
+										   nulls, read_only, limit);
 
-	crm_unpin_path(path);
+	unpin_path(path);
 	return checked(rc, sql);
 }
 
@@ -169,12 +169,12 @@ crm_execute_once(const char *sql, int nargs, const Oid *argtypes, Datum *values,
 void
 crm_read_newest(const char *sql, int nargs, const Oid *argtypes, Datum *values, long limit)
 {
-	int			path = crm_pin_path();
-	int			rc = SPI_execute_snapshot(kept_plan(sql, nargs, argtypes), values, NULL,
-										  IsInParallelMode() ? InvalidSnapshot : GetLatestSnapshot(),
+	int			path = pin_path();
+	Snapshot	newest = IsInParallelMode() ? InvalidSnapshot : GetLatestSnapshot();
+	int			rc = SPI_execute_snapshot(kept_plan(sql, nargs, argtypes), values, NULL, newest,
 										  InvalidSnapshot, true, false, limit);
 
-	crm_unpin_path(path);
+	unpin_path(path);
 	if (checked(rc, sql) != SPI_OK_SELECT)
 		elog(ERROR, "query returns no rows: %s", sql);
 }
@@ -200,20 +200,20 @@ crm_read_config(const char *sql, int nargs, const Oid *argtypes, Datum *values)
 Portal
 crm_cursor_open(const char *sql)
 {
-	int			path = crm_pin_path();
+	int			path = pin_path();
 	Portal		portal = SPI_cursor_open(NULL, kept_plan(sql, 0, NULL), NULL, NULL, false);
 
-	crm_unpin_path(path);
+	unpin_path(path);
 	return portal;
 }
 
 void
 crm_cursor_fetch(Portal portal, long count)
 {
-	int			path = crm_pin_path();
+	int			path = pin_path();
 
 	SPI_cursor_fetch(portal, true, count);
-	crm_unpin_path(path);
+	unpin_path(path);
 }
 
 /* One value of the last result; rows count from 0, columns from 1. */
@@ -236,13 +236,13 @@ void
 crm_become(Oid owner, CrmOwnerSwitch *saved)
 {
 	crm_take_identity(owner, saved);
-	saved->path = crm_pin_path();
+	saved->path = pin_path();
 }
 
 void
 crm_become_self(const CrmOwnerSwitch *saved)
 {
-	crm_unpin_path(saved->path);
+	unpin_path(saved->path);
 	SetUserIdAndSecContext(saved->saved_user, saved->saved_context);
 }
 

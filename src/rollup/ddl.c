@@ -45,7 +45,8 @@ typedef struct StatementTrigger
 } StatementTrigger;
 
 static const StatementTrigger flush_trigger =
-{"flush", "rollup_flush", TRIGGER_TYPE_AFTER, TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE};
+{"flush", "rollup_flush", TRIGGER_TYPE_AFTER,
+TRIGGER_TYPE_INSERT | TRIGGER_TYPE_UPDATE | TRIGGER_TYPE_DELETE};
 static const StatementTrigger truncate_trigger =
 {"truncate", "rollup_truncate", TRIGGER_TYPE_BEFORE, TRIGGER_TYPE_TRUNCATE};
 
@@ -312,7 +313,8 @@ after_drop(void)
 				"JOIN crm.rollup_sources AS s "
 				"ON o.object_identity LIKE '\"00\\_crm\\_rollup\\_' || s.id || '\\_flush\" on %' "
 				"JOIN pg_catalog.pg_class AS c ON c.oid = s.source "
-				"WHERE o.object_type = 'trigger' AND NOT o.original", 0, NULL, NULL, NULL, false, 1);
+				"WHERE o.object_type = 'trigger' AND NOT o.original",
+				0, NULL, NULL, NULL, false, 1);
 	if (SPI_processed > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DEPENDENT_OBJECTS_STILL_EXIST),
@@ -324,7 +326,8 @@ after_drop(void)
 				"JOIN pg_catalog.pg_event_trigger_dropped_objects() AS o "
 				"ON o.schema_name = 'crm_internal' AND o.object_name = 'rollup_source_' || s.id "
 				"JOIN pg_catalog.pg_class AS c ON c.oid = s.source "
-				"CROSS JOIN LATERAL (SELECT c.oid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) AS p) AS t (relid) "
+				"CROSS JOIN LATERAL (SELECT c.oid UNION "
+				"SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) AS p) AS t (relid) "
 				"WHERE o.object_type = 'view'", 0, NULL, NULL, NULL, false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{

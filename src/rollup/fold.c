@@ -321,12 +321,11 @@ find_row(Base *base, int number, Snapshot newest, Snapshot own)
 		TableScanDesc scan = table_beginscan(base->rel, newest, 0, NULL);
 
 		any = table_scan_getnextslot(scan, ForwardScanDirection, base->found);
+		/* judged while the row still is in its buffer */
 		if (any)
-		{
-			/* while the row still is in its buffer */
 			require_visible(base, own);
+		if (any)
 			ExecMaterializeSlot(base->found);
-		}
 		table_endscan(scan);
 		return any;
 	}
@@ -346,12 +345,6 @@ find_row(Base *base, int number, Snapshot newest, Snapshot own)
 	if (any)
 		require_visible(base, own);
 	return any;
-}
-
-static Datum
-zero_of(RollupMeasureKind kind)
-{
-	return kind == MEASURE_NUMERIC ? NumericGetDatum(int64_to_numeric(0)) : Int64GetDatum(0);
 }
 
 static Datum
@@ -415,7 +408,9 @@ apply_group(Base *base, int number, Snapshot newest, Snapshot own)
 		{
 			int			at = shape->measures[i].attno - 1;
 
-			put->tts_values[at] = nulls[at] ? zero_of(shape->measures[i].kind) : values[at];
+			put->tts_values[at] = !nulls[at] ? values[at] :
+				shape->measures[i].kind == MEASURE_NUMERIC ? NumericGetDatum(int64_to_numeric(0)) :
+				Int64GetDatum(0);
 			put->tts_isnull[at] = false;
 		}
 		ExecStoreVirtualTuple(put);
@@ -582,14 +577,12 @@ crm_rollup_fold(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(fold);
 		MemoryContextReset(row);
 
-		if (++folded % 1024 == 0)
+		CHECK_FOR_INTERRUPTS();
+		if (++folded % 1024 == 0 &&
+			MemoryContextMemAllocated(fold, true) > maintenance_work_mem * (Size) 1024)
 		{
-			CHECK_FOR_INTERRUPTS();
-			if (MemoryContextMemAllocated(fold, true) > maintenance_work_mem * (Size) 1024)
-			{
-				apply_all(bases, nbases, own);
-				cid = GetCurrentCommandId(true);
-			}
+			apply_all(bases, nbases, own);
+			cid = GetCurrentCommandId(true);
 		}
 	}
 	table_endscan(scan);

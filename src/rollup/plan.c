@@ -29,6 +29,7 @@
 #include "rewrite/rewriteHandler.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -167,7 +168,7 @@ function_looks_up(Oid function, void *context)
 		deconstruct_array(DatumGetArrayTypeP(config), TEXTOID, -1, false, TYPALIGN_INT,
 						  &settings, NULL, &n);
 		for (int i = 0; i < n; i++)
-			if (strncmp(TextDatumGetCString(settings[i]), "search_path=", strlen("search_path=")) == 0)
+			if (pg_strncasecmp(TextDatumGetCString(settings[i]), "search_path=", 12) == 0)
 				looks_up = false;
 	}
 	ReleaseSysCache(tuple);
@@ -183,6 +184,38 @@ expression_looks_up(Node *node, void *context)
 		expression_tree_walker(node, expression_looks_up, context);
 }
 
+/* The column of the delta table that an entry of the view's target list fills. */
+static void
+add_column(RollupLayout *layout, TupleDesc desc, const TargetEntry *te)
+{
+	RollupShape *shape = &layout->shape;
+	AttrNumber	attno = get_attnum(layout->delta, te->resname);
+	Form_pg_attribute att;
+
+	if (attno == InvalidAttrNumber)
+		elog(ERROR, "delta table of rollup source " INT64_FORMAT " lacks column \"%s\"",
+			 layout->source, te->resname);
+	att = TupleDescAttr(desc, attno - 1);
+	if (te->resname[0] == 'k')
+	{
+		RollupKey  *key = &shape->keys[shape->nkeys++];
+
+		key->attno = attno;
+		key->typlen = att->attlen;
+		key->typbyval = att->attbyval;
+	}
+	else
+	{
+		RollupMeasure *measure = &shape->measures[shape->nmeasures++];
+
+		measure->attno = attno;
+		measure->kind = att->atttypid == INT4OID ? MEASURE_COUNT :
+			att->atttypid == INT8OID ? MEASURE_INTEGER : MEASURE_NUMERIC;
+		shape->has_numeric |= measure->kind == MEASURE_NUMERIC;
+	}
+	layout->targets = lappend(layout->targets, expression_planner(te->expr));
+}
+
 static RollupLayout *
 compile_layout(int64 source)
 {
@@ -192,8 +225,6 @@ compile_layout(int64 source)
 	Relation	delta;
 	TupleDesc	desc;
 	List	   *targets;
-	int			nkeys = 0;
-	int			nmeasures = 0;
 	CrmOwnerSwitch saved;
 
 	cx = AllocSetContextCreate(CurrentMemoryContext, "crm rollup layout",
@@ -224,34 +255,9 @@ compile_layout(int64 source)
 		foreach(cell, targets)
 		{
 			TargetEntry *te = lfirst_node(TargetEntry, cell);
-			AttrNumber	attno = get_attnum(layout->delta, te->resname);
-			Form_pg_attribute att;
 
-			if (te->resjunk || (te->resname[0] == 'k') != (pass == 0))
-				continue;
-			if (attno == InvalidAttrNumber)
-				elog(ERROR, "delta table of rollup source " INT64_FORMAT " lacks column \"%s\"",
-					 source, te->resname);
-			att = TupleDescAttr(desc, attno - 1);
-			if (pass == 0)
-			{
-				RollupKey  *key = &layout->shape.keys[nkeys++];
-
-				key->attno = attno;
-				key->typlen = att->attlen;
-				key->typbyval = att->attbyval;
-			}
-			else
-			{
-				RollupMeasure *measure = &layout->shape.measures[nmeasures++];
-
-				measure->attno = attno;
-				measure->kind = att->atttypid == INT4OID ? MEASURE_COUNT :
-					att->atttypid == INT8OID ? MEASURE_INTEGER : MEASURE_NUMERIC;
-				layout->shape.has_numeric |= measure->kind == MEASURE_NUMERIC;
-			}
-			layout->targets = lappend(layout->targets,
-									  expression_planner(te->expr));
+			if (!te->resjunk && (te->resname[0] == 'k') == (pass == 0))
+				add_column(layout, desc, te);
 		}
 	}
 	layout->looks_up = expression_looks_up((Node *) layout->targets, NULL);
@@ -260,8 +266,6 @@ compile_layout(int64 source)
 	for (int i = 0; i < ROLLUP_FEW; i++)
 		layout->slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	table_close(delta, AccessShareLock);
-	layout->shape.nkeys = nkeys;
-	layout->shape.nmeasures = nmeasures;
 	MemoryContextSwitchTo(old);
 	MemoryContextSetParent(cx, TopMemoryContext);
 	return layout;
@@ -409,6 +413,37 @@ crm_rollup_plan(int64 source, Relation rel)
 	plan->next = plans;
 	plans = plan;
 	return last = plan;
+}
+
+/* Has an update changed a column that some rollup reads? */
+bool
+crm_rollup_row_changed(const RollupPlan *plan, TupleTableSlot *before, TupleTableSlot *after)
+{
+	if (plan->ncolumns == 0)
+		return false;
+	slot_getsomeattrs(before, plan->columns[plan->ncolumns - 1].attno);
+	slot_getsomeattrs(after, plan->columns[plan->ncolumns - 1].attno);
+	for (int i = 0; i < plan->ncolumns; i++)
+	{
+		const RollupColumn *column = &plan->columns[i];
+		Datum		a = before->tts_values[column->attno - 1];
+		Datum		b = after->tts_values[column->attno - 1];
+
+		if (before->tts_isnull[column->attno - 1] != after->tts_isnull[column->attno - 1])
+			return true;
+		if (before->tts_isnull[column->attno - 1] || a == b)
+			continue;
+		if (column->typbyval)
+			return true;
+		/* the same stored bytes are the same value, also where they point elsewhere */
+		if (column->typlen == -1 &&
+			VARSIZE_ANY(DatumGetPointer(a)) == VARSIZE_ANY(DatumGetPointer(b)) &&
+			memcmp(DatumGetPointer(a), DatumGetPointer(b), VARSIZE_ANY(DatumGetPointer(a))) == 0)
+			continue;
+		if (!datum_image_eq(a, b, false, column->typlen))
+			return true;
+	}
+	return false;
 }
 
 /* At the end of a transaction nothing is pending. */

@@ -107,6 +107,8 @@ typedef struct RollupPlan
 
 /* plan.c */
 extern RollupPlan *crm_rollup_plan(int64 source, Relation rel);
+extern bool crm_rollup_row_changed(const RollupPlan *plan, TupleTableSlot *before,
+								   TupleTableSlot *after);
 extern void crm_rollup_release_layouts(void);
 extern Oid	crm_rollup_view_oid(int64 source, bool missing_ok);
 extern Oid	crm_rollup_delta_oid(int64 source, bool missing_ok);

@@ -351,37 +351,6 @@ crm_rollup_init(void)
 
 /* ---- rows ---- */
 
-/* Has an update changed a column that some rollup reads? */
-static bool
-row_changed(RollupPlan *plan, TupleTableSlot *before, TupleTableSlot *after)
-{
-	if (plan->ncolumns == 0)
-		return false;
-	slot_getsomeattrs(before, plan->columns[plan->ncolumns - 1].attno);
-	slot_getsomeattrs(after, plan->columns[plan->ncolumns - 1].attno);
-	for (int i = 0; i < plan->ncolumns; i++)
-	{
-		RollupColumn *column = &plan->columns[i];
-		Datum		a = before->tts_values[column->attno - 1];
-		Datum		b = after->tts_values[column->attno - 1];
-
-		if (before->tts_isnull[column->attno - 1] != after->tts_isnull[column->attno - 1])
-			return true;
-		if (before->tts_isnull[column->attno - 1] || a == b)
-			continue;
-		if (column->typbyval)
-			return true;
-		/* the same stored bytes are the same value, also where they point elsewhere */
-		if (column->typlen == -1 &&
-			VARSIZE_ANY(DatumGetPointer(a)) == VARSIZE_ANY(DatumGetPointer(b)) &&
-			memcmp(DatumGetPointer(a), DatumGetPointer(b), VARSIZE_ANY(DatumGetPointer(a))) == 0)
-			continue;
-		if (!datum_image_eq(a, b, false, column->typlen))
-			return true;
-	}
-	return false;
-}
-
 /* Add one row of the source, seen through the plan of its relation. */
 static void
 add_row(Pending *p, RollupPlan *plan, TupleTableSlot *row, int sign)
@@ -426,7 +395,7 @@ trigger_source(FunctionCallInfo fcinfo, const char *function)
 	return *source;
 }
 
-/* The plan for a row or TRUNCATE trigger; a trigger on a table that is no part of the source is refused. */
+/* The plan for a row or TRUNCATE trigger, which must stand on a part of the source. */
 static RollupPlan *
 trigger_plan(int64 source, TriggerData *trigdata)
 {
@@ -473,7 +442,7 @@ crm_rollup_row(PG_FUNCTION_ARGS)
 
 	plan = trigger_plan(source, trigdata);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
-		!row_changed(plan, trigdata->tg_trigslot, trigdata->tg_newslot))
+		!crm_rollup_row_changed(plan, trigdata->tg_trigslot, trigdata->tg_newslot))
 		return PointerGetDatum(NULL);
 	level = current_level();
 	p = level_pending(level, plan->layout);

@@ -74,6 +74,7 @@ def tests(tree):
     """Folders of tests/: what their driver takes, and anything else is named by a file that is taken."""
     taken = {
         'sql': r'[a-z0-9_]+\.sql', 'specs': r'[a-z0-9_]+\.spec', 'shell': r'[a-z0-9_]+\.sh', 'reference': r'[a-z0-9_]+\.(sql|sh)',
+        'attack': r'[a-z0-9_]+\.(sql|sh)',
         'bench': r'[a-z0-9_]+\.sh', 'demo': r'run\.sh|\d\d_[a-z0-9_.]+\.sql', 'lint': r'run|check_\w+\.py|(allowed|baseline)/[\w-]+',
     }
     for f in tree.matching(r'tests/.*'):

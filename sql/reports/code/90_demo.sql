@@ -82,8 +82,8 @@ BEGIN
     SELECT t, m.name, m.id FROM crm.teams AS m WHERE m.tenant_id = t AND m.source_system = 'demo' AND m.source_id <> 'team-0';
 
     INSERT INTO crm.products (tenant_id, code, name, family, tier, list_price, cost, currency, source_system, source_id)
-    SELECT t, p.code, p.name, p.family, p.tier, p.price::numeric * CASE WHEN fa THEN 500000 ELSE 1 END, p.price::numeric * p.cost * CASE WHEN fa THEN 500000 ELSE 1 END,
-           tenant.base_currency, 'demo', p.code
+    SELECT t, p.code, p.name, p.family, p.tier, p.price::numeric * CASE WHEN fa THEN 500000 ELSE 1 END,
+           p.price::numeric * p.cost * CASE WHEN fa THEN 500000 ELSE 1 END, tenant.base_currency, 'demo', p.code
     FROM (VALUES ('PLAN-S', 'Plan Start', 'Plan', 1, 600, 0.25), ('PLAN-M', 'Plan Team', 'Plan', 2, 2400, 0.22), ('PLAN-L', 'Plan Company', 'Plan', 3, 9600, 0.2),
                  ('DEV-1', 'Terminal One', 'Terminal', 1, 350, 0.6), ('DEV-2', 'Terminal Pro', 'Terminal', 2, 900, 0.55),
                  ('SRV-1', 'Onboarding', 'Service', 1, 1500, 0.5), ('SRV-2', 'Consulting day', 'Service', 2, 1100, 0.6), ('SUP-1', 'Priority support', 'Support', 1, 1800, 0.35))
