@@ -5,8 +5,9 @@ set -u
 fresh_database docs_reference || exit 1
 mkdir -p "$WORK/docs/reference"
 cp "$REPO"/docs/reference/*.md "$WORK/docs/reference/"
-PGDATABASE=docs_reference python3 "$REPO/docs/make_reference.py" "$WORK/docs" || exit 1
 status=0
+PGDATABASE=docs_reference python3 "$REPO/docs/make_reference.py" "$WORK/docs" --check || status=1
+[ -e "$WORK/docs/reference/README.md" ] || exit 1
 for part in reference explanation/decisions/README.md; do
     diff -r "$REPO/docs/$part" "$WORK/docs/$part" || { echo "docs/$part (<) is not what make docs writes (>): run make docs"; status=1; }
 done

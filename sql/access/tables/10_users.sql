@@ -31,6 +31,12 @@ SELECT crm.declare_table('crm.users', '{
     "personal": ["name", "email"]}');
 COMMENT ON COLUMN crm.users.db_role IS 'Database role whose sessions are this user; unique in the database.';
 COMMENT ON COLUMN crm.users.access IS 'reader sees, agent works on what is theirs or their teams'', manager and admin on everything of the tenant; admin configures.';
+COMMENT ON COLUMN crm.users.name IS 'Name of the person.';
+COMMENT ON COLUMN crm.users.email IS 'Address; unique in the tenant.';
+COMMENT ON COLUMN crm.users.active IS 'False: the user is shut out at once, whatever the role may do.';
+COMMENT ON COLUMN crm.users.time_zone IS 'Time zone of the person; NULL: the tenant''s.';
+COMMENT ON COLUMN crm.users.language IS 'Language of the person; NULL: the tenant''s.';
+COMMENT ON COLUMN crm.users.manager_id IS 'User above; NULL: none.';
 
 CREATE TABLE crm.access_grants (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -43,6 +49,8 @@ CREATE TABLE crm.access_grants (
 CREATE UNIQUE INDEX access_grants_db_role_idx ON crm.access_grants (db_role);
 COMMENT ON TABLE crm.access_grants IS 'Access levels of database roles, written by crm.grant_access. A role that is no user works at this level for this tenant.';
 SELECT crm.declare_table('crm.access_grants', '{"class": "owner", "compiled": true}');
+COMMENT ON COLUMN crm.access_grants.db_role IS 'Database role that has the access.';
+COMMENT ON COLUMN crm.access_grants.access IS 'Level: reader, agent, manager or admin.';
 
 CREATE TABLE crm.teams (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -67,6 +75,9 @@ CREATE INDEX teams_lead_id_idx ON crm.teams (tenant_id, lead_id);
 COMMENT ON TABLE crm.teams IS 'Teams as a tree: who leads a team sees what its members and its teams own.';
 SELECT crm.declare_table('crm.teams', '{
     "class": "configuration", "version": true, "tree": "parent_id", "import": true, "found_by": ["source", "name"]}');
+COMMENT ON COLUMN crm.teams.name IS 'Name of the team.';
+COMMENT ON COLUMN crm.teams.parent_id IS 'Team above; NULL: none.';
+COMMENT ON COLUMN crm.teams.lead_id IS 'User who leads the team, and sees what belongs to it and to teams below.';
 
 CREATE TABLE crm.team_memberships (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -83,3 +94,5 @@ CREATE INDEX team_memberships_team_id_idx ON crm.team_memberships (tenant_id, te
 CREATE INDEX team_memberships_user_id_idx ON crm.team_memberships (tenant_id, user_id);
 COMMENT ON TABLE crm.team_memberships IS 'Who belonged to which team when; reports credit the team at the time.';
 SELECT crm.declare_table('crm.team_memberships', '{"class": "configuration"}');
+COMMENT ON COLUMN crm.team_memberships.team_id IS 'The team.';
+COMMENT ON COLUMN crm.team_memberships.valid IS 'From when until when the user belongs to it.';

@@ -10,3 +10,8 @@ CREATE TABLE crm.installation (
 );
 COMMENT ON TABLE crm.installation IS 'Versions the schema of the CRM has had; the last row is the present one.';
 SELECT crm.declare_table('crm.installation', '{"class": "lookup"}');
+COMMENT ON COLUMN crm.installation.id IS 'Number of the step, in order.';
+COMMENT ON COLUMN crm.installation.from_version IS 'Version before the step; NULL: it was the installation.';
+COMMENT ON COLUMN crm.installation.to_version IS 'Version after it.';
+COMMENT ON COLUMN crm.installation.applied_at IS 'When it was run.';
+COMMENT ON COLUMN crm.installation.applied_by IS 'Role that ran it.';

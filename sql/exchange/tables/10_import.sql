@@ -21,6 +21,17 @@ CREATE TABLE crm.import_batches (
 COMMENT ON TABLE crm.import_batches IS 'One row for each call of crm.import_table: what came from where, and how it ended.';
 SELECT crm.declare_table('crm.import_batches', '{"class": "work"}');
 COMMENT ON COLUMN crm.import_batches.rows_read IS 'Rows of the source. Always the sum of inserted, updated, unchanged and bad.';
+COMMENT ON COLUMN crm.import_batches.source_name IS 'Table the rows were read from.';
+COMMENT ON COLUMN crm.import_batches.source_system IS 'System the rows come from.';
+COMMENT ON COLUMN crm.import_batches.target_table IS 'Table of schema crm the rows went to.';
+COMMENT ON COLUMN crm.import_batches.mapping IS 'The mapping as it was given.';
+COMMENT ON COLUMN crm.import_batches.rows_inserted IS 'Rows that were made.';
+COMMENT ON COLUMN crm.import_batches.rows_updated IS 'Rows that were changed.';
+COMMENT ON COLUMN crm.import_batches.rows_unchanged IS 'Rows that were there already, as they are.';
+COMMENT ON COLUMN crm.import_batches.rows_bad IS 'Rows that could not be taken over; crm.import_rows says why.';
+COMMENT ON COLUMN crm.import_batches.started_at IS 'When the import began.';
+COMMENT ON COLUMN crm.import_batches.finished_at IS 'When it ended; NULL: it has not.';
+COMMENT ON COLUMN crm.import_batches.undone_at IS 'When it was taken back; NULL: it was not.';
 
 CREATE TABLE crm.import_rows (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -43,3 +54,10 @@ COMMENT ON TABLE crm.import_rows IS 'Every row an import has read, and what beca
 SELECT crm.declare_table('crm.import_rows', '{"class": "child", "parent": {"batch_id": "import_batches"}, "personal": ["data", "before"]}');
 COMMENT ON COLUMN crm.import_rows.line IS 'Place of the row in the source, from 1.';
 COMMENT ON COLUMN crm.import_rows.before IS 'The row as it was before this import updated it; what crm.undo_import restores.';
+COMMENT ON COLUMN crm.import_rows.batch_id IS 'The batch.';
+COMMENT ON COLUMN crm.import_rows.data IS 'The row of the source.';
+COMMENT ON COLUMN crm.import_rows.state IS 'pending, inserted, updated, unchanged or bad.';
+COMMENT ON COLUMN crm.import_rows.source_id IS 'Key of the row in the source.';
+COMMENT ON COLUMN crm.import_rows.target_id IS 'Id of the row it became; NULL where it became none.';
+COMMENT ON COLUMN crm.import_rows.sqlstate IS 'SQLSTATE of what is wrong with a bad row.';
+COMMENT ON COLUMN crm.import_rows.reason IS 'What is wrong with a bad row.';

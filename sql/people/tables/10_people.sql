@@ -14,6 +14,9 @@ CREATE INDEX territories_parent_id_idx ON crm.territories (tenant_id, parent_id)
 CREATE INDEX territories_team_id_idx ON crm.territories (tenant_id, team_id);
 COMMENT ON TABLE crm.territories IS 'Regions as a tree, each served by a team.';
 SELECT crm.declare_table('crm.territories', '{"class": "catalogue", "tree": "parent_id", "found_by": ["name"]}');
+COMMENT ON COLUMN crm.territories.name IS 'Name of the region.';
+COMMENT ON COLUMN crm.territories.parent_id IS 'Region it lies in; NULL: none.';
+COMMENT ON COLUMN crm.territories.team_id IS 'Team that serves it; NULL: none.';
 
 CREATE TABLE crm.accounts (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -71,6 +74,18 @@ SELECT crm.declare_table('crm.accounts', '{
     "found_by": ["source", "name"], "segments": true, "personal": ["name", "address", "website"]}');
 COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, digits, case, spaces (crm.name_key).';
 COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency (base currency where that is NULL).';
+COMMENT ON COLUMN crm.accounts.name IS 'Name as the account writes it.';
+COMMENT ON COLUMN crm.accounts.kind IS 'organisation, person or household.';
+COMMENT ON COLUMN crm.accounts.roles IS 'What it is to the company: customer, prospect, partner, supplier, distributor, competitor, former.';
+COMMENT ON COLUMN crm.accounts.parent_id IS 'Account above, such as the holding; NULL: none.';
+COMMENT ON COLUMN crm.accounts.industry IS 'Industry, in the company''s own words.';
+COMMENT ON COLUMN crm.accounts.website IS 'Web address.';
+COMMENT ON COLUMN crm.accounts.country IS 'Country, ISO 3166-1 code.';
+COMMENT ON COLUMN crm.accounts.city IS 'City.';
+COMMENT ON COLUMN crm.accounts.address IS 'Postal address without city and country.';
+COMMENT ON COLUMN crm.accounts.employees IS 'Number of employees; NULL: not known.';
+COMMENT ON COLUMN crm.accounts.founded_year IS 'Gregorian year in which it was founded.';
+COMMENT ON COLUMN crm.accounts.territory_id IS 'Territory it lies in; NULL: none.';
 
 CREATE TABLE crm.contacts (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -113,6 +128,14 @@ SELECT crm.declare_table('crm.contacts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts"}, "import": true,
     "found_by": ["source", "name"], "segments": true,
     "personal": ["name", "title", "department", "birth_date", "language", "time_zone", "preferences", "custom"]}');
+COMMENT ON COLUMN crm.contacts.name IS 'Full name.';
+COMMENT ON COLUMN crm.contacts.name_key IS 'Name folded for matching (crm.name_key).';
+COMMENT ON COLUMN crm.contacts.title IS 'What the person is at the account.';
+COMMENT ON COLUMN crm.contacts.department IS 'Department at the account.';
+COMMENT ON COLUMN crm.contacts.birth_date IS 'Date of birth.';
+COMMENT ON COLUMN crm.contacts.language IS 'Language to write in, ISO 639-1.';
+COMMENT ON COLUMN crm.contacts.time_zone IS 'Time zone the person is in; NULL: not known.';
+COMMENT ON COLUMN crm.contacts.preferences IS 'What the person wishes, as jsonb; key consent: channel by channel, given or not, since when and from where.';
 
 CREATE TABLE crm.contact_points (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -142,6 +165,11 @@ SELECT crm.declare_table('crm.contact_points', '{
     "class": "child", "parent": {"contact_id": "contacts", "account_id": "accounts"}, "personal": ["value", "label"]}');
 COMMENT ON COLUMN crm.contact_points.country IS 'ISO 3166-1 country a telephone number without a country code belongs to; the tenant''s unless given.';
 COMMENT ON COLUMN crm.contact_points.value_key IS 'The value normalised for matching: e-mail folded, phone in E.164 (crm.contact_point_key); NULL where it is not valid.';
+COMMENT ON COLUMN crm.contact_points.kind IS 'email, phone, mobile, fax, web, social, chat or post.';
+COMMENT ON COLUMN crm.contact_points.value IS 'Address or number as it was entered.';
+COMMENT ON COLUMN crm.contact_points.label IS 'What it is used for, such as office.';
+COMMENT ON COLUMN crm.contact_points.is_primary IS 'The one to use first among those of its kind.';
+COMMENT ON COLUMN crm.contact_points.verified_at IS 'When it was found to work; NULL: never tried.';
 
 CREATE TABLE crm.relationships (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -176,3 +204,12 @@ SELECT crm.declare_table('crm.relationships', '{
     "class": "work",
     "about": {"from_contact_id": "contacts", "from_account_id": "accounts", "to_contact_id": "contacts", "to_account_id": "accounts"},
     "personal": ["note"]}');
+COMMENT ON COLUMN crm.relationships.kind IS 'How the first is related to the second: knows, reports to, is married to ...';
+COMMENT ON COLUMN crm.relationships.from_contact_id IS 'First: a contact; or';
+COMMENT ON COLUMN crm.relationships.from_account_id IS 'First: an account; or';
+COMMENT ON COLUMN crm.relationships.from_user_id IS 'First: a user of the company.';
+COMMENT ON COLUMN crm.relationships.to_contact_id IS 'Second: a contact; or';
+COMMENT ON COLUMN crm.relationships.to_account_id IS 'Second: an account.';
+COMMENT ON COLUMN crm.relationships.strength IS 'How close, 1 to 5; NULL: not said.';
+COMMENT ON COLUMN crm.relationships.note IS 'What else is known.';
+COMMENT ON COLUMN crm.relationships.valid IS 'From when until when.';

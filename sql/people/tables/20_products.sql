@@ -31,6 +31,14 @@ CREATE INDEX products_name_key_idx ON crm.products (tenant_id, name_key text_pat
 COMMENT ON TABLE crm.products IS 'What the company sells. family and tier order products for up-selling; incompatible_ids are never recommended together.';
 SELECT crm.declare_table('crm.products', '{
     "class": "catalogue", "version": true, "custom": true, "import": true, "found_by": ["source", "name"]}');
+COMMENT ON COLUMN crm.products.code IS 'Short name for programs; unique in the tenant.';
+COMMENT ON COLUMN crm.products.name_key IS 'Name folded for matching (crm.name_key).';
+COMMENT ON COLUMN crm.products.family IS 'Product family; within it, tier gives the order.';
+COMMENT ON COLUMN crm.products.tier IS 'Place among the products of its family, from the smallest.';
+COMMENT ON COLUMN crm.products.unit IS 'Unit of quantities.';
+COMMENT ON COLUMN crm.products.list_price IS 'Price of one unit without a price book, in currency.';
+COMMENT ON COLUMN crm.products.cost IS 'Cost of one unit, in currency.';
+COMMENT ON COLUMN crm.products.incompatible_ids IS 'Products that are of no use together with it; they are not suggested to who has it.';
 
 CREATE TABLE crm.price_books (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -45,6 +53,7 @@ CREATE TABLE crm.price_books (
 );
 COMMENT ON TABLE crm.price_books IS 'Named price lists, each in one currency.';
 SELECT crm.declare_table('crm.price_books', '{"class": "catalogue", "found_by": ["name"]}');
+COMMENT ON COLUMN crm.price_books.currency IS 'Currency of its prices, ISO 4217.';
 
 CREATE TABLE crm.prices (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -64,6 +73,10 @@ CREATE TABLE crm.prices (
 CREATE INDEX prices_product_id_idx ON crm.prices (tenant_id, product_id);
 COMMENT ON TABLE crm.prices IS 'Prices by book, product, quantity break and date.';
 SELECT crm.declare_table('crm.prices', '{"class": "catalogue", "parent": {"price_book_id": "price_books"}}');
+COMMENT ON COLUMN crm.prices.price_book_id IS 'The price book.';
+COMMENT ON COLUMN crm.prices.min_quantity IS 'From this quantity on.';
+COMMENT ON COLUMN crm.prices.price IS 'Price of one unit.';
+COMMENT ON COLUMN crm.prices.valid_from IS 'First day on which it holds; it holds until the next one.';
 
 CREATE TABLE crm.exchange_rates (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -81,3 +94,8 @@ CREATE TABLE crm.exchange_rates (
 );
 COMMENT ON TABLE crm.exchange_rates IS 'One unit of from_currency is rate units of to_currency, from valid_from until the next row.';
 SELECT crm.declare_table('crm.exchange_rates', '{"class": "catalogue", "compiled": true}');
+COMMENT ON COLUMN crm.exchange_rates.from_currency IS 'Currency that is converted.';
+COMMENT ON COLUMN crm.exchange_rates.to_currency IS 'Currency it is converted to.';
+COMMENT ON COLUMN crm.exchange_rates.valid_from IS 'First day on which the rate holds; it holds until the next one.';
+COMMENT ON COLUMN crm.exchange_rates.rate IS 'Units of to_currency for one unit of from_currency.';
+COMMENT ON COLUMN crm.exchange_rates.source IS 'Where the rate is from.';

@@ -17,3 +17,10 @@ CREATE TABLE crm.custom_fields (
 );
 COMMENT ON TABLE crm.custom_fields IS 'Fields a company adds to its records: kept in the jsonb column custom of the table, checked by a trigger.';
 SELECT crm.declare_table('crm.custom_fields', '{"class": "configuration"}');
+COMMENT ON COLUMN crm.custom_fields.table_name IS 'Table of schema crm that has the field.';
+COMMENT ON COLUMN crm.custom_fields.name IS 'Key in column custom; never changes.';
+COMMENT ON COLUMN crm.custom_fields.type IS 'text, integer, number, boolean, date, timestamp, choice, choices, email, phone, url or json; never changes.';
+COMMENT ON COLUMN crm.custom_fields.label IS 'Name for people by language.';
+COMMENT ON COLUMN crm.custom_fields.required IS 'Whether every row must have a value.';
+COMMENT ON COLUMN crm.custom_fields.choices IS 'Values to choose from, for types choice and choices.';
+COMMENT ON COLUMN crm.custom_fields.active IS 'False: neither required nor checked any more; values stay.';

@@ -22,6 +22,7 @@ COMMENT ON TABLE crm.pipelines IS 'Processes: the way of a lead, an opportunity,
 SELECT crm.declare_table('crm.pipelines', '{"class": "configuration", "version": true, "found_by": ["code", "name"]}');
 COMMENT ON COLUMN crm.pipelines.subject_table IS 'Table whose rows move through the pipeline: opportunities, leads, tickets ... of schema crm, or schema.table.';
 COMMENT ON COLUMN crm.pipelines.strict_order IS 'True: only the moves in crm.transitions are allowed, and rows begin in the initial stage or where a transition from anywhere leads. False: any move is, and transitions add conditions.';
+COMMENT ON COLUMN crm.pipelines.is_default IS 'Pipeline of rows of the table that name none.';
 
 CREATE TABLE crm.stages (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -60,6 +61,11 @@ COMMENT ON COLUMN crm.stages.active IS 'False: rows in the stage stay and can be
 COMMENT ON COLUMN crm.stages.probability IS 'Per cent; what an opportunity entering the stage is given unless it says otherwise.';
 COMMENT ON COLUMN crm.stages.rotting_days IS 'Days in the stage after which a row counts as rotting; 0 never.';
 COMMENT ON COLUMN crm.stages.required_columns IS 'Columns (or custom.name) that must be filled on every write of a row in this stage.';
+COMMENT ON COLUMN crm.stages.code IS 'Short name for programs, unique in the pipeline.';
+COMMENT ON COLUMN crm.stages.name IS 'Name for people.';
+COMMENT ON COLUMN crm.stages.position IS 'Order in the pipeline.';
+COMMENT ON COLUMN crm.stages.forecast_category IS
+'omitted, pipeline, best_case, most_likely, commit or closed: where deals in the stage stand in the forecast.';
 
 CREATE TABLE crm.transitions (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -87,6 +93,10 @@ SELECT crm.declare_table('crm.transitions', '{"class": "configuration", "parent"
 COMMENT ON COLUMN crm.transitions.guard IS 'SQL/JSON path over the row as jsonb; the move is allowed where it holds, e.g. $.amount > 1000.';
 COMMENT ON COLUMN crm.transitions.roles IS 'Access levels (crm.users.access) that may make the move; NULL: all.';
 COMMENT ON COLUMN crm.transitions.approval_access IS 'Access level whose approval (crm.approvals) the move needs; NULL: none.';
+COMMENT ON COLUMN crm.transitions.from_stage_id IS 'Stage it leads from; NULL: from anywhere.';
+COMMENT ON COLUMN crm.transitions.to_stage_id IS 'Stage it leads to.';
+COMMENT ON COLUMN crm.transitions.guard_message IS 'What to say where the guard does not hold.';
+COMMENT ON COLUMN crm.transitions.required_columns IS 'Columns (or custom.name) that must be filled for this move.';
 
 CREATE TABLE crm.stage_periods (
     tenant_id bigint NOT NULL,
@@ -120,6 +130,15 @@ COMMENT ON COLUMN crm.stage_periods.close_date IS 'Close date of a closed row, e
 COMMENT ON COLUMN crm.stage_periods.changed_by IS 'CRM user who made the change; NULL for a role that is none.';
 COMMENT ON COLUMN crm.stage_periods.moved IS 'True where the span began with a move to another stage, false where another recorded value changed within the stage.';
 COMMENT ON COLUMN crm.stage_periods.bypassed IS 'True where the move was made under crm.bypass_guards.';
+COMMENT ON COLUMN crm.stage_periods.subject_id IS 'Id of the record.';
+COMMENT ON COLUMN crm.stage_periods.period IS 'Span of time; the last one is open.';
+COMMENT ON COLUMN crm.stage_periods.amount IS 'Value in the span.';
+COMMENT ON COLUMN crm.stage_periods.probability IS 'Per cent in the span.';
+COMMENT ON COLUMN crm.stage_periods.currency IS 'Currency of the amount.';
+COMMENT ON COLUMN crm.stage_periods.owner_id IS 'User in charge in the span.';
+COMMENT ON COLUMN crm.stage_periods.team_id IS 'Team in charge in the span.';
+COMMENT ON COLUMN crm.stage_periods.changed_role IS 'Database role that made the change.';
+COMMENT ON COLUMN crm.stage_periods.bypass_reason IS 'Reason given to crm.bypass_guards() or crm.begin_history().';
 
 CREATE TABLE crm.approvals (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -151,3 +170,14 @@ CREATE INDEX approvals_decided_by_idx ON crm.approvals (tenant_id, decided_by);
 COMMENT ON TABLE crm.approvals IS 'Approvals of moves that need one. An approval serves one move.';
 SELECT crm.declare_table('crm.approvals', '{
     "class": "child", "parent": {"subject_id": {"table_in": "subject_table"}}, "personal": ["note", "decision_note"]}');
+COMMENT ON COLUMN crm.approvals.to_stage_id IS 'Stage the record is to go to.';
+COMMENT ON COLUMN crm.approvals.state IS 'requested, approved or rejected.';
+COMMENT ON COLUMN crm.approvals.requested_by IS 'User who asked; NULL for a role that is none.';
+COMMENT ON COLUMN crm.approvals.requested_role IS 'Database role that asked.';
+COMMENT ON COLUMN crm.approvals.requested_at IS 'When it was asked for.';
+COMMENT ON COLUMN crm.approvals.decided_by IS 'User who decided; NULL: nobody yet, or a role that is no user.';
+COMMENT ON COLUMN crm.approvals.decided_role IS 'Database role that decided.';
+COMMENT ON COLUMN crm.approvals.decided_at IS 'When it was decided.';
+COMMENT ON COLUMN crm.approvals.used_at IS 'When the move was made that it allowed; an approval serves one move.';
+COMMENT ON COLUMN crm.approvals.note IS 'Why it is asked for.';
+COMMENT ON COLUMN crm.approvals.decision_note IS 'Why it was decided so.';

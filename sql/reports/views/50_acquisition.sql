@@ -34,3 +34,18 @@ FROM (
 ) AS g;
 COMMENT ON VIEW crm_analytics.acquisition_segments IS
 'One row per group of prospects with a shared characteristic (source, campaign, channel, industry, country, size, and two pairs): size, how they ended, conversion among the closed with its 95 per cent interval (Wilson 1927), deals won and their worth in the base currency, worth per closed prospect, median days to conversion. missing_rates: deals without an exchange rate, which count for nothing in the worth.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.characteristic IS
+'What the prospects share: source, campaign, channel, industry, country, size, or a pair of these.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.value IS 'Its value.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.prospects IS 'Number of leads, merged ones aside.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.open IS 'Leads that are open.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.converted IS 'Leads that were converted.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.disqualified IS 'Leads that were disqualified.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.conversion IS 'converted over closed, a share of one; NULL where none is closed.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.conversion_low IS 'Lower bound of its 95 per cent interval (Wilson).';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.conversion_high IS 'Upper bound of its 95 per cent interval (Wilson).';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.won_deals IS 'Deals won that came of them.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.won_amount IS 'Their worth in base currency.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.value_per_closed_prospect IS 'won_amount over closed leads.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.median_days_to_conversion IS 'Median days from the making of the lead to its conversion.';
+COMMENT ON COLUMN crm_analytics.acquisition_segments.missing_rates IS 'Deals whose exchange rate is not known: they count for nothing in won_amount.';

@@ -43,3 +43,15 @@ CROSS JOIN LATERAL (
 ) AS f;
 COMMENT ON VIEW crm.rollup_status IS
 'One row a rollup: whether it is kept current, and how much waits to be folded. state: current, or why not; pending_deltas: rows of the delta table that all rollups of the source share; folded_at and folded_deltas: last fold and deltas folded so far, of the source; sizes in bytes, with indexes.';
+COMMENT ON COLUMN crm.rollup_status.name IS 'Name of the rollup.';
+COMMENT ON COLUMN crm.rollup_status.source IS 'Table it sums up.';
+COMMENT ON COLUMN crm.rollup_status.reading_view IS 'View to read it by.';
+COMMENT ON COLUMN crm.rollup_status.keys IS 'What it groups by.';
+COMMENT ON COLUMN crm.rollup_status.measures IS 'What it sums up.';
+COMMENT ON COLUMN crm.rollup_status.filter IS 'Condition on the rows; NULL: all.';
+COMMENT ON COLUMN crm.rollup_status.state IS 'current, or why it is not.';
+COMMENT ON COLUMN crm.rollup_status.pending_deltas IS 'Rows that wait to be folded; all rollups of the source share them.';
+COMMENT ON COLUMN crm.rollup_status.folded_at IS 'Last folding of the source; NULL: never.';
+COMMENT ON COLUMN crm.rollup_status.folded_deltas IS 'Deltas of the source folded so far.';
+COMMENT ON COLUMN crm.rollup_status.base_bytes IS 'Size of the folded sums, with indexes.';
+COMMENT ON COLUMN crm.rollup_status.delta_bytes IS 'Size of the deltas of the source, with indexes.';

@@ -11,6 +11,7 @@ CREATE TABLE crm.loss_reasons (
 );
 COMMENT ON TABLE crm.loss_reasons IS 'Why an opportunity may be lost. note_required: the reason alone says too little.';
 SELECT crm.declare_table('crm.loss_reasons', '{"class": "configuration"}');
+COMMENT ON COLUMN crm.loss_reasons.note_required IS 'Whether it asks for a note.';
 
 CREATE TABLE crm.opportunities (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -82,6 +83,12 @@ COMMENT ON COLUMN crm.opportunities.expected_close_date IS 'When the owner expec
 COMMENT ON COLUMN crm.opportunities.close_date IS 'When it was won or lost, as a business date; filled on closing where empty.';
 COMMENT ON COLUMN crm.opportunities.closed_at IS 'Instant of the move to a closed stage.';
 COMMENT ON COLUMN crm.opportunities.stage_entered_at IS 'Instant of the last move.';
+COMMENT ON COLUMN crm.opportunities.name IS 'Name of the deal.';
+COMMENT ON COLUMN crm.opportunities.loss_reason IS 'Code of crm.loss_reasons; filled while it is lost.';
+COMMENT ON COLUMN crm.opportunities.loss_note IS 'What was said about the loss.';
+COMMENT ON COLUMN crm.opportunities.competitor_id IS 'Account of the competitor it was lost to; NULL: none given.';
+COMMENT ON COLUMN crm.opportunities.lead_source IS 'Where it came from.';
+COMMENT ON COLUMN crm.opportunities.territory_id IS 'Territory it lies in; NULL: none.';
 
 CREATE TABLE crm.opportunity_lines (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -103,3 +110,7 @@ CREATE INDEX opportunity_lines_opportunity_id_idx ON crm.opportunity_lines (tena
 CREATE INDEX opportunity_lines_product_id_idx ON crm.opportunity_lines (tenant_id, product_id);
 COMMENT ON TABLE crm.opportunity_lines IS 'Products of an opportunity.';
 SELECT crm.declare_table('crm.opportunity_lines', '{"class": "child", "parent": {"opportunity_id": "opportunities"}}');
+COMMENT ON COLUMN crm.opportunity_lines.quantity IS 'Units.';
+COMMENT ON COLUMN crm.opportunity_lines.unit_price IS 'Price of one unit, in the currency of the opportunity.';
+COMMENT ON COLUMN crm.opportunity_lines.discount_percent IS 'Discount in per cent.';
+COMMENT ON COLUMN crm.opportunity_lines.amount IS 'Quantity times price less discount; computed.';

@@ -61,6 +61,13 @@ COMMENT ON COLUMN crm.orders.margin IS 'Contribution in currency; NULL where it 
 COMMENT ON COLUMN crm.orders.ordered_on IS 'Day of the order in the tenant''s time zone; filled by trigger.';
 COMMENT ON COLUMN crm.orders.base_amount IS 'Amount in the tenant''s base currency at the rate of the day of the order, negative for a return; filled by trigger.';
 COMMENT ON COLUMN crm.orders.base_margin IS 'Margin in the tenant''s base currency at the rate of the day of the order, negative for a return; filled by trigger.';
+COMMENT ON COLUMN crm.orders.number IS 'Number of the order for people, unique in the tenant.';
+COMMENT ON COLUMN crm.orders.returns_order_id IS 'Order that a return takes back; NULL: not known, or no return.';
+COMMENT ON COLUMN crm.orders.kind IS 'sale or return.';
+COMMENT ON COLUMN crm.orders.state IS 'placed, fulfilled or cancelled; a cancelled order counts for nothing.';
+COMMENT ON COLUMN crm.orders.ordered_at IS 'When it was ordered.';
+COMMENT ON COLUMN crm.orders.channel IS 'Through what channel it came.';
+COMMENT ON COLUMN crm.orders.opportunity_id IS 'Deal it came of; NULL: none.';
 
 CREATE TABLE crm.order_lines (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -88,3 +95,10 @@ CREATE INDEX order_lines_order_id_idx ON crm.order_lines (tenant_id, order_id);
 CREATE INDEX order_lines_product_id_idx ON crm.order_lines (tenant_id, product_id);
 COMMENT ON TABLE crm.order_lines IS 'Products of an order. Their sums are the order''s amount and margin.';
 SELECT crm.declare_table('crm.order_lines', '{"class": "child", "parent": {"order_id": "orders"}, "import": true}');
+COMMENT ON COLUMN crm.order_lines.order_id IS 'The order.';
+COMMENT ON COLUMN crm.order_lines.quantity IS 'Units.';
+COMMENT ON COLUMN crm.order_lines.unit_price IS 'Price of one unit, in the currency of the order.';
+COMMENT ON COLUMN crm.order_lines.unit_cost IS 'Cost of one unit, in the currency of the order; NULL: not known.';
+COMMENT ON COLUMN crm.order_lines.discount_percent IS 'Discount in per cent.';
+COMMENT ON COLUMN crm.order_lines.amount IS 'Quantity times price less discount; computed.';
+COMMENT ON COLUMN crm.order_lines.margin IS 'Amount less cost; NULL where the cost is not known; computed.';

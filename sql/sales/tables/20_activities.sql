@@ -48,3 +48,13 @@ SELECT crm.declare_table('crm.activities', '{
     "import": true, "happened": "coalesce(r.done_at, CASE WHEN r.kind IN (''mail'', ''message'', ''note'') THEN r.created_at END)",
     "planned": "done_at", "personal": ["subject", "body", "outcome"]}');
 COMMENT ON COLUMN crm.activities.related_table IS 'Table in schema crm of the record it is about: opportunities, leads, tickets.';
+COMMENT ON COLUMN crm.activities.kind IS 'call, mail, meeting, task, note, visit or message.';
+COMMENT ON COLUMN crm.activities.subject IS 'Headline.';
+COMMENT ON COLUMN crm.activities.body IS 'Text.';
+COMMENT ON COLUMN crm.activities.direction IS 'in or out; NULL where there is none.';
+COMMENT ON COLUMN crm.activities.related_id IS 'Id of the record it is about.';
+COMMENT ON COLUMN crm.activities.due_at IS 'When it is due; NULL: no date.';
+COMMENT ON COLUMN crm.activities.remind_at IS 'When to remind the owner; NULL: not at all.';
+COMMENT ON COLUMN crm.activities.started_at IS 'When it began.';
+COMMENT ON COLUMN crm.activities.done_at IS 'When it was done; NULL: not yet.';
+COMMENT ON COLUMN crm.activities.outcome IS 'What came of it, in words.';

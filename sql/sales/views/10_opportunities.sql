@@ -14,3 +14,11 @@ WHERE s.type IN ('open', 'on_hold') AND s.rotting_days > 0
   AND greatest(o.stage_entered_at, a.last_activity_at) + make_interval(days => s.rotting_days) < now();
 COMMENT ON VIEW crm_analytics.rotting_opportunities IS
 'One row per open opportunity that has neither moved nor had an activity done for more than the rotting days of its stage. days_over: whole days beyond these.';
+COMMENT ON COLUMN crm_analytics.rotting_opportunities.name IS 'Name of the deal.';
+COMMENT ON COLUMN crm_analytics.rotting_opportunities.stage_name IS 'Name of the stage.';
+COMMENT ON COLUMN crm_analytics.rotting_opportunities.amount IS 'Value of the deal, in currency.';
+COMMENT ON COLUMN crm_analytics.rotting_opportunities.stage_entered_at IS 'When it entered the stage.';
+COMMENT ON COLUMN crm_analytics.rotting_opportunities.last_activity_at IS 'When the last activity for it was done; NULL: none was.';
+COMMENT ON COLUMN crm_analytics.rotting_opportunities.idle_since IS 'The later of the two.';
+COMMENT ON COLUMN crm_analytics.rotting_opportunities.rotting_days IS 'Days after which deals in the stage count as rotting.';
+COMMENT ON COLUMN crm_analytics.rotting_opportunities.days_over IS 'Whole days beyond these.';

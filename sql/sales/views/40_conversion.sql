@@ -12,6 +12,9 @@ CROSS JOIN LATERAL (
 WHERE l.merged_into_id IS NULL;
 COMMENT ON VIEW crm_analytics.duplicate_leads IS
 'One row per pair of leads of one person by the keys that crm.capture_lead() goes by: the same e-mail address, or the same telephone number where not both have addresses. crm.merge_leads(duplicate_id, lead_id) makes one of them.';
+COMMENT ON COLUMN crm_analytics.duplicate_leads.lead_id IS 'The older lead.';
+COMMENT ON COLUMN crm_analytics.duplicate_leads.duplicate_id IS 'The newer one.';
+COMMENT ON COLUMN crm_analytics.duplicate_leads.matched_by IS 'email or phone.';
 
 -- ---- reports ----
 
@@ -23,6 +26,13 @@ FROM crm.leads AS l
 WHERE l.merged_into_id IS NULL;
 COMMENT ON VIEW crm_analytics.lead_responses IS
 'One row per lead, merged ones aside: minutes of calendar time to the first response, or so far. In business time see crm.sla_clock_status for policies of leads.';
+COMMENT ON COLUMN crm_analytics.lead_responses.source IS 'Source of the lead.';
+COMMENT ON COLUMN crm_analytics.lead_responses.campaign IS 'Campaign of the lead.';
+COMMENT ON COLUMN crm_analytics.lead_responses.channel IS 'Channel the lead came by.';
+COMMENT ON COLUMN crm_analytics.lead_responses.first_response_at IS 'When the first response was made; NULL: not yet.';
+COMMENT ON COLUMN crm_analytics.lead_responses.minutes IS 'Minutes of calendar time to the first response, or until it was closed, or so far.';
+COMMENT ON COLUMN crm_analytics.lead_responses.answered IS 'Whether there was a response.';
+COMMENT ON COLUMN crm_analytics.lead_responses.converted IS 'Whether it was converted.';
 
 CREATE OR REPLACE VIEW crm_analytics.lead_campaigns WITH (security_invoker = true) AS
 SELECT l.tenant_id, l.source, l.medium, l.campaign,
@@ -38,3 +48,13 @@ WHERE l.merged_into_id IS NULL
 GROUP BY l.tenant_id, l.source, l.medium, l.campaign;
 COMMENT ON VIEW crm_analytics.lead_campaigns IS
 'One row per source, medium and campaign: leads, merged ones aside, how they ended, conversion (converted among the closed), median minutes to the first response.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.source IS 'Source of the leads.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.medium IS 'Medium of the leads.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.campaign IS 'Campaign of the leads.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.leads IS 'Number of leads, merged ones aside.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.converted IS 'Leads that were converted.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.disqualified IS 'Leads that were disqualified.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.conversion IS 'converted over closed, a share of one; NULL where none is closed.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.median_response_minutes IS 'Median minutes to the first response, of answered leads.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.first_at IS 'When the first lead came.';
+COMMENT ON COLUMN crm_analytics.lead_campaigns.last_at IS 'When the last lead came.';

@@ -31,6 +31,7 @@ COMMENT ON COLUMN crm.score_models.engagement_grades IS 'Lower bounds of engagem
 COMMENT ON COLUMN crm.score_models.hysteresis IS 'A lead loses a grade only when it is this many points below the grade''s bound.';
 COMMENT ON COLUMN crm.score_models.version IS 'Grows with every change of the model or its rules; kept by triggers.';
 COMMENT ON COLUMN crm.score_models.definition IS 'Model and rules in one, as the engine reads it; kept by triggers.';
+COMMENT ON COLUMN crm.score_models.active IS 'False: it is not kept up, and still reads right by replaying.';
 
 CREATE TABLE crm.score_rules (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -65,6 +66,11 @@ COMMENT ON COLUMN crm.score_rules.points IS 'Points, negative ones too.';
 COMMENT ON COLUMN crm.score_rules.cap IS 'Largest size of the rule''s sum, after decay.';
 COMMENT ON COLUMN crm.score_rules.decay IS 'none; half_life: half is left after decay_period; linear: nothing is left after decay_period; step: decay_share is lost at each full decay_period.';
 COMMENT ON COLUMN crm.score_rules.repeat_policy IS 'every: every event counts; once: the first; once_per_object: the first of each object; limited: at most repeat_times within repeat_window.';
+COMMENT ON COLUMN crm.score_rules.name IS 'Name of the rule, unique in the model.';
+COMMENT ON COLUMN crm.score_rules.decay_period IS 'Length of the half-life, of the decline or of a step.';
+COMMENT ON COLUMN crm.score_rules.decay_share IS 'Share that is lost at every step, for decay step.';
+COMMENT ON COLUMN crm.score_rules.repeat_times IS 'How many events count within the window, for repeat limited.';
+COMMENT ON COLUMN crm.score_rules.repeat_window IS 'Length of the window, for repeat limited.';
 
 CREATE TABLE crm.score_subjects (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -79,6 +85,7 @@ COMMENT ON TABLE crm.score_subjects IS 'Leads that are scored, with what fit rul
 SELECT crm.declare_table('crm.score_subjects', '{"class": "log", "parent": {"lead_id": "leads"}, "personal": ["attributes"]}');
 COMMENT ON COLUMN crm.score_subjects.attributes IS 'What fit rules see: the lead, its account and contact; NULL: nothing is known.';
 COMMENT ON COLUMN crm.score_subjects.last_event_id IS 'Last event taken into the states.';
+COMMENT ON COLUMN crm.score_subjects.last_event_at IS 'When the last of its events happened.';
 
 CREATE TABLE crm.score_events (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -99,6 +106,8 @@ SELECT crm.declare_table('crm.score_events', '{
     "personal": ["object", "attributes"]}');
 COMMENT ON COLUMN crm.score_events.object IS 'What it was done to, for rules that count once per object: a page, a form, a mail.';
 COMMENT ON COLUMN crm.score_events.occurred_at IS 'When. Up to five minutes ahead (another clock) is taken as now; further ahead is refused.';
+COMMENT ON COLUMN crm.score_events.kind IS 'What happened, as rules name it.';
+COMMENT ON COLUMN crm.score_events.attributes IS 'What is known of it; conditions of rules look here.';
 CREATE INDEX score_events_lead_id_idx ON crm.score_events (tenant_id, lead_id, id);
 
 CREATE TABLE crm.lead_scores (
@@ -167,6 +176,9 @@ COMMENT ON TABLE crm.score_crossings IS 'Thresholds that leads crossed, one row 
 SELECT crm.declare_table('crm.score_crossings', '{"class": "log", "parent": {"lead_id": "leads"}}');
 COMMENT ON COLUMN crm.score_crossings.crossed_at IS 'When it was crossed; to the second where time alone did it.';
 COMMENT ON COLUMN crm.score_crossings.score IS 'Score right after.';
+COMMENT ON COLUMN crm.score_crossings.threshold IS 'Name of the threshold.';
+COMMENT ON COLUMN crm.score_crossings.direction IS 'up: entered; down: left.';
+COMMENT ON COLUMN crm.score_crossings.recorded_at IS 'When the row was written.';
 CREATE INDEX score_crossings_lead_id_idx ON crm.score_crossings (tenant_id, lead_id, crossed_at);
 CREATE INDEX score_crossings_model_id_idx ON crm.score_crossings (tenant_id, model_id, crossed_at);
 

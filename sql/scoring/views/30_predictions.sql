@@ -8,6 +8,15 @@ FROM crm.lead_predictions AS p
 JOIN crm.leads AS l ON l.tenant_id = p.tenant_id AND l.id = p.lead_id
 WHERE l.disqualification_reason IS NULL OR l.disqualification_reason NOT IN ('spam', 'duplicate');
 COMMENT ON VIEW crm_analytics.prediction_outcomes IS 'One row per prediction, beside what became of the lead: 1 converted, 0 disqualified, NULL open. Spam and duplicates are left out.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.predicted_at IS 'When it was predicted.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.probability IS 'What was predicted.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.features IS 'What was known of the lead then.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.outcome IS '1 converted, 0 not; NULL: it is open.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.closed_at IS 'When the lead was closed; NULL: it is open.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.country IS 'Country of the lead.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.language IS 'Language of the lead.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.channel IS 'Channel the lead came by.';
+COMMENT ON COLUMN crm_analytics.prediction_outcomes.industry IS 'Industry of the lead.';
 
 CREATE OR REPLACE VIEW crm_analytics.prediction_quality WITH (security_invoker = true) AS
 SELECT o.tenant_id, o.model_id, m.name, m.version, count(*) AS predictions, count(o.outcome) AS closed,
@@ -22,6 +31,17 @@ FROM crm_analytics.prediction_outcomes AS o
 JOIN crm.predictive_models AS m ON m.tenant_id = o.tenant_id AND m.id = o.model_id
 GROUP BY o.tenant_id, o.model_id, m.name, m.version, m.quality, m.trained_wins, m.trained_rows;
 COMMENT ON VIEW crm_analytics.prediction_quality IS 'One row per model: how good its predictions were, each made before the outcome was known (prequential), beside the mean rate and what training promised.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.name IS 'Name of the model.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.version IS 'Version of the model.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.predictions IS 'Leads that were predicted.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.closed IS 'Closed leads among them.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.converted IS 'Converted leads among them.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.log_loss IS 'Mean log-loss of what was predicted.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.baseline_log_loss IS 'Log-loss of predicting the mean rate for everybody.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.auc IS 'Share of pairs of a converted and another lead in the right order.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.brier IS 'Mean squared error of the probabilities.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.ece IS 'Expected calibration error.';
+COMMENT ON COLUMN crm_analytics.prediction_quality.log_loss_promised IS 'Log-loss on the leads held out when it was trained.';
 
 CREATE OR REPLACE VIEW crm_analytics.prediction_calibration WITH (security_invoker = true) AS
 SELECT o.tenant_id, o.model_id, least(floor(o.probability * 10), 9)::integer AS bin, count(*) AS closed,
@@ -30,6 +50,10 @@ FROM crm_analytics.prediction_outcomes AS o
 WHERE o.outcome IS NOT NULL
 GROUP BY 1, 2, 3;
 COMMENT ON VIEW crm_analytics.prediction_calibration IS 'One row per model and tenth of probability: what was predicted and what came. A calibrated model has both alike.';
+COMMENT ON COLUMN crm_analytics.prediction_calibration.bin IS 'Predicted probability in tenths: 0 below 0.1, 9 from 0.9 on.';
+COMMENT ON COLUMN crm_analytics.prediction_calibration.closed IS 'Closed leads in it.';
+COMMENT ON COLUMN crm_analytics.prediction_calibration.predicted IS 'Mean probability that was predicted.';
+COMMENT ON COLUMN crm_analytics.prediction_calibration.converted IS 'Share of them that was converted.';
 
 CREATE OR REPLACE VIEW crm_analytics.prediction_lift WITH (security_invoker = true) AS
 SELECT d.tenant_id, d.model_id, d.decile, count(*) AS closed, avg(d.outcome) AS converted,
@@ -39,6 +63,10 @@ FROM (SELECT o.tenant_id, o.model_id, o.outcome, ntile(10) OVER (PARTITION BY o.
       FROM crm_analytics.prediction_outcomes AS o WHERE o.outcome IS NOT NULL) AS d
 GROUP BY d.tenant_id, d.model_id, d.decile;
 COMMENT ON VIEW crm_analytics.prediction_lift IS 'One row per model and tenth of the closed leads, the likeliest first: their rate of conversion over that of all.';
+COMMENT ON COLUMN crm_analytics.prediction_lift.decile IS 'Tenth of the leads by predicted probability, 1 best.';
+COMMENT ON COLUMN crm_analytics.prediction_lift.closed IS 'Closed leads in it.';
+COMMENT ON COLUMN crm_analytics.prediction_lift.converted IS 'Share of them that was converted.';
+COMMENT ON COLUMN crm_analytics.prediction_lift.lift IS 'That share over the share of all.';
 
 CREATE OR REPLACE VIEW crm_analytics.prediction_drift WITH (security_invoker = true) AS
 SELECT b.tenant_id, b.model_id, b.field, sum(b.now) AS leads,
@@ -61,6 +89,11 @@ FROM (
 GROUP BY b.tenant_id, b.model_id, b.field
 HAVING sum(b.now) > 0;
 COMMENT ON VIEW crm_analytics.prediction_drift IS 'One row per model and field: population stability index between training and the predictions of the last 30 days (above 0.1 look, above 0.25 act), shares of values training did not know and of missing ones.';
+COMMENT ON COLUMN crm_analytics.prediction_drift.field IS 'Field of the leads.';
+COMMENT ON COLUMN crm_analytics.prediction_drift.leads IS 'Leads that were predicted.';
+COMMENT ON COLUMN crm_analytics.prediction_drift.psi IS 'Population stability index against the leads trained on: above 0.1 look, above 0.25 act.';
+COMMENT ON COLUMN crm_analytics.prediction_drift.unseen_share IS 'Share of leads with a value that training never saw.';
+COMMENT ON COLUMN crm_analytics.prediction_drift.missing_share IS 'Share of leads without a value.';
 
 CREATE OR REPLACE VIEW crm_analytics.prediction_fairness WITH (security_invoker = true) AS
 SELECT g.tenant_id, g.model_id, g.field, g.value, g.leads, g.closed, g.selection_rate, g.true_positive_rate,
@@ -76,3 +109,10 @@ FROM (
     GROUP BY o.tenant_id, o.model_id, v.field, v.value
 ) AS g;
 COMMENT ON VIEW crm_analytics.prediction_fairness IS 'One row per model and group of leads (by country, language, channel, industry): share predicted above the mean rate, the same among those that were converted, and the first over that of the best group; below 0.8 is a warning (four-fifths rule).';
+COMMENT ON COLUMN crm_analytics.prediction_fairness.field IS 'What the groups are made by.';
+COMMENT ON COLUMN crm_analytics.prediction_fairness.value IS 'Value of the group.';
+COMMENT ON COLUMN crm_analytics.prediction_fairness.leads IS 'Leads of the group that were predicted.';
+COMMENT ON COLUMN crm_analytics.prediction_fairness.closed IS 'Closed leads among them.';
+COMMENT ON COLUMN crm_analytics.prediction_fairness.selection_rate IS 'Share of the group that is predicted above the threshold.';
+COMMENT ON COLUMN crm_analytics.prediction_fairness.true_positive_rate IS 'Share of the converted ones of the group that were predicted above it.';
+COMMENT ON COLUMN crm_analytics.prediction_fairness.ratio_to_best IS 'Selection rate over that of the best group; under 0.8 is a warning.';

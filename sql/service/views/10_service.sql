@@ -14,6 +14,16 @@ LEFT JOIN crm.article_deflections AS d ON d.tenant_id = a.tenant_id AND d.articl
 GROUP BY a.tenant_id, a.id, a.code, a.state, a.visibility;
 COMMENT ON VIEW crm_analytics.article_deflections IS
 'What came of each article: times viewed, tickets it made unnecessary (solved), tickets opened all the same, uses by agents; deflection_rate = solved / (solved + not_solved), NULL where neither was said.';
+COMMENT ON COLUMN crm_analytics.article_deflections.article_id IS 'The article.';
+COMMENT ON COLUMN crm_analytics.article_deflections.code IS 'Short name of the article.';
+COMMENT ON COLUMN crm_analytics.article_deflections.state IS 'draft, published or archived.';
+COMMENT ON COLUMN crm_analytics.article_deflections.visibility IS 'public, customers or internal.';
+COMMENT ON COLUMN crm_analytics.article_deflections.viewed IS 'How often it was looked at.';
+COMMENT ON COLUMN crm_analytics.article_deflections.solved IS 'How often it made a ticket unnecessary.';
+COMMENT ON COLUMN crm_analytics.article_deflections.not_solved IS 'How often a ticket was opened all the same.';
+COMMENT ON COLUMN crm_analytics.article_deflections.linked IS 'How often agents used it.';
+COMMENT ON COLUMN crm_analytics.article_deflections.deflection_rate IS 'solved over (solved + not_solved), a share of one; NULL where neither was said.';
+COMMENT ON COLUMN crm_analytics.article_deflections.last_used_at IS 'When it was last used.';
 
 CREATE OR REPLACE VIEW crm_analytics.ticket_volumes WITH (security_invoker = true) AS
 SELECT e.tenant_id, (e.at AT TIME ZONE n.time_zone)::date AS day, e.queue_id, q.code AS queue, e.channel, e.type, e.priority,
@@ -31,6 +41,14 @@ LEFT JOIN crm.queues AS q ON q.tenant_id = e.tenant_id AND q.id = e.queue_id
 GROUP BY e.tenant_id, 2, e.queue_id, q.code, e.channel, e.type, e.priority;
 COMMENT ON VIEW crm_analytics.ticket_volumes IS
 'Tickets opened, resolved (last time) and merged, by day in the tenant''s zone, queue, channel, type and priority. Counts add up over any of these.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.day IS 'Day in the tenant''s zone.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.queue IS 'Short name of the queue; NULL: none.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.channel IS 'How the tickets came in.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.type IS 'Short name of the type.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.priority IS 'Short name of the priority.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.opened IS 'Tickets opened on the day.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.resolved IS 'Tickets whose last solution was on the day.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.merged IS 'Tickets merged into another on the day.';
 
 CREATE OR REPLACE VIEW crm_analytics.ticket_backlog WITH (security_invoker = true) AS
 SELECT k.tenant_id, k.queue_id, q.code AS queue, k.priority, p.rank AS priority_rank,
@@ -51,6 +69,18 @@ WHERE k.closed_at IS NULL
 GROUP BY k.tenant_id, k.queue_id, q.code, k.priority, p.rank;
 COMMENT ON VIEW crm_analytics.ticket_backlog IS
 'Open tickets at this instant by queue and priority: how many, how many without an agent, how many waiting, and how old they are (days since they were opened).';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.queue IS 'Short name of the queue; NULL: none.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.priority IS 'Short name of the priority.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.priority_rank IS 'Place of the priority.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.open IS 'Open tickets.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.unassigned IS 'Open tickets without an agent.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.waiting IS 'Open tickets in a stage of type on_hold.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.under_1_day IS 'Open for less than a day.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.days_1_to_7 IS 'Open for one day to less than seven.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.days_7_to_30 IS 'Open for seven days to less than thirty.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.over_30_days IS 'Open for thirty days and more.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.median_age_days IS 'Median age in days.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.oldest_at IS 'When the oldest was opened.';
 
 CREATE OR REPLACE VIEW crm_analytics.unassigned_tickets WITH (security_invoker = true) AS
 SELECT k.tenant_id, k.id AS ticket_id, k.subject, q.code AS queue, k.priority, k.created_at, a.reason, a.assigned_at AS tried_at
@@ -62,6 +92,11 @@ LEFT JOIN LATERAL (SELECT x.reason, x.assigned_at FROM crm.assignments AS x
 WHERE k.closed_at IS NULL AND k.owner_id IS NULL;
 COMMENT ON VIEW crm_analytics.unassigned_tickets IS
 'Open tickets nobody works on, and why routing found nobody (reason as in crm.assignments; NULL: it was not asked).';
+COMMENT ON COLUMN crm_analytics.unassigned_tickets.subject IS 'Headline.';
+COMMENT ON COLUMN crm_analytics.unassigned_tickets.queue IS 'Short name of the queue; NULL: none.';
+COMMENT ON COLUMN crm_analytics.unassigned_tickets.priority IS 'Short name of the priority.';
+COMMENT ON COLUMN crm_analytics.unassigned_tickets.reason IS 'Why routing found nobody, as in crm.assignments; NULL: it was not asked.';
+COMMENT ON COLUMN crm_analytics.unassigned_tickets.tried_at IS 'When routing was last asked; NULL: never.';
 
 CREATE OR REPLACE VIEW crm_analytics.ticket_times WITH (security_invoker = true) AS
 SELECT k.tenant_id, k.id AS ticket_id, k.queue_id, k.priority, k.owner_id, k.product_id, k.type, k.channel, k.created_at,
@@ -78,6 +113,16 @@ FROM crm.tickets AS k
 WHERE k.merged_into_id IS NULL;
 COMMENT ON VIEW crm_analytics.ticket_times IS
 'Times of each ticket that was not merged: seconds from opening to the first answer and to the (last) solution, by the clock on the wall and, where it had a promise, as its service clock counted them (open hours without pauses).';
+COMMENT ON COLUMN crm_analytics.ticket_times.priority IS 'Short name of the priority.';
+COMMENT ON COLUMN crm_analytics.ticket_times.type IS 'Short name of the type.';
+COMMENT ON COLUMN crm_analytics.ticket_times.channel IS 'How the ticket came in.';
+COMMENT ON COLUMN crm_analytics.ticket_times.first_response_seconds IS 'Seconds from opening to the first answer; NULL: none yet.';
+COMMENT ON COLUMN crm_analytics.ticket_times.first_response_business_seconds IS 'The same as its service clock counted them; NULL: no promise, or not ended.';
+COMMENT ON COLUMN crm_analytics.ticket_times.resolution_seconds IS 'Seconds from opening to the last solution; NULL: not solved.';
+COMMENT ON COLUMN crm_analytics.ticket_times.resolution_business_seconds IS 'The same as its service clocks counted them.';
+COMMENT ON COLUMN crm_analytics.ticket_times.open IS 'Whether it is open.';
+COMMENT ON COLUMN crm_analytics.ticket_times.reopen_count IS 'How often it was opened again.';
+COMMENT ON COLUMN crm_analytics.ticket_times.transfer_count IS 'How often it was handed over.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.ticket_performance(dimension text, from_at timestamptz, to_at timestamptz)
 RETURNS TABLE (key text, tickets bigint, answered bigint, median_first_response_seconds double precision,
@@ -139,6 +184,15 @@ GROUP BY c.tenant_id, c.subject_type, c.metric, c.policy_id, k.queue_id, coalesc
          (c.started_at AT TIME ZONE n.time_zone)::date;
 COMMENT ON VIEW crm_analytics.sla_compliance IS
 'Service clocks by metric, policy, queue, priority (that of the target, where it has one), agent, product and day of their start: met; missed; under_way; overdue (open, and broken by now, whether or not a job noticed); void (cancelled, merged, nothing promised any more). Counts add up over any of these; the rate is met / (met + missed + overdue).';
+COMMENT ON COLUMN crm_analytics.sla_compliance.subject_type IS 'What the clocks are of: tickets, leads ...';
+COMMENT ON COLUMN crm_analytics.sla_compliance.metric IS 'first_response, next_response, periodic_update, resolution or total.';
+COMMENT ON COLUMN crm_analytics.sla_compliance.priority IS 'Priority of the target, or else of the ticket; NULL: none.';
+COMMENT ON COLUMN crm_analytics.sla_compliance.started_on IS 'Day the clock started, in the tenant''s zone.';
+COMMENT ON COLUMN crm_analytics.sla_compliance.met IS 'Promises kept.';
+COMMENT ON COLUMN crm_analytics.sla_compliance.missed IS 'Promises broken, clock ended.';
+COMMENT ON COLUMN crm_analytics.sla_compliance.under_way IS 'Clocks that run or rest and are in time.';
+COMMENT ON COLUMN crm_analytics.sla_compliance.overdue IS 'Clocks that are open and broken by now.';
+COMMENT ON COLUMN crm_analytics.sla_compliance.void IS 'Clocks that were cancelled, merged or are without a promise.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.sla_compliance_by(
     dimension text, from_at timestamptz, to_at timestamptz, subject_type text DEFAULT 'tickets')
@@ -193,6 +247,16 @@ WHERE r.sent_at IS NOT NULL
 GROUP BY r.tenant_id, s.id, s.code, s.kind, 5, r.owner_id, r.team_id;
 COMMENT ON VIEW crm_analytics.satisfaction IS
 'Surveys by month of sending, agent and team. result: csat, per cent of answers 4 and 5; nps, per cent promoters (9, 10) less per cent detractors (0 to 6), -100 to 100; ces, per cent of answers 5 to 7. NULL without answers; look at answered before believing it.';
+COMMENT ON COLUMN crm_analytics.satisfaction.survey_id IS 'The survey.';
+COMMENT ON COLUMN crm_analytics.satisfaction.survey IS 'Short name of the survey.';
+COMMENT ON COLUMN crm_analytics.satisfaction.kind IS 'csat, nps or ces.';
+COMMENT ON COLUMN crm_analytics.satisfaction.month IS 'First day of the month of sending, in the tenant''s zone.';
+COMMENT ON COLUMN crm_analytics.satisfaction.sent IS 'Surveys sent.';
+COMMENT ON COLUMN crm_analytics.satisfaction.answered IS 'Surveys answered.';
+COMMENT ON COLUMN crm_analytics.satisfaction.response_rate IS 'answered over sent, a share of one.';
+COMMENT ON COLUMN crm_analytics.satisfaction.mean_score IS 'Mean of the answers; NULL without one.';
+COMMENT ON COLUMN crm_analytics.satisfaction.result IS
+'csat: per cent of answers 4 and 5; nps: per cent of promoters less per cent of detractors; ces: per cent of answers 5 to 7.';
 
 CREATE OR REPLACE VIEW crm_analytics.routing_fairness WITH (security_invoker = true) AS
 SELECT g.tenant_id, g.subject_table, g.queue_id, g.rule_id, g.user_id, g.assigned, g.weight,
@@ -208,3 +272,11 @@ FROM (SELECT a.tenant_id, a.subject_table, a.queue_id, a.rule_id, a.user_id, cou
 WINDOW w AS (PARTITION BY g.tenant_id, g.subject_table, g.queue_id, g.rule_id);
 COMMENT ON VIEW crm_analytics.routing_fairness IS
 'How evenly routing gave out work in the last 30 days, by queue, rule and agent: number and weight of assignments, the agent''s share of the weight, an even share among those who were given any, and the ratio of the two (1: even; 2: twice as much). sticky: because of an earlier record of the same contact.';
+COMMENT ON COLUMN crm_analytics.routing_fairness.rule_id IS 'Rule of crm.assignment_rules that decided; NULL: the queue did.';
+COMMENT ON COLUMN crm_analytics.routing_fairness.assigned IS 'Records given to the user in 30 days.';
+COMMENT ON COLUMN crm_analytics.routing_fairness.weight IS 'Their weight in all.';
+COMMENT ON COLUMN crm_analytics.routing_fairness.share IS 'Share of the weight of all who were given work.';
+COMMENT ON COLUMN crm_analytics.routing_fairness.even_share IS 'Share if all were given the same.';
+COMMENT ON COLUMN crm_analytics.routing_fairness.ratio IS 'share over even_share: 1 is fair.';
+COMMENT ON COLUMN crm_analytics.routing_fairness.sticky IS 'Records among them that went to the agent who knew the contact.';
+COMMENT ON COLUMN crm_analytics.routing_fairness.last_assigned_at IS 'When the last one was given.';

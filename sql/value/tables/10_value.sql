@@ -28,6 +28,15 @@ COMMENT ON COLUMN crm.value_models.parameters IS 'r, alpha, a, b (BG/NBD, MBG/NB
 COMMENT ON COLUMN crm.value_models.spend_parameters IS 'p, q, gamma of Gamma-Gamma; NULL where spend could not be fitted.';
 COMMENT ON COLUMN crm.value_models.holdout_days IS 'Length of the last part of the history that the quality figures were measured on, with a fit that had not seen it.';
 COMMENT ON COLUMN crm.value_models.quality IS 'Measures on the holdout beside those of the simple baseline: see crm_analytics.value_model_quality.';
+COMMENT ON COLUMN crm.value_models.kind IS 'bgnbd, mbgnbd, paretonbd or nbd.';
+COMMENT ON COLUMN crm.value_models.fit IS 'What the fit of purchases reported.';
+COMMENT ON COLUMN crm.value_models.spend_fit IS 'What the fit of spend reported; NULL where there is none.';
+COMMENT ON COLUMN crm.value_models.as_of IS 'Last day of the data.';
+COMMENT ON COLUMN crm.value_models.customers IS 'Number of customers it was fitted to.';
+COMMENT ON COLUMN crm.value_models.state IS 'candidate, active or retired.';
+COMMENT ON COLUMN crm.value_models.previous_id IS 'Model that was active before; NULL: none.';
+COMMENT ON COLUMN crm.value_models.fitted_at IS 'When it was fitted.';
+COMMENT ON COLUMN crm.value_models.activated_at IS 'When it was last made active.';
 
 CREATE TABLE crm.rfm_edges (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -41,6 +50,11 @@ CREATE TABLE crm.rfm_edges (
 );
 COMMENT ON TABLE crm.rfm_edges IS 'Quintile edges by which customers are scored, kept so that a score means the same until they are renewed (crm.renew_rfm_edges).';
 SELECT crm.declare_table('crm.rfm_edges', '{"class": "work"}');
+COMMENT ON COLUMN crm.rfm_edges.recency IS 'Edges of days since the last order.';
+COMMENT ON COLUMN crm.rfm_edges.frequency IS 'Edges of the number of days with an order.';
+COMMENT ON COLUMN crm.rfm_edges.monetary IS 'Edges of the revenue.';
+COMMENT ON COLUMN crm.rfm_edges.as_of IS 'Day the edges were computed for.';
+COMMENT ON COLUMN crm.rfm_edges.computed_at IS 'When they were computed.';
 
 CREATE TABLE crm.account_needs (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -53,6 +67,8 @@ CREATE TABLE crm.account_needs (
 );
 COMMENT ON TABLE crm.account_needs IS 'What a customer says it needs, 1 little to 5 most. Where nothing is declared, the product family it buys most stands for it.';
 SELECT crm.declare_table('crm.account_needs', '{"class": "child", "parent": {"account_id": "accounts"}}');
+COMMENT ON COLUMN crm.account_needs.need IS 'What is needed, in the words of the customer or as a product family.';
+COMMENT ON COLUMN crm.account_needs.importance IS '1 little to 5 most.';
 
 CREATE TABLE crm.wallet_declarations (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -76,6 +92,10 @@ COMMENT ON TABLE crm.wallet_declarations IS 'What a customer spends in all on wh
 SELECT crm.declare_table('crm.wallet_declarations', '{"class": "child", "parent": {"account_id": "accounts"}}');
 COMMENT ON COLUMN crm.wallet_declarations.family IS 'Product family it is about; NULL for everything we sell.';
 COMMENT ON COLUMN crm.wallet_declarations.total_spend IS 'Spend of the period with all suppliers, in the tenant''s base currency.';
+COMMENT ON COLUMN crm.wallet_declarations.period IS 'Days the spend or rank is about.';
+COMMENT ON COLUMN crm.wallet_declarations.our_rank IS 'Our place among the suppliers, 1 first.';
+COMMENT ON COLUMN crm.wallet_declarations.suppliers IS 'Number of suppliers.';
+COMMENT ON COLUMN crm.wallet_declarations.source IS 'Who said so.';
 
 CREATE TABLE crm.winback_members (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -92,3 +112,8 @@ CREATE TABLE crm.winback_members (
 CREATE INDEX winback_members_account_id_idx ON crm.winback_members (tenant_id, account_id);
 COMMENT ON TABLE crm.winback_members IS 'Customers of a win-back campaign, split at random into those treated and a held-out control group.';
 SELECT crm.declare_table('crm.winback_members', '{"class": "child", "parent": {"account_id": "accounts"}}');
+COMMENT ON COLUMN crm.winback_members.campaign IS 'Name of the campaign.';
+COMMENT ON COLUMN crm.winback_members.arm IS 'treated or control.';
+COMMENT ON COLUMN crm.winback_members.started_on IS 'Day the campaign began.';
+COMMENT ON COLUMN crm.winback_members.p_alive_at_start IS 'Probability that the customer still was one on that day; NULL: no model of leaving.';
+COMMENT ON COLUMN crm.winback_members.value_at_stake IS 'What the customer would bring by staying, beyond what was expected of it, in base currency.';

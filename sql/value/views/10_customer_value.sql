@@ -74,6 +74,31 @@ COMMENT ON FUNCTION crm_analytics.customer_value_at(date, integer, double precis
 CREATE OR REPLACE VIEW crm_analytics.customer_value WITH (security_invoker = true) AS
 SELECT v.* FROM crm_analytics.customer_value_at() AS v;
 COMMENT ON VIEW crm_analytics.customer_value IS 'One row a customer, as of today, over the next 365 days: see crm_analytics.customer_value_at.';
+COMMENT ON COLUMN crm_analytics.customer_value.account_name IS 'Name of the account.';
+COMMENT ON COLUMN crm_analytics.customer_value.orders IS 'Number of orders.';
+COMMENT ON COLUMN crm_analytics.customer_value.purchase_days IS 'Days with an order.';
+COMMENT ON COLUMN crm_analytics.customer_value.first_order_on IS 'Day of the first order.';
+COMMENT ON COLUMN crm_analytics.customer_value.last_order_on IS 'Day of the last order.';
+COMMENT ON COLUMN crm_analytics.customer_value.revenue IS 'Sales less returns, in base currency.';
+COMMENT ON COLUMN crm_analytics.customer_value.margin IS 'Contribution, in base currency; NULL where none is known.';
+COMMENT ON COLUMN crm_analytics.customer_value.mean_order IS 'Revenue over orders.';
+COMMENT ON COLUMN crm_analytics.customer_value.p_alive IS 'Probability that the customer still is one; NULL: the method knows none.';
+COMMENT ON COLUMN crm_analytics.customer_value.expected_purchases IS 'Purchases expected within a year.';
+COMMENT ON COLUMN crm_analytics.customer_value.expected_spend IS 'Spend expected per purchase, in base currency.';
+COMMENT ON COLUMN crm_analytics.customer_value.clv IS 'Margin of the year ahead, discounted monthly, in base currency.';
+COMMENT ON COLUMN crm_analytics.customer_value.clv_basis IS 'Whose margin it is: the customer''s own, that of all, or revenue where none is known.';
+COMMENT ON COLUMN crm_analytics.customer_value.usual_gap_days IS 'Mean gap in days between its orders, drawn towards that of all customers.';
+COMMENT ON COLUMN crm_analytics.customer_value.silent_on IS 'Day on which it will have been silent longer than nine of ten of its usual gaps.';
+COMMENT ON COLUMN crm_analytics.customer_value.churn_on IS 'Day on which p_alive falls below the threshold if no order comes.';
+COMMENT ON COLUMN crm_analytics.customer_value.churn_reason IS 'Why it counts as leaving; NULL: it does not.';
+COMMENT ON COLUMN crm_analytics.customer_value.recency_score IS '1 to 5, 5 for the latest order.';
+COMMENT ON COLUMN crm_analytics.customer_value.frequency_score IS '1 to 5, 5 for the most days with an order.';
+COMMENT ON COLUMN crm_analytics.customer_value.monetary_score IS '1 to 5, 5 for the highest revenue.';
+COMMENT ON COLUMN crm_analytics.customer_value.rfm IS 'The three scores, one after the other.';
+COMMENT ON COLUMN crm_analytics.customer_value.value_segment IS 'A: the smallest set that holds 80 % of all clv; B: up to 95 %; C: the others.';
+COMMENT ON COLUMN crm_analytics.customer_value.method IS 'Kind of model that answered, or baseline.';
+COMMENT ON COLUMN crm_analytics.customer_value.sample_size IS 'Customers the model was fitted to.';
+COMMENT ON COLUMN crm_analytics.customer_value.model_id IS 'Row of crm.value_models; NULL: the baseline answered.';
 
 CREATE OR REPLACE VIEW crm_analytics.value_model_quality WITH (security_invoker = true) AS
 SELECT m.tenant_id, m.id AS model_id, m.kind, m.state, m.as_of, m.holdout_days, m.customers, (m.quality ->> 'actual')::numeric AS actual_purchases,
@@ -83,13 +108,38 @@ SELECT m.tenant_id, m.id AS model_id, m.kind, m.state, m.as_of, m.holdout_days, 
        (m.quality ->> 'rmse')::numeric < (m.quality ->> 'baseline_rmse')::numeric AS beats_baseline, m.fit ->> 'state' AS fit_state, m.fit ->> 'advice' AS advice
 FROM crm.value_models AS m;
 COMMENT ON VIEW crm_analytics.value_model_quality IS 'One row a fitted model: how it foretold the holdout, beside the baseline of each customer''s rate so far. tracking: expected over actual purchases.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.kind IS 'bgnbd, mbgnbd, paretonbd or nbd.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.state IS 'candidate, active or retired.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.as_of IS 'Last day of the data.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.holdout_days IS 'Days held out.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.customers IS 'Customers it was judged on.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.actual_purchases IS 'Purchases made within the days held out.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.expected_purchases IS 'Purchases expected.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.tracking IS 'expected over actual: 1 is right in all.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.mae IS 'Mean absolute error per customer.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.baseline_mae IS 'That of the baseline: each customer''s rate so far, times the share that came back.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.rmse IS 'Root of the mean squared error per customer.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.baseline_rmse IS 'That of the baseline.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.correlation IS 'Correlation of expected and actual purchases over customers.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.top_decile_lift IS 'Purchases of the tenth expected to buy most, over those of all.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.beats_baseline IS 'Whether it is better than the baseline.';
+COMMENT ON COLUMN crm_analytics.value_model_quality.fit_state IS 'State of the final fit: converged, no interior optimum ...';
+COMMENT ON COLUMN crm_analytics.value_model_quality.advice IS 'What to do about it.';
 
 CREATE OR REPLACE VIEW crm_analytics.value_model_deciles WITH (security_invoker = true) AS
 SELECT m.tenant_id, m.id AS model_id, d.decile, d.customers, d.expected, d.actual
 FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'deciles') AS d(decile integer, customers bigint, expected numeric, actual numeric);
 COMMENT ON VIEW crm_analytics.value_model_deciles IS 'One row a model and decile of expected purchases, 1 the highest: mean expected and actual purchases a customer in the holdout.';
+COMMENT ON COLUMN crm_analytics.value_model_deciles.decile IS 'Tenth of the customers by expected purchases, 1 best.';
+COMMENT ON COLUMN crm_analytics.value_model_deciles.customers IS 'Customers in it.';
+COMMENT ON COLUMN crm_analytics.value_model_deciles.expected IS 'Mean purchases expected within the days held out.';
+COMMENT ON COLUMN crm_analytics.value_model_deciles.actual IS 'Mean purchases made.';
 
 CREATE OR REPLACE VIEW crm_analytics.value_model_calibration WITH (security_invoker = true) AS
 SELECT m.tenant_id, m.id AS model_id, b.bin, b.customers, b.p_alive, b.bought
 FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'p_alive_bins') AS b(bin integer, customers bigint, p_alive numeric, bought numeric);
 COMMENT ON VIEW crm_analytics.value_model_calibration IS 'One row a model and fifth of P(alive), 1 the lowest: mean P(alive) and the share that bought in the holdout. Who is alive need not buy within it, so bought is below p_alive.';
+COMMENT ON COLUMN crm_analytics.value_model_calibration.bin IS 'Fifth of the customers by predicted p_alive, 1 lowest.';
+COMMENT ON COLUMN crm_analytics.value_model_calibration.customers IS 'Customers in it.';
+COMMENT ON COLUMN crm_analytics.value_model_calibration.p_alive IS 'Mean p_alive that was predicted.';
+COMMENT ON COLUMN crm_analytics.value_model_calibration.bought IS 'Share that bought within the days held out.';

@@ -7,6 +7,8 @@ LEFT JOIN (SELECT DISTINCT ON (n.tenant_id, n.account_id) n.tenant_id, n.account
 LEFT JOIN (SELECT DISTINCT ON (x.tenant_id, x.account_id) x.tenant_id, x.account_id, x.family FROM crm_analytics.account_families() AS x
            ORDER BY x.tenant_id, x.account_id, x.revenue DESC NULLS LAST, x.family) AS f ON f.tenant_id = a.tenant_id AND f.account_id = a.id;
 COMMENT ON VIEW crm_analytics.account_main_need IS 'One row an account: its foremost need, declared (crm.account_needs) or else the product family it spends most on.';
+COMMENT ON COLUMN crm_analytics.account_main_need.need IS 'What the customer needs most.';
+COMMENT ON COLUMN crm_analytics.account_main_need.known_by IS 'declared: the customer said so; bought: the product family it buys most.';
 
 CREATE OR REPLACE VIEW crm_analytics.value_by_need WITH (security_invoker = true) AS
 SELECT v.tenant_id, v.value_segment, n.need, count(*) AS customers, sum(v.revenue) AS revenue, sum(v.clv) AS clv, round(avg(v.p_alive)::numeric, 3) AS mean_p_alive,
@@ -14,10 +16,33 @@ SELECT v.tenant_id, v.value_segment, n.need, count(*) AS customers, sum(v.revenu
 FROM crm_analytics.customer_value AS v JOIN crm_analytics.account_main_need AS n USING (tenant_id, account_id)
 GROUP BY v.tenant_id, v.value_segment, n.need;
 COMMENT ON VIEW crm_analytics.value_by_need IS 'One row a value segment and need: the grid of value against needs, with customers, past revenue, clv and how many are leaving.';
+COMMENT ON COLUMN crm_analytics.value_by_need.value_segment IS 'A, B or C by customer value.';
+COMMENT ON COLUMN crm_analytics.value_by_need.need IS 'What the customers need most.';
+COMMENT ON COLUMN crm_analytics.value_by_need.customers IS 'Number of customers.';
+COMMENT ON COLUMN crm_analytics.value_by_need.revenue IS 'Their revenue so far, in base currency.';
+COMMENT ON COLUMN crm_analytics.value_by_need.clv IS 'Their customer value, in base currency.';
+COMMENT ON COLUMN crm_analytics.value_by_need.mean_p_alive IS 'Mean probability that they still are customers.';
+COMMENT ON COLUMN crm_analytics.value_by_need.leaving IS 'Customers among them that count as leaving.';
 
 CREATE OR REPLACE VIEW crm_analytics.retention_list WITH (security_invoker = true) AS
 SELECT r.* FROM crm_analytics.churn_risks() AS r WHERE r.state = 'leaving';
 COMMENT ON VIEW crm_analytics.retention_list IS 'One row a customer about to leave within 90 days: whom to call, by value_at_stake.';
+COMMENT ON COLUMN crm_analytics.retention_list.account_name IS 'Name of the account.';
+COMMENT ON COLUMN crm_analytics.retention_list.value_segment IS 'A, B or C by customer value.';
+COMMENT ON COLUMN crm_analytics.retention_list.p_alive IS 'Probability that the customer still is one; NULL: the method knows none.';
+COMMENT ON COLUMN crm_analytics.retention_list.last_order_on IS 'Day of the last order.';
+COMMENT ON COLUMN crm_analytics.retention_list.churn_on IS 'Day on which it will count as gone unless an order comes.';
+COMMENT ON COLUMN crm_analytics.retention_list.state IS 'leaving.';
+COMMENT ON COLUMN crm_analytics.retention_list.value_at_stake IS 'What it would bring by staying, beyond what is expected of it, in base currency.';
+COMMENT ON COLUMN crm_analytics.retention_list.reasons IS 'Why it counts as leaving, one a line.';
 CREATE OR REPLACE VIEW crm_analytics.winback_list WITH (security_invoker = true) AS
 SELECT r.* FROM crm_analytics.churn_risks() AS r WHERE r.state = 'gone';
 COMMENT ON VIEW crm_analytics.winback_list IS 'One row a customer who has left: whom to win back, by value_at_stake.';
+COMMENT ON COLUMN crm_analytics.winback_list.account_name IS 'Name of the account.';
+COMMENT ON COLUMN crm_analytics.winback_list.value_segment IS 'A, B or C by customer value.';
+COMMENT ON COLUMN crm_analytics.winback_list.p_alive IS 'Probability that the customer still is one; NULL: the method knows none.';
+COMMENT ON COLUMN crm_analytics.winback_list.last_order_on IS 'Day of the last order.';
+COMMENT ON COLUMN crm_analytics.winback_list.churn_on IS 'Day since which it counts as gone.';
+COMMENT ON COLUMN crm_analytics.winback_list.state IS 'gone.';
+COMMENT ON COLUMN crm_analytics.winback_list.value_at_stake IS 'What it would bring by coming back, beyond what is expected of it, in base currency.';
+COMMENT ON COLUMN crm_analytics.winback_list.reasons IS 'Why it counts as gone, one a line.';

@@ -17,3 +17,16 @@ CROSS JOIN LATERAL (
     FROM crm.orders AS o WHERE o.tenant_id = w.tenant_id AND o.account_id = w.account_id AND o.state <> 'cancelled' AND o.ordered_on <@ w.period) AS s;
 COMMENT ON VIEW crm_analytics.wallet_share IS
 'One row a declaration: our sales to the customer in the period (base currency), their share of its declared spend (at most 1; over_declared tells where we sold more than it says it spends), the share by the Wallet Allocation Rule from our rank among its suppliers, what is still to be won (open_wallet), and the orders it rests on.';
+COMMENT ON COLUMN crm_analytics.wallet_share.declaration_id IS 'Row of crm.wallet_declarations.';
+COMMENT ON COLUMN crm_analytics.wallet_share.account_name IS 'Name of the account.';
+COMMENT ON COLUMN crm_analytics.wallet_share.family IS 'Product family; NULL: everything we sell.';
+COMMENT ON COLUMN crm_analytics.wallet_share.period IS 'Days it is about.';
+COMMENT ON COLUMN crm_analytics.wallet_share.own_spend IS 'Our sales to the customer in the period, in base currency.';
+COMMENT ON COLUMN crm_analytics.wallet_share.total_spend IS 'Spend with all suppliers that was declared; NULL: not declared.';
+COMMENT ON COLUMN crm_analytics.wallet_share.share_by_spend IS 'own_spend over total_spend, at most 1; NULL where nothing was declared.';
+COMMENT ON COLUMN crm_analytics.wallet_share.over_declared IS 'We sold more than was declared.';
+COMMENT ON COLUMN crm_analytics.wallet_share.our_rank IS 'Our place among the suppliers.';
+COMMENT ON COLUMN crm_analytics.wallet_share.suppliers IS 'Number of suppliers.';
+COMMENT ON COLUMN crm_analytics.wallet_share.share_by_rank IS 'Share by the Wallet Allocation Rule; NULL without a rank.';
+COMMENT ON COLUMN crm_analytics.wallet_share.open_wallet IS 'What the customer spends elsewhere, in base currency.';
+COMMENT ON COLUMN crm_analytics.wallet_share.order_count IS 'Our orders in the period.';
