@@ -275,6 +275,14 @@ crm_##name##_time_to_p_alive(PG_FUNCTION_ARGS) \
 	RESULT(crm_bg_time_to(&m, x, t_x, age, \
 						  crm_value_not_negative(ARG(7), "threshold"))); \
 } \
+PG_FUNCTION_INFO_V1(crm_##name##_silent_time_to_p_alive); \
+Datum \
+crm_##name##_silent_time_to_p_alive(PG_FUNCTION_ARGS) \
+{ \
+	BG_HISTORY(modified); \
+	RESULT(crm_bg_silent_time_to(&m, x, t_x, age, \
+								 crm_value_not_negative(ARG(7), "threshold"))); \
+} \
 PG_FUNCTION_INFO_V1(crm_##name##_p_any_purchase); \
 Datum \
 crm_##name##_p_any_purchase(PG_FUNCTION_ARGS) \
@@ -406,6 +414,15 @@ crm_paretonbd_time_to_p_alive(PG_FUNCTION_ARGS)
 	PARETO_HISTORY;
 	RESULT(crm_pareto_time_to(&m, x, t_x, age,
 							  crm_value_not_negative(ARG(7), "threshold")));
+}
+
+PG_FUNCTION_INFO_V1(crm_paretonbd_silent_time_to_p_alive);
+Datum
+crm_paretonbd_silent_time_to_p_alive(PG_FUNCTION_ARGS)
+{
+	PARETO_HISTORY;
+	RESULT(crm_pareto_silent_time_to(&m, x, t_x, age,
+									 crm_value_not_negative(ARG(7), "threshold")));
 }
 
 PG_FUNCTION_INFO_V1(crm_paretonbd_p_any_purchase);
@@ -581,6 +598,15 @@ crm_bgbb_time_to_p_alive(PG_FUNCTION_ARGS)
 	BGBB_HISTORY;
 	RESULT(crm_bgbb_time_to(&m, x, t_x, n,
 							crm_value_not_negative(ARG(7), "threshold")));
+}
+
+PG_FUNCTION_INFO_V1(crm_bgbb_silent_time_to_p_alive);
+Datum
+crm_bgbb_silent_time_to_p_alive(PG_FUNCTION_ARGS)
+{
+	BGBB_HISTORY;
+	RESULT(crm_bgbb_silent_time_to(&m, x, t_x, n,
+								   crm_value_not_negative(ARG(7), "threshold")));
 }
 
 PG_FUNCTION_INFO_V1(crm_bgbb_pmf_sql);

@@ -142,6 +142,15 @@ extern double crm_bgbb_dert(const CrmBgbb *m, double x, double t_x, double n,
 							double discount);
 extern double crm_bgbb_pmf(const CrmBgbb *m, double x, double n);
 
+/* ---- silent.c: until P(alive) has fallen to a threshold, if no purchase comes ---- */
+extern double crm_bg_silent_time_to(const CrmBg *m, double x, double t_x,
+									double age, double threshold);
+extern double crm_pareto_silent_time_to(const CrmPareto *m, double x,
+										double t_x, double age,
+										double threshold);
+extern double crm_bgbb_silent_time_to(const CrmBgbb *m, double x, double t_x,
+									  double n, double threshold);
+
 /* ---- gammagamma.c ---- */
 extern double crm_gg_log_likelihood(double p, double q, double g, double x,
 									double spend, double *gradient);

@@ -128,3 +128,27 @@ SELECT state, cardinality(purchase_effects) AS effects, cardinality(dropout_effe
 FROM (SELECT (crm.paretonbd_fit_covariates(x, t_x, age, '{}', ARRAY[z])).* FROM shops) AS f;
 SELECT crm.covariate_factor('{0.5,-1}', '{2,1}') AS one;
 ROLLBACK;
+-- the day of leaving: P(alive) computed on that day is the threshold, if nothing was bought meanwhile
+SELECT kind, count(*) AS customers, count(d) AS leave, bool_and(abs(p - least(t, p0)) < 1e-9) AS at_threshold, bool_and(d > 0 OR p0 <= t) AS not_before
+FROM (
+    SELECT 'bgnbd' AS kind, t, d, crm.bgnbd_p_alive(0.243, 4.414, 0.793, 2.426, x, t_x, age) AS p0, crm.bgnbd_p_alive(0.243, 4.414, 0.793, 2.426, x, t_x, age + d) AS p
+    FROM generate_series(0, 12, 3) AS x, unnest('{0.05,0.5,0.9}'::float8[]) AS t, unnest('{30.43,100}'::float8[]) AS age,
+         LATERAL (SELECT CASE WHEN x > 0 THEN 20.0 ELSE 0 END) AS l (t_x),
+         LATERAL (SELECT crm.bgnbd_silent_time_to_p_alive(0.243, 4.414, 0.793, 2.426, x, t_x, age, t)) AS s (d)
+    UNION ALL
+    SELECT 'mbgnbd', t, d, crm.mbgnbd_p_alive(0.525, 6.183, 0.891, 1.614, x, t_x, age), crm.mbgnbd_p_alive(0.525, 6.183, 0.891, 1.614, x, t_x, age + d)
+    FROM generate_series(0, 12, 3) AS x, unnest('{0.05,0.5,0.9}'::float8[]) AS t, unnest('{30.43,100}'::float8[]) AS age,
+         LATERAL (SELECT CASE WHEN x > 0 THEN 20.0 ELSE 0 END) AS l (t_x),
+         LATERAL (SELECT crm.mbgnbd_silent_time_to_p_alive(0.525, 6.183, 0.891, 1.614, x, t_x, age, t)) AS s (d)
+    UNION ALL
+    SELECT 'paretonbd', t, d, crm.paretonbd_p_alive(0.553, 10.58, 0.606, 11.67, x, t_x, age), crm.paretonbd_p_alive(0.553, 10.58, 0.606, 11.67, x, t_x, age + d)
+    FROM generate_series(0, 12, 3) AS x, unnest('{0.05,0.5,0.9}'::float8[]) AS t, unnest('{30.43,100}'::float8[]) AS age,
+         LATERAL (SELECT CASE WHEN x > 0 THEN 20.0 ELSE 0 END) AS l (t_x),
+         LATERAL (SELECT crm.paretonbd_silent_time_to_p_alive(0.553, 10.58, 0.606, 11.67, x, t_x, age, t)) AS s (d)
+) AS c GROUP BY kind ORDER BY kind;
+SELECT bool_and(crm.bgbb_p_alive(1.204, 0.750, 0.657, 2.783, x, t_x, 6 + d) <= t) AS fallen,
+       bool_and(d = 0 OR crm.bgbb_p_alive(1.204, 0.750, 0.657, 2.783, x, t_x, 6 + d - 1) > t) AS not_before, count(d) AS leave
+FROM (VALUES (1, 4), (3, 5), (6, 6)) AS v (x, t_x), unnest('{0.01,0.5,0.8}'::float8[]) AS t,
+     LATERAL (SELECT crm.bgbb_silent_time_to_p_alive(1.204, 0.750, 0.657, 2.783, x, t_x, 6, t)) AS s (d);
+SELECT crm.bgnbd_silent_time_to_p_alive(0.243, 4.414, 0.793, 2.426, 0, 0, 50, 0.5) AS without_repeat, crm.bgnbd_silent_time_to_p_alive(0.243, 4.414, 0.793, 2.426, 2, 20, 50, 0) AS threshold_0,
+       crm.bgnbd_silent_time_to_p_alive(0.243, 4.414, 0.793, 2.426, 2, 20, 50, 1) AS threshold_1;

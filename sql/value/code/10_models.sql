@@ -15,13 +15,15 @@ RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_p_alive(p[1], p[2], p[3], p[4], x, 
                  WHEN 'paretonbd' THEN crm.paretonbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age) END;
 COMMENT ON FUNCTION crm.purchase_model_p_alive(text, double precision[], double precision, double precision, double precision) IS 'P(alive) by the model of a kind; NULL for NBD, by which nobody leaves.';
 
-CREATE OR REPLACE FUNCTION crm.purchase_model_time_to_p_alive(kind text, p double precision[], x double precision, t_x double precision, age double precision, threshold double precision)
+CREATE OR REPLACE FUNCTION crm.purchase_model_silent_time_to_p_alive(
+    kind text, p double precision[], x double precision, t_x double precision, age double precision, threshold double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
-                 WHEN 'mbgnbd' THEN crm.mbgnbd_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
-                 WHEN 'paretonbd' THEN crm.paretonbd_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold) END;
-COMMENT ON FUNCTION crm.purchase_model_time_to_p_alive(text, double precision[], double precision, double precision, double precision, double precision) IS 'Weeks until P(alive) falls to a threshold by the model of a kind.';
+RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
+                 WHEN 'mbgnbd' THEN crm.mbgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
+                 WHEN 'paretonbd' THEN crm.paretonbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold) END;
+COMMENT ON FUNCTION crm.purchase_model_silent_time_to_p_alive(text, double precision[], double precision, double precision, double precision, double precision) IS
+'Weeks until P(alive) by the model of a kind falls to a threshold if no order comes; NULL where it never does, and for NBD, by which nobody leaves.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_clv(kind text, p double precision[], x double precision, t_x double precision, age double precision,
                                                   spend double precision, periods integer, step double precision, rate double precision)

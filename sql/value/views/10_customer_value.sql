@@ -50,14 +50,15 @@ AS $$
         FROM v
     ), s AS (
         SELECT w.*, sum(greatest(w.value, 0)) OVER (ORDER BY w.value DESC, w.account_id) - greatest(w.value, 0) AS before_it, sum(greatest(w.value, 0)) OVER () AS whole,
-               crm.purchase_model_time_to_p_alive(w.kind, w.parameters, w.x, w.t_x, w.age, churn_threshold) AS weeks_left
+               -- counted from the last order, so that the day of those who passed it already is told as well
+               crm.purchase_model_silent_time_to_p_alive(w.kind, w.parameters, w.x, w.t_x, w.t_x, churn_threshold) AS weeks_silent
         FROM w
     )
     SELECT s.tenant_id, s.account_id, a.name, a.owner_id, s.orders, s.purchase_days, s.first_order_on, s.last_order_on, s.revenue, s.margin,
            round(s.revenue / nullif(s.orders, 0), 2), s.p_model, s.n, round((s.n * s.spend)::numeric, 2), round(s.value::numeric, 2), s.clv_basis, round(s.gap::numeric, 1),
            CASE WHEN s.gap * ln(10) < 36500 THEN s.last_order_on + ceil(s.gap * ln(10))::integer END,
            CASE WHEN s.p_model IS NULL THEN CASE WHEN s.gap * ln(10) < 36500 THEN s.last_order_on + ceil(s.gap * ln(10))::integer END
-                WHEN s.weeks_left < 5200 THEN as_of + ceil(s.weeks_left * 7)::integer END,
+                WHEN s.weeks_silent < 5200 THEN s.last_order_on + ceil(s.weeks_silent * 7)::integer END,
            CASE WHEN s.p_model IS NOT NULL AND s.p_model < churn_threshold OR s.p_model IS NULL AND s.p = 0
                 THEN CASE WHEN s.x = 0 THEN format('one purchase, %s days ago; others come back within %s', s.silence, round(s.gap)::integer)
                           ELSE format('no order for %s days, usual gap %s', s.silence, round(s.gap)::integer) END
@@ -69,7 +70,7 @@ AS $$
     FROM s JOIN crm.accounts AS a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_value_at(date, integer, double precision, double precision) IS
-'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the margin or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when it falls silent (nine gaps in ten are shorter) and when P(alive) falls below churn_threshold, with the reason; RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to 95 %. method: the active model, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL with the baseline and with NBD, and churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
+'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the margin or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when it falls silent (nine gaps in ten are shorter) and the day on which P(alive) falls to churn_threshold if no order comes (churn_on; NULL where it never does), with the reason where it has; RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to 95 %. method: the active model, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL with the baseline and with NBD, and churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_value WITH (security_invoker = true) AS
 SELECT v.* FROM crm_analytics.customer_value_at() AS v;
