@@ -40,13 +40,6 @@ AS 'MODULE_PATHNAME', 'crm_bgnbd_time_to_p_alive';
 COMMENT ON FUNCTION crm.bgnbd_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/NBD: smallest time from age on after which the chance of being alive then, judged by the history up to age (purchases may come in between), is at most the threshold; 0 where it is already, NULL where it never is. Error CR402 for parameters not above zero or a history that cannot be.';
 
-CREATE FUNCTION crm.bgnbd_silent_time_to_p_alive(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, threshold double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
-AS 'MODULE_PATHNAME', 'crm_bgnbd_silent_time_to_p_alive';
-COMMENT ON FUNCTION crm.bgnbd_silent_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
-'BG/NBD: smallest time from age on until P(alive), computed then for a customer who has bought nothing since, is at most the threshold; 0 where it is already, NULL where it never is (by BG/NBD nobody leaves before the first repeat purchase).'
-    ' Error CR402 for parameters not above zero or a history that cannot be.';
-
 CREATE FUNCTION crm.bgnbd_p_any_purchase(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgnbd_p_any_purchase';
@@ -115,13 +108,6 @@ AS 'MODULE_PATHNAME', 'crm_mbgnbd_time_to_p_alive';
 COMMENT ON FUNCTION crm.mbgnbd_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'MBG/NBD: smallest time from age on after which the chance of being alive then, judged by the history up to age (purchases may come in between), is at most the threshold; 0 where it is already, NULL where it never is. Error CR402 for parameters not above zero or a history that cannot be.';
 
-CREATE FUNCTION crm.mbgnbd_silent_time_to_p_alive(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, threshold double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
-AS 'MODULE_PATHNAME', 'crm_mbgnbd_silent_time_to_p_alive';
-COMMENT ON FUNCTION crm.mbgnbd_silent_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
-'Modified BG/NBD: smallest time from age on until P(alive), computed then for a customer who has bought nothing since, is at most the threshold; 0 where it is already, NULL where it never is.'
-    ' Error CR402 for parameters not above zero or a history that cannot be.';
-
 CREATE FUNCTION crm.mbgnbd_p_any_purchase(r double precision, alpha double precision, a double precision, b double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_mbgnbd_p_any_purchase';
@@ -189,13 +175,6 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_paretonbd_time_to_p_alive';
 COMMENT ON FUNCTION crm.paretonbd_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'Pareto/NBD: smallest time from age on after which the chance of being alive then, judged by the history up to age (purchases may come in between), is at most the threshold; 0 where it is already, NULL where it never is. Error CR402 for parameters not above zero or a history that cannot be.';
-
-CREATE FUNCTION crm.paretonbd_silent_time_to_p_alive(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, threshold double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
-AS 'MODULE_PATHNAME', 'crm_paretonbd_silent_time_to_p_alive';
-COMMENT ON FUNCTION crm.paretonbd_silent_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
-'Pareto/NBD: smallest time from age on until P(alive), computed then for a customer who has bought nothing since, is at most the threshold; 0 where it is already, NULL where it never is.'
-    ' Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.paretonbd_p_any_purchase(r double precision, alpha double precision, s double precision, beta double precision, x double precision, t_x double precision, age double precision, horizon double precision) RETURNS double precision
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
@@ -284,13 +263,6 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_time_to_p_alive';
 COMMENT ON FUNCTION crm.bgbb_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
 'BG/BB: smallest number of opportunities from n on after which the chance of being alive then, judged by the history up to n, is at most the threshold; 0 where it is already, NULL where it never is. Error CR402 for parameters not above zero or a history that cannot be.';
-
-CREATE FUNCTION crm.bgbb_silent_time_to_p_alive(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision, threshold double precision) RETURNS double precision
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
-AS 'MODULE_PATHNAME', 'crm_bgbb_silent_time_to_p_alive';
-COMMENT ON FUNCTION crm.bgbb_silent_time_to_p_alive(double precision, double precision, double precision, double precision, double precision, double precision, double precision, double precision) IS
-'BG/BB: smallest number of opportunities that pass without a purchase until bgbb_p_alive() of them is at most the threshold; 0 where it is already, NULL where it never is.'
-    ' Error CR402 for parameters not above zero or a history that cannot be.';
 
 CREATE FUNCTION crm.bgbb_p_any_purchase(alpha double precision, beta double precision, gamma double precision, delta double precision, x double precision, t_x double precision, n double precision, horizon double precision) RETURNS double precision
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
