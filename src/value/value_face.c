@@ -18,7 +18,8 @@ crm_value_positive(double v, const char *name)
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("parameter \"%s\" must be greater than zero and finite",
 						name),
-				 errdetail("It is %g.", v)));
+				 errdetail("It is %g.", v),
+				 errhint("Give the parameters that a fit of the model returned.")));
 	return v;
 }
 

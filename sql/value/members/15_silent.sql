@@ -37,8 +37,7 @@ COMMENT ON FUNCTION crm.paretonbd_silent_time_to_p_alive(
 
 CREATE FUNCTION crm.bgbb_silent_time_to_p_alive(
     alpha double precision, beta double precision, gamma double precision, delta double precision,
-    x double precision, t_
-    x double precision, n double precision, threshold double precision)
+    x double precision, t_x double precision, n double precision, threshold double precision)
 RETURNS double precision
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20
 AS 'MODULE_PATHNAME', 'crm_bgbb_silent_time_to_p_alive';
