@@ -85,14 +85,20 @@ def made_by_pasting(f, name):
 
 def sql_functions(tree):
     files = list(tree.sql_files())
-    everything = '\n'.join([f.code() for f in files] + [f.text for f in tree.c_files()])
-    mentions = Counter(re.findall(r'[a-z_][a-z0-9_]*', everything))
+    mentions = Counter()
+    for f in files:
+        lines = f.bare.split('\n')
+        for s in f.statements:
+            if s.words(2) != ['comment', 'on']:
+                mentions.update(re.findall(r'[a-z_][a-z0-9_]*', '\n'.join(lines[s.line - 1:s.end_line])))
+    for f in tree.c_files():
+        mentions.update(re.findall(r'[a-z_][a-z0-9_]*', f.text))
     for f in files:
         for o in f.objects:
             if o.kind != 'function' or not o.name.startswith('crm_internal.') or o.statement is None:
                 continue
             name = o.name.split('.')[1]
-            own = f.text.split('\n')[o.line - 1:o.end_line]
+            own = f.bare.split('\n')[o.line - 1:o.end_line]
             inside = Counter(re.findall(r'[a-z_][a-z0-9_]*', '\n'.join(own)))[name]
             if mentions[name] <= inside:
                 yield Finding('unused-sql', f.path, o.line, o.name, f'nothing calls {o.name}: take it out')

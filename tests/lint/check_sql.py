@@ -75,8 +75,8 @@ def query_makers(tree):
 
 def formats(f, makers):
     """Each format() of the file, in bodies and DO blocks as well."""
-    for tokens in blocks(f):
-        known = variables(tokens) | {f'{m}()' for m in makers}
+    for tokens, names in blocks(f):
+        known = names | {f'{m}()' for m in makers}
         for i, t in enumerate(tokens[:-1]):
             if t.low != 'format' or tokens[i + 1].text != '(' or (i > 1 and tokens[i - 1].text == '.' and tokens[i - 2].low != 'pg_catalog'):
                 continue
@@ -98,15 +98,15 @@ def formats(f, makers):
 
 
 def blocks(f):
-    """Token lists of the file: its top level and the inside of each dollar-quoted string."""
-    todo = [(1, f.text)]
+    """(tokens, harmless names) of each statement and of the inside of each dollar-quoted string, which sees the names around it."""
+    todo = [(s.tokens, frozenset()) for s in f.statements]
     while todo:
-        line, text = todo.pop()
-        tokens = list(sql_tokens(text, line))
-        yield tokens
+        tokens, around = todo.pop()
+        known = around | variables(tokens)
+        yield tokens, known
         for t in tokens:
             if t.kind == 'dollar' and '\n' in t.value:
-                todo.append((t.line, t.value))
+                todo.append((list(sql_tokens(t.value, t.line)), known))
 
 
 def variables(tokens):
