@@ -87,8 +87,8 @@ crm_access_name(CrmAccess access)
 }
 
 /* The level of a name; CRM_ACCESS_NONE where there is no such level. */
-CrmAccess
-crm_access_level(const char *name)
+static CrmAccess
+level_of_access(const char *name)
 {
 	for (int i = CRM_ACCESS_READER; i <= CRM_ACCESS_ADMIN; i++)
 		if (strcmp(name, access_names[i]) == 0)
@@ -228,7 +228,7 @@ compile_granted(Identity *who)
 		}
 		who->has_tenant = true;
 		who->tenant = tenant;
-		who->access = Max(who->access, crm_access_level(level));
+		who->access = Max(who->access, level_of_access(level));
 	}
 	/* reports of a role that is nobody are about the whole company */
 	who->sees_all = who->access != CRM_ACCESS_NONE && who->access != CRM_ACCESS_AGENT;
@@ -270,7 +270,7 @@ compile(Identity *who)
 		who->has_tenant = who->has_user = true;
 		who->tenant = DatumGetInt64(crm_spi_value(0, 1, &isnull));
 		who->user = DatumGetInt64(crm_spi_value(0, 2, &isnull));
-		who->access = crm_access_level(TextDatumGetCString(crm_spi_value(0, 3, &isnull)));
+		who->access = level_of_access(TextDatumGetCString(crm_spi_value(0, 3, &isnull)));
 		who->sees_all = who->access >= CRM_ACCESS_MANAGER;
 		if (!who->sees_all)
 			compile_teams(who);
@@ -497,7 +497,7 @@ Datum
 crm_has_access(PG_FUNCTION_ARGS)
 {
 	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	CrmAccess	wanted = crm_access_level(name);
+	CrmAccess	wanted = level_of_access(name);
 
 	if (wanted == CRM_ACCESS_NONE)
 		ereport(ERROR,

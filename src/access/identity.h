@@ -19,7 +19,6 @@ typedef enum CrmAccess
 extern void crm_identity_init(void);
 extern CrmAccess crm_current_access(void);
 extern const char *crm_current_country(void);
-extern CrmAccess crm_access_level(const char *name);
 extern const char *crm_access_name(CrmAccess access);
 extern int64 crm_current_tenant(bool *isnull);
 extern int64 crm_current_user(bool *isnull);

@@ -51,20 +51,19 @@ typedef struct Chart
 } Chart;
 
 /* chart_text.c */
-extern void chart_escape(StringInfo out, const char *text);
-extern double chart_text_width(const char *text, double size);
-extern char *chart_fit(const char *text, double size, double room);
-extern char *chart_number(const Chart *chart, double value);
-extern char *chart_number_as(double value, ChartFormat format, bool persian);
-extern char *chart_percent(const Chart *chart, double share);
-extern char *chart_digits(char *text, bool persian);
+extern void crm_chart_escape(StringInfo out, const char *text);
+extern double crm_chart_text_width(const char *text, double size);
+extern char *crm_chart_fit(const char *text, double size, double room);
+extern char *crm_chart_number(const Chart *chart, double value);
+extern char *crm_chart_number_as(double value, ChartFormat format, bool persian);
+extern char *crm_chart_percent(const Chart *chart, double share);
 
-/* chart.c */
-extern void chart_draw(Chart *chart);
-extern bool chart_kind_known(const char *kind);
-extern void chart_spark(StringInfo out, const double *values, int n, bool rtl);
+/* chart.c, chart_axes.c, chart_parts.c */
+extern void crm_chart_draw(Chart *chart);
+extern bool crm_chart_kind_known(const char *kind);
+extern void crm_chart_spark(StringInfo out, const double *values, int n, bool rtl);
 
-extern const char *const chart_style;
+extern const char *const crm_chart_css;
 
 #define CHART_COLORS 8
 

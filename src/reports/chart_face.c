@@ -63,7 +63,8 @@ value_text(JsonbValue *v)
 		case jbvString:
 			return pnstrdup(v->val.string.val, v->val.string.len);
 		case jbvNumeric:
-			return DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric)));
+			return DatumGetCString(
+				DirectFunctionCall1(numeric_out, NumericGetDatum(v->val.numeric)));
 		case jbvBool:
 			return pstrdup(v->val.boolean ? "true" : "false");
 		case jbvNull:
@@ -249,7 +250,7 @@ draw_tiles(Chart *c, JsonbContainer *tiles)
 		appendStringInfo(c->out, "<div class=\"tile%s\"><div class=\"tl\">",
 						 tone == NULL ? "" : strcmp(tone, "good") == 0 ? " good" :
 						 strcmp(tone, "bad") == 0 ? " bad" : "");
-		chart_escape(c->out, name ? name : "");
+		crm_chart_escape(c->out, name ? name : "");
 		appendStringInfoString(c->out, "</div><div class=\"tv\"><bdi>");
 		if (value == NULL)
 			appendStringInfoString(c->out, GetDatabaseEncoding() == PG_UTF8 ? "\xE2\x80\x93" : "-");
@@ -257,15 +258,18 @@ draw_tiles(Chart *c, JsonbContainer *tiles)
 		{
 			char	   *format = text_field(tile, "format");
 
-			chart_escape(c->out, chart_number_as(number, format ? format_named(format) : c->format, c->persian));
+			crm_chart_escape(c->out,
+							 crm_chart_number_as(number,
+												 format ? format_named(format) : c->format,
+												 c->persian));
 		}
 		else
-			chart_escape(c->out, value_text(value));
+			crm_chart_escape(c->out, value_text(value));
 		appendStringInfoString(c->out, "</bdi></div>");
 		if (note)
 		{
 			appendStringInfoString(c->out, "<div class=\"tn\"><bdi>");
-			chart_escape(c->out, note);
+			crm_chart_escape(c->out, note);
 			appendStringInfoString(c->out, "</bdi></div>");
 		}
 		if (trend)
@@ -277,11 +281,68 @@ draw_tiles(Chart *c, JsonbContainer *tiles)
 			for (int p = 0; p < points; p++)
 				if (value_number(getIthJsonbValueFromContainer(trend, p), &values[kept]))
 					kept++;
-			chart_spark(c->out, values, kept, c->rtl);
+			crm_chart_spark(c->out, values, kept, c->rtl);
 		}
 		appendStringInfoString(c->out, "</div>");
 	}
 	appendStringInfoString(c->out, "</div>");
+}
+
+/* Heads of the columns; their formats are kept for the cells. */
+static void
+draw_heads(Chart *c, JsonbContainer *columns, int ncolumns, char **formats)
+{
+	for (int k = 0; k < ncolumns; k++)
+	{
+		JsonbContainer *column = object_at(columns, k, "column");
+		char	   *name = text_field(column, "label");
+
+		formats[k] = text_field(column, "format");
+		if (formats[k] == NULL)
+			formats[k] = "text";
+		if (strcmp(formats[k], "text") != 0 && strcmp(formats[k], "bar") != 0)
+			(void) format_named(formats[k]);
+		appendStringInfo(c->out, "<th%s>", strcmp(formats[k], "text") == 0 ? "" : " class=\"n\"");
+		crm_chart_escape(c->out, name ? name : "");
+		appendStringInfoString(c->out, "</th>");
+	}
+}
+
+static JsonbContainer *
+row_at(JsonbContainer *rows, int r, int ncolumns)
+{
+	JsonbValue *row = getIthJsonbValueFromContainer(rows, r);
+
+	if (row == NULL || row->type != jbvBinary ||
+		!JsonContainerIsArray(row->val.binary.data) ||
+		JsonContainerSize(row->val.binary.data) != ncolumns)
+		bad_data(psprintf("row %d is not an array of %d values", r + 1, ncolumns), NULL);
+	return row->val.binary.data;
+}
+
+/* A value by its column's format; most is the largest one of a column of bars. */
+static void
+draw_cell(Chart *c, JsonbValue *cell, const char *format, double most)
+{
+	bool		bar = strcmp(format, "bar") == 0;
+	bool		plain = strcmp(format, "text") == 0;
+	double		number;
+
+	appendStringInfoString(c->out, plain ? "<td><bdi>" : "<td class=\"n\"><bdi>");
+	if (cell == NULL || cell->type == jbvNull)
+		appendStringInfoString(c->out, GetDatabaseEncoding() == PG_UTF8 ? "\xE2\x80\x93" : "-");
+	else if (!plain && cell->type == jbvNumeric && value_number(cell, &number))
+	{
+		crm_chart_escape(c->out,
+						 crm_chart_number_as(number, bar ? CHART_COMPACT : format_named(format),
+											 c->persian));
+		if (bar && most > 0)
+			appendStringInfo(c->out, "</bdi><span class=\"bar\"><i style=\"width:%.1f%%\"></i></span><bdi>",
+							 Max(0, number) / most * 100);
+	}
+	else
+		crm_chart_escape(c->out, value_text(cell));
+	appendStringInfoString(c->out, "</bdi></td>");
 }
 
 /* {"columns": [{"label", "format": text|number|compact|percent|bar}, ...], "rows": [[..], ...]} */
@@ -303,69 +364,32 @@ draw_table(Chart *c, JsonbContainer *data)
 	formats = palloc(sizeof(char *) * Max(ncolumns, 1));
 	most = palloc0(sizeof(double) * Max(ncolumns, 1));
 	appendStringInfo(c->out, "<div class=\"scroll%s\"><table><thead><tr>", c->style ? " cv" : "");
-	for (int k = 0; k < ncolumns; k++)
-	{
-		JsonbContainer *column = object_at(columns, k, "column");
-		char	   *name = text_field(column, "label");
-
-		formats[k] = text_field(column, "format");
-		if (formats[k] == NULL)
-			formats[k] = "text";
-		if (strcmp(formats[k], "text") != 0 && strcmp(formats[k], "bar") != 0)
-			(void) format_named(formats[k]);
-		appendStringInfo(c->out, "<th%s>", strcmp(formats[k], "text") == 0 ? "" : " class=\"n\"");
-		chart_escape(c->out, name ? name : "");
-		appendStringInfoString(c->out, "</th>");
-	}
+	draw_heads(c, columns, ncolumns, formats);
 	appendStringInfoString(c->out, "</tr></thead><tbody>");
-	for (int pass = 0; pass < 2; pass++)
+	for (int r = 0; r < nrows; r++)
 	{
-		for (int r = 0; r < nrows; r++)
-		{
-			JsonbValue *row = getIthJsonbValueFromContainer(rows, r);
+		JsonbContainer *row = row_at(rows, r, ncolumns);
+		double		number;
 
-			if (row == NULL || row->type != jbvBinary || !JsonContainerIsArray(row->val.binary.data) ||
-				JsonContainerSize(row->val.binary.data) != ncolumns)
-				bad_data(psprintf("row %d is not an array of %d values", r + 1, ncolumns), NULL);
-			if (pass == 1)
-				appendStringInfoString(c->out, "<tr>");
-			for (int k = 0; k < ncolumns; k++)
-			{
-				JsonbValue *cell = getIthJsonbValueFromContainer(row->val.binary.data, k);
-				bool		bar = strcmp(formats[k], "bar") == 0;
-				bool		plain = strcmp(formats[k], "text") == 0;
-				double		number;
+		for (int k = 0; k < ncolumns; k++)
+			if (strcmp(formats[k], "bar") == 0 &&
+				value_number(getIthJsonbValueFromContainer(row, k), &number))
+				most[k] = Max(most[k], number);
+	}
+	for (int r = 0; r < nrows; r++)
+	{
+		JsonbContainer *row = row_at(rows, r, ncolumns);
 
-				if (pass == 0)
-				{
-					if (bar && value_number(cell, &number))
-						most[k] = Max(most[k], number);
-					continue;
-				}
-				appendStringInfoString(c->out, plain ? "<td><bdi>" : "<td class=\"n\"><bdi>");
-				if (cell == NULL || cell->type == jbvNull)
-					appendStringInfoString(c->out, GetDatabaseEncoding() == PG_UTF8 ? "\xE2\x80\x93" : "-");
-				else if (!plain && cell->type == jbvNumeric && value_number(cell, &number))
-				{
-					chart_escape(c->out, chart_number_as(number, bar ? CHART_COMPACT : format_named(formats[k]),
-														 c->persian));
-					if (bar && most[k] > 0)
-						appendStringInfo(c->out, "</bdi><span class=\"bar\"><i style=\"width:%.1f%%\"></i></span><bdi>",
-										 Max(0, number) / most[k] * 100);
-				}
-				else
-					chart_escape(c->out, value_text(cell));
-				appendStringInfoString(c->out, "</bdi></td>");
-			}
-			if (pass == 1)
-				appendStringInfoString(c->out, "</tr>");
-		}
+		appendStringInfoString(c->out, "<tr>");
+		for (int k = 0; k < ncolumns; k++)
+			draw_cell(c, getIthJsonbValueFromContainer(row, k), formats[k], most[k]);
+		appendStringInfoString(c->out, "</tr>");
 	}
 	appendStringInfoString(c->out, "</tbody></table></div>");
 	if (nrows == 0)
 	{
 		appendStringInfoString(c->out, "<p class=\"none\">");
-		chart_escape(c->out, c->empty);
+		crm_chart_escape(c->out, c->empty);
 		appendStringInfoString(c->out, "</p>");
 	}
 }
@@ -404,7 +428,7 @@ crm_draw_chart(PG_FUNCTION_ARGS)
 	bool		tiles = strcmp(kind, "tiles") == 0,
 				table = strcmp(kind, "table") == 0;
 
-	if (!tiles && !table && !chart_kind_known(kind))
+	if (!tiles && !table && !crm_chart_kind_known(kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("there is no chart of kind \"%s\"", kind),
@@ -435,7 +459,7 @@ crm_draw_chart(PG_FUNCTION_ARGS)
 			read_rows(&c, data);
 		else
 			read_series(&c, data);
-		chart_draw(&c);
+		crm_chart_draw(&c);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
 }
@@ -445,7 +469,7 @@ PG_FUNCTION_INFO_V1(crm_chart_style);
 Datum
 crm_chart_style(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_TEXT_P(cstring_to_text(chart_style));
+	PG_RETURN_TEXT_P(cstring_to_text(crm_chart_css));
 }
 
 PG_FUNCTION_INFO_V1(crm_escape_html);
@@ -456,7 +480,7 @@ crm_escape_html(PG_FUNCTION_ARGS)
 	StringInfoData out;
 
 	initStringInfo(&out);
-	chart_escape(&out, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	crm_chart_escape(&out, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
 }
 
@@ -473,5 +497,6 @@ crm_figure_text(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("a number is too large to be written for readers")));
-	PG_RETURN_TEXT_P(cstring_to_text(chart_number_as(value, format, strcmp(language, "fa") == 0)));
+	PG_RETURN_TEXT_P(
+		cstring_to_text(crm_chart_number_as(value, format, strcmp(language, "fa") == 0)));
 }

@@ -51,7 +51,7 @@ is_direction_mark(pg_wchar c)
  * would turn the direction of the rest of the page are left out.
  */
 void
-chart_escape(StringInfo out, const char *text)
+crm_chart_escape(StringInfo out, const char *text)
 {
 	while (*text)
 	{
@@ -117,7 +117,7 @@ char_width(pg_wchar c)
 }
 
 double
-chart_text_width(const char *text, double size)
+crm_chart_text_width(const char *text, double size)
 {
 	double		width = 0;
 
@@ -128,13 +128,13 @@ chart_text_width(const char *text, double size)
 
 /* The text, shortened with an ellipsis where there is no room for it. */
 char *
-chart_fit(const char *text, double size, double room)
+crm_chart_fit(const char *text, double size, double room)
 {
 	double		width = 0;
 	const char *fits = text;
 	const char *p = text;
 
-	if (chart_text_width(text, size) <= room)
+	if (crm_chart_text_width(text, size) <= room)
 		return pstrdup(text);
 	room -= 0.9 * size;
 	while (*p)
@@ -151,8 +151,8 @@ chart_fit(const char *text, double size, double room)
 }
 
 /* Latin digits, point and comma to Persian ones. */
-char *
-chart_digits(char *text, bool persian)
+static char *
+with_digits(char *text, bool persian)
 {
 	StringInfoData out;
 
@@ -224,7 +224,7 @@ grouped(double value, int decimals)
  * that 999,960 is 1M and never 1000K.
  */
 char *
-chart_number_as(double value, ChartFormat format, bool persian)
+crm_chart_number_as(double value, ChartFormat format, bool persian)
 {
 	static const char *const latin[] = {"", "K", "M", "B", "T"};
 	static const char *const fa[] = {
@@ -240,13 +240,13 @@ chart_number_as(double value, ChartFormat format, bool persian)
 
 	/* the sign stays to the left of the digits in text read from the right */
 	if (persian && value < 0)
-		return psprintf("\xE2\x80\x8F\xE2\x80\x8E\xE2\x88\x92%s", chart_number_as(-value, format, true));
+		return psprintf("\xE2\x80\x8F\xE2\x80\x8E\xE2\x88\x92%s", crm_chart_number_as(-value, format, true));
 	if (format == CHART_PERCENT)
 	{
 		scaled = value * 100;
-		return chart_digits(psprintf("%s%%",
-									 grouped(scaled, fabs(scaled) < 9.95 ? 1 : 0)),
-							persian);
+		return with_digits(psprintf("%s%%",
+									grouped(scaled, fabs(scaled) < 9.95 ? 1 : 0)),
+						   persian);
 	}
 	if (format == CHART_COMPACT)
 	{
@@ -258,21 +258,21 @@ chart_number_as(double value, ChartFormat format, bool persian)
 		decimals = fabs(scaled) < 99.95 ? 1 : 0;
 		if (magnitude == 0 && fabs(scaled) >= 9.95)
 			decimals = 0;
-		return psprintf("%s%s", chart_digits(grouped(scaled, decimals), persian),
+		return psprintf("%s%s", with_digits(grouped(scaled, decimals), persian),
 						persian ? fa[magnitude] : latin[magnitude]);
 	}
 	decimals = fabs(value) >= 1000 ? 0 : fabs(value) >= 10 ? 1 : 2;
-	return chart_digits(grouped(value, decimals), persian);
+	return with_digits(grouped(value, decimals), persian);
 }
 
 char *
-chart_number(const Chart *chart, double value)
+crm_chart_number(const Chart *chart, double value)
 {
-	return chart_number_as(value, chart->format, chart->persian);
+	return crm_chart_number_as(value, chart->format, chart->persian);
 }
 
 char *
-chart_percent(const Chart *chart, double share)
+crm_chart_percent(const Chart *chart, double share)
 {
-	return chart_number_as(share, CHART_PERCENT, chart->persian);
+	return crm_chart_number_as(share, CHART_PERCENT, chart->persian);
 }

@@ -58,8 +58,8 @@ bayes_entry(counts_hash *counts, int32 field, const char *level, int len, bool a
 
 	memcpy(key, &field, sizeof(int32));
 	memcpy(key + sizeof(int32), level, len);
-	e = add ? counts_add(counts, key, len + sizeof(int32)) :
-		counts_find(counts, key, len + sizeof(int32));
+	e = add ? crm_counts_add(counts, key, len + sizeof(int32)) :
+		crm_counts_find(counts, key, len + sizeof(int32));
 	if (key != buffer)
 		pfree(key);
 	return e;
@@ -114,11 +114,11 @@ crm_naive_bayes_accum(PG_FUNCTION_ARGS)
 	TextWalk	w;
 	bool		won;
 
-	model_memory(fcinfo, &context, "crm.naive_bayes_fit");
+	crm_model_memory(fcinfo, &context, "crm.naive_bayes_fit");
 	s = PG_ARGISNULL(0) ? bayes_state(context) : (BayesState *) PG_GETARG_POINTER(0);
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_POINTER(s);
-	won = model_outcome(PG_GETARG_FLOAT8(1), "naive_bayes_fit");
+	won = crm_model_outcome(PG_GETARG_FLOAT8(1), "naive_bayes_fit");
 	text_walk(PG_GETARG_DATUM(2), &w);
 	if (s->fields < 0)
 	{
@@ -164,7 +164,7 @@ crm_naive_bayes_combine(PG_FUNCTION_ARGS)
 	counts_iterator it;
 	CountEntry *e;
 
-	model_memory(fcinfo, &context, "crm.naive_bayes_fit");
+	crm_model_memory(fcinfo, &context, "crm.naive_bayes_fit");
 	if (PG_ARGISNULL(1))
 	{
 		if (PG_ARGISNULL(0))
@@ -187,7 +187,7 @@ crm_naive_bayes_combine(PG_FUNCTION_ARGS)
 	counts_start_iterate(b->counts, &it);
 	while ((e = counts_iterate(b->counts, &it)) != NULL)
 	{
-		CountEntry *to = counts_add(a->counts, e->key + sizeof(uint32), e->len);
+		CountEntry *to = crm_counts_add(a->counts, e->key + sizeof(uint32), e->len);
 
 		to->won += e->won;
 		to->lost += e->lost;
@@ -235,7 +235,7 @@ crm_naive_bayes_deserial(PG_FUNCTION_ARGS)
 		CountEntry *e;
 
 		memcpy(&len, p + 2 * sizeof(double), sizeof(uint32));
-		e = counts_add(counts, p + 2 * sizeof(double) + sizeof(uint32), len);
+		e = crm_counts_add(counts, p + 2 * sizeof(double) + sizeof(uint32), len);
 		memcpy(&e->won, p, sizeof(double));
 		memcpy(&e->lost, p + sizeof(double), sizeof(double));
 		p += 2 * sizeof(double) + sizeof(uint32) + len;
@@ -256,7 +256,8 @@ entry_cmp(const void *a, const void *b)
 	memcpy(&fy, y->key + sizeof(uint32), sizeof(int32));
 	if (fx != fy)
 		return fx < fy ? -1 : 1;
-	c = memcmp(x->key + 2 * sizeof(uint32), y->key + 2 * sizeof(uint32), Min(x->len, y->len) - sizeof(int32));
+	c = memcmp(x->key + 2 * sizeof(uint32), y->key + 2 * sizeof(uint32),
+			   Min(x->len, y->len) - sizeof(int32));
 	return c != 0 ? c : (int) x->len - (int) y->len;
 }
 
@@ -271,7 +272,7 @@ crm_naive_bayes_final(PG_FUNCTION_ARGS)
 	int			n = 0;
 	int			at = 0;
 
-	model_refuse_missing_class(s == NULL ? 0 : s->won + s->lost, s == NULL ? 0 : s->won);
+	crm_model_refuse_missing_class(s == NULL ? 0 : s->won + s->lost, s == NULL ? 0 : s->won);
 	sorted = palloc(sizeof(CountEntry *) * Max(s->counts->members, 1));
 	counts_start_iterate(s->counts, &it);
 	while ((e = counts_iterate(s->counts, &it)) != NULL)
@@ -279,23 +280,24 @@ crm_naive_bayes_final(PG_FUNCTION_ARGS)
 	qsort(sorted, n, sizeof(CountEntry *), entry_cmp);
 
 	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
-	jsonb_push_key(&out, "alpha", -1);
-	jsonb_push_number(&out, false, s->alpha);
-	jsonb_push_key(&out, "won", -1);
-	jsonb_push_number(&out, false, s->won);
-	jsonb_push_key(&out, "lost", -1);
-	jsonb_push_number(&out, false, s->lost);
-	jsonb_push_key(&out, "fields", -1);
+	crm_jsonb_push_key(&out, "alpha", -1);
+	crm_jsonb_push_number(&out, false, s->alpha);
+	crm_jsonb_push_key(&out, "won", -1);
+	crm_jsonb_push_number(&out, false, s->won);
+	crm_jsonb_push_key(&out, "lost", -1);
+	crm_jsonb_push_number(&out, false, s->lost);
+	crm_jsonb_push_key(&out, "fields", -1);
 	pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
 	for (int32 f = 0; f < s->fields; f++)
 	{
 		pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
 		for (; at < n && memcmp(sorted[at]->key + sizeof(uint32), &f, sizeof(int32)) == 0; at++)
 		{
-			jsonb_push_key(&out, sorted[at]->key + 2 * sizeof(uint32), sorted[at]->len - sizeof(int32));
+			crm_jsonb_push_key(&out, sorted[at]->key + 2 * sizeof(uint32),
+							   sorted[at]->len - sizeof(int32));
 			pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
-			jsonb_push_number(&out, true, sorted[at]->lost);
-			jsonb_push_number(&out, true, sorted[at]->won);
+			crm_jsonb_push_number(&out, true, sorted[at]->lost);
+			crm_jsonb_push_number(&out, true, sorted[at]->won);
 			pushJsonbValue(&out, WJB_END_ARRAY, NULL);
 		}
 		pushJsonbValue(&out, WJB_END_OBJECT, NULL);
@@ -323,14 +325,14 @@ compile_bayes(Jsonb *source)
 	double		alpha;
 
 	if (!JB_ROOT_IS_OBJECT(source))
-		jsonb_number(NULL, "the whole");
+		crm_jsonb_number(NULL, "the whole");
 	m->terms = counts_create(CurrentMemoryContext, 64, NULL);
-	alpha = jsonb_number(jsonb_child(&source->root, "alpha", &a), "alpha");
-	m->base = log(jsonb_number(jsonb_child(&source->root, "won", &v), "won") /
-				  jsonb_number(jsonb_child(&source->root, "lost", &a), "lost"));
-	fields = jsonb_child(&source->root, "fields", &f);
+	alpha = crm_jsonb_number(crm_jsonb_child(&source->root, "alpha", &a), "alpha");
+	m->base = log(crm_jsonb_number(crm_jsonb_child(&source->root, "won", &v), "won") /
+				  crm_jsonb_number(crm_jsonb_child(&source->root, "lost", &a), "lost"));
+	fields = crm_jsonb_child(&source->root, "fields", &f);
 	if (fields == NULL || fields->type != jbvBinary || !isfinite(m->base))
-		jsonb_number(NULL, "fields");
+		crm_jsonb_number(NULL, "fields");
 	m->fields = JsonContainerSize(fields->val.binary.data);
 	for (int i = 0; i < m->fields; i++)
 	{
@@ -339,7 +341,7 @@ compile_bayes(Jsonb *source)
 		int			levels = 0;
 
 		if (field == NULL || field->type != jbvBinary)
-			jsonb_number(NULL, "a field");
+			crm_jsonb_number(NULL, "a field");
 		for (int pass = 0; pass < 2; pass++)
 		{
 			JsonbIterator *it = JsonbIteratorInit(field->val.binary.data);
@@ -355,9 +357,10 @@ compile_bayes(Jsonb *source)
 				if (t != WJB_VALUE)
 					continue;
 				if (v.type != jbvBinary)
-					jsonb_number(NULL, "a count");
+					crm_jsonb_number(NULL, "a count");
 				for (int j = 0; j < 2; j++)
-					c[j] = jsonb_number(getIthJsonbValueFromContainer(v.val.binary.data, j), "a count");
+					c[j] = crm_jsonb_number(getIthJsonbValueFromContainer(v.val.binary.data, j),
+											"a count");
 				if (pass == 0)
 				{
 					n[0] += c[0];
@@ -377,7 +380,7 @@ compile_bayes(Jsonb *source)
 static BayesModel *
 bayes_open(FunctionCallInfo fcinfo, TextWalk *w)
 {
-	BayesModel *m = compiled_model(fcinfo, 0, compile_bayes);
+	BayesModel *m = crm_compiled_model(fcinfo, 0, compile_bayes);
 
 	text_walk(PG_GETARG_DATUM(1), w);
 	if (w->n != m->fields)
@@ -407,7 +410,7 @@ crm_naive_bayes_predict(PG_FUNCTION_ARGS)
 
 	while (w.i < w.n)
 		eta += bayes_next(m, &w);
-	PG_RETURN_FLOAT8(logistic_sigmoid(eta));
+	PG_RETURN_FLOAT8(crm_logistic_sigmoid(eta));
 }
 
 /* base, then the share of each field: they sum to the log-odds */
@@ -425,5 +428,5 @@ crm_naive_bayes_terms(PG_FUNCTION_ARGS)
 
 		t[f + 1] = bayes_next(m, &w);
 	}
-	PG_RETURN_ARRAYTYPE_P(model_doubles(t, w.n + 1, false));
+	PG_RETURN_ARRAYTYPE_P(crm_model_doubles(t, w.n + 1, false));
 }

@@ -53,7 +53,7 @@ with_length(const char *key, uint32 len, char *buffer, Size size)
 }
 
 CountEntry *
-counts_find(counts_hash *counts, const char *key, uint32 len)
+crm_counts_find(counts_hash *counts, const char *key, uint32 len)
 {
 	char		buffer[256];
 	char	   *k = with_length(key, len, buffer, sizeof(buffer));
@@ -65,7 +65,7 @@ counts_find(counts_hash *counts, const char *key, uint32 len)
 }
 
 CountEntry *
-counts_add(counts_hash *counts, const char *key, uint32 len)
+crm_counts_add(counts_hash *counts, const char *key, uint32 len)
 {
 	char		buffer[256];
 	char	   *k = with_length(key, len, buffer, sizeof(buffer));
@@ -93,7 +93,7 @@ counts_add(counts_hash *counts, const char *key, uint32 len)
  * compared, toast pointer or value.
  */
 void *
-compiled_model(FunctionCallInfo fcinfo, int argno, CompileModel compile)
+crm_compiled_model(FunctionCallInfo fcinfo, int argno, CompileModel compile)
 {
 	struct varlena *source = (struct varlena *) PG_GETARG_POINTER(argno);
 	Size		size = VARSIZE_ANY(source);
@@ -124,7 +124,7 @@ compiled_model(FunctionCallInfo fcinfo, int argno, CompileModel compile)
 }
 
 void
-jsonb_push_key(JsonbParseState **state, const char *key, int len)
+crm_jsonb_push_key(JsonbParseState **state, const char *key, int len)
 {
 	JsonbValue	v;
 
@@ -135,7 +135,7 @@ jsonb_push_key(JsonbParseState **state, const char *key, int len)
 }
 
 void
-jsonb_push_number(JsonbParseState **state, bool element, double value)
+crm_jsonb_push_number(JsonbParseState **state, bool element, double value)
 {
 	JsonbValue	v;
 
@@ -148,7 +148,7 @@ jsonb_push_number(JsonbParseState **state, bool element, double value)
 }
 
 void
-jsonb_push_string(JsonbParseState **state, bool element, const char *s, int len)
+crm_jsonb_push_string(JsonbParseState **state, bool element, const char *s, int len)
 {
 	JsonbValue	v;
 
@@ -159,13 +159,13 @@ jsonb_push_string(JsonbParseState **state, bool element, const char *s, int len)
 }
 
 JsonbValue *
-jsonb_child(JsonbContainer *object, const char *key, JsonbValue *to)
+crm_jsonb_child(JsonbContainer *object, const char *key, JsonbValue *to)
 {
 	return getKeyJsonValueFromContainer(object, key, strlen(key), to);
 }
 
 double
-jsonb_number(const JsonbValue *v, const char *what)
+crm_jsonb_number(const JsonbValue *v, const char *what)
 {
 	if (v == NULL || v->type != jbvNumeric)
 		ereport(ERROR,
@@ -178,7 +178,7 @@ jsonb_number(const JsonbValue *v, const char *what)
 
 /* A scalar as text; NULL for null, an object or an array. */
 char *
-jsonb_scalar_text(const JsonbValue *v, int *len)
+crm_jsonb_scalar_text(const JsonbValue *v, int *len)
 {
 	char	   *s;
 
@@ -189,9 +189,10 @@ jsonb_scalar_text(const JsonbValue *v, int *len)
 			return v->val.string.val;
 		case jbvNumeric:
 			/* 1.0 and 1 are one level */
-			s = DatumGetCString(DirectFunctionCall1(numeric_out,
-													DirectFunctionCall1(numeric_trim_scale,
-																		NumericGetDatum(v->val.numeric))));
+			s = DatumGetCString(
+				DirectFunctionCall1(numeric_out,
+									DirectFunctionCall1(numeric_trim_scale,
+														NumericGetDatum(v->val.numeric))));
 			*len = strlen(s);
 			return s;
 		case jbvBool:

@@ -25,9 +25,9 @@ typedef struct CountEntry
 #define SH_DECLARE
 #include "lib/simplehash.h"
 
-/* key of one lookup; counts_find and counts_add read the length from here */
-extern CountEntry *counts_find(counts_hash *counts, const char *key, uint32 len);
-extern CountEntry *counts_add(counts_hash *counts, const char *key, uint32 len);
+/* key of one lookup; crm_counts_find and crm_counts_add read the length from here */
+extern CountEntry *crm_counts_find(counts_hash *counts, const char *key, uint32 len);
+extern CountEntry *crm_counts_add(counts_hash *counts, const char *key, uint32 len);
 
 /* A model as jsonb, compiled once per call site and kept until it changes. */
 typedef struct CompiledModel
@@ -39,14 +39,14 @@ typedef struct CompiledModel
 } CompiledModel;
 
 typedef void *(*CompileModel) (Jsonb *source);
-extern void *compiled_model(FunctionCallInfo fcinfo, int argno, CompileModel compile);
+extern void *crm_compiled_model(FunctionCallInfo fcinfo, int argno, CompileModel compile);
 
 /* building jsonb */
-extern void jsonb_push_key(JsonbParseState **state, const char *key, int len);
-extern void jsonb_push_number(JsonbParseState **state, bool element, double value);
-extern void jsonb_push_string(JsonbParseState **state, bool element, const char *s, int len);
-extern JsonbValue *jsonb_child(JsonbContainer *object, const char *key, JsonbValue *to);
-extern double jsonb_number(const JsonbValue *v, const char *what);
-extern char *jsonb_scalar_text(const JsonbValue *v, int *len);
+extern void crm_jsonb_push_key(JsonbParseState **state, const char *key, int len);
+extern void crm_jsonb_push_number(JsonbParseState **state, bool element, double value);
+extern void crm_jsonb_push_string(JsonbParseState **state, bool element, const char *s, int len);
+extern JsonbValue *crm_jsonb_child(JsonbContainer *object, const char *key, JsonbValue *to);
+extern double crm_jsonb_number(const JsonbValue *v, const char *what);
+extern char *crm_jsonb_scalar_text(const JsonbValue *v, int *len);
 
 #endif							/* CRM_COUNTS_H */

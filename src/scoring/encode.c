@@ -50,7 +50,7 @@ typedef struct EncodingState
 static double
 finite_number(const JsonbValue *v)
 {
-	double		x = jsonb_number(v, "a value");
+	double		x = crm_jsonb_number(v, "a value");
 
 	if (!isfinite(x))
 		ereport(ERROR,
@@ -106,7 +106,7 @@ crm_encoding_accum(PG_FUNCTION_ARGS)
 	JsonbValue	key = {0};
 	JsonbValue	v;
 
-	model_memory(fcinfo, &context, "crm.encoding_fit");
+	crm_model_memory(fcinfo, &context, "crm.encoding_fit");
 	if (PG_ARGISNULL(0))
 	{
 		old = MemoryContextSwitchTo(context);
@@ -125,12 +125,12 @@ crm_encoding_accum(PG_FUNCTION_ARGS)
 	it = row_iterator(PG_GETARG_JSONB_P(1));
 	while (next_scalar(&it, &key, &v))
 	{
-		CountEntry *e = counts_find(s->index, key.val.string.val, key.val.string.len);
+		CountEntry *e = crm_counts_find(s->index, key.val.string.val, key.val.string.len);
 		FieldState *f;
 
 		if (e == NULL)
 		{
-			e = counts_add(s->index, key.val.string.val, key.val.string.len);
+			e = crm_counts_add(s->index, key.val.string.val, key.val.string.len);
 			e->levels = s->n;
 			old = MemoryContextSwitchTo(context);
 			if (s->n == s->max)
@@ -158,10 +158,10 @@ crm_encoding_accum(PG_FUNCTION_ARGS)
 		else
 		{
 			int			len;
-			char	   *level = jsonb_scalar_text(&v, &len);
+			char	   *level = crm_jsonb_scalar_text(&v, &len);
 
 			f->texts++;
-			counts_add(f->levels, level, len)->won++;
+			crm_counts_add(f->levels, level, len)->won++;
 		}
 		if (f->texts > 0 && f->numbers > 0)
 			ereport(ERROR,
@@ -190,7 +190,7 @@ push_bool(JsonbParseState **out, const char *key, bool value)
 {
 	JsonbValue	v;
 
-	jsonb_push_key(out, key, -1);
+	crm_jsonb_push_key(out, key, -1);
 	v.type = jbvBool;
 	v.val.boolean = value;
 	pushJsonbValue(out, WJB_VALUE, &v);
@@ -204,15 +204,15 @@ crm_encoding_final(PG_FUNCTION_ARGS)
 	FieldState **sorted;
 
 	if (s == NULL || s->rows == 0)
-		model_refuse_missing_class(0, 0);
+		crm_model_refuse_missing_class(0, 0);
 	sorted = palloc(sizeof(FieldState *) * Max(s->n, 1));
 	memcpy(sorted, s->fields, sizeof(FieldState *) * s->n);
 	qsort(sorted, s->n, sizeof(FieldState *), field_cmp);
 
 	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
-	jsonb_push_key(&out, "rows", -1);
-	jsonb_push_number(&out, false, s->rows);
-	jsonb_push_key(&out, "fields", -1);
+	crm_jsonb_push_key(&out, "rows", -1);
+	crm_jsonb_push_number(&out, false, s->rows);
+	crm_jsonb_push_key(&out, "fields", -1);
 	pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < s->n; i++)
 	{
@@ -220,14 +220,14 @@ crm_encoding_final(PG_FUNCTION_ARGS)
 		bool		missing = f->numbers + f->texts < s->rows;
 
 		pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
-		jsonb_push_key(&out, "field", -1);
-		jsonb_push_string(&out, false, f->name, f->len);
+		crm_jsonb_push_key(&out, "field", -1);
+		crm_jsonb_push_string(&out, false, f->name, f->len);
 		if (f->numbers > 0)
 		{
-			jsonb_push_key(&out, "mean", -1);
-			jsonb_push_number(&out, false, f->mean);
-			jsonb_push_key(&out, "sd", -1);
-			jsonb_push_number(&out, false, sqrt(f->m2 / f->numbers));
+			crm_jsonb_push_key(&out, "mean", -1);
+			crm_jsonb_push_number(&out, false, f->mean);
+			crm_jsonb_push_key(&out, "sd", -1);
+			crm_jsonb_push_number(&out, false, sqrt(f->m2 / f->numbers));
 		}
 		else
 		{
@@ -248,13 +248,13 @@ crm_encoding_final(PG_FUNCTION_ARGS)
 			qsort(level, n, sizeof(CountEntry *), level_cmp);
 			if (n > 0)
 			{
-				jsonb_push_key(&out, "base", -1);
-				jsonb_push_string(&out, false, level[0]->key + sizeof(uint32), level[0]->len);
+				crm_jsonb_push_key(&out, "base", -1);
+				crm_jsonb_push_string(&out, false, level[0]->key + sizeof(uint32), level[0]->len);
 			}
-			jsonb_push_key(&out, "levels", -1);
+			crm_jsonb_push_key(&out, "levels", -1);
 			pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
 			for (int j = 1; j < n; j++)
-				jsonb_push_string(&out, true, level[j]->key + sizeof(uint32), level[j]->len);
+				crm_jsonb_push_string(&out, true, level[j]->key + sizeof(uint32), level[j]->len);
 			pushJsonbValue(&out, WJB_END_ARRAY, NULL);
 			push_bool(&out, "other", other && n > 0);
 		}
@@ -311,8 +311,8 @@ level_entry(Encoding *m, int field, const char *level, int len, bool add)
 
 	memcpy(key, &field, sizeof(int));
 	memcpy(key + sizeof(int), level, len);
-	e = add ? counts_add(m->level, key, len + sizeof(int)) :
-		counts_find(m->level, key, len + sizeof(int));
+	e = add ? crm_counts_add(m->level, key, len + sizeof(int)) :
+		crm_counts_find(m->level, key, len + sizeof(int));
 	if (key != buffer)
 		pfree(key);
 	return e;
@@ -322,7 +322,7 @@ static bool
 flag(JsonbContainer *object, const char *key)
 {
 	JsonbValue	v;
-	JsonbValue *f = jsonb_child(object, key, &v);
+	JsonbValue *f = crm_jsonb_child(object, key, &v);
 
 	return f != NULL && f->type == jbvBool && f->val.boolean;
 }
@@ -336,9 +336,9 @@ compile_encoding(Jsonb *source)
 				*fields;
 	int			max = 32;
 
-	fields = JB_ROOT_IS_OBJECT(source) ? jsonb_child(&source->root, "fields", &a) : NULL;
+	fields = JB_ROOT_IS_OBJECT(source) ? crm_jsonb_child(&source->root, "fields", &a) : NULL;
 	if (fields == NULL || fields->type != jbvBinary)
-		jsonb_number(NULL, "fields");
+		crm_jsonb_number(NULL, "fields");
 	m->n = JsonContainerSize(fields->val.binary.data);
 	m->fields = palloc0(sizeof(EncodedField) * Max(m->n, 1));
 	m->terms = palloc(sizeof(char *) * max);
@@ -353,38 +353,39 @@ compile_encoding(Jsonb *source)
 		JsonbValue *part;
 
 		if (one == NULL || one->type != jbvBinary)
-			jsonb_number(NULL, "a field");
+			crm_jsonb_number(NULL, "a field");
 		object = one->val.binary.data;
-		part = jsonb_child(object, "field", &v);
+		part = crm_jsonb_child(object, "field", &v);
 		if (part == NULL || part->type != jbvString)
-			jsonb_number(NULL, "a field's name");
+			crm_jsonb_number(NULL, "a field's name");
 		f->name = pnstrdup(part->val.string.val, part->val.string.len);
-		counts_add(m->index, f->name, strlen(f->name))->levels = i;
+		crm_counts_add(m->index, f->name, strlen(f->name))->levels = i;
 		f->column = f->other = f->missing = -1;
-		if ((part = jsonb_child(object, "mean", &v)) != NULL)
+		if ((part = crm_jsonb_child(object, "mean", &v)) != NULL)
 		{
 			f->numeric = true;
-			f->mean = jsonb_number(part, "mean");
-			f->sd = jsonb_number(jsonb_child(object, "sd", &v), "sd");
+			f->mean = crm_jsonb_number(part, "mean");
+			f->sd = crm_jsonb_number(crm_jsonb_child(object, "sd", &v), "sd");
 			f->column = new_column(m, &max, i, f->name);
 		}
 		else
 		{
 			JsonbValue	b;
-			JsonbValue *levels = jsonb_child(object, "levels", &b);
+			JsonbValue *levels = crm_jsonb_child(object, "levels", &b);
 
-			if ((part = jsonb_child(object, "base", &v)) != NULL && part->type == jbvString)
+			if ((part = crm_jsonb_child(object, "base", &v)) != NULL && part->type == jbvString)
 				level_entry(m, i, part->val.string.val, part->val.string.len, true)->levels = -1;
 			if (levels == NULL || levels->type != jbvBinary)
-				jsonb_number(NULL, "levels");
+				crm_jsonb_number(NULL, "levels");
 			for (int j = 0; j < JsonContainerSize(levels->val.binary.data); j++)
 			{
 				part = getIthJsonbValueFromContainer(levels->val.binary.data, j);
 				if (part == NULL || part->type != jbvString)
-					jsonb_number(NULL, "a level");
+					crm_jsonb_number(NULL, "a level");
 				level_entry(m, i, part->val.string.val, part->val.string.len, true)->levels =
 					new_column(m, &max, i,
-							   psprintf("%s=%.*s", f->name, part->val.string.len, part->val.string.val));
+							   psprintf("%s=%.*s", f->name, part->val.string.len,
+										part->val.string.val));
 			}
 			if (flag(object, "other"))
 				f->other = new_column(m, &max, i, psprintf("%s=(other)", f->name));
@@ -408,7 +409,7 @@ encode_row(Encoding *m, Jsonb *row, double *x, bool *seen, bool *unseen)
 
 	while (next_scalar(&it, &key, &v))
 	{
-		CountEntry *e = counts_find(m->index, key.val.string.val, key.val.string.len);
+		CountEntry *e = crm_counts_find(m->index, key.val.string.val, key.val.string.len);
 		EncodedField *f;
 
 		if (e == NULL)
@@ -426,7 +427,7 @@ encode_row(Encoding *m, Jsonb *row, double *x, bool *seen, bool *unseen)
 		else
 		{
 			int			len;
-			char	   *level = jsonb_scalar_text(&v, &len);
+			char	   *level = crm_jsonb_scalar_text(&v, &len);
 			CountEntry *l = level_entry(m, e->levels, level, len, false);
 
 			if (l == NULL)
@@ -453,7 +454,7 @@ encode_row(Encoding *m, Jsonb *row, double *x, bool *seen, bool *unseen)
 Datum
 crm_encode(PG_FUNCTION_ARGS)
 {
-	Encoding   *m = compiled_model(fcinfo, 0, compile_encoding);
+	Encoding   *m = crm_compiled_model(fcinfo, 0, compile_encoding);
 	double	   *x = palloc0(sizeof(double) * Max(m->columns, 1));
 	bool	   *marks = palloc0(2 * Max(m->n, 1));
 	ArrayType  *a;
@@ -485,7 +486,7 @@ texts(char **v, int n)
 Datum
 crm_encoding_terms(PG_FUNCTION_ARGS)
 {
-	Encoding   *m = compiled_model(fcinfo, 0, compile_encoding);
+	Encoding   *m = crm_compiled_model(fcinfo, 0, compile_encoding);
 
 	PG_RETURN_DATUM(texts(m->terms, m->columns));
 }
@@ -493,7 +494,7 @@ crm_encoding_terms(PG_FUNCTION_ARGS)
 Datum
 crm_encoding_fields(PG_FUNCTION_ARGS)
 {
-	Encoding   *m = compiled_model(fcinfo, 0, compile_encoding);
+	Encoding   *m = crm_compiled_model(fcinfo, 0, compile_encoding);
 	char	  **v = palloc(sizeof(char *) * Max(m->columns, 1));
 
 	for (int i = 0; i < m->columns; i++)
@@ -504,7 +505,7 @@ crm_encoding_fields(PG_FUNCTION_ARGS)
 Datum
 crm_encoding_unseen(PG_FUNCTION_ARGS)
 {
-	Encoding   *m = compiled_model(fcinfo, 0, compile_encoding);
+	Encoding   *m = crm_compiled_model(fcinfo, 0, compile_encoding);
 	double	   *x = palloc0(sizeof(double) * Max(m->columns, 1));
 	bool	   *marks = palloc0(2 * Max(m->n, 1));
 	char	  **v = palloc(sizeof(char *) * Max(m->n, 1));

@@ -38,12 +38,10 @@ typedef struct LogisticFit
 	bool		separated;
 } LogisticFit;
 
-extern LogisticRows *logistic_rows(int k, double lambda);
-extern double *logistic_add_row(LogisticRows *rows, bool won);
-extern void logistic_fit(LogisticRows *rows, LogisticFit *fit);
-extern double logistic_sigmoid(double eta);
-extern double logistic_log1pexp(double eta);
-extern bool cholesky(double *a, int n);
-extern void cholesky_solve(const double *a, int n, double *b);
+extern LogisticRows *crm_logistic_rows(int k, double lambda);
+extern double *crm_logistic_add_row(LogisticRows *rows, bool won);
+extern void crm_logistic_fit(LogisticRows *rows, LogisticFit *fit);
+extern double crm_logistic_sigmoid(double eta);
+extern double crm_logistic_log1pexp(double eta);
 
 #endif							/* CRM_LOGISTIC_H */

@@ -17,7 +17,7 @@
 
 /* The memory of an aggregate's state. */
 void
-model_memory(FunctionCallInfo fcinfo, MemoryContext *context, const char *name)
+crm_model_memory(FunctionCallInfo fcinfo, MemoryContext *context, const char *name)
 {
 	if (!AggCheckCallContext(fcinfo, context))
 		elog(ERROR, "%s called in non-aggregate context", name);
@@ -25,7 +25,7 @@ model_memory(FunctionCallInfo fcinfo, MemoryContext *context, const char *name)
 
 /* An outcome is 0 or 1. */
 bool
-model_outcome(double y, const char *function)
+crm_model_outcome(double y, const char *function)
 {
 	if (y != 0 && y != 1)
 		ereport(ERROR,
@@ -36,7 +36,7 @@ model_outcome(double y, const char *function)
 }
 
 void
-model_refuse_missing_class(int64 n, int64 wins)
+crm_model_refuse_missing_class(int64 n, int64 wins)
 {
 	if (n == 0)
 		ereport(ERROR,
@@ -52,7 +52,7 @@ model_refuse_missing_class(int64 n, int64 wins)
 }
 
 TupleDesc
-model_result_type(FunctionCallInfo fcinfo)
+crm_model_result_type(FunctionCallInfo fcinfo)
 {
 	TupleDesc	desc;
 
@@ -62,7 +62,7 @@ model_result_type(FunctionCallInfo fcinfo)
 }
 
 ArrayType *
-model_doubles(const double *v, int n, bool nan_is_null)
+crm_model_doubles(const double *v, int n, bool nan_is_null)
 {
 	Datum	   *d = palloc(sizeof(Datum) * Max(n, 1));
 	bool	   *isnull = palloc0(Max(n, 1));
@@ -79,8 +79,8 @@ model_doubles(const double *v, int n, bool nan_is_null)
 }
 
 /* The places, from 1, where a flag is set. */
-ArrayType *
-model_indexes(const bool *v, int n)
+static ArrayType *
+indexes_where(const bool *v, int n)
 {
 	Datum	   *d = palloc(sizeof(Datum) * Max(n, 1));
 	int			m = 0;
@@ -96,7 +96,7 @@ model_indexes(const bool *v, int n)
  * nulls there is nothing to read.
  */
 const double *
-model_double_array(Datum array, int *n, bool *has_null)
+crm_model_double_array(Datum array, int *n, bool *has_null)
 {
 	ArrayType  *a = DatumGetArrayTypeP(array);
 
@@ -128,7 +128,7 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 	bool		has_null;
 	bool		won;
 
-	model_memory(fcinfo, &context, "crm.logistic_fit");
+	crm_model_memory(fcinfo, &context, "crm.logistic_fit");
 	if (PG_ARGISNULL(3))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -142,14 +142,14 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 		if (rows == NULL)
 		{
 			old = MemoryContextSwitchTo(context);
-			rows = logistic_rows(0, PG_GETARG_FLOAT8(3));
+			rows = crm_logistic_rows(0, PG_GETARG_FLOAT8(3));
 			rows->k = -1;
 			MemoryContextSwitchTo(old);
 		}
 		rows->skipped++;
 		PG_RETURN_POINTER(rows);
 	}
-	x = model_double_array(PG_GETARG_DATUM(2), &k, &has_null);
+	x = crm_model_double_array(PG_GETARG_DATUM(2), &k, &has_null);
 	if (rows == NULL || rows->k < 0)
 	{
 		double		lambda = PG_GETARG_FLOAT8(3);
@@ -165,7 +165,7 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 					 errmsg("%d columns are more than \"crm.logistic_fit\" takes", k),
 					 errdetail("At most %d columns.", LOGISTIC_MAX_COLUMNS)));
 		old = MemoryContextSwitchTo(context);
-		rows = logistic_rows(k, lambda);
+		rows = crm_logistic_rows(k, lambda);
 		rows->skipped = skipped;
 		MemoryContextSwitchTo(old);
 	}
@@ -179,7 +179,7 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(rows);
 	}
 	y = PG_GETARG_FLOAT8(1);
-	won = model_outcome(y, "logistic_fit");
+	won = crm_model_outcome(y, "logistic_fit");
 	for (int j = 0; j < k; j++)
 		if (!isfinite(x[j]))
 			ereport(ERROR,
@@ -187,7 +187,7 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 					 errmsg("feature %d of a row is %s", j + 1, isnan(x[j]) ? "NaN" : "infinite"),
 					 errhint("Replace it, or make it null to leave the row out.")));
 	old = MemoryContextSwitchTo(context);
-	to = logistic_add_row(rows, won);
+	to = crm_logistic_add_row(rows, won);
 	MemoryContextSwitchTo(old);
 	memcpy(to, x, sizeof(double) * k);
 	PG_RETURN_POINTER(rows);
@@ -197,7 +197,7 @@ Datum
 crm_logistic_final(PG_FUNCTION_ARGS)
 {
 	LogisticRows *rows = PG_ARGISNULL(0) ? NULL : (LogisticRows *) PG_GETARG_POINTER(0);
-	TupleDesc	desc = model_result_type(fcinfo);
+	TupleDesc	desc = crm_model_result_type(fcinfo);
 	LogisticFit fit;
 	RankMetrics ranks;
 	CalibrationBins bins;
@@ -207,8 +207,8 @@ crm_logistic_final(PG_FUNCTION_ARGS)
 	bool		nulls[24] = {0};
 	int			i = 0;
 
-	model_refuse_missing_class(rows == NULL ? 0 : rows->n, rows == NULL ? 0 : rows->wins);
-	logistic_fit(rows, &fit);
+	crm_model_refuse_missing_class(rows == NULL ? 0 : rows->n, rows == NULL ? 0 : rows->wins);
+	crm_logistic_fit(rows, &fit);
 	for (int j = 0; j <= rows->k; j++)
 		if (!isfinite(fit.coef[j]))
 			ereport(ERROR,
@@ -223,14 +223,14 @@ crm_logistic_final(PG_FUNCTION_ARGS)
 	order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * rows->n);
 	/* ranked by probability, since that is what the user sees */
 	for (int64 r = 0; r < rows->n; r++)
-		fit.eta[r] = logistic_sigmoid(fit.eta[r]);
-	rank_scores(fit.eta, rows->n, order);
-	rank_metrics(fit.eta, won, rows->n, &ranks);
-	calibration_bins(fit.eta, won, rows->n, &bins);
+		fit.eta[r] = crm_logistic_sigmoid(fit.eta[r]);
+	crm_rank_scores(fit.eta, rows->n, order);
+	crm_rank_metrics(fit.eta, won, rows->n, &ranks);
+	crm_calibration_bins(fit.eta, won, rows->n, &bins);
 
-	values[i++] = PointerGetDatum(model_doubles(fit.coef, rows->k + 1, false));
-	values[i++] = PointerGetDatum(model_doubles(fit.se, rows->k + 1, true));
-	values[i++] = PointerGetDatum(model_doubles(fit.mean, rows->k, false));
+	values[i++] = PointerGetDatum(crm_model_doubles(fit.coef, rows->k + 1, false));
+	values[i++] = PointerGetDatum(crm_model_doubles(fit.se, rows->k + 1, true));
+	values[i++] = PointerGetDatum(crm_model_doubles(fit.mean, rows->k, false));
 	values[i++] = Float8GetDatum(fit.lambda);
 	values[i++] = Int64GetDatum(rows->n);
 	values[i++] = Int64GetDatum(rows->skipped);
@@ -238,17 +238,17 @@ crm_logistic_final(PG_FUNCTION_ARGS)
 	values[i++] = Float8GetDatum(fit.log_likelihood);
 	values[i++] = Float8GetDatum(fit.objective);
 	values[i++] = Float8GetDatum(-fit.log_likelihood / rows->n);
-	values[i++] = Float8GetDatum(brier_score(fit.eta, won, rows->n));
+	values[i++] = Float8GetDatum(crm_brier_score(fit.eta, won, rows->n));
 	values[i++] = Float8GetDatum(ranks.auc);
 	values[i++] = Float8GetDatum(ranks.ks);
 	values[i++] = Float8GetDatum(ranks.average_precision);
-	values[i++] = Float8GetDatum(lift_of_top(won, rows->n, rows->wins, order, 0.1));
-	values[i++] = Float8GetDatum(expected_calibration_error(&bins, rows->n));
+	values[i++] = Float8GetDatum(crm_lift_of_top(won, rows->n, rows->wins, order, 0.1));
+	values[i++] = Float8GetDatum(crm_expected_calibration_error(&bins, rows->n));
 	values[i++] = Int32GetDatum(fit.iterations);
 	values[i++] = BoolGetDatum(fit.converged);
 	values[i++] = BoolGetDatum(fit.separated);
-	values[i++] = PointerGetDatum(model_indexes(fit.separating, rows->k));
-	values[i++] = PointerGetDatum(model_indexes(fit.aliased, rows->k));
+	values[i++] = PointerGetDatum(indexes_where(fit.separating, rows->k));
+	values[i++] = PointerGetDatum(indexes_where(fit.aliased, rows->k));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
@@ -268,8 +268,8 @@ log_odds(FunctionCallInfo fcinfo, double *eta)
 				s3 = 0;
 	int			j = 0;
 
-	w = model_double_array(PG_GETARG_DATUM(0), &nw, &null_w);
-	x = model_double_array(PG_GETARG_DATUM(1), &k, &null_x);
+	w = crm_model_double_array(PG_GETARG_DATUM(0), &nw, &null_w);
+	x = crm_model_double_array(PG_GETARG_DATUM(1), &k, &null_x);
 	if (nw != k + 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -303,7 +303,7 @@ crm_logistic_predict(PG_FUNCTION_ARGS)
 
 	if (!log_odds(fcinfo, &eta))
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(logistic_sigmoid(eta));
+	PG_RETURN_FLOAT8(crm_logistic_sigmoid(eta));
 }
 
 Datum

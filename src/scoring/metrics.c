@@ -71,7 +71,7 @@ places(int64 *count, int64 n)
  * not sorted by.
  */
 void
-rank_scores(const double *score, int64 n, uint32 *order)
+crm_rank_scores(const double *score, int64 n, uint32 *order)
 {
 	typedef struct Item
 	{
@@ -176,7 +176,7 @@ sort_sides(const double *score, const uint8 *won, int64 n, Sides *s)
  * three only look between distinct scores.
  */
 void
-rank_metrics(const double *score, const uint8 *won, int64 n, RankMetrics *out)
+crm_rank_metrics(const double *score, const uint8 *won, int64 n, RankMetrics *out)
 {
 	Sides		s;
 	int64		i,
@@ -213,8 +213,8 @@ rank_metrics(const double *score, const uint8 *won, int64 n, RankMetrics *out)
 
 /* Win rate of the best ceil(fraction * n) rows over that of all. */
 double
-lift_of_top(const uint8 *won, int64 n, int64 wins, const uint32 *order,
-			double fraction)
+crm_lift_of_top(const uint8 *won, int64 n, int64 wins, const uint32 *order,
+				double fraction)
 {
 	int64		top = (int64) ceil(fraction * n - 1e-9);
 	int64		hit = 0;
@@ -227,7 +227,7 @@ lift_of_top(const uint8 *won, int64 n, int64 wins, const uint32 *order,
 
 /* Mean log-loss; probabilities are held 1e-15 away from 0 and 1. */
 double
-log_loss(const double *p, const uint8 *won, int64 n)
+crm_log_loss(const double *p, const uint8 *won, int64 n)
 {
 	double		sum = 0,
 				lost = 0;
@@ -248,7 +248,7 @@ log_loss(const double *p, const uint8 *won, int64 n)
 }
 
 double
-brier_score(const double *p, const uint8 *won, int64 n)
+crm_brier_score(const double *p, const uint8 *won, int64 n)
 {
 	double		sum = 0,
 				lost = 0;
@@ -266,8 +266,8 @@ brier_score(const double *p, const uint8 *won, int64 n)
 
 /* Ten bins of equal width on [0, 1]. */
 void
-calibration_bins(const double *p, const uint8 *won, int64 n,
-				 CalibrationBins *out)
+crm_calibration_bins(const double *p, const uint8 *won, int64 n,
+					 CalibrationBins *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (int64 i = 0; i < n; i++)
@@ -282,13 +282,104 @@ calibration_bins(const double *p, const uint8 *won, int64 n,
 }
 
 double
-expected_calibration_error(const CalibrationBins *b, int64 n)
+crm_expected_calibration_error(const CalibrationBins *b, int64 n)
 {
 	double		sum = 0;
 
 	for (int i = 0; i < CALIBRATION_BINS; i++)
 		sum += fabs(b->wins[i] - b->sum[i]);
 	return sum / n;
+}
+
+/* Scores centred and scaled, with the targets of wins and losses. */
+typedef struct Platt
+{
+	const Scored *s;
+	double		hi;
+	double		lo;
+	double		unit;			/* a power of two: it changes no digit */
+	double		mean;
+	double		sd;
+} Platt;
+
+static inline double
+standardised(const Platt *f, int64 i)
+{
+	return (f->s->score[i] * f->unit - f->mean) / f->sd;
+}
+
+/* False where all scores are equal. */
+static bool
+scale_scores(Platt *f)
+{
+	const Scored *s = f->s;
+	double		top = 0;
+
+	/* a power of two keeps squares within range */
+	for (int64 i = 0; i < s->n; i++)
+		top = Max(top, fabs(s->score[i]));
+	f->unit = 1;
+	if (top > 1e100)
+		f->unit = ldexp(1, -1000);
+	else if (top > 0 && top < 1e-100)
+		f->unit = ldexp(1, 1000);
+	f->mean = 0;
+	for (int64 i = 0; i < s->n; i++)
+		f->mean += s->score[i] * f->unit / s->n;
+	f->sd = 0;
+	for (int64 i = 0; i < s->n; i++)
+		f->sd += (s->score[i] * f->unit - f->mean) * (s->score[i] * f->unit - f->mean);
+	f->sd = sqrt(f->sd / s->n);
+	return f->sd > 1e-13 * fabs(f->mean);
+}
+
+static double
+platt_loss(const Platt *f, double a, double b)
+{
+	double		loss = 0;
+
+	for (int64 i = 0; i < f->s->n; i++)
+	{
+		double		eta = a + b * standardised(f, i);
+
+		loss += crm_logistic_log1pexp(eta) - (f->s->won[i] ? f->hi : f->lo) * eta;
+	}
+	return loss;
+}
+
+/* One Newton step (d0, d1) from (a, b) and the loss there; false at the end of the way. */
+static bool
+platt_step(const Platt *f, double a, double b, double *d0, double *d1, double *loss)
+{
+	double		g0 = 0,
+				g1 = 0,
+				h00 = 0,
+				h01 = 0,
+				h11 = 0,
+				det;
+
+	*loss = 0;
+	for (int64 i = 0; i < f->s->n; i++)
+	{
+		double		z = standardised(f, i);
+		double		eta = a + b * z;
+		double		p = crm_logistic_sigmoid(eta);
+		double		t = f->s->won[i] ? f->hi : f->lo;
+		double		w = p * crm_logistic_sigmoid(-eta);
+
+		*loss += crm_logistic_log1pexp(eta) - t * eta;
+		g0 += t - p;
+		g1 += (t - p) * z;
+		h00 += w;
+		h01 += w * z;
+		h11 += w * z * z;
+	}
+	det = h00 * h11 - h01 * h01;
+	if (!(det > 0))
+		return false;
+	*d0 = (h11 * g0 - h01 * g1) / det;
+	*d1 = (h00 * g1 - h01 * g0) / det;
+	return !(*d0 * g0 + *d1 * g1 < 1e-22);
 }
 
 /*
@@ -298,90 +389,33 @@ expected_calibration_error(const CalibrationBins *b, int64 n)
  * scores are equal.
  */
 bool
-platt_fit(const Scored *s, double *intercept, double *slope)
+crm_platt_fit(const Scored *s, double *intercept, double *slope)
 {
-	double		hi = (s->wins + 1.0) / (s->wins + 2.0);
-	double		lo = 1.0 / (s->n - s->wins + 2.0);
-	double		share = (s->wins * hi + (s->n - s->wins) * lo) / s->n;
-	double		mean = 0,
-				sd = 0,
-				a,
+	Platt		f = {s, (s->wins + 1.0) / (s->wins + 2.0), 1.0 / (s->n - s->wins + 2.0)};
+	double		share = (s->wins * f.hi + (s->n - s->wins) * f.lo) / s->n;
+	double		a = log(share / (1 - share)),
 				b = 0,
-				before = 0,
-				top = 0,
-				unit = 1;
+				d0,
+				d1,
+				before;
 
-	/* a power of two changes no digit, and keeps squares within range */
-	for (int64 i = 0; i < s->n; i++)
-		top = Max(top, fabs(s->score[i]));
-	if (top > 1e100)
-		unit = ldexp(1, -1000);
-	else if (top > 0 && top < 1e-100)
-		unit = ldexp(1, 1000);
-	for (int64 i = 0; i < s->n; i++)
-		mean += s->score[i] * unit / s->n;
-	for (int64 i = 0; i < s->n; i++)
-		sd += (s->score[i] * unit - mean) * (s->score[i] * unit - mean);
-	sd = sqrt(sd / s->n);
-	if (!(sd > 1e-13 * fabs(mean)))
+	if (!scale_scores(&f))
 		return false;
-	a = log(share / (1 - share));
-
 	for (int iteration = 0; iteration < 100; iteration++)
 	{
-		double		g0 = 0,
-					g1 = 0,
-					h00 = 0,
-					h01 = 0,
-					h11 = 0,
-					det,
-					d0,
-					d1,
-					step = 1;
+		double		step = 1;
 
 		CHECK_FOR_INTERRUPTS();
-		before = 0;
-		for (int64 i = 0; i < s->n; i++)
-		{
-			double		z = (s->score[i] * unit - mean) / sd;
-			double		eta = a + b * z;
-			double		p = logistic_sigmoid(eta);
-			double		t = s->won[i] ? hi : lo;
-			double		w = p * logistic_sigmoid(-eta);
-
-			before += logistic_log1pexp(eta) - t * eta;
-			g0 += t - p;
-			g1 += (t - p) * z;
-			h00 += w;
-			h01 += w * z;
-			h11 += w * z * z;
-		}
-		det = h00 * h11 - h01 * h01;
-		if (!(det > 0))
+		if (!platt_step(&f, a, b, &d0, &d1, &before))
 			break;
-		d0 = (h11 * g0 - h01 * g1) / det;
-		d1 = (h00 * g1 - h01 * g0) / det;
-		if (d0 * g0 + d1 * g1 < 1e-22)
-			break;
-		for (; step > 1e-9; step /= 2)
-		{
-			double		after = 0;
-
-			for (int64 i = 0; i < s->n; i++)
-			{
-				double		eta = a + step * d0 +
-				(b + step * d1) * ((s->score[i] * unit - mean) / sd);
-
-				after += logistic_log1pexp(eta) - (s->won[i] ? hi : lo) * eta;
-			}
-			if (after <= before + 1e-12 * fabs(before))
-				break;
-		}
+		while (step > 1e-9 &&
+			   !(platt_loss(&f, a + step * d0, b + step * d1) <= before + 1e-12 * fabs(before)))
+			step /= 2;
 		a += step * d0;
 		b += step * d1;
 	}
-	*intercept = a - b / sd * mean;
-	*slope = b / sd * unit;
+	*intercept = a - b / f.sd * f.mean;
+	*slope = b / f.sd * f.unit;
 	return true;
 }
 
@@ -391,7 +425,7 @@ platt_fit(const Scored *s, double *intercept, double *slope)
  * between knots the value runs straight.  x and y have room for 2 n values.
  */
 int
-isotonic_fit(const Scored *s, double *x, double *y)
+crm_isotonic_fit(const Scored *s, double *x, double *y)
 {
 	typedef struct Pool
 	{

@@ -45,7 +45,7 @@ add_pair(FunctionCallInfo fcinfo)
 	Scored	   *s;
 	double		score;
 
-	model_memory(fcinfo, &context, "scores");
+	crm_model_memory(fcinfo, &context, "scores");
 	if (PG_ARGISNULL(0))
 	{
 		state = MemoryContextAllocZero(context, sizeof(ScoredState));
@@ -74,7 +74,7 @@ add_pair(FunctionCallInfo fcinfo)
 		s->score = repalloc_huge(s->score, sizeof(double) * s->max);
 		s->won = repalloc_huge(s->won, s->max);
 	}
-	s->won[s->n] = model_outcome(PG_GETARG_FLOAT8(1), "scores");
+	s->won[s->n] = crm_model_outcome(PG_GETARG_FLOAT8(1), "scores");
 	s->wins += s->won[s->n];
 	s->score[s->n++] = score;
 	return state;
@@ -117,7 +117,7 @@ ranked(const Scored *s)
 {
 	uint32	   *order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * s->n);
 
-	rank_scores(s->score, s->n, order);
+	crm_rank_scores(s->score, s->n, order);
 	return order;
 }
 
@@ -128,7 +128,7 @@ rank_figures(FunctionCallInfo fcinfo, RankMetrics *m)
 
 	if (s == NULL)
 		return false;
-	rank_metrics(s->score, s->won, s->n, m);
+	crm_rank_metrics(s->score, s->won, s->n, m);
 	return true;
 }
 
@@ -169,8 +169,8 @@ crm_lift_final(PG_FUNCTION_ARGS)
 
 	if (s == NULL || s->wins == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(lift_of_top(s->won, s->n, s->wins, ranked(s),
-								 ((ScoredState *) PG_GETARG_POINTER(0))->fraction));
+	PG_RETURN_FLOAT8(crm_lift_of_top(s->won, s->n, s->wins, ranked(s),
+									 ((ScoredState *) PG_GETARG_POINTER(0))->fraction));
 }
 
 /* Measures of probabilities refuse what is none. */
@@ -196,7 +196,7 @@ crm_log_loss_final(PG_FUNCTION_ARGS)
 
 	if (s == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(log_loss(s->score, s->won, s->n));
+	PG_RETURN_FLOAT8(crm_log_loss(s->score, s->won, s->n));
 }
 
 Datum
@@ -206,7 +206,7 @@ crm_brier_final(PG_FUNCTION_ARGS)
 
 	if (s == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(brier_score(s->score, s->won, s->n));
+	PG_RETURN_FLOAT8(crm_brier_score(s->score, s->won, s->n));
 }
 
 Datum
@@ -217,8 +217,8 @@ crm_ece_final(PG_FUNCTION_ARGS)
 
 	if (s == NULL)
 		PG_RETURN_NULL();
-	calibration_bins(s->score, s->won, s->n, &b);
-	PG_RETURN_FLOAT8(expected_calibration_error(&b, s->n));
+	crm_calibration_bins(s->score, s->won, s->n, &b);
+	PG_RETURN_FLOAT8(crm_expected_calibration_error(&b, s->n));
 }
 
 /* (intercept, slope): the coefficients of a logistic model with one feature */
@@ -228,20 +228,20 @@ crm_platt_final(PG_FUNCTION_ARGS)
 	const Scored *s = pairs(fcinfo, false);
 	double		c[2];
 
-	model_refuse_missing_class(s == NULL ? 0 : s->n, s == NULL ? 0 : s->wins);
-	if (!platt_fit(s, &c[0], &c[1]))
+	crm_model_refuse_missing_class(s == NULL ? 0 : s->n, s == NULL ? 0 : s->wins);
+	if (!crm_platt_fit(s, &c[0], &c[1]))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DATA),
 				 errmsg("all " INT64_FORMAT " scores are equal", s->n),
 				 errdetail("A sigmoid cannot be laid through one point.")));
-	PG_RETURN_ARRAYTYPE_P(model_doubles(c, 2, false));
+	PG_RETURN_ARRAYTYPE_P(crm_model_doubles(c, 2, false));
 }
 
 Datum
 crm_isotonic_final(PG_FUNCTION_ARGS)
 {
 	const Scored *s = pairs(fcinfo, false);
-	TupleDesc	desc = model_result_type(fcinfo);
+	TupleDesc	desc = crm_model_result_type(fcinfo);
 	double	   *x;
 	double	   *y;
 	int			knots;
@@ -249,12 +249,12 @@ crm_isotonic_final(PG_FUNCTION_ARGS)
 	bool		nulls[4] = {0};
 
 	if (s == NULL)
-		model_refuse_missing_class(0, 0);
+		crm_model_refuse_missing_class(0, 0);
 	x = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * 2 * s->n);
 	y = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * 2 * s->n);
-	knots = isotonic_fit(s, x, y);
-	values[0] = PointerGetDatum(model_doubles(x, knots, false));
-	values[1] = PointerGetDatum(model_doubles(y, knots, false));
+	knots = crm_isotonic_fit(s, x, y);
+	values[0] = PointerGetDatum(crm_model_doubles(x, knots, false));
+	values[1] = PointerGetDatum(crm_model_doubles(y, knots, false));
 	values[2] = Int64GetDatum(s->n);
 	values[3] = Int64GetDatum(s->wins);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
@@ -274,8 +274,8 @@ crm_isotonic_predict(PG_FUNCTION_ARGS)
 	bool		null_y;
 	double		score = PG_GETARG_FLOAT8(2);
 
-	x = model_double_array(PG_GETARG_DATUM(0), &nx, &null_x);
-	y = model_double_array(PG_GETARG_DATUM(1), &ny, &null_y);
+	x = crm_model_double_array(PG_GETARG_DATUM(0), &nx, &null_x);
+	y = crm_model_double_array(PG_GETARG_DATUM(1), &ny, &null_y);
 	if (nx == 0 || nx != ny || null_x || null_y)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -315,7 +315,7 @@ crm_fairness_accum(PG_FUNCTION_ARGS)
 	bool		won;
 	bool		selected;
 
-	model_memory(fcinfo, &context, "crm.fairness");
+	crm_model_memory(fcinfo, &context, "crm.fairness");
 	if (PG_ARGISNULL(3))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -324,7 +324,7 @@ crm_fairness_accum(PG_FUNCTION_ARGS)
 	state = PG_GETARG_ARRAYTYPE_P(0);
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_ARRAYTYPE_P(state);
-	won = model_outcome(PG_GETARG_FLOAT8(1), "fairness");
+	won = crm_model_outcome(PG_GETARG_FLOAT8(1), "fairness");
 	selected = PG_GETARG_FLOAT8(2) >= PG_GETARG_FLOAT8(3);
 	if (isnan(PG_GETARG_FLOAT8(2)))
 		ereport(ERROR,

@@ -42,9 +42,9 @@ crm_z_scores(PG_FUNCTION_ARGS)
 	const bits8 *bitmap = ARR_NULLBITMAP(a);
 	int			values = 0;
 
-	(void) model_double_array(PointerGetDatum(a), &n, &null_m);
-	m = model_double_array(PG_GETARG_DATUM(1), &nm, &null_m);
-	s = model_double_array(PG_GETARG_DATUM(2), &ns, &null_s);
+	(void) crm_model_double_array(PointerGetDatum(a), &n, &null_m);
+	m = crm_model_double_array(PG_GETARG_DATUM(1), &nm, &null_m);
+	s = crm_model_double_array(PG_GETARG_DATUM(2), &ns, &null_s);
 	if (nm != n || ns != n || null_m || null_s)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -74,7 +74,7 @@ crm_psi(PG_FUNCTION_ARGS)
 
 	for (int i = 0; i < 2; i++)
 	{
-		h[i] = model_double_array(PG_GETARG_DATUM(i), &n[i], &has_null[i]);
+		h[i] = crm_model_double_array(PG_GETARG_DATUM(i), &n[i], &has_null[i]);
 		for (int j = 0; !has_null[i] && j < n[i]; j++)
 		{
 			if (!(h[i][j] >= 0) || isinf(h[i][j]))

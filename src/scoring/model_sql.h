@@ -9,13 +9,12 @@
 #include "utils/array.h"
 #include "scoring/metrics.h"
 
-extern void model_memory(FunctionCallInfo fcinfo, MemoryContext *context,
-						 const char *name);
-extern bool model_outcome(double y, const char *function);
-extern void model_refuse_missing_class(int64 n, int64 wins);
-extern TupleDesc model_result_type(FunctionCallInfo fcinfo);
-extern ArrayType *model_doubles(const double *v, int n, bool nan_is_null);
-extern ArrayType *model_indexes(const bool *v, int n);
-extern const double *model_double_array(Datum array, int *n, bool *has_null);
+extern void crm_model_memory(FunctionCallInfo fcinfo, MemoryContext *context,
+							 const char *name);
+extern bool crm_model_outcome(double y, const char *function);
+extern void crm_model_refuse_missing_class(int64 n, int64 wins);
+extern TupleDesc crm_model_result_type(FunctionCallInfo fcinfo);
+extern ArrayType *crm_model_doubles(const double *v, int n, bool nan_is_null);
+extern const double *crm_model_double_array(Datum array, int *n, bool *has_null);
 
 #endif							/* CRM_MODEL_SQL_H */

@@ -40,8 +40,8 @@ hold(double v, double cap)
 }
 
 double
-points_decayed(double points, double age, PointsDecay decay, double period,
-			   double share)
+crm_points_decayed(double points, double age, PointsDecay decay, double period,
+				   double share)
 {
 	if (age < 0)
 		age = 0;
@@ -61,7 +61,7 @@ points_decayed(double points, double age, PointsDecay decay, double period,
 }
 
 PointsState *
-points_new_state(const PointsModel *m)
+crm_points_new_state(const PointsModel *m)
 {
 	PointsState *s = palloc0(sizeof(PointsState));
 
@@ -93,8 +93,8 @@ rule_value(const PointsRule *r, const PointsRuleState *s, int64 at)
 			return s->value == 0 ? 0 : s->value * exp2(-age_of(at, s->as_of) / r->period);
 		default:
 			for (int i = 0; i < s->ntimes; i++)
-				sum += points_decayed(r->points, age_of(at, s->times[i]),
-									  r->decay, r->period, r->share);
+				sum += crm_points_decayed(r->points, age_of(at, s->times[i]),
+										  r->decay, r->period, r->share);
 			return sum;
 	}
 }
@@ -149,25 +149,19 @@ crowded(const PointsRule *r, const PointsRuleState *s, int64 at)
 }
 
 /*
- * Take in one event of a rule; false where the repeat policy says that it does
- * not count.  Cost does not depend on the events before, but for policies and
- * decays that must look at some of them.
+ * Does an event count by the repeat policy?  If so the policy remembers it.
  */
-bool
-points_fold(const PointsModel *m, PointsState *state, int rule, int64 at,
-			int64 object, bool has_object)
+static bool
+admit(const PointsRule *r, PointsRuleState *s, int64 at, int64 object, bool has_object)
 {
-	const PointsRule *r = &m->rules[rule];
-	PointsRuleState *s = &state->rules[rule];
+	int			oldest = 0;
 
 	switch (r->repeat)
 	{
 		case REPEAT_EVERY:
 			break;
 		case REPEAT_ONCE:
-			if (s->count > 0)
-				return false;
-			break;
+			return s->count == 0;
 		case REPEAT_ONCE_PER_OBJECT:
 			/* events without an object are taken as of one object */
 			if (!has_object)
@@ -178,26 +172,39 @@ points_fold(const PointsModel *m, PointsState *state, int rule, int64 at,
 			push(&s->objects, &s->nobjects, object);
 			break;
 		case REPEAT_LIMITED:
-			{
-				int			oldest = 0;
+			if (crowded(r, s, at))
+				return false;
+			for (int i = 1; i < s->nrecent; i++)
+				if (s->recent[i] < s->recent[oldest])
+					oldest = i;
 
-				if (crowded(r, s, at))
-					return false;
-				for (int i = 1; i < s->nrecent; i++)
-					if (s->recent[i] < s->recent[oldest])
-						oldest = i;
-				/*
-				 * For events in order the last ones that counted suffice;
-				 * more are kept for those that come late.
-				 */
-				if (s->nrecent < Max(2 * r->times, POINTS_KEPT_TIMES))
-					push(&s->recent, &s->nrecent, at);
-				else if (at > s->recent[oldest])
-					s->recent[oldest] = at;
-				break;
-			}
+			/*
+			 * For events in order the last ones that counted suffice; more
+			 * are kept for those that come late.
+			 */
+			if (s->nrecent < Max(2 * r->times, POINTS_KEPT_TIMES))
+				push(&s->recent, &s->nrecent, at);
+			else if (at > s->recent[oldest])
+				s->recent[oldest] = at;
+			break;
 	}
+	return true;
+}
 
+/*
+ * Take in one event of a rule; false where the repeat policy says that it does
+ * not count.  Cost does not depend on the events before, but for policies and
+ * decays that must look at some of them.
+ */
+bool
+crm_points_fold(const PointsModel *m, PointsState *state, int rule, int64 at,
+				int64 object, bool has_object)
+{
+	const PointsRule *r = &m->rules[rule];
+	PointsRuleState *s = &state->rules[rule];
+
+	if (!admit(r, s, at, object, has_object))
+		return false;
 	s->count++;
 	switch (r->decay)
 	{
@@ -226,7 +233,8 @@ points_fold(const PointsModel *m, PointsState *state, int rule, int64 at,
 			/* forget what is worth nothing by now */
 			for (int i = 0; i < s->ntimes;)
 			{
-				if (points_decayed(1, age_of(s->as_of, s->times[i]), r->decay, r->period, r->share) < 1e-15)
+				if (crm_points_decayed(1, age_of(s->as_of, s->times[i]), r->decay, r->period,
+									   r->share) < 1e-15)
 					s->times[i] = s->times[--s->ntimes];
 				else
 					i++;
@@ -237,7 +245,7 @@ points_fold(const PointsModel *m, PointsState *state, int rule, int64 at,
 }
 
 void
-points_score_memory(const PointsModel *m, PointsScore *out)
+crm_points_score_memory(const PointsModel *m, PointsScore *out)
 {
 	out->rule = palloc(sizeof(double) * Max(m->nrules, 1));
 	out->raw = palloc(sizeof(double) * Max(m->nrules, 1));
@@ -268,8 +276,8 @@ sum_up(const PointsModel *m, PointsScore *out)
 }
 
 void
-points_evaluate(const PointsModel *m, const PointsState *s, int64 at,
-				PointsScore *out)
+crm_points_evaluate(const PointsModel *m, const PointsState *s, int64 at,
+					PointsScore *out)
 {
 	for (int i = 0; i < m->nrules; i++)
 		out->raw[i] = rule_value(&m->rules[i], &s->rules[i], at);
@@ -346,8 +354,8 @@ first_crossing(Search *f, int64 from, int64 to, int64 *at)
 }
 
 bool
-points_next_crossing(const PointsModel *m, const PointsState *s, int64 after,
-					 int64 until, int64 *at)
+crm_points_next_crossing(const PointsModel *m, const PointsState *s, int64 after,
+						 int64 until, int64 *at)
 {
 	Search		f = {.m = m, .s = s, .budget = SEARCH_BUDGET};
 	int64		from = after;
@@ -363,7 +371,7 @@ points_next_crossing(const PointsModel *m, const PointsState *s, int64 after,
 			rule_value(&m->rules[i], &s->rules[i], after) != 0;
 	if (!moves)
 		return false;
-	points_score_memory(m, &f.work);
+	crm_points_score_memory(m, &f.work);
 	/*
 	 * In growing spans, since most crossings are near. The spans do not depend
 	 * on until, so that whoever asks gets the same instant.
@@ -383,14 +391,14 @@ points_next_crossing(const PointsModel *m, const PointsState *s, int64 after,
 
 /* Note the crossings at the clock. */
 PointsCrossing *
-points_settle(const PointsModel *m, PointsState *s)
+crm_points_settle(const PointsModel *m, PointsState *s)
 {
 	PointsCrossing *list = NULL;
 	PointsCrossing **end = &list;
 	PointsScore score;
 
-	points_score_memory(m, &score);
-	points_evaluate(m, s, s->clock, &score);
+	crm_points_score_memory(m, &score);
+	crm_points_evaluate(m, s, s->clock, &score);
 	for (int i = 0; i < m->nthresholds; i++)
 	{
 		bool		in = (s->inside & (1u << i)) != 0;
@@ -415,7 +423,7 @@ points_settle(const PointsModel *m, PointsState *s)
 
 /* Move the clock on, noting what time alone crosses on the way. */
 PointsCrossing *
-points_advance(const PointsModel *m, PointsState *s, int64 until)
+crm_points_bring_to(const PointsModel *m, PointsState *s, int64 until)
 {
 	PointsCrossing *list = NULL;
 	PointsCrossing **end = &list;
@@ -426,11 +434,11 @@ points_advance(const PointsModel *m, PointsState *s, int64 until)
 		s->clock = until;
 		return NULL;
 	}
-	while (s->clock < until && points_next_crossing(m, s, s->clock, until, &at))
+	while (s->clock < until && crm_points_next_crossing(m, s, s->clock, until, &at))
 	{
 		CHECK_FOR_INTERRUPTS();
 		s->clock = at;
-		*end = points_settle(m, s);
+		*end = crm_points_settle(m, s);
 		while (*end)
 			end = &(*end)->next;
 	}
@@ -439,30 +447,20 @@ points_advance(const PointsModel *m, PointsState *s, int64 until)
 }
 
 /*
- * Half-life that decays no faster than the rule, and by how much more than its
- * present value it may be worth under it.
+ * By how much more than its present value a rule may be worth under the
+ * half-life that the rank counts it with: decay in steps lags behind.
  */
 static double
-equivalent_half_life(const PointsRule *r, double *factor)
+lag_of(const PointsRule *r)
 {
-	*factor = 1;
-	switch (r->decay)
-	{
-		case DECAY_HALF_LIFE:
-			return r->period;
-		case DECAY_LINEAR:
-			return r->period * M_LN2;	/* 1 - x <= e^-x */
-		case DECAY_STEP:
-			*factor = r->share < 0.5 ? 1 / (1 - r->share) : 2;
-			return r->share < 0.5 ? r->period * M_LN2 / -log1p(-r->share) : r->period;
-		default:
-			return 0;
-	}
+	if (r->decay != DECAY_STEP)
+		return 1;				/* for linear decay as 1 - x <= e^-x */
+	return r->share < 0.5 ? 1 / (1 - r->share) : 2;
 }
 
 void
-points_rank_key(const PointsModel *m, const PointsState *s, int64 basis,
-				double *ceiling, double *key)
+crm_points_rank_key(const PointsModel *m, const PointsState *s, int64 basis,
+					double *ceiling, double *key)
 {
 	PointsScore w;
 	double		sum = 0;
@@ -471,11 +469,10 @@ points_rank_key(const PointsModel *m, const PointsState *s, int64 basis,
 	for (int i = 0; i < m->nrules; i++)
 		if (m->rules[i].event && s->rules[i].count > 0)
 			newest = Max(newest, s->rules[i].as_of);
-	points_score_memory(m, &w);
+	crm_points_score_memory(m, &w);
 	for (int i = 0; i < m->nrules; i++)
 	{
 		const PointsRule *r = &m->rules[i];
-		double		factor;
 		double		v = rule_value(r, &s->rules[i], newest);
 
 		w.raw[i] = v;
@@ -488,10 +485,7 @@ points_rank_key(const PointsModel *m, const PointsState *s, int64 basis,
 		if (v > 4 * r->cap)
 			w.raw[i] = r->cap;
 		else
-		{
-			equivalent_half_life(r, &factor);
-			sum += factor * v;
-		}
+			sum += lag_of(r) * v;
 	}
 	sum_up(m, &w);
 	*ceiling = w.unclamped;
@@ -503,82 +497,13 @@ points_rank_key(const PointsModel *m, const PointsState *s, int64 basis,
 
 /* The most a row of (ceiling, key) can be worth, with slack for rounding. */
 double
-points_rank_bound(const PointsModel *m, double ceiling, double key, int64 at)
+crm_points_rank_bound(const PointsModel *m, double ceiling, double key, int64 at)
 {
 	double		fading = 0;
 
 	if (key > POINTS_NO_KEY && m->rank_half_life > 0)
 		fading = exp2(key - (double) at / SECOND / m->rank_half_life);
 	return ceiling + fading + 1e-7 * (1 + fabs(ceiling) + fading);
-}
-
-/*
- * The least key with which a row under a ceiling may be worth so much: a hair
- * less than where points_rank_bound() comes to it.
- */
-double
-points_rank_key_for(const PointsModel *m, double ceiling, double worth, int64 at)
-{
-	double		fading = (worth - ceiling - 1e-7 * (1 + fabs(ceiling))) / (1 + 1e-7);
-
-	if (fading <= 0 || m->rank_half_life <= 0)
-		return POINTS_NO_KEY;
-	return log2(fading) + (double) at / SECOND / m->rank_half_life - 1e-6;
-}
-
-static int
-level_of(int level, double v, const double *bounds, int n, double hysteresis)
-{
-	int			plain = 0;
-
-	while (plain < n && v < bounds[plain])
-		plain++;
-	if (level < 0 || plain <= level)
-		return plain;			/* better, or new: at once */
-	/* worse: only as far as the value is clearly below */
-	while (level < plain && v < bounds[level] - hysteresis)
-		level++;
-	return level;
-}
-
-void
-points_grade(const PointsModel *m, const PointsState *s,
-			 const PointsScore *score, int *fit, int *engagement)
-{
-	*fit = level_of(s->fit_grade, score->fit, m->fit_level, m->fit_levels, m->hysteresis);
-	*engagement = level_of(s->engagement_grade, score->engagement,
-						   m->engagement_level, m->engagement_levels, m->hysteresis);
-}
-
-/*
- * Keep the grade of engagement as of the last event that counts.  Between
- * events it follows from this one, and what is not of the events themselves,
- * such as when somebody looked, must not be in it: a replay makes the same.
- */
-void
-points_keep_engagement(const PointsModel *m, PointsState *s, int64 at,
-					   PointsScore *work)
-{
-	for (int i = 0; i < m->nrules; i++)
-		if (m->rules[i].event && s->rules[i].count > 0)
-			at = Max(at, s->rules[i].as_of);
-	points_evaluate(m, s, at, work);
-	s->engagement_grade = level_of(s->engagement_grade, work->engagement, m->engagement_level,
-								   m->engagement_levels, m->hysteresis);
-}
-
-/* The grade of fit changes with what the lead is, not with time. */
-void
-points_keep_fit(const PointsModel *m, PointsState *s)
-{
-	PointsScore work;
-
-	points_score_memory(m, &work);
-	points_evaluate(m, s, s->clock, &work);
-	s->fit_grade = level_of(s->fit_grade, work.fit, m->fit_level, m->fit_levels, m->hysteresis);
-	pfree(work.rule);
-	pfree(work.raw);
-	pfree(work.group);
 }
 
 /* units of the last digit */
@@ -595,7 +520,7 @@ units_of(double v)
  * digits, and belongs to the largest part.
  */
 void
-points_apportion(const double *value, int n, double total, int128 *units)
+crm_points_apportion(const double *value, int n, double total, int128 *units)
 {
 	long double *rest = palloc(sizeof(long double) * Max(n, 1));
 	int128		left = units_of(total);

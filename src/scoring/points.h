@@ -125,29 +125,27 @@ typedef struct PointsCrossing
 	struct PointsCrossing *next;
 } PointsCrossing;
 
-extern double points_decayed(double points, double age, PointsDecay decay,
-							 double period, double share);
-extern PointsState *points_new_state(const PointsModel *m);
-extern bool points_fold(const PointsModel *m, PointsState *s, int rule,
-						int64 at, int64 object, bool has_object);
-extern void points_evaluate(const PointsModel *m, const PointsState *s,
-							int64 at, PointsScore *out);
-extern void points_score_memory(const PointsModel *m, PointsScore *out);
-extern PointsCrossing *points_advance(const PointsModel *m, PointsState *s, int64 until);
-extern PointsCrossing *points_settle(const PointsModel *m, PointsState *s);
-extern bool points_next_crossing(const PointsModel *m, const PointsState *s,
-								 int64 after, int64 until, int64 *at);
-extern void points_rank_key(const PointsModel *m, const PointsState *s,
-							int64 basis, double *ceiling, double *key);
-extern double points_rank_bound(const PointsModel *m, double ceiling, double key,
-								int64 at);
-extern double points_rank_key_for(const PointsModel *m, double ceiling,
-								  double worth, int64 at);
-extern void points_grade(const PointsModel *m, const PointsState *s,
-						 const PointsScore *score, int *fit, int *engagement);
-extern void points_keep_engagement(const PointsModel *m, PointsState *s, int64 at,
-								   PointsScore *work);
-extern void points_keep_fit(const PointsModel *m, PointsState *s);
-extern void points_apportion(const double *value, int n, double total, int128 *units);
+extern double crm_points_decayed(double points, double age, PointsDecay decay,
+								 double period, double share);
+extern PointsState *crm_points_new_state(const PointsModel *m);
+extern bool crm_points_fold(const PointsModel *m, PointsState *s, int rule,
+							int64 at, int64 object, bool has_object);
+extern void crm_points_evaluate(const PointsModel *m, const PointsState *s,
+								int64 at, PointsScore *out);
+extern void crm_points_score_memory(const PointsModel *m, PointsScore *out);
+extern PointsCrossing *crm_points_bring_to(const PointsModel *m, PointsState *s, int64 until);
+extern PointsCrossing *crm_points_settle(const PointsModel *m, PointsState *s);
+extern bool crm_points_next_crossing(const PointsModel *m, const PointsState *s,
+									 int64 after, int64 until, int64 *at);
+extern void crm_points_rank_key(const PointsModel *m, const PointsState *s,
+								int64 basis, double *ceiling, double *key);
+extern double crm_points_rank_bound(const PointsModel *m, double ceiling, double key,
+									int64 at);
+extern void crm_points_grade(const PointsModel *m, const PointsState *s,
+							 const PointsScore *score, int *fit, int *engagement);
+extern void crm_points_keep_engagement(const PointsModel *m, PointsState *s, int64 at,
+									   PointsScore *work);
+extern void crm_points_keep_fit(const PointsModel *m, PointsState *s);
+extern void crm_points_apportion(const double *value, int n, double total, int128 *units);
 
 #endif							/* CRM_POINTS_H */

@@ -57,14 +57,15 @@ same_bytes(const struct varlena *a, const struct varlena *b)
 static KeptModel *
 compile(const struct varlena *source)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "crm score model", ALLOCSET_SMALL_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "crm score model", ALLOCSET_SMALL_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	KeptModel  *k = palloc0(sizeof(KeptModel));
 
 	k->context = context;
 	k->source = palloc(VARSIZE_ANY(source));
 	memcpy(k->source, source, VARSIZE_ANY(source));
-	k->model = points_compile((Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(source)));
+	k->model = crm_points_compile((Jsonb *) PG_DETOAST_DATUM_COPY(PointerGetDatum(source)));
 	MemoryContextSwitchTo(old);
 	/* nothing was wrong with it */
 	MemoryContextSetParent(context, TopMemoryContext);
@@ -117,7 +118,7 @@ hold_model(struct varlena *source, MemoryContext holder)
 
 /* The compiled form of a definition, for as long as a memory context is not reset. */
 const PointsModel *
-points_held_model(Datum definition, MemoryContext holder)
+crm_points_held_model(Datum definition, MemoryContext holder)
 {
 	return hold_model(PG_DETOAST_DATUM(definition), holder)->model->model;
 }
@@ -127,7 +128,7 @@ points_held_model(Datum definition, MemoryContext holder)
  * long as the call site.
  */
 const PointsModel *
-points_model(FunctionCallInfo fcinfo, int argno)
+crm_points_model(FunctionCallInfo fcinfo, int argno)
 {
 	struct varlena *passed = (struct varlena *) PG_GETARG_POINTER(argno);
 	MemoryContext holder = fcinfo->flinfo->fn_mcxt;
@@ -141,7 +142,8 @@ points_model(FunctionCallInfo fcinfo, int argno)
 	known = MemoryContextAlloc(holder, VARSIZE_ANY(passed));
 	memcpy(known, passed, VARSIZE_ANY(passed));
 	/* a pointer lasts no longer than the row it points from */
-	hold = hold_model(VARATT_IS_EXTERNAL(passed) ? PG_DETOAST_DATUM(PointerGetDatum(passed)) : passed, holder);
+	hold = hold_model(VARATT_IS_EXTERNAL(passed) ?
+					  PG_DETOAST_DATUM(PointerGetDatum(passed)) : passed, holder);
 	hold->passed = known;
 	hold->next = fcinfo->flinfo->fn_extra;
 	fcinfo->flinfo->fn_extra = hold;

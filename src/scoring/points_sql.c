@@ -35,8 +35,8 @@ PG_FUNCTION_INFO_V1(crm_points_leaves);
 PG_FUNCTION_INFO_V1(crm_decayed_points);
 
 /* Units of the last digit as numeric, without trailing zeros. */
-Datum
-points_numeric(int128 units)
+static Datum
+numeric_of_units(int128 units)
 {
 	char		buf[64];
 	char	   *p = buf + sizeof(buf);
@@ -68,15 +68,15 @@ points_numeric(int128 units)
 
 /* A value in units of the last digit. */
 int128
-points_units(double value)
+crm_points_units(double value)
 {
 	return (int128) rintl((long double) value * 1e10L);
 }
 
 Datum
-points_rounded(double value)
+crm_points_rounded(double value)
 {
-	return points_numeric(points_units(value));
+	return numeric_of_units(crm_points_units(value));
 }
 
 /*
@@ -130,7 +130,7 @@ need_definition(FunctionCallInfo fcinfo, int argno)
 Datum
 crm_points_check(PG_FUNCTION_ARGS)
 {
-	(void) points_compile(PG_GETARG_JSONB_P(0));
+	(void) crm_points_compile(PG_GETARG_JSONB_P(0));
 	PG_RETURN_VOID();
 }
 
@@ -168,7 +168,7 @@ crm_decayed_points(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_RULE),
 				 errmsg("the share lost at a step is not above 0 and at most 1")));
-	PG_RETURN_FLOAT8(points_decayed(points, age, d, period, share));
+	PG_RETURN_FLOAT8(crm_points_decayed(points, age, d, period, share));
 }
 
 /* The row type of the call, looked up once per backend and type. */
@@ -180,9 +180,10 @@ result_type(FunctionCallInfo fcinfo)
 	static TupleDesc known = NULL;
 	TypeCacheEntry *type = known ? lookup_type_cache(known->tdtypeid, TYPECACHE_TUPDESC) : NULL;
 
-	if (type == NULL || known_function != fcinfo->flinfo->fn_oid || type->tupDesc_identifier != known_type)
+	if (type == NULL || known_function != fcinfo->flinfo->fn_oid ||
+		type->tupDesc_identifier != known_type)
 	{
-		TupleDesc	desc = model_result_type(fcinfo);
+		TupleDesc	desc = crm_model_result_type(fcinfo);
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 		if (known)
@@ -197,13 +198,13 @@ result_type(FunctionCallInfo fcinfo)
 }
 
 void
-points_keep(const PointsModel *m, PointsState *s, int64 basis, PointsKept *kept)
+crm_points_keep(const PointsModel *m, PointsState *s, int64 basis, PointsKept *kept)
 {
-	kept->state = points_pack(m, s);
-	points_rank_key(m, s, basis, &kept->ceiling, &kept->rank_key);
+	kept->state = crm_points_pack(m, s);
+	crm_points_rank_key(m, s, basis, &kept->ceiling, &kept->rank_key);
 	kept->crosses = s->clock != PG_INT64_MIN &&
-		points_next_crossing(m, s, s->clock, s->clock + INT64CONST(100) * 366 * USECS_PER_DAY,
-							 &kept->next_crossing);
+		crm_points_next_crossing(m, s, s->clock, s->clock + INT64CONST(100) * 366 * USECS_PER_DAY,
+								 &kept->next_crossing);
 }
 
 /*
@@ -211,7 +212,7 @@ points_keep(const PointsModel *m, PointsState *s, int64 basis, PointsKept *kept)
  * to 1 %: the row then needs no new entry in any index.
  */
 void
-points_keep_rank(PointsKept *now, double ceiling, double rank_key)
+crm_points_keep_rank(PointsKept *now, double ceiling, double rank_key)
 {
 	if (ceiling == now->ceiling && rank_key >= now->rank_key && rank_key <= now->rank_key + 0.0144)
 		now->rank_key = rank_key;
@@ -219,7 +220,7 @@ points_keep_rank(PointsKept *now, double ceiling, double rank_key)
 
 /* Names of the thresholds a lead is above. */
 ArrayType *
-points_inside(const PointsModel *m, const PointsState *s)
+crm_points_inside(const PointsModel *m, const PointsState *s)
 {
 	Datum		names[POINTS_MAX_THRESHOLDS];
 	int			n = 0;
@@ -248,7 +249,7 @@ set_inside(const PointsModel *m, PointsState *s, ArrayType *array)
 
 /* Names of the rules that could not be worked out just now; NULL for none. */
 ArrayType *
-points_failed(const PointsModel *m, const PointsState *s)
+crm_points_failed(const PointsModel *m, const PointsState *s)
 {
 	Datum	   *names;
 	int			n = 0;
@@ -274,16 +275,18 @@ crossings_jsonb(const PointsModel *m, const PointsCrossing *crossings)
 		JsonbValue	v;
 
 		pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
-		jsonb_push_key(&out, "threshold", -1);
-		jsonb_push_string(&out, false, m->thresholds[c->threshold].name, -1);
-		jsonb_push_key(&out, "direction", -1);
-		jsonb_push_string(&out, false, c->up ? "up" : "down", -1);
-		jsonb_push_key(&out, "at", -1);
-		jsonb_push_string(&out, false,
-						  JsonEncodeDateTime(NULL, TimestampTzGetDatum(c->at), TIMESTAMPTZOID, &utc), -1);
-		jsonb_push_key(&out, "score", -1);
+		crm_jsonb_push_key(&out, "threshold", -1);
+		crm_jsonb_push_string(&out, false, m->thresholds[c->threshold].name, -1);
+		crm_jsonb_push_key(&out, "direction", -1);
+		crm_jsonb_push_string(&out, false, c->up ? "up" : "down", -1);
+		crm_jsonb_push_key(&out, "at", -1);
+		crm_jsonb_push_string(&out, false,
+							  JsonEncodeDateTime(NULL, TimestampTzGetDatum(c->at),
+												 TIMESTAMPTZOID, &utc),
+							  -1);
+		crm_jsonb_push_key(&out, "score", -1);
 		v.type = jbvNumeric;
-		v.val.numeric = DatumGetNumeric(points_rounded(c->score));
+		v.val.numeric = DatumGetNumeric(crm_points_rounded(c->score));
 		pushJsonbValue(&out, WJB_VALUE, &v);
 		pushJsonbValue(&out, WJB_END_OBJECT, NULL);
 	}
@@ -301,20 +304,20 @@ result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
 	Datum		values[8];
 	bool		nulls[8] = {0};
 
-	points_score_memory(m, &score);
-	points_evaluate(m, s, s->clock, &score);
-	points_keep(m, s, basis, &kept);
+	crm_points_score_memory(m, &score);
+	crm_points_evaluate(m, s, s->clock, &score);
+	crm_points_keep(m, s, basis, &kept);
 	values[0] = PointerGetDatum(kept.state);
-	values[1] = points_rounded(score.total);
+	values[1] = crm_points_rounded(score.total);
 	values[2] = Float8GetDatum(kept.ceiling);
 	values[3] = Float8GetDatum(kept.rank_key);
 	values[4] = TimestampTzGetDatum(kept.next_crossing);
 	nulls[4] = !kept.crosses;
-	values[5] = PointerGetDatum(points_inside(m, s));
+	values[5] = PointerGetDatum(crm_points_inside(m, s));
 	nulls[6] = crossings == NULL;
 	if (crossings)
 		values[6] = crossings_jsonb(m, crossings);
-	values[7] = PointerGetDatum(points_failed(m, s));
+	values[7] = PointerGetDatum(crm_points_failed(m, s));
 	nulls[7] = values[7] == (Datum) 0;
 	return HeapTupleGetDatum(heap_form_tuple(desc, values, nulls));
 }
@@ -322,12 +325,12 @@ result(FunctionCallInfo fcinfo, const PointsModel *m, PointsState *s,
 /* ---- folding events ---- */
 
 PointsFolding *
-points_begin_folding(const PointsModel *m, bytea *base)
+crm_points_begin_folding(const PointsModel *m, bytea *base)
 {
 	PointsFolding *f = palloc0(sizeof(PointsFolding));
 
 	f->model = m;
-	f->state = points_unpack(m, base);
+	f->state = crm_points_unpack(m, base);
 	for (int i = 0; i < m->nrules; i++)
 		f->counted |= m->rules[i].event && f->state->rules[i].count > 0;
 	f->end = &f->crossings;
@@ -339,8 +342,8 @@ points_begin_folding(const PointsModel *m, bytea *base)
  * object, attributes: NULL for none.  context: where the folding lives.
  */
 void
-points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *object,
-				  TimestampTz at, Jsonb *attributes, bool notice)
+crm_points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *object,
+					  TimestampTz at, Jsonb *attributes, bool notice)
 {
 	const PointsModel *m = f->model;
 	int64		hash = 0;
@@ -362,11 +365,12 @@ points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *obj
 		holds[i] = true;
 	}
 	if (object)
-		hash = (int64) hash_bytes_extended((unsigned char *) VARDATA_ANY(object), VARSIZE_ANY_EXHDR(object), 7);
+		hash = (int64) hash_bytes_extended((unsigned char *) VARDATA_ANY(object),
+										   VARSIZE_ANY_EXHDR(object), 7);
 	old = MemoryContextSwitchTo(context);
 	if (notice)
 	{
-		*f->end = points_advance(m, f->state, Max(at, f->state->clock));
+		*f->end = crm_points_bring_to(m, f->state, Max(at, f->state->clock));
 		while (*f->end)
 			f->end = &(*f->end)->next;
 	}
@@ -376,18 +380,18 @@ points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *obj
 		bool		graded = m->engagement_levels > 0 && m->hysteresis > 0;
 
 		if (graded && f->work.rule == NULL)
-			points_score_memory(m, &f->work);
+			crm_points_score_memory(m, &f->work);
 		if (graded && f->counted)
-			points_keep_engagement(m, f->state, at, &f->work);
+			crm_points_keep_engagement(m, f->state, at, &f->work);
 		for (int i = 0; i < m->nrules; i++)
 			if (holds[i])
-				f->counted |= points_fold(m, f->state, i, at, hash, object != NULL);
+				f->counted |= crm_points_fold(m, f->state, i, at, hash, object != NULL);
 		if (graded)
-			points_keep_engagement(m, f->state, at, &f->work);
+			crm_points_keep_engagement(m, f->state, at, &f->work);
 	}
 	if (notice)
 	{
-		*f->end = points_settle(m, f->state);
+		*f->end = crm_points_settle(m, f->state);
 		while (*f->end)
 			f->end = &(*f->end)->next;
 	}
@@ -400,10 +404,10 @@ take_event(FunctionCallInfo fcinfo, PointsFolding *f, int first, MemoryContext c
 {
 	if (PG_ARGISNULL(first))
 		return;					/* a lead without events, from an outer join */
-	points_fold_event(f, context, PG_GETARG_TEXT_PP(first),
-					  PG_ARGISNULL(first + 1) ? NULL : PG_GETARG_TEXT_PP(first + 1),
-					  finite_time(fcinfo, first + 2),
-					  PG_ARGISNULL(first + 3) ? NULL : PG_GETARG_JSONB_P(first + 3), notice);
+	crm_points_fold_event(f, context, PG_GETARG_TEXT_PP(first),
+						  PG_ARGISNULL(first + 1) ? NULL : PG_GETARG_TEXT_PP(first + 1),
+						  finite_time(fcinfo, first + 2),
+						  PG_ARGISNULL(first + 3) ? NULL : PG_GETARG_JSONB_P(first + 3), notice);
 }
 
 static PointsFolding *
@@ -412,12 +416,12 @@ folding(FunctionCallInfo fcinfo, MemoryContext *context, bytea *base)
 	PointsFolding *f;
 	MemoryContext old;
 
-	model_memory(fcinfo, context, "crm.points_fold");
+	crm_model_memory(fcinfo, context, "crm.points_fold");
 	if (!PG_ARGISNULL(0))
 		return (PointsFolding *) PG_GETARG_POINTER(0);
 	need_definition(fcinfo, 1);
 	old = MemoryContextSwitchTo(*context);
-	f = points_begin_folding(points_model(fcinfo, 1), base);
+	f = crm_points_begin_folding(crm_points_model(fcinfo, 1), base);
 	MemoryContextSwitchTo(old);
 	return f;
 }
@@ -461,7 +465,7 @@ crm_points_replay_final(PG_FUNCTION_ARGS)
 
 	if (f == NULL)
 		PG_RETURN_NULL();
-	PG_RETURN_BYTEA_P(points_pack(f->model, f->state));
+	PG_RETURN_BYTEA_P(crm_points_pack(f->model, f->state));
 }
 
 /*
@@ -473,7 +477,7 @@ crm_points_replay_final(PG_FUNCTION_ARGS)
 static PointsCrossing *
 fit(const PointsModel *m, PointsState *s, Jsonb *attributes, int64 at, bytea *before)
 {
-	PointsCrossing *crossings = points_advance(m, s, Max(at, s->clock));
+	PointsCrossing *crossings = crm_points_bring_to(m, s, Max(at, s->clock));
 	PointsCrossing **end = &crossings;
 
 	while (*end)
@@ -482,10 +486,10 @@ fit(const PointsModel *m, PointsState *s, Jsonb *attributes, int64 at, bytea *be
 		if (m->rules[i].event == NULL)
 			s->rules[i].value = rule_holds(m, s, i, attributes);
 	if (before)
-		points_go_on_from(m, s, before);
+		crm_points_go_on_from(m, s, before);
 	if (m->fit_levels > 0)
-		points_keep_fit(m, s);
-	*end = points_settle(m, s);
+		crm_points_keep_fit(m, s);
+	*end = crm_points_settle(m, s);
 	return crossings;
 }
 
@@ -495,10 +499,10 @@ fit(const PointsModel *m, PointsState *s, Jsonb *attributes, int64 at, bytea *be
  * lead has been so far, and before is the state it takes the place of.
  */
 PointsState *
-points_refit(const PointsModel *m, bytea *packed, ArrayType *inside, Jsonb *attributes,
-			 int64 at, bytea *before, PointsCrossing **crossings)
+crm_points_refit(const PointsModel *m, bytea *packed, ArrayType *inside, Jsonb *attributes,
+				 int64 at, bytea *before, PointsCrossing **crossings)
 {
-	PointsState *s = points_unpack(m, packed);
+	PointsState *s = crm_points_unpack(m, packed);
 
 	if (inside)
 	{
@@ -519,12 +523,12 @@ crm_points_fit(PG_FUNCTION_ARGS)
 	TimestampTz at;
 
 	need_definition(fcinfo, 0);
-	m = points_model(fcinfo, 0);
+	m = crm_points_model(fcinfo, 0);
 	at = finite_time(fcinfo, 3);
-	s = points_refit(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1),
-					 PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4),
-					 PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2), at,
-					 PG_ARGISNULL(5) ? NULL : PG_GETARG_BYTEA_PP(5), &crossings);
+	s = crm_points_refit(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1),
+						 PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4),
+						 PG_ARGISNULL(2) ? NULL : PG_GETARG_JSONB_P(2), at,
+						 PG_ARGISNULL(5) ? NULL : PG_GETARG_BYTEA_PP(5), &crossings);
 	PG_RETURN_DATUM(result(fcinfo, m, s, crossings, at));
 }
 
@@ -537,15 +541,15 @@ crm_points_advance(PG_FUNCTION_ARGS)
 	PointsCrossing *crossings;
 
 	need_definition(fcinfo, 0);
-	m = points_model(fcinfo, 0);
-	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
-	crossings = points_advance(m, s, finite_time(fcinfo, 2));
+	m = crm_points_model(fcinfo, 0);
+	s = crm_points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	crossings = crm_points_bring_to(m, s, finite_time(fcinfo, 2));
 	PG_RETURN_DATUM(result(fcinfo, m, s, crossings, PG_INT64_MIN));
 }
 
 /* "B2"; NULL where the model has no grades */
 char *
-points_grade_text(const PointsModel *m, const PointsState *s, const PointsScore *score)
+crm_points_grade_text(const PointsModel *m, const PointsState *s, const PointsScore *score)
 {
 	char		fit[2] = "";
 	char		engagement[2] = "";
@@ -554,7 +558,7 @@ points_grade_text(const PointsModel *m, const PointsState *s, const PointsScore 
 
 	if (m->fit_levels + m->engagement_levels == 0)
 		return NULL;
-	points_grade(m, s, score, &f, &e);
+	crm_points_grade(m, s, score, &f, &e);
 	if (m->fit_levels > 0)
 		fit[0] = 'A' + f;
 	if (m->engagement_levels > 0)
@@ -576,18 +580,19 @@ crm_points_score(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	need_definition(fcinfo, 0);
-	m = points_model(fcinfo, 0);
-	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
-	points_score_memory(m, &score);
-	points_evaluate(m, s, finite_time(fcinfo, 2), &score);
-	values[0] = points_rounded(score.fit);
-	values[1] = points_rounded(score.engagement);
-	values[2] = points_rounded(score.total);
-	grade = points_grade_text(m, s, &score);
+	m = crm_points_model(fcinfo, 0);
+	s = crm_points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	crm_points_score_memory(m, &score);
+	crm_points_evaluate(m, s, finite_time(fcinfo, 2), &score);
+	values[0] = crm_points_rounded(score.fit);
+	values[1] = crm_points_rounded(score.engagement);
+	values[2] = crm_points_rounded(score.total);
+	grade = crm_points_grade_text(m, s, &score);
 	nulls[3] = grade == NULL;
 	if (grade)
 		values[3] = CStringGetTextDatum(grade);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(model_result_type(fcinfo), values, nulls)));
+	PG_RETURN_DATUM(
+		HeapTupleGetDatum(heap_form_tuple(crm_model_result_type(fcinfo), values, nulls)));
 }
 
 /*
@@ -610,10 +615,10 @@ crm_points_explain(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	need_definition(fcinfo, 0);
-	m = points_model(fcinfo, 0);
-	s = points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
-	points_score_memory(m, &score);
-	points_evaluate(m, s, finite_time(fcinfo, 2), &score);
+	m = crm_points_model(fcinfo, 0);
+	s = crm_points_unpack(m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	crm_points_score_memory(m, &score);
+	crm_points_evaluate(m, s, finite_time(fcinfo, 2), &score);
 
 	n = m->nrules + m->ngroups + 1;
 	part = palloc(sizeof(double) * n);
@@ -627,7 +632,7 @@ crm_points_explain(PG_FUNCTION_ARGS)
 	for (int i = 0; i < m->ngroups; i++)
 		part[m->nrules + i] = score.group[i] - grouped[i];
 	part[n - 1] = score.total - score.unclamped;
-	points_apportion(part, n, score.total, units);
+	crm_points_apportion(part, n, score.total, units);
 
 	for (int i = 0; i < n; i++)
 	{
@@ -663,10 +668,10 @@ crm_points_explain(PG_FUNCTION_ARGS)
 		nulls[5] = nulls[6] = r == NULL;
 		if (r)
 		{
-			values[5] = points_rounded(score.raw[i]);
-			values[6] = points_rounded(score.raw[i] - score.rule[i]);
+			values[5] = crm_points_rounded(score.raw[i]);
+			values[6] = crm_points_rounded(score.raw[i] - score.rule[i]);
 		}
-		values[7] = points_numeric(units[i]);
+		values[7] = numeric_of_units(units[i]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();
@@ -689,8 +694,8 @@ crm_points_leaves(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	need_definition(fcinfo, 0);
-	m = *points_model(fcinfo, 0);
-	s = points_unpack(&m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
+	m = *crm_points_model(fcinfo, 0);
+	s = crm_points_unpack(&m, PG_ARGISNULL(1) ? NULL : PG_GETARG_BYTEA_PP(1));
 	at = finite_time(fcinfo, 2);
 	m.thresholds = bounds;
 	m.nthresholds = 0;
@@ -699,8 +704,8 @@ crm_points_leaves(PG_FUNCTION_ARGS)
 	/* out of bounds is above the most by a unit of the score's last digit */
 	if (!PG_ARGISNULL(4))
 		bounds[m.nthresholds++].enter = PG_GETARG_FLOAT8(4) + 1e-10;
-	points_score_memory(&m, &score);
-	points_evaluate(&m, s, at, &score);
+	crm_points_score_memory(&m, &score);
+	crm_points_evaluate(&m, s, at, &score);
 	s->inside = 0;
 	for (int i = 0; i < m.nthresholds; i++)
 	{
@@ -708,7 +713,7 @@ crm_points_leaves(PG_FUNCTION_ARGS)
 		if (score.total >= bounds[i].enter)
 			s->inside |= 1u << i;
 	}
-	if (!points_next_crossing(&m, s, at, at + INT64CONST(100) * 366 * USECS_PER_DAY, &next))
+	if (!crm_points_next_crossing(&m, s, at, at + INT64CONST(100) * 366 * USECS_PER_DAY, &next))
 		PG_RETURN_NULL();
 	PG_RETURN_TIMESTAMPTZ(next);
 }

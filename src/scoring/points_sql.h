@@ -34,34 +34,33 @@ typedef struct PointsFolding
 } PointsFolding;
 
 /* points_compile.c */
-extern PointsModel *points_compile(Jsonb *definition);
+extern PointsModel *crm_points_compile(Jsonb *definition);
 
 /* points_kept.c */
-extern const PointsModel *points_model(FunctionCallInfo fcinfo, int argno);
-extern const PointsModel *points_held_model(Datum definition, MemoryContext holder);
+extern const PointsModel *crm_points_model(FunctionCallInfo fcinfo, int argno);
+extern const PointsModel *crm_points_held_model(Datum definition, MemoryContext holder);
 
 /* points_state.c */
-extern bytea *points_pack(const PointsModel *m, const PointsState *s);
-extern PointsState *points_unpack(const PointsModel *m, bytea *packed);
-extern bool points_same(bytea *a, bytea *b);
-extern void points_go_on_from(const PointsModel *m, PointsState *s, bytea *before);
+extern bytea *crm_points_pack(const PointsModel *m, const PointsState *s);
+extern PointsState *crm_points_unpack(const PointsModel *m, bytea *packed);
+extern bool crm_points_equal(bytea *a, bytea *b);
+extern void crm_points_go_on_from(const PointsModel *m, PointsState *s, bytea *before);
 
 /* points_sql.c */
-extern PointsState *points_refit(const PointsModel *m, bytea *packed, ArrayType *inside,
-								 Jsonb *attributes, int64 at, bytea *before,
-								 PointsCrossing **crossings);
-extern void points_keep(const PointsModel *m, PointsState *s, int64 basis,
-						PointsKept *kept);
-extern void points_keep_rank(PointsKept *now, double ceiling, double rank_key);
-extern PointsFolding *points_begin_folding(const PointsModel *m, bytea *base);
-extern void points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *object,
-							  TimestampTz at, Jsonb *attributes, bool notice);
-extern ArrayType *points_inside(const PointsModel *m, const PointsState *s);
-extern ArrayType *points_failed(const PointsModel *m, const PointsState *s);
-extern char *points_grade_text(const PointsModel *m, const PointsState *s,
-							   const PointsScore *score);
-extern int128 points_units(double value);
-extern Datum points_numeric(int128 units);
-extern Datum points_rounded(double value);
+extern PointsState *crm_points_refit(const PointsModel *m, bytea *packed, ArrayType *inside,
+									 Jsonb *attributes, int64 at, bytea *before,
+									 PointsCrossing **crossings);
+extern void crm_points_keep(const PointsModel *m, PointsState *s, int64 basis,
+							PointsKept *kept);
+extern void crm_points_keep_rank(PointsKept *now, double ceiling, double rank_key);
+extern PointsFolding *crm_points_begin_folding(const PointsModel *m, bytea *base);
+extern void crm_points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text *object,
+								  TimestampTz at, Jsonb *attributes, bool notice);
+extern ArrayType *crm_points_inside(const PointsModel *m, const PointsState *s);
+extern ArrayType *crm_points_failed(const PointsModel *m, const PointsState *s);
+extern char *crm_points_grade_text(const PointsModel *m, const PointsState *s,
+								   const PointsScore *score);
+extern int128 crm_points_units(double value);
+extern Datum crm_points_rounded(double value);
 
 #endif							/* CRM_POINTS_SQL_H */

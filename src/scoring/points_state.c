@@ -43,7 +43,7 @@ pack_list(StringInfo buf, const int64 *list, int32 n)
 }
 
 bytea *
-points_pack(const PointsModel *m, const PointsState *s)
+crm_points_pack(const PointsModel *m, const PointsState *s)
 {
 	StringInfoData buf;
 	PackedHead	head = {STATE_MAGIC};
@@ -116,9 +116,9 @@ take_list(const char **p, const char *end, int64 **list, int *n)
 }
 
 PointsState *
-points_unpack(const PointsModel *m, bytea *packed)
+crm_points_unpack(const PointsModel *m, bytea *packed)
 {
-	PointsState *s = points_new_state(m);
+	PointsState *s = crm_points_new_state(m);
 	PackedHead	head;
 	const char *p;
 	const char *end;
@@ -172,7 +172,7 @@ points_unpack(const PointsModel *m, bytea *packed)
  * grade and crossing to come is the same.
  */
 bool
-points_same(bytea *a, bytea *b)
+crm_points_equal(bytea *a, bytea *b)
 {
 	int			len = VARSIZE_ANY_EXHDR(a);
 	PackedHead	x;
@@ -191,7 +191,7 @@ points_same(bytea *a, bytea *b)
 
 /* Go on from the grade of fit that a state before has, if of the same rules. */
 void
-points_go_on_from(const PointsModel *m, PointsState *s, bytea *before)
+crm_points_go_on_from(const PointsModel *m, PointsState *s, bytea *before)
 {
 	PackedHead	head;
 
@@ -222,5 +222,5 @@ crm_points_rules(PG_FUNCTION_ARGS)
 Datum
 crm_points_same(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(points_same(PG_GETARG_BYTEA_PP(0), PG_GETARG_BYTEA_PP(1)));
+	PG_RETURN_BOOL(crm_points_equal(PG_GETARG_BYTEA_PP(0), PG_GETARG_BYTEA_PP(1)));
 }

@@ -42,7 +42,7 @@ static HTAB *tenants = NULL;
 static uint64 read_at = 0;
 
 Oid
-scorer_owner(void)
+crm_scorer_owner(void)
 {
 	(void) crm_config_generation(&watch);
 	return watch.owner;
@@ -92,7 +92,8 @@ models_of(int64 tenant)
 
 			models[i].id = DatumGetInt64(crm_spi_value(i, 1, &isnull));
 			models[i].version = DatumGetInt32(crm_spi_value(i, 2, &isnull));
-			models[i].definition = PointerGetDatum(PG_DETOAST_DATUM_COPY(crm_spi_value(i, 3, &isnull)));
+			models[i].definition =
+				PointerGetDatum(PG_DETOAST_DATUM_COPY(crm_spi_value(i, 3, &isnull)));
 			models[i].model = NULL;
 		}
 		t = hash_search(tenants, &tenant, HASH_ENTER, &found);
@@ -132,7 +133,7 @@ crm_scores_lock(PG_FUNCTION_ARGS)
  * ends; see crm_internal.hold_scores().  SPI must be connected.
  */
 Scorer *
-scorer_open(int64 tenant)
+crm_scorer_open(int64 tenant)
 {
 	Scorer	   *s = palloc0(sizeof(Scorer));
 	TenantModels *t;
@@ -157,10 +158,11 @@ scorer_open(int64 tenant)
 	{
 		s->models[i] = t->models[i];
 		s->models[i].definition = datumCopy(t->models[i].definition, false, -1);
-		s->models[i].model = points_held_model(s->models[i].definition, CurrentMemoryContext);
+		s->models[i].model = crm_points_held_model(s->models[i].definition, CurrentMemoryContext);
 	}
 	s->now = GetCurrentTransactionStartTimestamp();
-	s->lead = AllocSetContextCreate(CurrentMemoryContext, "crm scored lead", ALLOCSET_DEFAULT_SIZES);
+	s->lead =
+		AllocSetContextCreate(CurrentMemoryContext, "crm scored lead", ALLOCSET_DEFAULT_SIZES);
 	return s;
 }
 
@@ -261,13 +263,15 @@ read_standing(const Scorer *s, const ScoredModel *m, int64 lead, Standing *befor
 static void
 write_crossings(const Scorer *s, const ScoredModel *m, int64 lead, const PointsCrossing *crossings)
 {
-	static const Oid types[] = {INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NUMERICOID};
+	static const Oid types[] = {INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID,
+	TIMESTAMPTZOID, NUMERICOID};
 
 	for (const PointsCrossing *c = crossings; c; c = c->next)
 	{
 		Datum		args[7] = {Int64GetDatum(s->tenant), Int64GetDatum(m->id), Int64GetDatum(lead),
 			CStringGetTextDatum(m->model->thresholds[c->threshold].name),
-			CStringGetTextDatum(c->up ? "up" : "down"), TimestampTzGetDatum(c->at), points_rounded(c->score)};
+			CStringGetTextDatum(c->up ? "up" : "down"),
+			TimestampTzGetDatum(c->at), crm_points_rounded(c->score)};
 
 		crm_execute("INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score) "
 					"VALUES ($1, $2, $3, $4, $5, $6, $7)", 7, types, args, NULL, false, 0);
@@ -278,9 +282,9 @@ static void
 write_failures(const Scorer *s, const ScoredModel *m, int64 lead, const PointsState *state)
 {
 	static const Oid types[] = {INT8OID, INT8OID, INT4OID, INT8OID, TEXTARRAYOID};
-	ArrayType  *failed = points_failed(m->model, state);
-	Datum		args[5] = {Int64GetDatum(s->tenant), Int64GetDatum(m->id), Int32GetDatum(m->version),
-		Int64GetDatum(lead), PointerGetDatum(failed)};
+	ArrayType  *failed = crm_points_failed(m->model, state);
+	Datum		args[5] = {Int64GetDatum(s->tenant), Int64GetDatum(m->id),
+		Int32GetDatum(m->version), Int64GetDatum(lead), PointerGetDatum(failed)};
 
 	if (failed)
 		crm_execute("INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key) "
@@ -293,21 +297,23 @@ write_failures(const Scorer *s, const ScoredModel *m, int64 lead, const PointsSt
  * state that says the same as before is left: writing it would only move its clock.
  */
 static void
-write_standing(const Scorer *s, const ScoredModel *m, int64 lead, const Standing *before, PointsState *state,
-			   const PointsCrossing *crossings, int64 basis, bool replayed)
+write_standing(const Scorer *s, const ScoredModel *m, int64 lead, const Standing *before,
+			   PointsState *state, const PointsCrossing *crossings, int64 basis, bool replayed)
 {
-	static const Oid types[] = {INT8OID, INT8OID, INT8OID, INT4OID, BYTEAOID, FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID, TEXTARRAYOID};
+	static const Oid types[] = {INT8OID, INT8OID, INT8OID, INT4OID, BYTEAOID,
+	FLOAT8OID, FLOAT8OID, TIMESTAMPTZOID, TEXTARRAYOID};
 	PointsKept	now;
 	Datum		args[9];
 	char		nulls[] = "         ";
 
-	points_keep(m->model, state, basis, &now);
+	crm_points_keep(m->model, state, basis, &now);
 	write_crossings(s, m, lead, crossings);
 	write_failures(s, m, lead, state);
 	if (before->known)
-		points_keep_rank(&now, before->ceiling, before->rank_key);
+		crm_points_keep_rank(&now, before->ceiling, before->rank_key);
 	if (replayed && before->known && before->version == m->version &&
-		(!before->crosses || before->next_crossing > basis) && points_same(before->state, now.state))
+		(!before->crosses || before->next_crossing > basis) &&
+		crm_points_equal(before->state, now.state))
 		return;
 	args[0] = Int64GetDatum(s->tenant);
 	args[1] = Int64GetDatum(lead);
@@ -318,11 +324,13 @@ write_standing(const Scorer *s, const ScoredModel *m, int64 lead, const Standing
 	args[6] = Float8GetDatum(now.rank_key);
 	args[7] = TimestampTzGetDatum(now.next_crossing);
 	nulls[7] = now.crosses ? ' ' : 'n';
-	args[8] = PointerGetDatum(points_inside(m->model, state));
+	args[8] = PointerGetDatum(crm_points_inside(m->model, state));
 	if (before->known)
 	{
-		crm_execute("UPDATE crm.lead_scores AS s SET version = $4, state = $5, ceiling = $6, rank_key = $7, next_crossing = $8, inside = $9 "
-					"WHERE s.tenant_id = $1 AND s.lead_id = $2 AND s.model_id = $3", 9, types, args, nulls, false, 0);
+		crm_execute("UPDATE crm.lead_scores AS s SET version = $4, state = $5, ceiling = $6, "
+					"rank_key = $7, next_crossing = $8, inside = $9 "
+					"WHERE s.tenant_id = $1 AND s.lead_id = $2 AND s.model_id = $3",
+					9, types, args, nulls, false, 0);
 		if (SPI_processed > 0)
 			return;
 	}
@@ -365,7 +373,8 @@ number_in(Jsonb *object, const char *key)
 {
 	JsonbValue	v;
 
-	if (object == NULL || getKeyJsonValueFromContainer(&object->root, key, strlen(key), &v) == NULL ||
+	if (object == NULL ||
+		getKeyJsonValueFromContainer(&object->root, key, strlen(key), &v) == NULL ||
 		v.type != jbvNumeric)
 		return 0;
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(v.val.numeric)));
@@ -418,7 +427,8 @@ doubt_lead(Datum *key)
 
 /* The state of a lead from all its events; its thresholds are those it was above before. */
 static void
-replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Standing *before, TimestampTz at)
+replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Standing *before,
+	   TimestampTz at)
 {
 	PointsState *state;
 	PointsCrossing *crossings;
@@ -436,7 +446,8 @@ replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Stan
 	if (u->last_id > 0)
 	{
 		static const Oid types[] = {INT8OID, INT8OID, INT8OID, JSONBOID};
-		Datum		args[4] = {Int64GetDatum(s->tenant), Int64GetDatum(lead), Int64GetDatum(u->last_id), m->definition};
+		Datum		args[4] = {Int64GetDatum(s->tenant), Int64GetDatum(lead),
+			Int64GetDatum(u->last_id), m->definition};
 		bool		isnull;
 		Datum		d;
 
@@ -448,7 +459,8 @@ replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Stan
 			folded = (bytea *) copied(d);
 		SPI_freetuptable(SPI_tuptable);
 	}
-	state = points_refit(m->model, folded, before->inside, u->attributes, at, before->state, &crossings);
+	state = crm_points_refit(m->model, folded, before->inside, u->attributes, at, before->state,
+							 &crossings);
 	write_standing(s, m, lead, before, state, crossings, at, true);
 }
 
@@ -457,7 +469,7 @@ replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Stan
  * whether there is one, and such a model.
  */
 bool
-scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at)
+crm_scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at)
 {
 	MemoryContext old = MemoryContextSwitchTo(s->lead);
 	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
@@ -505,7 +517,8 @@ score_new_lead(Scorer *s, Datum *key)
 	{
 		const ScoredModel *m = &s->models[i];
 		PointsCrossing *crossings;
-		PointsState *state = points_refit(m->model, NULL, NULL, facts, s->now, NULL, &crossings);
+		PointsState *state =
+			crm_points_refit(m->model, NULL, NULL, facts, s->now, NULL, &crossings);
 		Standing	before = {0};
 
 		write_standing(s, m, DatumGetInt64(key[1]), &before, state, crossings, s->now, false);
@@ -517,7 +530,7 @@ score_new_lead(Scorer *s, Datum *key)
 
 /* Fit of a lead anew where what rules see of it has changed.  entered: by this statement. */
 void
-scorer_fit_lead(Scorer *s, int64 lead, bool entered)
+crm_scorer_fit_lead(Scorer *s, int64 lead, bool entered)
 {
 	MemoryContext old = MemoryContextSwitchTo(s->lead);
 	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
@@ -547,7 +560,8 @@ scorer_fit_lead(Scorer *s, int64 lead, bool entered)
 			if (before.known ? before.version == m->version : u.last_id == 0)
 			{
 				PointsCrossing *crossings;
-				PointsState *state = points_refit(m->model, before.state, NULL, facts, at, NULL, &crossings);
+				PointsState *state =
+					crm_points_refit(m->model, before.state, NULL, facts, at, NULL, &crossings);
 
 				write_standing(s, m, lead, &before, state, crossings, at, false);
 			}
@@ -574,7 +588,7 @@ struct LeadEvents
 };
 
 LeadEvents *
-scorer_begin_events(Scorer *s, int64 lead, int64 first_id)
+crm_scorer_begin_events(Scorer *s, int64 lead, int64 first_id)
 {
 	MemoryContext old = MemoryContextSwitchTo(s->lead);
 	LeadEvents *e = palloc0(sizeof(LeadEvents));
@@ -594,21 +608,23 @@ scorer_begin_events(Scorer *s, int64 lead, int64 first_id)
 		read_standing(s, m, lead, before);
 		/* a state of the present rules, and events that come in the order of id: fold */
 		if (first_id > e->u.last_id &&
-			(before->known ? before->version == m->version : e->u.last_id == 0 && e->u.attributes == NULL))
-			e->folding[i] = points_begin_folding(m->model, before->state);
+			(before->known ? before->version == m->version :
+							 e->u.last_id == 0 && e->u.attributes == NULL))
+			e->folding[i] = crm_points_begin_folding(m->model, before->state);
 	}
 	MemoryContextSwitchTo(old);
 	return e;
 }
 
 void
-scorer_take_event(LeadEvents *e, const ScoreEvent *event)
+crm_scorer_take_event(LeadEvents *e, const ScoreEvent *event)
 {
 	MemoryContext old = MemoryContextSwitchTo(e->row);
 
 	for (int i = 0; i < e->s->n; i++)
 		if (e->folding[i])
-			points_fold_event(e->folding[i], e->s->lead, event->kind, event->object, event->at, event->attributes, true);
+			crm_points_fold_event(e->folding[i], e->s->lead, event->kind, event->object,
+								  event->at, event->attributes, true);
 	e->u.last_id = Max(e->u.last_id, event->id);
 	e->u.last_at = Max(e->u.last_at, event->at);
 	MemoryContextSwitchTo(old);
@@ -616,13 +632,13 @@ scorer_take_event(LeadEvents *e, const ScoreEvent *event)
 }
 
 void
-scorer_end_events(LeadEvents *e)
+crm_scorer_end_events(LeadEvents *e)
 {
 	static const Oid types[] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID};
 	Scorer	   *s = e->s;
 	MemoryContext old = MemoryContextSwitchTo(s->lead);
-	Datum		args[4] = {Int64GetDatum(s->tenant), Int64GetDatum(e->lead), Int64GetDatum(e->u.last_id),
-		TimestampTzGetDatum(e->u.last_at)};
+	Datum		args[4] = {Int64GetDatum(s->tenant), Int64GetDatum(e->lead),
+		Int64GetDatum(e->u.last_id), TimestampTzGetDatum(e->u.last_at)};
 
 	crm_execute("UPDATE crm.score_subjects AS u SET last_event_id = $3, last_event_at = $4 WHERE u.tenant_id = $1 AND u.lead_id = $2",
 				4, types, args, NULL, false, 0);
@@ -632,7 +648,8 @@ scorer_end_events(LeadEvents *e)
 		PointsFolding *f = e->folding[i];
 
 		if (f)
-			write_standing(s, m, e->lead, &e->before[i], f->state, f->crossings, PG_INT64_MIN, false);
+			write_standing(s, m, e->lead, &e->before[i], f->state, f->crossings, PG_INT64_MIN,
+						   false);
 		else
 			replay(s, m, e->lead, &e->u, &e->before[i], s->now);
 	}

@@ -35,16 +35,16 @@ typedef struct ScoreEvent
 	Jsonb	   *attributes;
 } ScoreEvent;
 
-extern Oid	scorer_owner(void);
-extern Scorer *scorer_open(int64 tenant);
-extern void scorer_fit_lead(Scorer *s, int64 lead, bool entered);
-extern bool scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at);
+extern Oid	crm_scorer_owner(void);
+extern Scorer *crm_scorer_open(int64 tenant);
+extern void crm_scorer_fit_lead(Scorer *s, int64 lead, bool entered);
+extern bool crm_scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at);
 
 /* Events of one lead, in the order of their ids. */
 typedef struct LeadEvents LeadEvents;
 
-extern LeadEvents *scorer_begin_events(Scorer *s, int64 lead, int64 first_id);
-extern void scorer_take_event(LeadEvents *e, const ScoreEvent *event);
-extern void scorer_end_events(LeadEvents *e);
+extern LeadEvents *crm_scorer_begin_events(Scorer *s, int64 lead, int64 first_id);
+extern void crm_scorer_take_event(LeadEvents *e, const ScoreEvent *event);
+extern void crm_scorer_end_events(LeadEvents *e);
 
 #endif							/* CRM_POINTS_STORE_H */

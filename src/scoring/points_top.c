@@ -100,7 +100,8 @@ is_over(Relation rel, Relation index, const char *const *columns, int n, bool pa
 	{
 		AttrNumber	att = index->rd_index->indkey.values[i];
 
-		if (att <= 0 || strcmp(NameStr(TupleDescAttr(RelationGetDescr(rel), att - 1)->attname), columns[i]) != 0)
+		if (att <= 0 || strcmp(NameStr(TupleDescAttr(RelationGetDescr(rel), att - 1)->attname),
+							   columns[i]) != 0)
 			return false;
 	}
 	return true;
@@ -140,7 +141,9 @@ typedef struct Walk
 static inline const Candidate *
 worst_of(const Walk *w)
 {
-	return w->heap->bh_size == w->n ? (Candidate *) DatumGetPointer(binaryheap_first(w->heap)) : NULL;
+	if (w->heap->bh_size < w->n)
+		return NULL;
+	return (Candidate *) DatumGetPointer(binaryheap_first(w->heap));
 }
 
 static void
@@ -151,10 +154,12 @@ judge(Walk *w, int64 lead, struct varlena *state)
 	Candidate	c = {.lead = lead};
 
 	/* far more are looked at than kept */
-	points_evaluate(w->m, points_unpack(w->m, (bytea *) PG_DETOAST_DATUM_PACKED(PointerGetDatum(state))), w->at, &w->score);
+	crm_points_evaluate(w->m,
+						crm_points_unpack(w->m, DatumGetByteaPP(PointerGetDatum(state))),
+						w->at, &w->score);
 	c.unclamped = w->score.unclamped;
-	c.score = points_units(w->score.total);
-	c.sides = points_units(w->score.fit) + points_units(w->score.engagement);
+	c.score = crm_points_units(w->score.total);
+	c.sides = crm_points_units(w->score.fit) + crm_points_units(w->score.engagement);
 	if (worst == NULL || candidate_cmp(&c, worst) < 0)
 	{
 		Candidate  *kept;
@@ -316,13 +321,15 @@ best_bound_first(Datum a, Datum b, void *arg)
 static double
 best_bound(const Ranks *r)
 {
-	return r->lists->bh_size > 0 ? ((LeadList *) DatumGetPointer(binaryheap_first(r->lists)))->bound : -DBL_MAX;
+	if (r->lists->bh_size == 0)
+		return -DBL_MAX;
+	return ((LeadList *) DatumGetPointer(binaryheap_first(r->lists)))->bound;
 }
 
 static double
 bound_of(const Ranks *r, const Entry *e)
 {
-	return points_rank_bound(r->w->m, e->ceiling, e->key, r->w->at);
+	return crm_points_rank_bound(r->w->m, e->ceiling, e->key, r->w->at);
 }
 
 /* A list waits for its turn, from the entry on that a scan stands on. */
@@ -334,8 +341,8 @@ add_list(Ranks *r, LeadList *list, IndexScanDesc scan, const Entry *first)
 		list->next = 0;
 		list->n = 1;
 		list->ahead[0] = *first;
-		while (list->n < AHEAD &&
-			   next_entry(scan, &list->ahead[list->n]) && list->ahead[list->n].ceiling == first->ceiling)
+		while (list->n < AHEAD && next_entry(scan, &list->ahead[list->n]) &&
+			   list->ahead[list->n].ceiling == first->ceiling)
 			list->n++;
 		list->more = list->n == AHEAD;
 	}
@@ -396,9 +403,10 @@ read_list(Ranks *r, LeadList *list, double others)
 				break;
 		}
 		key = seen.key;
-		if (table_index_fetch_tuple(r->below->xs_heapfetch, &list->ahead[list->next].tid, GetActiveSnapshot(),
-									r->slot, &again, &dead))
-			judge(r->w, seen.lead, (struct varlena *) DatumGetPointer(value_of(r->slot, r->c->state)));
+		if (table_index_fetch_tuple(r->below->xs_heapfetch, &list->ahead[list->next].tid,
+									GetActiveSnapshot(), r->slot, &again, &dead))
+			judge(r->w, seen.lead,
+				  (struct varlena *) DatumGetPointer(value_of(r->slot, r->c->state)));
 	}
 	if (!list->more)
 		return;
@@ -440,7 +448,8 @@ walk_index(Walk *w, Relation rel, Relation index, const Columns *c, TupleTableSl
 	{
 		const Candidate *worst = worst_of(w);
 		double		known = best_bound(&r);
-		double		unknown = all_known ? -DBL_MAX : points_rank_bound(w->m, lowest, best, w->at);
+		double		unknown =
+			all_known ? -DBL_MAX : crm_points_rank_bound(w->m, lowest, best, w->at);
 
 		CHECK_FOR_INTERRUPTS();
 		if (worst && Max(known, unknown) < worst->unclamped)
@@ -493,7 +502,8 @@ walk_table(Walk *w, Relation rel, const Columns *c, TupleTableSlot *slot)
 static void
 walk(Walk *w, Oid relid)
 {
-	static const char *const columns[] = {"tenant_id", "model_id", "ceiling", "rank_key", "lead_id"};
+	static const char *const columns[] = {"tenant_id", "model_id", "ceiling", "rank_key",
+										  "lead_id"};
 	Relation	rel = table_open(relid, AccessShareLock);
 	Relation	index;
 	Columns		c;
@@ -545,13 +555,13 @@ crm_points_top(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("rows of table \"%s\" are hidden by row security", get_rel_name(root)),
 				 errhint("Call crm.top_leads().")));
-	w.m = m = points_model(fcinfo, 2);
+	w.m = m = crm_points_model(fcinfo, 2);
 	w.tenant = PG_GETARG_DATUM(0);
 	w.model = PG_GETARG_DATUM(1);
 	w.heap = binaryheap_allocate(Min(w.n, 1024), worst_first, NULL);
 	w.found = CurrentMemoryContext;
 	w.row = AllocSetContextCreate(CurrentMemoryContext, "crm top leads row", ALLOCSET_DEFAULT_SIZES);
-	points_score_memory(m, &w.score);
+	crm_points_score_memory(m, &w.score);
 
 	/* partitions, if the owner has made some, are walked one after the other */
 	tables = find_all_inheritors(root, AccessShareLock, NULL);
@@ -567,15 +577,15 @@ crm_points_top(PG_FUNCTION_ARGS)
 	{
 		Datum		values[5];
 		bool		nulls[5] = {0};
-		PointsState *state = points_unpack(m, (bytea *) sorted[i]->state);
+		PointsState *state = crm_points_unpack(m, (bytea *) sorted[i]->state);
 		char	   *grade;
 
-		points_evaluate(m, state, w.at, &w.score);
-		grade = points_grade_text(m, state, &w.score);
+		crm_points_evaluate(m, state, w.at, &w.score);
+		grade = crm_points_grade_text(m, state, &w.score);
 		values[0] = Int64GetDatum(sorted[i]->lead);
-		values[1] = points_rounded(w.score.fit);
-		values[2] = points_rounded(w.score.engagement);
-		values[3] = points_rounded(w.score.total);
+		values[1] = crm_points_rounded(w.score.fit);
+		values[2] = crm_points_rounded(w.score.engagement);
+		values[3] = crm_points_rounded(w.score.total);
 		nulls[4] = grade == NULL;
 		if (grade)
 			values[4] = CStringGetTextDatum(grade);

@@ -176,7 +176,7 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 
 	if (tuplestore_tuple_count(trigdata->tg_newtable) == 0)
 		return PointerGetDatum(NULL);
-	crm_become(scorer_owner(), &me);
+	crm_become(crm_scorer_owner(), &me);
 	SPI_connect();
 	context = CurrentMemoryContext;
 	rows = touched_rows(trigdata, &n);
@@ -186,7 +186,7 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 		if (i == 0 || rows[i].tenant != rows[i - 1].tenant)
 		{
 			scorers = repalloc(scorers, sizeof(Scorer *) * (ntenants + 1));
-			scorers[ntenants] = scorer_open(rows[i].tenant);
+			scorers[ntenants] = crm_scorer_open(rows[i].tenant);
 			any |= scorers[ntenants++]->n > 0;
 		}
 	if (any)
@@ -215,7 +215,7 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 				while (scorers[t]->tenant != leads[i].tenant)
 					t++;
 				if (scorers[t]->n > 0)
-					scorer_fit_lead(scorers[t], leads[i].id, entered);
+					crm_scorer_fit_lead(scorers[t], leads[i].id, entered);
 			}
 			ReleaseCurrentSubTransaction();
 			MemoryContextSwitchTo(context);
@@ -258,17 +258,17 @@ take(EventTaker *t, int64 tenant, int64 lead, const ScoreEvent *event)
 {
 	if (t->lead && (t->scorer->tenant != tenant || t->lead_id != lead))
 	{
-		scorer_end_events(t->lead);
+		crm_scorer_end_events(t->lead);
 		t->lead = NULL;
 	}
 	if (t->scorer == NULL || t->scorer->tenant != tenant)
-		t->scorer = scorer_open(tenant);
+		t->scorer = crm_scorer_open(tenant);
 	if (t->lead == NULL)
 	{
-		t->lead = scorer_begin_events(t->scorer, lead, event->id);
+		t->lead = crm_scorer_begin_events(t->scorer, lead, event->id);
 		t->lead_id = lead;
 	}
-	scorer_take_event(t->lead, event);
+	crm_scorer_take_event(t->lead, event);
 }
 
 /* The columns of an event, in the order in which they are read below. */
@@ -299,7 +299,7 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 
 	if (n == 0)
 		return PointerGetDatum(NULL);
-	crm_become(scorer_owner(), &me);
+	crm_become(crm_scorer_owner(), &me);
 	SPI_connect();
 	if (n == 1)
 	{
@@ -336,7 +336,7 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 		} while (fetched > 0);
 		SPI_cursor_close(portal);
 	}
-	scorer_end_events(taker.lead);
+	crm_scorer_end_events(taker.lead);
 	SPI_finish();
 	crm_become_self(&me);
 	return PointerGetDatum(NULL);
@@ -344,7 +344,7 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 
 /* ---- replays of some leads ---- */
 
-/* (tenant, model, leads, at): how many there were; see scorer_replay_lead() */
+/* (tenant, model, leads, at): how many there were; see crm_scorer_replay_lead() */
 Datum
 crm_points_replay_leads(PG_FUNCTION_ARGS)
 {
@@ -356,12 +356,12 @@ crm_points_replay_leads(PG_FUNCTION_ARGS)
 
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &leads, &nulls, &n);
 	SPI_connect();
-	s = scorer_open(PG_GETARG_INT64(0));
+	s = crm_scorer_open(PG_GETARG_INT64(0));
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (!nulls[i])
-			done += scorer_replay_lead(s, PG_GETARG_INT64(1), DatumGetInt64(leads[i]), PG_GETARG_TIMESTAMPTZ(3));
+			done += crm_scorer_replay_lead(s, PG_GETARG_INT64(1), DatumGetInt64(leads[i]), PG_GETARG_TIMESTAMPTZ(3));
 	}
 	SPI_finish();
 	PG_RETURN_INT32(done);

@@ -193,7 +193,8 @@ crm_calendar_guard(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be called by a trigger before insert or update, for each row",
 						"crm.calendar_guard")));
-	row = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ? trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	row = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+		trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	column = SPI_fnumber(RelationGetDescr(trigdata->tg_relation), "definition");
 	if (column <= 0)
 		elog(ERROR, "column definition is missing");

@@ -43,8 +43,8 @@ static CrmConfigWatch versions_watch = {"calendar_versions"};
 static CrmConfigWatch holidays_watch = {"calendar_holidays"};
 
 /* A number that grows whenever any calendar may have changed. */
-uint64
-crm_calendars_generation(void)
+static uint64
+calendars_generation(void)
 {
 	return crm_config_generation(&versions_watch) +
 		crm_config_generation(&holidays_watch);
@@ -222,7 +222,7 @@ crm_calendar_get(int64 calendar_id)
 Calendar *
 crm_calendar_get_of(int64 tenant, int64 calendar_id)
 {
-	uint64		generation = crm_calendars_generation();
+	uint64		generation = calendars_generation();
 	CacheKey	key;
 	CacheEntry *entry;
 	Calendar   *cal;

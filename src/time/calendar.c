@@ -271,8 +271,8 @@ crm_calendar_date_start(const CalRules *rules, int32 date)
 }
 
 /* What the wall clock reads at an instant: civil day and second. */
-int32
-crm_calendar_local(const CalRules *rules, int64 at, int32 *second)
+static int32
+local_time(const CalRules *rules, int64 at, int32 *second)
 {
 	int64		secs = floor_div(at, CRM_USECS);
 	int64		end;
@@ -493,8 +493,8 @@ crm_calendar_create(MemoryContext context, int nrules, CalRules *rules)
 }
 
 /* The version of the rules in force at an instant. */
-const CalRules *
-crm_calendar_rules_at(const Calendar *cal, int64 at)
+static const CalRules *
+rules_at(const Calendar *cal, int64 at)
 {
 	int			i = cal->nrules - 1;
 
@@ -778,8 +778,8 @@ crm_calendar_next_close(Calendar *cal, int64 at, int64 *result)
 }
 
 /* Has a civil day any open hours, by the rules in force at its beginning? */
-bool
-crm_calendar_date_open(const Calendar *cal, int32 date)
+static bool
+date_is_open(const Calendar *cal, int32 date)
 {
 	const CalRules *rules = &cal->rules[0];
 
@@ -812,7 +812,7 @@ crm_calendar_add_days(Calendar *cal, int64 start, int32 days, int64 *result)
 		return CAL_OUT_OF_RANGE;
 	if (days == 0)
 		return crm_calendar_next_open(cal, start, result);
-	date = crm_calendar_local(crm_calendar_rules_at(cal, start), start, &second);
+	date = local_time(rules_at(cal, start), start, &second);
 	while (left > 0)
 	{
 		int			k;
@@ -827,13 +827,13 @@ crm_calendar_add_days(Calendar *cal, int64 start, int32 days, int64 *result)
 				return CAL_NO_OPEN_TIME;
 			continue;
 		}
-		if (crm_calendar_date_open(cal, date))
+		if (date_is_open(cal, date))
 			left--;
 		if ((date & 1023) == 0)
 			CHECK_FOR_INTERRUPTS();
 	}
-	at = crm_calendar_date_start(crm_calendar_rules_at(cal, start), date);
-	rules = crm_calendar_rules_at(cal, at);
+	at = crm_calendar_date_start(rules_at(cal, start), date);
+	rules = rules_at(cal, at);
 	/* the instant at which the wall clock of that date reads the same time */
 	{
 		int64		midnight = crm_calendar_date_start(rules, date) / CRM_USECS;

@@ -82,9 +82,6 @@ typedef enum CalAnswer
 extern bool crm_calendar_rules_open(const CalRules *rules);
 extern Calendar *crm_calendar_create(MemoryContext context, int nrules, CalRules *rules);
 extern int64 crm_calendar_date_start(const CalRules *rules, int32 date);
-extern int32 crm_calendar_local(const CalRules *rules, int64 at, int32 *second);
-extern bool crm_calendar_date_open(const Calendar *cal, int32 date);
-extern const CalRules *crm_calendar_rules_at(const Calendar *cal, int64 at);
 
 extern CalAnswer crm_calendar_elapsed(Calendar *cal, int64 from, int64 to, int64 *usecs);
 extern CalAnswer crm_calendar_add(Calendar *cal, int64 start, int64 usecs, int64 *result);

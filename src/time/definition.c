@@ -165,8 +165,8 @@ parse_time(const char *text)
 }
 
 /* YYYY-MM-DD, an existing date of the years 1 to 9999. */
-bool
-crm_parse_civil_date(const char *text, int len, int32 *date)
+static bool
+parse_civil_date(const char *text, int len, int32 *date)
 {
 	static const char form[] = "dddd-dd-dd";
 	int			year,
@@ -191,7 +191,7 @@ crm_parse_civil_date(const char *text, int len, int32 *date)
 static bool
 date_string(Reader *r, const char *text, const char *place, int32 *date)
 {
-	if (crm_parse_civil_date(text, strlen(text), date))
+	if (parse_civil_date(text, strlen(text), date))
 		return true;
 	fault(r, "date", place, "\"%s\" is not a date of the form YYYY-MM-DD", text);
 	return false;
@@ -420,8 +420,8 @@ month_day(Reader *r, const char *text, bool jalali, const char *place, CalYearly
 {
 	const char *c = text;
 
-	if (strlen(c) == 5 && isdigit((unsigned char) c[0]) && isdigit((unsigned char) c[1]) && c[2] == '-' &&
-		isdigit((unsigned char) c[3]) && isdigit((unsigned char) c[4]))
+	if (strlen(c) == 5 && isdigit((unsigned char) c[0]) && isdigit((unsigned char) c[1]) &&
+		c[2] == '-' && isdigit((unsigned char) c[3]) && isdigit((unsigned char) c[4]))
 	{
 		int			month = atoi(c);
 		int			day = atoi(c + 3);

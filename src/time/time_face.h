@@ -27,12 +27,10 @@ extern int32 crm_zone_stretch(void *zone, int64 at, int64 *end);
 /* definition.c */
 extern CalRules *crm_calendar_parse(Jsonb *definition, List **faults);
 extern void crm_calendar_raise(List *faults, const char *code);
-extern bool crm_parse_civil_date(const char *text, int len, int32 *date);
 
 /* cache.c */
 extern Calendar *crm_calendar_get(int64 calendar_id);
 extern Calendar *crm_calendar_get_of(int64 tenant, int64 calendar_id);
-extern uint64 crm_calendars_generation(void);
 extern void crm_calendar_answer(CalAnswer answer, int64 calendar_id, const char *question);
 
 #endif							/* CRM_TIME_FACE_H */

@@ -21,8 +21,8 @@
  * Log of the odds of having left: a / (B - 1 + ...) ((alpha + age) /
  * (alpha + t_x))^R; minus infinity where the model excludes it.
  */
-double
-crm_bg_odds(const CrmBg *m, double x, double t_x, double age)
+static double
+bg_odds(const CrmBg *m, double x, double t_x, double age)
 {
 	if (m->modified)
 		return log(m->a / (m->b + x)) +
@@ -43,7 +43,7 @@ crm_bg_log_likelihood(const CrmBg *m, double x, double t_x, double age,
 	double		R = m->r + x,
 				A = m->alpha + age,
 				trials = m->modified ? x + 1 : x,
-				odds = crm_bg_odds(m, x, t_x, age),
+				odds = bg_odds(m, x, t_x, age),
 				value;
 
 	if (age == 0 && x == 0 && gradient == NULL)
@@ -78,7 +78,7 @@ crm_bg_log_likelihood(const CrmBg *m, double x, double t_x, double age,
 double
 crm_bg_p_alive(const CrmBg *m, double x, double t_x, double age)
 {
-	double		odds = crm_bg_odds(m, x, t_x, age);
+	double		odds = bg_odds(m, x, t_x, age);
 
 	return odds == -INFINITY ? 1 : crm_logistic(-odds);
 }

@@ -302,8 +302,8 @@ nelder_mead(Search *s, double *theta)
  * Eigenvalues and vectors (columns) of a small symmetric matrix by Jacobi
  * rotations; the matrix is destroyed.
  */
-void
-crm_symmetric_eigen(int n, double *m, double *values, double *vectors)
+static void
+symmetric_eigen(int n, double *m, double *values, double *vectors)
 {
 	int			i,
 				j,
@@ -386,7 +386,7 @@ curvature(Search *s, const double *gradient, CrmOptimum *o)
 				k;
 	double		H[CRM_FIT_MAX * CRM_FIT_MAX],
 				vectors[CRM_FIT_MAX * CRM_FIT_MAX],
-				values[CRM_FIT_MAX];
+				values[CRM_FIT_MAX] = {0};
 
 	for (i = 0; i < n; i++)
 	{
@@ -422,7 +422,7 @@ curvature(Search *s, const double *gradient, CrmOptimum *o)
 			o->smallest_eigenvalue = NAN;
 			return;
 		}
-	crm_symmetric_eigen(n, H, values, vectors);
+	symmetric_eigen(n, H, values, vectors);
 	o->smallest_eigenvalue = values[0];
 	for (i = 1; i < n; i++)
 		o->smallest_eigenvalue = fmin(o->smallest_eigenvalue, values[i]);

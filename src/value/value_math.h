@@ -83,7 +83,6 @@ extern double crm_bg_any(const CrmBg *m, double x, double t_x, double age,
 extern double crm_bg_pmf(const CrmBg *m, double n, double horizon);
 extern double crm_bg_dert(const CrmBg *m, double x, double t_x, double age,
 						  double discount);
-extern double crm_bg_odds(const CrmBg *m, double x, double t_x, double age);
 
 /* ---- paretonbd.c: Pareto/NBD, and NBD without dropout ---- */
 typedef struct CrmPareto
@@ -193,8 +192,6 @@ extern void crm_optimise(int n, CrmObjective f, void *arg,
 						 const double *starts, int nstarts,
 						 const double *half_width, const CrmOptimum *near,
 						 const CrmFitHost *host, CrmOptimum *result);
-extern void crm_symmetric_eigen(int n, double *matrix, double *values,
-								double *vectors);
 
 /* ---- fit.c ---- */
 typedef enum CrmValueModel

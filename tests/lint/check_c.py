@@ -127,7 +127,7 @@ def symbols(tree):
 def variables(f):
     if not f.path.endswith('.c'):
         return
-    for m in re.finditer(r'^(?!static|typedef|extern|struct \w+;|return|#)(?:const\s+)?[A-Za-z_]\w*(?:\s+[A-Za-z_]\w*)*[\s*]+(\w+)\s*(?:\[[^\]]*\])?\s*(?:=|;)',
+    for m in re.finditer(r'^(?!static|typedef|extern|struct \w+;|return|#)(?:const\s+)?[A-Za-z_]\w*(?:\s+[A-Za-z_]\w*)*[\s*]+(?:const\s+)?(\w+)\s*(?:\[[^\]]*\])?\s*(?:=|;)',
                          f.blank, re.M):
         name = m.group(1)
         if not name.startswith('crm_') and not m.group().startswith(('struct', 'enum', 'union')):

@@ -85,9 +85,13 @@ class Lists:
 
     def findings(self):
         found = list(self.faults)
+        stale = {}
         for e in self.stale():
-            found.append(Finding('list', f'tests/lint/{e.path}', e.line, e.key,
-                                 f'"{e.key}" matches nothing any more: take it out (tests/lint/run --shrink does)'))
+            stale.setdefault(e.path, []).append(e)
+        for path, entries in stale.items():
+            keys = ', '.join(f'"{e.key}"' for e in entries[:3]) + (f' and {len(entries) - 3} more' if len(entries) > 3 else '')
+            found.append(Finding('list', f'tests/lint/{path}', entries[0].line, path,
+                                 f'{keys} matches nothing any more: take it out (tests/lint/run --shrink does)'))
         for e in self.loose():
             found.append(Finding('list', f'tests/lint/{e.path}', e.line, e.key,
                                  f'"{e.key}" has shrunk to {e.seen_size}: so must its entry (tests/lint/run --shrink does it)'))
