@@ -796,7 +796,9 @@ date_is_open(const Calendar *cal, int32 date)
 
 /*
  * The same time of day on the n-th business date after (or before) that of
- * start, moved on to the next open instant where that time is closed.
+ * start, moved on to the next open instant where that time is closed.  Days
+ * back never leave the date that was counted: there, a time after the last
+ * hours becomes their end.
  */
 CalAnswer
 crm_calendar_add_days(Calendar *cal, int64 start, int32 days, int64 *result)
@@ -854,5 +856,12 @@ crm_calendar_add_days(Calendar *cal, int64 start, int32 days, int64 *result)
 		}
 	}
 	at += start - floor_div(start, CRM_USECS) * CRM_USECS;
-	return crm_calendar_next_open(cal, at, result);
+	if (days > 0)
+		return crm_calendar_next_open(cal, at, result);
+
+	/* backwards: the date stays, so what lies after its last hours goes back */
+	if (crm_calendar_next_open(cal, at, result) == CAL_OK &&
+		crm_calendar_local(crm_calendar_rules_at(cal, *result), *result, &second) == date)
+		return CAL_OK;
+	return crm_calendar_prev_open(cal, at, result);
 }

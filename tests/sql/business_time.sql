@@ -99,4 +99,14 @@ SELECT crm.business_add(pg_temp.cal('once'), '2026-01-01', 3601);
 SELECT crm.business_add(pg_temp.cal('once'), '2026-01-01', -1);
 SELECT crm.next_open(pg_temp.cal('once'), '2026-01-01 11:00');
 SELECT crm.business_days_add(pg_temp.cal('once'), '2026-01-01', 1);
+-- days back: never later than the start, and on the date that was counted
+SELECT d.start_at, crm.business_days_add(c.id, d.start_at, -1) AS day_before
+FROM crm.define_calendar('five', '{"zone": "UTC", "weekly": {"mon": [["09:00","18:00"]], "tue": [["09:00","18:00"]], "wed": [["09:00","18:00"]], "thu": [["09:00","18:00"]], "fri": [["09:00","13:00"],["14:00","18:00"]]}}') AS c
+CROSS JOIN unnest('{2020-05-31 18:29Z,2020-06-01 06:00Z,2020-06-01 13:30Z,2020-06-01 20:00Z,2020-06-02 10:00Z}'::timestamptz[]) AS d (start_at) ORDER BY 1;
+SELECT count(*) AS probes, count(*) FILTER (WHERE r > s) AS later,
+       count(*) FILTER (WHERE crm.business_days_add(c.id, r, 1) < r) AS back_and_on_earlier
+FROM (SELECT id FROM crm.calendars WHERE code = 'five') AS c
+CROSS JOIN generate_series(timestamptz '2020-05-01', '2020-07-01', '97 minutes') AS s
+CROSS JOIN generate_series(-7, -1) AS n
+CROSS JOIN LATERAL (SELECT crm.business_days_add(c.id, s, n)) AS x (r);
 ROLLBACK;

@@ -87,6 +87,17 @@ SELECT (crm.confirm_event(id)).payload ? 'token' AS kept_token FROM crm.events W
 -- the token stands nowhere but in the event
 SELECT count(*) FROM crm.survey_responses r, token t WHERE t.token IS NOT NULL AND to_jsonb(r)::text LIKE '%' || t.token || '%';
 
+-- what is excluded is excluded, in every form of the word; a language that was archived stays archived
+SELECT count(crm.write_article('pump1', 'Pump', 'Loud noises.', visibility => 'public', publish => true)),
+       count(crm.write_article('pump2', 'Pump', 'Quiet at last.', visibility => 'public', publish => true));
+SELECT q, (SELECT string_agg(a.code, ' ' ORDER BY a.code) FROM crm.search_articles(q) AS a) AS found
+FROM unnest('{pump,pump -noise,pump -noises,-noise pump,"pump -\"loud noise\"",pump -quiet -noise,pumps or motor,-pump,"  "}'::text[]) AS q;
+SELECT count(crm.archive_article('pump1'));
+SELECT count(crm.write_article('pump1', 'Pompe', 'bruit', language => 'fr', publish => true));
+SELECT (SELECT count(*) FROM crm.search_articles('loud')) AS archived, (SELECT count(*) FROM crm.search_articles('bruit')) AS french;
+SELECT count(crm.publish_article('pump1'));
+SELECT count(*) AS english_again FROM crm.search_articles('loud');
+
 -- the outbox: claimed once, the lease runs out, retried, given up
 DELETE FROM crm.events;
 SELECT (crm.emit_event('test.one', payload => '{"n": 1}', dedupe_key => 'a')).payload, (crm.emit_event('test.one', payload => '{"n": 2}', dedupe_key => 'a')).payload;

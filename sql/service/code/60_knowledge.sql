@@ -1,18 +1,35 @@
 -- Knowledge base: versions, search, and how many tickets it saved.
 
-CREATE OR REPLACE FUNCTION crm.search_query(query text) RETURNS tsquery
+-- Words, phrases and "or", over folded words or over English stems.
+CREATE OR REPLACE FUNCTION crm_internal.words_query(words text) RETURNS tsquery
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $$
     -- there is no stemmer for words in Arabic script: their beginnings match, so that plurals and possessives do
-    SELECT CASE WHEN query ~ '\S' THEN
-        regexp_replace(websearch_to_tsquery('simple', crm.fold_text(query))::text,
-                       '''([^'']*[\u0600-\u06FF][^'']*)''', '''\1'':*', 'g')::tsquery
-        || websearch_to_tsquery('english', query)
-        END
+    SELECT regexp_replace(websearch_to_tsquery('simple', crm.fold_text(words))::text,
+                          '''([^'']*[\u0600-\u06FF][^'']*)''', '''\1'':*', 'g')::tsquery
+           || websearch_to_tsquery('english', words)
 $$;
-COMMENT ON FUNCTION crm.search_query(text) IS 'A query as for a search engine, over folded words and English stems.';
+COMMENT ON FUNCTION crm_internal.words_query(text) IS
+'Query that is met by the folded words, or by the English stems, of a text without exclusions; NULL for NULL.';
+
+CREATE OR REPLACE FUNCTION crm.search_query(query text) RETURNS tsquery
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- what is excluded is taken out first: a text is out if it has the word in either form, and an "or" of the two
+    -- forms of a whole query would ask for both
+    SELECT CASE WHEN t.wanted IS NULL THEN !! crm_internal.words_query(t.excluded)
+                WHEN t.excluded IS NULL THEN crm_internal.words_query(t.wanted)
+                ELSE crm_internal.words_query(t.wanted) && !! crm_internal.words_query(t.excluded) END
+    FROM (SELECT string_agg(m.part[2], ' ' ORDER BY m.place) FILTER (WHERE m.part[1] = '') AS wanted,
+                 string_agg(m.part[2], ' or ' ORDER BY m.place) FILTER (WHERE m.part[1] = '-') AS excluded
+          FROM regexp_matches(query, '(-?)("[^"]*"?|\S+)', 'g') WITH ORDINALITY AS m (part, place)) AS t
+    WHERE t.wanted IS NOT NULL OR t.excluded IS NOT NULL
+$$;
+COMMENT ON FUNCTION crm.search_query(text) IS
+'A query as for a search engine (words, "phrases", or, -excluded), over folded words and English stems; what is excluded is excluded in either form. NULL where there is nothing to look for.';
 
 CREATE OR REPLACE FUNCTION crm.write_article(
     code text, title text, body text, language text DEFAULT 'en', visibility text DEFAULT NULL,
@@ -98,12 +115,16 @@ BEGIN
     WHERE a.tenant_id = crm.tenant_id() AND a.code = archive_article.code
     RETURNING a.* INTO changed;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'there is no article "%"', code USING ERRCODE = 'no_data_found';
+        RAISE EXCEPTION 'there is no article "%"', code
+            USING ERRCODE = 'no_data_found', HINT = 'crm.articles lists the codes.';
     END IF;
+    -- no language is read any more: publishing one later brings back that one alone
+    UPDATE crm.article_versions AS v SET is_published = false
+    WHERE v.tenant_id = changed.tenant_id AND v.article_id = changed.id AND v.is_published;
     RETURN changed;
 END
 $$;
-COMMENT ON FUNCTION crm.archive_article(text) IS 'Takes an article out of every search; its versions are kept. Returns it. Errors: P0002 for an unknown code.';
+COMMENT ON FUNCTION crm.archive_article(text) IS 'Takes an article out of every search, in all its languages; its versions are kept, and publishing a language later brings back that language alone. Returns it. Errors: P0002 for an unknown code.';
 
 CREATE OR REPLACE FUNCTION crm.search_articles(
     query text, visible_to text DEFAULT 'public', in_language text DEFAULT NULL, product_id bigint DEFAULT NULL,

@@ -39,7 +39,8 @@ CREATE FUNCTION crm.business_days_add(calendar_id bigint, start_at timestamptz, 
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_business_days_add';
 COMMENT ON FUNCTION crm.business_days_add(bigint, timestamptz, integer) IS
-'The same time of day on the n-th business date after that of start_at (before it where days is negative), moved on to the next opening where that time is closed. A business date is one with any open hours.';
+'The same time of day on the n-th business date after that of start_at (before it where days is negative), moved on to the next opening where that time is closed.'
+    ' Days back stay on the date that was counted: a time after its last hours becomes their end. A business date is one with any open hours.';
 
 CREATE FUNCTION crm.check_calendar(definition jsonb)
 RETURNS TABLE (reason text, place text, message text)
