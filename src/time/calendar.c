@@ -861,7 +861,7 @@ crm_calendar_add_days(Calendar *cal, int64 start, int32 days, int64 *result)
 
 	/* backwards: the date stays, so what lies after its last hours goes back */
 	if (crm_calendar_next_open(cal, at, result) == CAL_OK &&
-		crm_calendar_local(crm_calendar_rules_at(cal, *result), *result, &second) == date)
+		local_time(rules_at(cal, *result), *result, &second) == date)
 		return CAL_OK;
 	return crm_calendar_prev_open(cal, at, result);
 }

@@ -29,7 +29,8 @@ AS $$
     WHERE t.wanted IS NOT NULL OR t.excluded IS NOT NULL
 $$;
 COMMENT ON FUNCTION crm.search_query(text) IS
-'A query as for a search engine (words, "phrases", or, -excluded), over folded words and English stems; what is excluded is excluded in either form. NULL where there is nothing to look for.';
+'A query as for a search engine (words, "phrases", or, -excluded), over folded words and English stems; what is excluded is excluded in either form.'
+    ' NULL where there is nothing to look for.';
 
 CREATE OR REPLACE FUNCTION crm.write_article(
     code text, title text, body text, language text DEFAULT 'en', visibility text DEFAULT NULL,
@@ -124,7 +125,8 @@ BEGIN
     RETURN changed;
 END
 $$;
-COMMENT ON FUNCTION crm.archive_article(text) IS 'Takes an article out of every search, in all its languages; its versions are kept, and publishing a language later brings back that language alone. Returns it. Errors: P0002 for an unknown code.';
+COMMENT ON FUNCTION crm.archive_article(text) IS 'Takes an article out of every search, in all its languages; its versions are kept.'
+    ' Publishing a language later brings back that language alone. Returns it. Errors: P0002 for an unknown code.';
 
 CREATE OR REPLACE FUNCTION crm.search_articles(
     query text, visible_to text DEFAULT 'public', in_language text DEFAULT NULL, product_id bigint DEFAULT NULL,
