@@ -14,6 +14,8 @@ DEMO_DATA := $(if $(filter command environment,$(firstword $(origin DATA))),$(DA
 
 EXTENSION = crm
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" crm.control)
+# for PGXN, which wants three numbers
+SEMVERSION := $(EXTVERSION)$(if $(filter 2,$(words $(subst ., ,$(EXTVERSION)))),.0)
 MODULE_big = crm
 
 include $(dir $(lastword $(MAKEFILE_LIST)))rooms.mk
@@ -54,7 +56,7 @@ ISOLATION_OPTS = --inputdir=tests --outputdir=.
 EXTRA_CLEAN = sql/crm_tables--*.sql sql/crm_code--*.sql results regression.diffs regression.out
 
 # PGXS needs the server's headers; the goals below bring them first, so they must not load it.
-ONE_COMMAND_GOALS = demo test bench setup lint docs
+ONE_COMMAND_GOALS = demo test bench setup lint docs META.json
 ifneq ($(filter $(ONE_COMMAND_GOALS),$(MAKECMDGOALS)),)
 
 .PHONY: $(ONE_COMMAND_GOALS)
@@ -69,6 +71,9 @@ bench: setup
 # reference and index of decisions, from the catalogue
 docs: setup
 	@docs/make.sh
+# after a change of the version in crm.control
+META.json:
+	@sed -e 's/@VERSION@/$(EXTVERSION)/g; s/@SEMVER@/$(SEMVERSION)/g' META.json.in > $@
 # needs neither a server nor a build
 lint:
 	@tests/helpers/setup.sh lint
@@ -101,6 +106,12 @@ install-docs:
 	$(INSTALL_DATA) $(wildcard $(srcdir)/docs/$(part)/*.md) '$(docs_target)/$(part)/' &&)) true
 uninstall-docs:
 	rm -rf '$(docs_target)'
+
+# what is uploaded to PGXN: the tree of the last commit, with the script that META.json names
+dist: $(EXTENSION_SCRIPT)
+	git archive --format=zip -o crm-$(SEMVERSION).zip --prefix=crm-$(SEMVERSION)/sql/ --add-file=$(EXTENSION_SCRIPT) \
+		--prefix=crm-$(SEMVERSION)/ HEAD
+.PHONY: dist
 
 # headers are few and every room may use them: rebuild on any change
 $(OBJS): $(wildcard src/*.h src/*/*.h)
