@@ -9,6 +9,7 @@
 
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/bitmapset.h"
@@ -36,6 +37,9 @@ extern int	crm_execute_once(const char *sql, int nargs, const Oid *argtypes,
 							 long limit);
 extern void crm_read_newest(const char *sql, int nargs, const Oid *argtypes,
 							Datum *values, long limit);
+extern int	crm_execute_variant(const char *sql, int nargs, const Oid *argtypes,
+								Datum *values, const char *nulls, bool read_only,
+								long limit);
 extern void crm_read_config(const char *sql, int nargs, const Oid *argtypes,
 							Datum *values);
 extern Portal crm_cursor_open(const char *sql);
@@ -78,6 +82,51 @@ extern Datum crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
 						   bool strip);
 extern bool crm_path_columns(Datum condition, TupleDesc desc,
 							 Bitmapset **columns);
+
+/* columns.c */
+typedef enum CrmColumnRule
+{
+	CRM_COLUMN_KEEP,			/* the target's, whatever the source says */
+	CRM_COLUMN_FILL,			/* the target's, else the source's */
+	CRM_COLUMN_TAKE,			/* the source's, else the target's */
+	CRM_COLUMN_JOIN,			/* all elements, or all keys, the target's first */
+	CRM_COLUMN_LEAST,
+	CRM_COLUMN_GREATEST,
+	CRM_COLUMN_SUM,
+	CRM_COLUMN_WITH,			/* from the source where another column came from it */
+	CRM_COLUMN_FROM				/* as FILL, from a column of another name */
+} CrmColumnRule;
+
+typedef struct CrmColumn
+{
+	CrmColumnRule rule;
+	bool		settable;		/* stored, not generated */
+	bool		key;			/* of the primary key */
+	bool		unique;			/* of any unique index */
+	NameData	other;			/* of WITH and FROM */
+} CrmColumn;
+
+typedef struct CrmColumns
+{
+	int			natts;
+	CrmColumn	columns[FLEXIBLE_ARRAY_MEMBER];
+} CrmColumns;
+
+extern CrmColumns *crm_columns(Relation rel, const char *purpose);
+extern AttrNumber crm_column_number(TupleDesc desc, const char *name);
+extern char *crm_subject_name(Relation rel);
+
+/* carry.c */
+extern void crm_deform_row(HeapTupleHeader row, TupleDesc desc, Datum **values,
+						   bool **nulls);
+extern Relation crm_row_table(FunctionCallInfo fcinfo, int argument,
+							  const char *function);
+
+/* given.c */
+extern void crm_check_keys(TupleDesc desc, const bool *allowed, Datum given,
+						   const char *message);
+extern HeapTuple crm_given_values(TupleDesc desc, HeapTuple base, Datum given,
+								  const char *of);
 
 /* condition.c */
 extern Datum crm_path_call(PGFunction function, Datum row, Datum path,

@@ -28,6 +28,7 @@
 #include "utils/snapmgr.h"
 
 #define PINNED_PATH "pg_catalog, pg_temp"
+#define MAX_VARIANTS 100		/* plans kept of texts that callers shape */
 
 typedef struct PlanEntry
 {
@@ -177,6 +178,25 @@ crm_read_newest(const char *sql, int nargs, const Oid *argtypes, Datum *values, 
 	unpin_path(path);
 	if (checked(rc, sql) != SPI_OK_SELECT)
 		elog(ERROR, "query returns no rows: %s", sql);
+}
+
+/*
+ * The same for texts of which there may be any number, as they name the columns
+ * that a caller chose: the first MAX_VARIANTS are kept, so that memory has an end.
+ */
+int
+crm_execute_variant(const char *sql, int nargs, const Oid *argtypes, Datum *values,
+					const char *nulls, bool read_only, long limit)
+{
+	static int	kept = 0;
+
+	if (plans == NULL || hash_search(plans, &sql, HASH_FIND, NULL) == NULL)
+	{
+		if (kept >= MAX_VARIANTS)
+			return crm_execute_once(sql, nargs, argtypes, values, nulls, read_only, limit);
+		kept++;
+	}
+	return crm_execute(sql, nargs, argtypes, values, nulls, read_only, limit);
 }
 
 /*

@@ -19,11 +19,10 @@
 #include "utils/varlena.h"
 
 /* The table a subject name means: of schema crm unless it names another */
-static char *
-subject_relation(const char *subject)
+Oid
+crm_process_subject_oid(const char *subject)
 {
-	List	   *names = stringToQualifiedNameList(subject, NULL);
-	RangeVar   *rv = makeRangeVarFromNameList(names);
+	RangeVar   *rv = makeRangeVarFromNameList(stringToQualifiedNameList(subject, NULL));
 	Oid			relid;
 
 	if (rv->schemaname == NULL)
@@ -33,7 +32,16 @@ subject_relation(const char *subject)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("table \"%s.%s\" does not exist", rv->schemaname, rv->relname)));
-	return quote_qualified_identifier(rv->schemaname, rv->relname);
+	return relid;
+}
+
+static char *
+subject_relation(const char *subject)
+{
+	Oid			relid = crm_process_subject_oid(subject);
+
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+									  get_rel_name(relid));
 }
 
 static Datum

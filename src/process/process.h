@@ -158,6 +158,9 @@ extern int64 crm_process_int(HeapTuple tuple, TupleDesc desc, AttrNumber att,
 extern bool crm_process_use_approval(const char *subject, int64 tenant,
 									 int64 id, int64 stage);
 
+/* moves.c */
+extern Oid	crm_process_subject_oid(const char *subject);
+
 /* periods.c */
 extern void crm_process_init(void);
 

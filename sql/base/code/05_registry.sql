@@ -147,6 +147,7 @@ BEGIN
     -- what the code of this version no longer declares
     DELETE FROM crm_internal.function_levels AS f WHERE f.declared_at < now();
     DELETE FROM crm_internal.hooks AS h WHERE h.declared_at < now();
+    DELETE FROM crm.column_rules AS r WHERE r.declared_at < now();
     UPDATE crm.registry AS r SET declared = '{}', declared_at = NULL WHERE r.declared_at < now();
     DELETE FROM crm.registry AS r
     WHERE r.declared_at IS NULL AND (r.attached = '{}' OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation));

@@ -3,6 +3,7 @@
 --     SELECT crm.declare_table('crm.leads', '{"class": "owned", "process": true}');
 --     SELECT crm.declare_function('crm.capture_lead', 'agent');
 --     SELECT crm.declare_hook('new_tenant', 'crm.seed_leads(bigint)');
+--     SELECT crm.declare_column('leads', 'utm', '{capture}', 'keep', 'those of the first capture');  (members/25_carry.sql)
 --
 -- crm.install() runs such statements of the extension's and the tables' scripts again by every call, although the
 -- rest of these scripts runs once: so a declaration changes with the code, and never needs an upgrade step.

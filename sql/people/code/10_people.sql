@@ -52,3 +52,21 @@ $$;
 COMMENT ON FUNCTION crm.guard_custom_field() IS 'Trigger: custom fields belong to tables that can have them, and keep their type.';
 CREATE OR REPLACE TRIGGER custom_fields_before_guard BEFORE INSERT OR UPDATE ON crm.custom_fields
     FOR EACH ROW EXECUTE FUNCTION crm.guard_custom_field();
+
+CREATE OR REPLACE FUNCTION crm_internal.carried_fields(tenant bigint, custom jsonb, from_table text, to_table text)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
+            FROM jsonb_each(custom) AS e
+            JOIN crm.custom_fields AS f ON f.tenant_id = tenant AND f.table_name = from_table AND f.name = e.key
+            JOIN crm.custom_fields AS g ON g.tenant_id = tenant AND g.table_name = to_table AND g.name = e.key AND g.active
+            WHERE f.type = g.type
+              -- a choice that the other table does not offer is none of its values
+              AND (g.choices IS NULL OR to_jsonb(g.choices) @> e.value));
+END
+$$;
+COMMENT ON FUNCTION crm_internal.carried_fields(bigint, jsonb, text, text) IS
+'Those custom fields of a row that another table has too, of the same name and type.';

@@ -242,5 +242,35 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.define_pipeline(text, jsonb, bigint) IS
-'Makes or changes a pipeline with its stages and transitions at once. definition: {name, subject_table (default opportunities), is_default, active, strict_order, stages: [{code, name, type, probability, forecast_category, rotting_days, required_columns, is_initial, active} in their order], transitions: [{from, to, guard, guard_message, required_columns, roles, approval_access}]}. Stages left out are deleted, or deactivated where rows or history refer to them; transitions are those given. Without stages the stages stay. Returns the pipeline. Errors: 22023 unknown keys or shapes, CR107 unknown stages, 42601 a guard that is no jsonpath, 42703 unknown required columns, 55006 what is in use.';
+'Makes or changes a pipeline with its stages and transitions at once. definition: {name, subject_table (default opportunities), is_default, active, '
+'strict_order, stages: [{code, name, type, probability, forecast_category, rotting_days, required_columns, is_initial, active} in their order], '
+'transitions: [{from, to, guard, guard_message, required_columns, roles, approval_access}]}. Stages left out are deleted, or deactivated where rows or '
+'history refer to them; transitions are those given. Without stages the stages stay. Returns the pipeline. Errors: 22023 unknown keys or shapes, CR107 '
+'unknown stages, 42601 a guard that is no jsonpath, 42703 unknown required columns, 55006 what is in use.';
 SELECT crm.declare_function('crm.define_pipeline', 'admin');
+
+CREATE OR REPLACE FUNCTION crm.first_stage(tenant_id bigint, pipeline_id bigint, types text[], preferred text DEFAULT NULL)
+RETURNS crm.stages
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_stage crm.stages;
+BEGIN
+    SELECT s.* INTO found_stage FROM crm.stages AS s
+    WHERE s.tenant_id = first_stage.tenant_id AND s.pipeline_id = first_stage.pipeline_id AND s.active AND s.type = ANY (types)
+    ORDER BY s.code IS NOT DISTINCT FROM preferred DESC, s.is_initial DESC, s.position
+    LIMIT 1;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'pipeline "%" has no active stage of type %',
+            coalesce((SELECT p.code FROM crm.pipelines AS p
+                      WHERE p.tenant_id = first_stage.tenant_id AND p.id = first_stage.pipeline_id), first_stage.pipeline_id::text),
+            array_to_string(types, ' or ')
+            USING ERRCODE = 'CR107', HINT = 'Add one with crm.define_pipeline().';
+    END IF;
+    RETURN found_stage;
+END
+$$;
+COMMENT ON FUNCTION crm.first_stage(bigint, bigint, text[], text) IS
+'First active stage of some types (open, on_hold, won, lost, done, cancelled) in a pipeline: the one with the preferred code, else where rows begin, '
+'else by position. Error CR107 where there is none.';

@@ -181,3 +181,14 @@ COMMENT ON COLUMN crm.approvals.decided_at IS 'When it was decided.';
 COMMENT ON COLUMN crm.approvals.used_at IS 'When the move was made that it allowed; an approval serves one move.';
 COMMENT ON COLUMN crm.approvals.note IS 'Why it is asked for.';
 COMMENT ON COLUMN crm.approvals.decision_note IS 'Why it was decided so.';
+
+-- where a row stands in its process is not carried to another row
+SELECT crm.declare_column('*', 'pipeline_id', '{*}', 'keep', 'a row stays in its own process');
+SELECT crm.declare_column('*', 'pipeline_id', '{open,deal}', 'fill', 'who opens a row may say which process it goes through');
+SELECT crm.declare_column('*', 'stage_id', '{*}', 'keep', 'rows are moved by crm.move(), and begin where their process begins');
+SELECT crm.declare_column('*', 'stage_entered_at', '{*}', 'keep', 'kept by the guard of stages');
+SELECT crm.declare_column('*', 'closed_at', '{*}', 'keep', 'kept by the guard of stages');
+SELECT crm.declare_column('*', 'close_date', '{*}', 'keep', 'filled by the guard of stages when a row is closed');
+SELECT crm.declare_column('*', 'loss_reason', '{*}', 'keep', 'said when a row is lost');
+SELECT crm.declare_column('*', 'loss_note', '{*}', 'keep', 'said when a row is lost');
+SELECT crm.declare_column('*', 'probability', '{*}', 'keep', 'the stage''s, filled by the guard of stages');

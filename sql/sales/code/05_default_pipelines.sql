@@ -1,3 +1,5 @@
+-- The pipeline of opportunities and the loss reasons that a new tenant is given.
+
 CREATE OR REPLACE FUNCTION crm.create_default_pipelines(tenant_id bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
@@ -50,6 +52,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.create_default_pipelines(bigint) IS
-'Gives a tenant the pipeline sales of opportunities and the usual loss reasons, where it has none. Probabilities are the classic ones of CRM systems: prospecting 10, qualification 10, needs analysis 20, value proposition 50, decision makers 60, perception analysis 70, proposal 75, negotiation 90 per cent. Safe to call again.';
+'Gives a tenant the pipeline sales of opportunities and the usual loss reasons, where it has none. Probabilities are the classic ones of CRM systems: '
+'prospecting 10, qualification 10, needs analysis 20, value proposition 50, decision makers 60, perception analysis 70, proposal 75, negotiation 90 '
+'per cent. Safe to call again.';
 SELECT crm.declare_function('crm.create_default_pipelines', 'owner');
 SELECT crm.declare_hook('new_tenant', 'crm.create_default_pipelines(bigint)');

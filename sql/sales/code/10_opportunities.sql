@@ -5,58 +5,14 @@ RETURNS crm.opportunities
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    tenant CONSTANT bigint := crm.tenant_id();
-    assignments text;
-    wrong text;
-    moved crm.opportunities;
 BEGIN
-    IF changes IS NULL OR changes = '{}' THEN
-        UPDATE crm.opportunities AS o
-        SET stage_id = s.id
-        FROM crm.stages AS s
-        WHERE o.tenant_id = tenant AND o.id = move_opportunity.opportunity_id
-          AND s.tenant_id = tenant AND s.pipeline_id = o.pipeline_id AND s.code = move_opportunity.stage
-        RETURNING o.* INTO moved;
-    ELSE
-        IF jsonb_typeof(changes) <> 'object' THEN
-            RAISE EXCEPTION 'changes must be a JSON object of columns and values' USING ERRCODE = 'invalid_parameter_value';
-        END IF;
-        SELECT string_agg(CASE WHEN k.key = 'custom' THEN 'custom = o.custom || r.custom' ELSE format('%1$I = r.%1$I', k.key) END, ', ')
-                   FILTER (WHERE a.attname IS NOT NULL),
-               string_agg(k.key, ', ') FILTER (WHERE a.attname IS NULL)
-        INTO assignments, wrong
-        FROM jsonb_object_keys(changes) AS k (key)
-        LEFT JOIN pg_attribute AS a
-            ON a.attrelid = 'crm.opportunities'::regclass AND a.attname = k.key AND a.attnum > 0 AND NOT a.attisdropped
-            AND a.attname NOT IN ('tenant_id', 'id', 'pipeline_id', 'stage_id');
-        IF wrong IS NOT NULL THEN
-            RAISE EXCEPTION 'these cannot be changed with a move: %', wrong USING ERRCODE = 'undefined_column';
-        END IF;
-        EXECUTE format('UPDATE crm.opportunities AS o SET stage_id = s.id, %s FROM crm.stages AS s, '
-                       'jsonb_populate_record(NULL::crm.opportunities, $4) AS r '
-                       'WHERE o.tenant_id = $1 AND o.id = $2 AND s.tenant_id = $1 AND s.pipeline_id = o.pipeline_id AND s.code = $3 '
-                       'RETURNING o.*', assignments)
-        INTO moved USING tenant, move_opportunity.opportunity_id, move_opportunity.stage, changes;
-    END IF;
-    IF moved.id IS NULL THEN
-        IF NOT EXISTS (SELECT FROM crm.opportunities AS o WHERE o.tenant_id = tenant AND o.id = move_opportunity.opportunity_id) THEN
-            RAISE EXCEPTION 'opportunity % does not exist, or is not visible to you', opportunity_id USING ERRCODE = 'no_data_found';
-        END IF;
-        IF NOT EXISTS (SELECT FROM crm.opportunities AS o JOIN crm.stages AS s ON s.tenant_id = tenant AND s.pipeline_id = o.pipeline_id
-                       WHERE o.tenant_id = tenant AND o.id = move_opportunity.opportunity_id AND s.code = move_opportunity.stage) THEN
-            RAISE EXCEPTION 'the pipeline of opportunity % has no stage "%"', opportunity_id, stage
-                USING ERRCODE = 'CR107', HINT = 'See crm.allowed_moves() for the stages it has.';
-        END IF;
-        RAISE EXCEPTION 'opportunity % may not be changed by you', opportunity_id USING ERRCODE = 'insufficient_privilege';
-    END IF;
-    RETURN moved;
+    RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, stage, changes);
 END
 $$;
 COMMENT ON FUNCTION crm.move_opportunity(bigint, text, jsonb) IS
-'Moves an opportunity to another stage of its pipeline, given by its code, and fills columns in the same write: changes is {column: value}; custom is merged, and version makes sure nobody else changed the row meanwhile. Returns the opportunity. Errors: those of crm.guard_stage, P0002 where it is not there or not visible, 42501 where it may not be changed.';
+'crm.move() for an opportunity: to another stage of its pipeline, given by its code, and columns filled in the same write. Returns the opportunity. '
+'Errors as crm.move.';
 
--- The first stage of a type in the opportunity's pipeline
 CREATE OR REPLACE FUNCTION crm.closing_stage(opportunity_id bigint, type text)
 RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -64,23 +20,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
-    wanted CONSTANT text := closing_stage.type;
     own_pipeline bigint;
-    found text;
 BEGIN
     SELECT o.pipeline_id INTO own_pipeline
     FROM crm.opportunities AS o WHERE o.tenant_id = tenant AND o.id = opportunity_id;
     IF own_pipeline IS NULL THEN
         RAISE EXCEPTION 'opportunity % does not exist, or is not visible to you', opportunity_id USING ERRCODE = 'no_data_found';
     END IF;
-    SELECT s.code INTO found
-    FROM crm.stages AS s
-    WHERE s.tenant_id = tenant AND s.pipeline_id = own_pipeline AND s.type = wanted AND s.active
-    ORDER BY s.position LIMIT 1;
-    IF found IS NULL THEN
-        RAISE EXCEPTION 'the pipeline of opportunity % has no stage of type "%"', opportunity_id, wanted USING ERRCODE = 'CR107';
-    END IF;
-    RETURN found;
+    RETURN (crm.first_stage(tenant, own_pipeline, ARRAY[closing_stage.type])).code;
 END
 $$;
 COMMENT ON FUNCTION crm.closing_stage(bigint, text) IS
@@ -92,12 +39,13 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN crm.move_opportunity(opportunity_id, crm.closing_stage(opportunity_id, 'won'),
-                                jsonb_strip_nulls(jsonb_build_object('amount', win_opportunity.amount, 'close_date', win_opportunity.close_date)));
+    RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, crm.closing_stage(opportunity_id, 'won'),
+                        jsonb_strip_nulls(jsonb_build_object('amount', win_opportunity.amount, 'close_date', win_opportunity.close_date)));
 END
 $$;
 COMMENT ON FUNCTION crm.win_opportunity(bigint, numeric, date) IS
-'Moves an opportunity to the first stage of type won; amount and close date where given (the close date is otherwise today in the tenant''s zone). Returns the opportunity. Errors as crm.move_opportunity.';
+'Moves an opportunity to the first stage of type won; amount and close date where given (the close date is otherwise today in the tenant''s zone). '
+'Returns the opportunity. Errors as crm.move_opportunity.';
 
 CREATE OR REPLACE FUNCTION crm.lose_opportunity(opportunity_id bigint, reason text, note text DEFAULT NULL, close_date date DEFAULT NULL)
 RETURNS crm.opportunities
@@ -105,13 +53,14 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    RETURN crm.move_opportunity(opportunity_id, crm.closing_stage(opportunity_id, 'lost'),
-                                jsonb_strip_nulls(jsonb_build_object('loss_reason', reason, 'loss_note', note,
-                                                                     'close_date', lose_opportunity.close_date)));
+    RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, crm.closing_stage(opportunity_id, 'lost'),
+                        jsonb_strip_nulls(jsonb_build_object('loss_reason', reason, 'loss_note', note,
+                                                             'close_date', lose_opportunity.close_date)));
 END
 $$;
 COMMENT ON FUNCTION crm.lose_opportunity(bigint, text, text, date) IS
-'Moves an opportunity to the first stage of type lost, with a code of crm.loss_reasons and, where that asks for it, a note. Returns the opportunity. Errors as crm.move_opportunity; CR106 without reason or note, 23503 unknown reason.';
+'Moves an opportunity to the first stage of type lost, with a code of crm.loss_reasons and, where that asks for it, a note. Returns the opportunity. '
+'Errors as crm.move_opportunity; CR106 without reason or note, 23503 unknown reason.';
 
 CREATE OR REPLACE FUNCTION crm.reopen_opportunity(opportunity_id bigint, stage text DEFAULT NULL)
 RETURNS crm.opportunities
@@ -143,11 +92,12 @@ BEGIN
         WHERE s.tenant_id = tenant AND s.pipeline_id = own_pipeline AND s.active AND s.type IN ('open', 'on_hold')
         ORDER BY p.seq DESC NULLS LAST, s.is_initial DESC, s.position LIMIT 1;
     END IF;
-    RETURN crm.move_opportunity(opportunity_id, target);
+    RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, target);
 END
 $$;
 COMMENT ON FUNCTION crm.reopen_opportunity(bigint, text) IS
-'Moves a closed opportunity back to the stage it was last open in, or to the one given; close date and loss reason are cleared. Returns the opportunity. Errors as crm.move_opportunity; 55000 where it is not closed.';
+'Moves a closed opportunity back to the stage it was last open in, or to the one given; close date and loss reason are cleared. Returns the '
+'opportunity. Errors as crm.move_opportunity; 55000 where it is not closed.';
 
 CREATE OR REPLACE FUNCTION crm.allowed_moves(opportunity_id bigint)
 RETURNS TABLE (stage_id bigint, stage_code text, stage_name text, stage_type text, allowed boolean,

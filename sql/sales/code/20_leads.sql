@@ -1,4 +1,4 @@
--- Leads: their rows, recognition, capture.
+-- Leads: the reasons and the pipeline of a tenant, and what triggers keep on each row.
 
 CREATE OR REPLACE FUNCTION crm.seed_leads(tenant_id bigint)
 RETURNS void
@@ -47,7 +47,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.seed_leads(bigint) IS
-'Gives a tenant the pipeline leads (new, working, qualified, converted, disqualified) and the usual reasons of disqualification, where it has none. Safe to call again.';
+'Gives a tenant the pipeline leads (new, working, qualified, converted, disqualified) and the usual reasons of disqualification, where it has none. '
+'Safe to call again.';
 SELECT crm.declare_function('crm.seed_leads', 'owner');
 SELECT crm.declare_hook('new_tenant', 'crm.seed_leads(bigint)');
 
@@ -183,7 +184,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.activities_of_leads() IS 'Trigger: the first response to a lead, and the account and contact of activities of converted leads.';
+COMMENT ON FUNCTION crm_internal.activities_of_leads() IS
+'Trigger: the first response to a lead, and the account and contact of activities of converted leads.';
 CREATE OR REPLACE TRIGGER activities_before_lead BEFORE INSERT ON crm.activities
     FOR EACH ROW WHEN (NEW.related_table = 'leads') EXECUTE FUNCTION crm_internal.activities_of_leads();
 CREATE OR REPLACE TRIGGER activities_after_lead_insert AFTER INSERT ON crm.activities

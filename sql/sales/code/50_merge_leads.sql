@@ -1,17 +1,4 @@
--- ---- duplicates ----
-
-CREATE OR REPLACE FUNCTION crm_internal.typed_instant(value text)
-RETURNS timestamptz
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN value::timestamptz;
-EXCEPTION WHEN data_exception THEN
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.typed_instant(text) IS 'An instant as somebody wrote it; NULL where it is none.';
+-- Duplicates: two leads of one person made one.
 
 -- Per channel what was said last; where nobody knows when, a no outweighs a yes.
 CREATE OR REPLACE FUNCTION crm_internal.joined_consent(a jsonb, b jsonb)
@@ -36,6 +23,7 @@ DECLARE
     t CONSTANT bigint := crm.tenant_id();
     source crm.leads;
     target crm.leads;
+    merged crm.leads;
 BEGIN
     -- in one order, whoever merges what into what
     PERFORM crm_internal.lead_for_change(t, least(source_id, target_id));
@@ -72,25 +60,17 @@ BEGIN
     UPDATE crm.activities AS v
     SET related_id = target.id, contact_id = coalesce(v.contact_id, target.contact_id), account_id = coalesce(v.account_id, target.account_id)
     WHERE v.tenant_id = t AND v.related_table = 'leads' AND v.related_id = source.id;
-    UPDATE crm.leads AS l
-    SET company = coalesce(l.company, source.company), title = coalesce(l.title, source.title), email = coalesce(l.email, source.email),
-        phone = coalesce(l.phone, source.phone), city = coalesce(l.city, source.city), industry = coalesce(l.industry, source.industry),
-        employees = coalesce(l.employees, source.employees), website = coalesce(l.website, source.website),
-        language = coalesce(l.language, source.language), message = coalesce(l.message, source.message),
-        product_id = coalesce(l.product_id, source.product_id), amount = coalesce(l.amount, source.amount),
-        currency = CASE WHEN l.amount IS NULL THEN source.currency ELSE l.currency END, priority = coalesce(l.priority, source.priority),
-        source = coalesce(l.source, source.source), medium = coalesce(l.medium, source.medium), campaign = coalesce(l.campaign, source.campaign),
-        utm = source.utm || l.utm, consent = crm_internal.joined_consent(l.consent, source.consent), custom = source.custom || l.custom,
-        tags = ARRAY(SELECT DISTINCT x FROM unnest(l.tags || source.tags) AS x ORDER BY x),
-        account_id = coalesce(l.account_id, source.account_id), contact_id = coalesce(l.contact_id, source.contact_id),
-        owner_id = coalesce(l.owner_id, source.owner_id), team_id = coalesce(l.team_id, source.team_id),
-        first_response_at = least(l.first_response_at, source.first_response_at),
-        last_capture_at = greatest(l.last_capture_at, source.last_capture_at), capture_count = l.capture_count + source.capture_count
-    WHERE l.tenant_id = t AND l.id = target.id
-    RETURNING l.* INTO target;
-    RETURN target;
+    -- as it is now: what followed above may have changed it
+    SELECT l.* INTO target FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = target.id;
+    merged := crm.carry_row(target, source, 'merge');
+    merged.consent := crm_internal.joined_consent(target.consent, source.consent);
+    RETURN crm.update_row(target, merged);
 END
 $$;
 COMMENT ON FUNCTION crm.merge_leads(bigint, bigint) IS
-'Merges a lead into another that goes on in its place, and returns that one. Captures, activities and scored events come over, empty fields are filled, tags are joined; of consent the last word of each channel counts. The merged lead stays, closed as a duplicate, with a link. A second call changes nothing. Errors: CR204 for a lead and itself; 55000 where one of them was merged elsewhere, the merged one was converted, or an open one would end in a disqualified one; P0002, 42501, CR107; errors of the guard of stages.';
+'Merges a lead into another that goes on in its place, and returns that one. Captures, activities and scored events come over; every column keeps the '
+'target''s value and takes the merged lead''s where there is none, lists, shares and custom fields are joined, of consent the last word of each '
+'channel counts; crm.column_rules has the exceptions. Columns under a unique index stay with the lead they are of. The merged lead stays, closed as a '
+'duplicate, with a link. A second call changes nothing. Errors: CR204 for a lead and itself; 55000 where one of them was merged elsewhere, the merged '
+'one was converted, or an open one would end in a disqualified one; P0002, 42501, CR107; errors of the guard of stages.';
 SELECT crm.declare_function('crm.merge_leads', 'agent');

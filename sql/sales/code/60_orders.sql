@@ -23,7 +23,8 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.fill_order() IS 'Row trigger of orders: day in the tenant''s zone, amount and margin in its base currency at the rate of that day.';
+COMMENT ON FUNCTION crm_internal.fill_order() IS
+'Row trigger of orders: day in the tenant''s zone, amount and margin in its base currency at the rate of that day.';
 CREATE OR REPLACE TRIGGER orders_before_fill
     BEFORE INSERT OR UPDATE OF kind, ordered_at, ordered_on, currency, amount, margin, base_amount, base_margin ON crm.orders
     FOR EACH ROW EXECUTE FUNCTION crm_internal.fill_order();
@@ -53,7 +54,8 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.sum_order_lines() IS 'Statement trigger of order lines: the amount and margin of an order are the sums of its lines; a line of unknown cost makes the margin unknown.';
+COMMENT ON FUNCTION crm_internal.sum_order_lines() IS
+'Statement trigger of order lines: the amount and margin of an order are the sums of its lines; a line of unknown cost makes the margin unknown.';
 CREATE OR REPLACE TRIGGER order_lines_after_insert_sum AFTER INSERT ON crm.order_lines
     REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_order_lines();
 CREATE OR REPLACE TRIGGER order_lines_after_update_sum AFTER UPDATE ON crm.order_lines

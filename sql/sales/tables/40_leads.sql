@@ -238,3 +238,36 @@ COMMENT ON COLUMN crm.lead_conversions.activities_carried IS 'Activities of the 
 COMMENT ON COLUMN crm.lead_conversions.score IS 'Score by points at that moment; NULL: none.';
 COMMENT ON COLUMN crm.lead_conversions.converted_by IS 'User who did it.';
 COMMENT ON COLUMN crm.lead_conversions.converted_at IS 'When.';
+
+-- Columns of leads, and of what they become, that are not carried as others are.
+SELECT crm.declare_column('leads', 'pipeline_id', '{open}', 'keep', 'a capture names it by its code, as pipeline');
+SELECT crm.declare_column('leads', 'account_id', '{open,capture}', 'keep', 'found by the company and the addresses');
+SELECT crm.declare_column('leads', 'contact_id', '{open,capture}', 'keep', 'found by the addresses');
+SELECT crm.declare_column('leads', 'opportunity_id', '{*}', 'keep', 'written by crm.convert_lead()');
+SELECT crm.declare_column('leads', 'converted_at', '{*}', 'keep', 'written by crm.convert_lead()');
+SELECT crm.declare_column('leads', 'merged_into_id', '{*}', 'keep', 'written by crm.merge_leads()');
+SELECT crm.declare_column('leads', 'disqualification_reason', '{*}', 'keep', 'written by crm.disqualify_lead()');
+SELECT crm.declare_column('leads', 'disqualification_note', '{*}', 'keep', 'written by crm.disqualify_lead()');
+SELECT crm.declare_column('leads', 'recycle_at', '{*}', 'keep', 'written by crm.disqualify_lead()');
+SELECT crm.declare_column('leads', 'recycle_count', '{*}', 'keep', 'counted by the trigger of leads');
+SELECT crm.declare_column('leads', 'first_response_at', '{open,capture}', 'keep', 'written by the trigger of activities');
+SELECT crm.declare_column('leads', 'first_response_at', '{merge}', 'least', 'whoever was answered first was answered');
+SELECT crm.declare_column('leads', 'capture_count', '{open}', 'keep', 'counted by crm.capture_lead()');
+SELECT crm.declare_column('leads', 'capture_count', '{capture,merge}', 'sum', 'each capture counts once');
+SELECT crm.declare_column('leads', 'last_capture_at', '{open}', 'keep', 'written by crm.capture_lead()');
+SELECT crm.declare_column('leads', 'last_capture_at', '{capture,merge}', 'greatest', 'the last of all captures');
+SELECT crm.declare_column('leads', 'utm', '{capture}', 'keep', 'those of the first capture; crm.lead_captures has the others');
+SELECT crm.declare_column('leads', 'consent', '{capture,merge}', 'keep', 'the last word of each channel counts: crm_internal.joined_consent()');
+SELECT crm.declare_column('leads', 'message', '{capture}', 'take', 'the last message is the one to answer');
+SELECT crm.declare_column('leads', 'currency', '{capture,merge}', 'with', 'it is that of the amount', 'amount');
+SELECT crm.declare_column('leads', 'shared_user_ids', '{open,capture}', 'keep', 'a lead is shared by those who see it');
+SELECT crm.declare_column('leads', 'shared_team_ids', '{open,capture}', 'keep', 'a lead is shared by those who see it');
+SELECT crm.declare_column('accounts', 'name', '{convert}', 'from', 'the account is the company', 'company');
+SELECT crm.declare_column('accounts', 'currency', '{convert,recognise}', 'keep', 'it is that of the yearly revenue, not of what the lead may spend');
+SELECT crm.declare_column('accounts', 'tags', '{convert,recognise}', 'keep', 'they are said of the person');
+SELECT crm.declare_column('contacts', 'account_id', '{convert,recognise}', 'keep', 'decided by crm.convert_lead()');
+SELECT crm.declare_column('opportunities', 'name', '{convert}', 'keep', 'called after the company and the product');
+SELECT crm.declare_column('opportunities', 'account_id', '{deal,convert}', 'keep', 'decided by crm.convert_lead()');
+SELECT crm.declare_column('opportunities', 'contact_id', '{deal,convert}', 'keep', 'decided by crm.convert_lead()');
+SELECT crm.declare_column('opportunities', 'tags', '{convert}', 'fill', 'tags that are given for the deal take the place of the lead''s');
+SELECT crm.declare_column('opportunities', 'lead_source', '{convert}', 'from', 'where the lead came from first', 'source');

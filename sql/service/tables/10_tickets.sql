@@ -272,3 +272,18 @@ CREATE TABLE crm.ticket_transfers (
 CREATE INDEX ticket_transfers_ticket_id_idx ON crm.ticket_transfers (tenant_id, ticket_id, changed_at);
 COMMENT ON TABLE crm.ticket_transfers IS 'Every change of queue or owner of a ticket, the first assignment included. Written by trigger.';
 SELECT crm.declare_table('crm.ticket_transfers', '{"class": "log", "parent": {"ticket_id": "tickets"}}');
+
+-- Columns of tickets that are not carried as others are.
+SELECT crm.declare_column('tickets', 'first_response_at', '{open,copy,follow_up}', 'keep', 'written by the trigger of messages');
+SELECT crm.declare_column('tickets', 'first_response_at', '{merge}', 'least', 'whoever was answered first was answered');
+SELECT crm.declare_column('tickets', 'resolved_at', '{*}', 'keep', 'written by the trigger of tickets');
+SELECT crm.declare_column('tickets', 'reopen_count', '{*}', 'keep', 'counted by the trigger of tickets');
+SELECT crm.declare_column('tickets', 'transfer_count', '{*}', 'keep', 'counted by the trigger of tickets');
+SELECT crm.declare_column('tickets', 'parent_id', '{merge,copy,follow_up}', 'keep', 'the larger problem of one ticket need not be that of the other, and may be that one itself');
+SELECT crm.declare_column('tickets', 'merged_into_id', '{*}', 'keep', 'written by crm.merge_tickets()');
+SELECT crm.declare_column('tickets', 'split_from_id', '{*}', 'keep', 'written by crm.split_ticket()');
+SELECT crm.declare_column('tickets', 'follow_up_of_id', '{*}', 'keep', 'written by crm.add_ticket_message()');
+SELECT crm.declare_column('tickets', 'description', '{copy,follow_up}', 'keep', 'it is the first message of the new ticket');
+SELECT crm.declare_column('tickets', 'owner_id', '{follow_up}', 'keep', 'a follow-up is given out anew');
+SELECT crm.declare_column('tickets', 'team_id', '{follow_up}', 'keep', 'the queue''s');
+SELECT crm.declare_column('tickets', 'tags', '{follow_up}', 'keep', 'they are said of what was solved');

@@ -1,0 +1,410 @@
+-- Capture: one door for leads from anywhere.
+--
+-- A payload is read (crm_internal.captured_row), whoever it is of is looked for, and either a lead is made or what is
+-- new about the one that is there is added (crm_internal.store_captured). Which columns there are is asked of the table:
+-- a column added to crm.leads is captured like any other unless crm.column_rules says otherwise.
+
+-- ---- reading ----
+
+CREATE OR REPLACE FUNCTION crm_internal.further_columns(payload jsonb, p jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- read by crm_internal.captured_row(), which makes more of them than a value of their type
+    own CONSTANT text[] := '{name,email,phone,country,message,channel,source,medium,campaign,utm,consent,employees,amount,currency,product_id,custom,tags,'
+                           'owner_id,team_id,source_system,source_id}';
+    columns CONSTANT text[] := crm.given_columns(NULL::crm.leads, 'open');
+BEGIN
+    RETURN (SELECT jsonb_object_agg(e.key, coalesce(p -> e.key, e.value))
+            FROM jsonb_each(payload) AS e
+            WHERE e.key = ANY (columns) AND e.key <> ALL (own)
+              AND (p ? e.key OR jsonb_typeof(e.value) IN ('boolean', 'array', 'object')));
+END
+$$;
+COMMENT ON FUNCTION crm_internal.further_columns(jsonb, jsonb) IS
+'Columns of leads that a payload names and that need no reading but by their type; NULL: none.';
+
+CREATE OR REPLACE FUNCTION crm_internal.with_columns(l crm.leads, columns jsonb)
+RETURNS crm.leads
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c record;
+BEGIN
+    IF columns IS NULL THEN
+        RETURN l;
+    END IF;
+    BEGIN
+        RETURN crm.given_row(l, columns, 'open');
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        -- a value that is none of its column is left out; crm_internal.capture_troubles() tells
+    END;
+    FOR c IN SELECT e.key, e.value FROM jsonb_each(columns) AS e LOOP
+        BEGIN
+            l := crm.given_row(l, jsonb_build_object(c.key, c.value), 'open');
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        END;
+    END LOOP;
+    RETURN l;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.with_columns(crm.leads, jsonb) IS 'A lead with columns of a payload, as far as they are values of theirs.';
+
+CREATE OR REPLACE FUNCTION crm_internal.captured_row(t bigint, p jsonb, way text, further jsonb)
+RETURNS crm.leads
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    utm CONSTANT jsonb := crm_internal.capture_utm(p);
+    at timestamptz := least(crm_internal.typed_instant(p ->> 'captured_at'), now());
+    l crm.leads;
+BEGIN
+    IF NOT isfinite(at) THEN
+        at := now();
+    END IF;
+    l := crm_internal.with_columns(l, further);
+    l.tenant_id := t;
+    l.channel := way;
+    l.email := coalesce(p ->> 'email', p ->> 'from');
+    l.phone := coalesce(p ->> 'mobile', p ->> 'phone');
+    l.name := coalesce(p ->> 'name', nullif(concat_ws(' ', p ->> 'first_name', p ->> 'last_name'), ''),
+                       l.company, crm.normalize_email(l.email), l.email, l.phone);
+    IF l.name IS NULL THEN
+        RAISE EXCEPTION 'a captured lead says neither who it is nor how to reach them' USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'Missing: one of name, first_name, last_name, company, email, phone, mobile.';
+    END IF;
+    l.country := coalesce(CASE WHEN p ->> 'country' ~ '^[A-Za-z]{2}$' THEN upper(p ->> 'country') END, crm.tenant_country());
+    -- as the table computes them
+    l.email_key := crm.normalize_email(l.email);
+    l.phone_key := crm.normalize_phone(l.phone, coalesce(l.country, '')::text);
+    l.company_key := crm.name_key(l.company);
+    l.message := coalesce(p ->> 'message', p ->> 'body', p ->> 'subject');
+    l.utm := utm;
+    l.source := coalesce(p ->> 'source', utm ->> 'utm_source');
+    l.medium := coalesce(p ->> 'medium', utm ->> 'utm_medium');
+    l.campaign := coalesce(p ->> 'campaign', utm ->> 'utm_campaign');
+    -- what a form's visitor mistyped must not lose the lead; the payload keeps it
+    IF p ? 'employees' THEN
+        l.employees := (SELECT n::integer FROM crm_internal.typed_number(p ->> 'employees') AS n WHERE n = trunc(n) AND n < 1000000000);
+    END IF;
+    l.amount := round(crm_internal.typed_number(p ->> 'amount'), 4);
+    IF l.amount IS NOT NULL THEN
+        l.currency := (SELECT c.code FROM crm.currencies AS c WHERE c.code = upper(p ->> 'currency'));
+    END IF;
+    IF p ?| '{product,product_id}' THEN
+        l.product_id := (SELECT r.id FROM crm.products AS r
+                         WHERE r.tenant_id = t AND (r.code = p ->> 'product' OR r.id::text = p ->> 'product_id') LIMIT 1);
+    END IF;
+    IF p ? 'owner_id' THEN
+        l.owner_id := (SELECT u.id FROM crm.users AS u WHERE u.tenant_id = t AND u.id::text = p ->> 'owner_id');
+    END IF;
+    IF p ? 'team_id' THEN
+        l.team_id := (SELECT x.id FROM crm.teams AS x WHERE x.tenant_id = t AND x.id::text = p ->> 'team_id');
+    END IF;
+    l.consent := crm_internal.capture_consent(p -> 'consent', at);
+    l.custom := CASE WHEN jsonb_typeof(p -> 'custom') = 'object' THEN p -> 'custom' ELSE '{}' END;
+    l.tags := crm_internal.capture_tags(p -> 'tags');
+    IF p ?& '{source_system,source_id}' THEN
+        l.source_system := p ->> 'source_system';
+        l.source_id := crm_internal.short_key(p ->> 'source_id');
+    END IF;
+    l.created_at := at;
+    l.last_capture_at := at;
+    l.capture_count := 1;
+    RETURN l;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.captured_row(bigint, jsonb, text, jsonb) IS
+'The lead that a payload is of, not stored. Error 22023 where it says neither a name nor an address.';
+
+-- a program's mistake loses no lead either, but is told
+CREATE OR REPLACE FUNCTION crm_internal.capture_troubles(p jsonb, further jsonb, l crm.leads)
+RETURNS text[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    troubles text[] := '{}';
+    c record;
+BEGIN
+    IF p ? 'captured_at' AND crm_internal.typed_instant(p ->> 'captured_at') IS NULL THEN
+        troubles := troubles || format('captured_at %s is no instant', p -> 'captured_at');
+    END IF;
+    IF p ? 'owner_id' AND l.owner_id IS NULL THEN
+        troubles := troubles || format('owner_id %s is nobody', p -> 'owner_id');
+    END IF;
+    IF p ? 'team_id' AND l.team_id IS NULL THEN
+        troubles := troubles || format('team_id %s is no team', p -> 'team_id');
+    END IF;
+    IF further IS NOT NULL AND NOT crm.row_facts(l, '{}') ?& ARRAY(SELECT jsonb_object_keys(further)) THEN
+        FOR c IN SELECT e.key, e.value FROM jsonb_each(further) AS e WHERE to_jsonb(l) -> e.key = 'null' LOOP
+            BEGIN
+                PERFORM crm.given_row(l, jsonb_build_object(c.key, c.value), 'open');
+            EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+                troubles := troubles || format('%s was left out: %s', c.key, SQLERRM);
+            END;
+        END LOOP;
+    END IF;
+    RETURN troubles;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.capture_troubles(jsonb, jsonb, crm.leads) IS 'What a payload says that did not come into its lead.';
+
+-- ---- recognising ----
+
+-- by the source's own key, then e-mail, then telephone
+CREATE OR REPLACE FUNCTION crm_internal.match_lead(t bigint, given crm.leads)
+RETURNS TABLE (id bigint, how text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+    SELECT m.id, m.how FROM (
+        SELECT l.id, 'source' AS how, 1 AS rank, true AS open, l.created_at
+        FROM crm.leads AS l
+        WHERE l.tenant_id = t AND l.source_system = given.source_system AND l.source_id = given.source_id
+        UNION ALL
+        SELECT l.id, 'email', 2, l.closed_at IS NULL, l.created_at
+        FROM crm.leads AS l
+        WHERE l.tenant_id = t AND l.email_key = given.email_key AND l.converted_at IS NULL AND l.merged_into_id IS NULL
+        UNION ALL
+        SELECT l.id, 'phone', 3, l.closed_at IS NULL, l.created_at
+        FROM crm.leads AS l
+        WHERE l.tenant_id = t AND l.phone_key = given.phone_key AND l.converted_at IS NULL AND l.merged_into_id IS NULL
+          AND (l.email_key IS NULL OR given.email_key IS NULL)
+    ) AS m
+    ORDER BY NOT m.open, m.rank, m.created_at DESC, m.id DESC LIMIT 1;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.match_lead(bigint, crm.leads) IS 'The lead that a captured one is already, and how it is known: source, email, phone.';
+
+CREATE OR REPLACE FUNCTION crm_internal.lead_that_goes_on(t bigint, lead bigint)
+RETURNS crm.leads
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    l crm.leads;
+BEGIN
+    SELECT x.* INTO l FROM crm.leads AS x WHERE x.tenant_id = t AND x.id = lead FOR UPDATE;
+    FOR i IN 1 .. 100 LOOP
+        EXIT WHEN l.merged_into_id IS NULL;
+        SELECT x.* INTO l FROM crm.leads AS x WHERE x.tenant_id = t AND x.id = l.merged_into_id FOR UPDATE;
+    END LOOP;
+    RETURN l;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.lead_that_goes_on(bigint, bigint) IS 'A lead, or what it was merged into, locked.';
+
+-- ---- storing ----
+
+CREATE OR REPLACE FUNCTION crm_internal.write_captured(t bigint, old crm.leads, given crm.leads, pipeline text)
+RETURNS crm.leads
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    l crm.leads;
+    known record;
+BEGIN
+    IF old.id IS NOT NULL THEN
+        l := crm.carry_row(old, given, 'capture');
+        l.consent := old.consent || given.consent;
+        -- somebody who was turned down and asks again is worth another look; spam is not
+        IF old.closed_at IS NOT NULL AND old.converted_at IS NULL AND old.disqualification_reason NOT IN ('spam', 'duplicate') THEN
+            SELECT coalesce(max(s.id), l.stage_id) INTO l.stage_id
+            FROM (SELECT x.id FROM crm.stages AS x
+                  WHERE x.tenant_id = t AND x.pipeline_id = old.pipeline_id AND x.active AND x.type IN ('open', 'on_hold')
+                  ORDER BY x.is_initial DESC, x.position LIMIT 1) AS s;
+        END IF;
+        RETURN crm.update_row(old, l);
+    END IF;
+    l := given;
+    SELECT m.* INTO known FROM crm_internal.match_contact(t, given.email_key, given.phone_key) AS m;
+    l.contact_id := known.contact_id;
+    l.account_id := known.account_id;
+    IF l.account_id IS NULL AND given.company_key <> '' THEN
+        l.account_id := (SELECT a.id FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = given.company_key ORDER BY a.id LIMIT 1);
+    END IF;
+    IF pipeline IS NOT NULL THEN
+        l.pipeline_id := (SELECT i.id FROM crm.pipelines AS i WHERE i.tenant_id = t AND i.code = pipeline AND i.subject_table = 'leads');
+    END IF;
+    RETURN crm.insert_row(l);
+END
+$$;
+COMMENT ON FUNCTION crm_internal.write_captured(bigint, crm.leads, crm.leads, text) IS
+'Makes a captured lead, or adds what is new about the one that is there.';
+
+CREATE OR REPLACE FUNCTION crm_internal.store_captured(t bigint, old crm.leads, given crm.leads, p jsonb, further jsonb)
+RETURNS crm.leads
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    troubles text[] := crm_internal.capture_troubles(p, further, given);
+    l crm.leads;
+    violated text;
+    bad text[];
+    trouble text;
+BEGIN
+    LOOP
+        BEGIN
+            l := crm_internal.write_captured(t, old, given, p ->> 'pipeline');
+            EXIT;
+        EXCEPTION WHEN SQLSTATE 'CR202' THEN
+            -- custom fields nobody knows: the lead is kept without them
+            IF given.custom = '{}' THEN
+                RAISE;
+            END IF;
+            troubles := troubles || SQLERRM;
+            given.custom := '{}';
+        WHEN check_violation OR foreign_key_violation OR unique_violation OR exclusion_violation THEN
+            -- a column of the owner's with a value that may not be there: the lead is kept without it
+            GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+            SELECT array_agg(a.attname::text) INTO bad
+            FROM pg_constraint AS c
+            JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)
+            WHERE c.conrelid = 'crm.leads'::regclass AND c.conname = violated AND further ? a.attname::text
+              AND to_jsonb(given) -> a.attname::text <> 'null';
+            IF bad IS NULL THEN
+                RAISE;
+            END IF;
+            troubles := troubles || format('%s was left out: %s', array_to_string(bad, ', '), SQLERRM);
+            given := jsonb_populate_record(given, (SELECT jsonb_object_agg(b.name, NULL) FROM unnest(bad) AS b (name)));
+        END;
+    END LOOP;
+    FOREACH trouble IN ARRAY troubles LOOP
+        PERFORM crm_internal.lead_trouble(t, l.id, 'capture', '22023', trouble);
+    END LOOP;
+    RETURN l;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.store_captured(bigint, crm.leads, crm.leads, jsonb, jsonb) IS
+'Stores a captured lead without what may not be stored of it, and tells what that was.';
+
+-- what else is done about a lead may fail without losing it
+CREATE OR REPLACE FUNCTION crm_internal.after_capture(l crm.leads, p jsonb, way text, utm jsonb, at timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    BEGIN
+        INSERT INTO crm.score_events (tenant_id, lead_id, kind, object, occurred_at, attributes)
+        VALUES (l.tenant_id, l.id, way, coalesce(p ->> 'form', p ->> 'url'), at,
+                jsonb_strip_nulls(jsonb_build_object('channel', way, 'form', p -> 'form', 'url', p -> 'url') || utm));
+    EXCEPTION WHEN OTHERS THEN
+        PERFORM crm_internal.lead_trouble(l.tenant_id, l.id, 'scoring', SQLSTATE, SQLERRM);
+    END;
+    IF l.owner_id IS NULL AND l.closed_at IS NULL AND EXISTS (
+        SELECT FROM crm.assignment_rules AS r WHERE r.tenant_id = l.tenant_id AND r.subject_table = 'leads' AND r.active)
+    THEN
+        BEGIN
+            PERFORM crm.route_record('leads', l.id);
+        EXCEPTION WHEN OTHERS THEN
+            PERFORM crm_internal.lead_trouble(l.tenant_id, l.id, 'assignment', SQLSTATE, SQLERRM);
+        END;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.after_capture(crm.leads, jsonb, text, jsonb, timestamptz) IS 'The scored event and the assignment of a captured lead.';
+
+-- a person is recognised even where the lead is not the caller's: its number is all that is told
+CREATE OR REPLACE FUNCTION crm_internal.lead_as_seen(l crm.leads)
+RETURNS crm.leads
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids) THEN
+        RETURN l;
+    END IF;
+    RETURN jsonb_populate_record(NULL::crm.leads, jsonb_build_object('tenant_id', l.tenant_id, 'id', l.id));
+END
+$$;
+COMMENT ON FUNCTION crm_internal.lead_as_seen(crm.leads) IS 'A lead as the current user may see it: whole, or its number alone.';
+
+-- ---- the door ----
+
+-- security definer: see crm_internal.lead_as_seen()
+CREATE OR REPLACE FUNCTION crm.capture_lead(payload jsonb)
+RETURNS crm.leads
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    p jsonb;
+    further jsonb;
+    way text;
+    message_key text;
+    seen bigint;
+    known bigint;
+    how text;
+    given crm.leads;
+    old crm.leads;
+    l crm.leads;
+BEGIN
+    IF jsonb_typeof(payload) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'a captured lead must be a JSON object' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'For example {"channel": "form", "name": "Ada", "email": "ada@example.com"}.';
+    END IF;
+    p := crm_internal.capture_payload(payload);
+    way := lower(coalesce(p ->> 'channel', 'api'));
+    IF way NOT IN ('form', 'mail', 'chat', 'phone', 'event', 'import', 'api') THEN
+        RAISE EXCEPTION 'unknown channel "%"', way USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Channels are form, mail, chat, phone, event, import and api.';
+    END IF;
+    further := crm_internal.further_columns(payload, p);
+    given := crm_internal.captured_row(t, p, way, further);
+    message_key := crm_internal.short_key(p ->> 'external_id');
+    PERFORM crm_internal.lock_lead_keys(t, ARRAY['e' || given.email_key, 'p' || given.phone_key, 'x' || way || ' ' || message_key,
+                                                 's' || given.source_system || ' ' || given.source_id]);
+
+    IF message_key IS NOT NULL THEN
+        -- the same message again
+        SELECT c.lead_id INTO seen FROM crm.lead_captures AS c
+        WHERE c.tenant_id = t AND c.channel = way AND c.external_id = message_key;
+        IF FOUND THEN
+            SELECT x.* INTO old FROM crm.leads AS x WHERE x.tenant_id = t AND x.id = seen;
+            RETURN crm_internal.lead_as_seen(old);
+        END IF;
+    END IF;
+    -- the same person again
+    SELECT m.id, m.how INTO known, how FROM crm_internal.match_lead(t, given) AS m;
+    IF known IS NOT NULL THEN
+        old := crm_internal.lead_that_goes_on(t, known);
+        -- converted while we waited: it is a new lead of a known contact
+        IF how <> 'source' AND (old.id IS NULL OR old.converted_at IS NOT NULL) THEN
+            old := NULL;
+            how := NULL;
+        END IF;
+    END IF;
+
+    l := crm_internal.store_captured(t, old, given, p, further);
+    INSERT INTO crm.lead_captures (tenant_id, lead_id, channel, source, medium, campaign, utm, matched_by, external_id, payload, captured_at)
+    VALUES (t, l.id, way, given.source, given.medium, given.campaign, given.utm, how, message_key, payload, given.last_capture_at);
+    PERFORM crm_internal.after_capture(l, p, way, given.utm, given.last_capture_at);
+    SELECT x.* INTO l FROM crm.leads AS x WHERE x.tenant_id = t AND x.id = l.id;
+    RETURN CASE WHEN how IS NULL THEN l ELSE crm_internal.lead_as_seen(l) END;
+END
+$$;
+COMMENT ON FUNCTION crm.capture_lead(jsonb) IS
+'Takes in a lead from a form, mail, chat bot, import or program, and returns it. Known keys: channel, name or first_name and last_name, company, email '
+'(or from), mobile or phone, country, employees, message, source, medium, campaign, utm (or utm_... keys, or a url that holds them), consent, product, '
+'amount, currency, pipeline, tags, custom, owner_id, team_id, external_id, source_system and source_id, captured_at, and every other column of '
+'crm.leads that crm.column_rules does not keep, your own included. All keys, unknown ones too, are kept in crm.lead_captures and go nowhere else. The '
+'same external_id again changes nothing. A person who is a lead already, by source key, else e-mail address, else telephone number (where not both '
+'have addresses), is not entered twice: empty columns are filled, lists and custom fields joined, and a disqualified lead comes back unless it was '
+'spam. A recognised lead the caller may not see comes back with its id only. Scoring or assignment that fails is reported (a warning, an event '
+'lead.trouble) and does not lose the lead. What is no value of its kind (a list for a name, a number that is none, an unknown owner, custom fields '
+'nobody knows) or may not be in its column is left out, the payload keeps it, and programs'' mistakes are reported. Errors: 22023 for what is no '
+'object, an unknown channel, or neither a name nor an address; those of the table where a column it requires is not given.';
+SELECT crm.declare_function('crm.capture_lead', 'agent');

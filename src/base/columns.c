@@ -1,0 +1,264 @@
+/*
+ * columns.c
+ *	  What becomes of each column where one row is made of another.
+ *
+ * A lead that is captured again, merged, or converted fills columns of a row
+ * that is there already; so does a ticket that is split.  Which columns follows
+ * from the table itself, so that a column added by anybody takes part at once:
+ * a plain value fills an empty one, lists and documents are joined.  Only the
+ * exceptions are written down, as rows of crm.column_rules beside the table.
+ *
+ * The rules of a table for a purpose are compiled once per backend, and again
+ * when the table, its indexes or crm.column_rules changed.  Callers are given a
+ * copy: converting values can run any code, which may compile anew meanwhile.
+ */
+#include "base/crm.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+static CrmConfigWatch rules_watch = {.table = "column_rules"};
+
+typedef struct ColumnsKey
+{
+	Oid			relid;
+	NameData	purpose;
+} ColumnsKey;
+
+typedef struct ColumnsEntry
+{
+	ColumnsKey	key;			/* hash key: must be first */
+	bool		valid;
+	uint64		generation;		/* of crm.column_rules */
+	CrmColumns *columns;
+} ColumnsEntry;
+
+static HTAB *cache = NULL;
+static uint64 invalidations = 0;	/* of any relation */
+
+static const struct
+{
+	const char *name;
+	CrmColumnRule rule;
+}			rule_names[] = {
+	{"keep", CRM_COLUMN_KEEP},
+	{"fill", CRM_COLUMN_FILL},
+	{"take", CRM_COLUMN_TAKE},
+	{"join", CRM_COLUMN_JOIN},
+	{"least", CRM_COLUMN_LEAST},
+	{"greatest", CRM_COLUMN_GREATEST},
+	{"sum", CRM_COLUMN_SUM},
+	{"with", CRM_COLUMN_WITH},
+	{"from", CRM_COLUMN_FROM},
+};
+
+static void
+forget_columns(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	ColumnsEntry *entry;
+
+	invalidations++;
+	hash_seq_init(&status, cache);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (relid == InvalidOid || entry->key.relid == relid)
+			entry->valid = false;
+}
+
+/* The number of a column, 0 for none */
+AttrNumber
+crm_column_number(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att->attnum;
+	}
+	return 0;
+}
+
+/* The name tables go by everywhere: of schema crm alone, others with theirs */
+char *
+crm_subject_name(Relation rel)
+{
+	char	   *schema = get_namespace_name(RelationGetNamespace(rel));
+
+	if (strcmp(schema, "crm") == 0)
+		return pstrdup(quote_identifier(RelationGetRelationName(rel)));
+	return quote_qualified_identifier(schema, RelationGetRelationName(rel));
+}
+
+/* What a column is by itself */
+static void
+by_nature(CrmColumns *columns, TupleDesc desc)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		CrmColumn  *c = &columns->columns[i];
+
+		c->rule = CRM_COLUMN_FILL;
+		c->settable = !att->attisdropped && att->attgenerated == '\0';
+		if (!c->settable)
+			c->rule = CRM_COLUMN_KEEP;
+		else if (att->atttypid == JSONBOID || OidIsValid(get_element_type(att->atttypid)))
+			c->rule = CRM_COLUMN_JOIN;
+	}
+}
+
+/*
+ * Keys.  The columns of the primary key say which row it is and are never
+ * carried; those of other unique indexes are not carried within their table,
+ * where the row they would come from still has them.
+ */
+static void
+keys_of(CrmColumns *columns, Relation rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+
+		if (form->indisunique)
+		{
+			Bitmapset  *used = NULL;
+			int			x = -1;
+
+			for (int i = 0; i < form->indnkeyatts; i++)
+				if (form->indkey.values[i] > 0)
+					used = bms_add_member(used, form->indkey.values[i] -
+										  FirstLowInvalidHeapAttributeNumber);
+			pull_varattnos((Node *) RelationGetIndexExpressions(index), 1, &used);
+			while ((x = bms_next_member(used, x)) >= 0)
+			{
+				int			att = x + FirstLowInvalidHeapAttributeNumber;
+
+				if (att <= 0)
+					continue;
+				columns->columns[att - 1].unique = true;
+				if (form->indisprimary)
+				{
+					columns->columns[att - 1].rule = CRM_COLUMN_KEEP;
+					columns->columns[att - 1].key = true;
+				}
+			}
+		}
+		index_close(index, AccessShareLock);
+	}
+}
+
+/* The exceptions, the most general first: a later one takes its place */
+static void
+exceptions_of(CrmColumns *columns, Relation rel, const char *purpose)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	Oid			types[2] = {TEXTOID, TEXTOID};
+	Datum		values[2];
+	CrmOwnerSwitch saved;
+
+	values[0] = CStringGetTextDatum(crm_subject_name(rel));
+	values[1] = CStringGetTextDatum(purpose);
+	SPI_connect();
+	crm_become(rules_watch.owner, &saved);
+	crm_read_config("SELECT r.column_name, r.rule, r.other FROM crm.column_rules AS r"
+					" WHERE r.table_name OPERATOR(pg_catalog.=) ANY (ARRAY['*', $1])"
+					" AND (r.purposes OPERATOR(pg_catalog.@>) ARRAY[$2]"
+					" OR r.purposes OPERATOR(pg_catalog.@>) ARRAY['*'])"
+					" ORDER BY r.table_name OPERATOR(pg_catalog.=) $1,"
+					" r.purposes OPERATOR(pg_catalog.@>) ARRAY[$2],"
+					" r.declared_at IS NULL, r.id", 2, types, values);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		char	   *name = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
+		char	   *rule = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 2);
+		char	   *other = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 3);
+		AttrNumber	att = crm_column_number(desc, name);
+		CrmColumn  *c;
+
+		/* a rule of all tables, or of a column that is gone */
+		if (att == 0 || !columns->columns[att - 1].settable)
+			continue;
+		c = &columns->columns[att - 1];
+		for (int j = 0; j < lengthof(rule_names); j++)
+			if (strcmp(rule, rule_names[j].name) == 0)
+				c->rule = rule_names[j].rule;
+		namestrcpy(&c->other, other ? other : "");
+	}
+	crm_become_self(&saved);
+	SPI_finish();
+}
+
+/*
+ * What becomes of the columns of a table for a purpose, in the current memory
+ * context.  The relation has to be open.
+ */
+CrmColumns *
+crm_columns(Relation rel, const char *purpose)
+{
+	int			natts = RelationGetNumberOfAttributes(rel);
+	Size		size = offsetof(CrmColumns, columns) + sizeof(CrmColumn) * natts;
+	uint64		generation = crm_config_generation(&rules_watch);
+	CrmColumns *columns;
+	ColumnsKey	key;
+	ColumnsEntry *entry;
+	uint64		seen;
+	bool		found;
+
+	memset(&key, 0, sizeof(key));
+	key.relid = RelationGetRelid(rel);
+	namestrcpy(&key.purpose, purpose);
+	if (cache == NULL)
+	{
+		HASHCTL		ctl = {0};
+
+		ctl.keysize = sizeof(ColumnsKey);
+		ctl.entrysize = sizeof(ColumnsEntry);
+		ctl.hcxt = CacheMemoryContext;
+		cache = hash_create("crm columns", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		CacheRegisterRelcacheCallback(forget_columns, (Datum) 0);
+	}
+
+	columns = palloc0(size);
+	entry = hash_search(cache, &key, HASH_FIND, NULL);
+	if (entry != NULL && entry->valid && entry->generation == generation &&
+		entry->columns->natts == natts)
+	{
+		memcpy(columns, entry->columns, size);
+		return columns;
+	}
+
+	seen = invalidations;
+	columns->natts = natts;
+	by_nature(columns, RelationGetDescr(rel));
+	keys_of(columns, rel);
+	exceptions_of(columns, rel, purpose);
+
+	entry = hash_search(cache, &key, HASH_ENTER, &found);
+	if (!found)
+		entry->columns = NULL;
+	/* nobody holds what is replaced: callers have copies */
+	if (entry->columns != NULL)
+		pfree(entry->columns);
+	entry->columns = MemoryContextAlloc(CacheMemoryContext, size);
+	memcpy(entry->columns, columns, size);
+	entry->generation = generation;
+	/* what changed while it was compiled may not be in it */
+	entry->valid = seen == invalidations;
+	return columns;
+}
