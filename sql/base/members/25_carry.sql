@@ -71,8 +71,9 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 BEGIN
-    PERFORM crm.check_column_rule(table_name, column_name, rule, other);
+    PERFORM crm.check_column_rule(declare_column.table_name, declare_column.column_name, declare_column.rule, declare_column.other);
     INSERT INTO crm.column_rules AS r (table_name, column_name, purposes, rule, other, reason, declared_at)
     VALUES (declare_column.table_name, declare_column.column_name, declare_column.purposes, declare_column.rule,
             declare_column.other, declare_column.reason, now())

@@ -279,7 +279,7 @@ SELECT crm.declare_column('tickets', 'first_response_at', '{merge}', 'least', 'w
 SELECT crm.declare_column('tickets', 'resolved_at', '{*}', 'keep', 'written by the trigger of tickets');
 SELECT crm.declare_column('tickets', 'reopen_count', '{*}', 'keep', 'counted by the trigger of tickets');
 SELECT crm.declare_column('tickets', 'transfer_count', '{*}', 'keep', 'counted by the trigger of tickets');
-SELECT crm.declare_column('tickets', 'parent_id', '{merge,copy,follow_up}', 'keep', 'the larger problem of one ticket need not be that of the other, and may be that one itself');
+SELECT crm.declare_column('tickets', 'parent_id', '{merge,copy,follow_up}', 'keep', 'it may be the other ticket, and need not be the larger problem of both');
 SELECT crm.declare_column('tickets', 'merged_into_id', '{*}', 'keep', 'written by crm.merge_tickets()');
 SELECT crm.declare_column('tickets', 'split_from_id', '{*}', 'keep', 'written by crm.split_ticket()');
 SELECT crm.declare_column('tickets', 'follow_up_of_id', '{*}', 'keep', 'written by crm.add_ticket_message()');
