@@ -181,7 +181,7 @@ crm_read_newest(const char *sql, int nargs, const Oid *argtypes, Datum *values, 
 }
 
 /*
- * The same for texts of which there may be any number, as they name the columns
+ * As crm_execute(), for texts of which there may be any number, as they name the columns
  * that a caller chose: the first MAX_VARIANTS are kept, so that memory has an end.
  */
 int
