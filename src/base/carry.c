@@ -187,7 +187,7 @@ pick_value(Carry *c, int i, Datum value, bool least)
 }
 
 static void
-add_value(Carry *c, int i, Datum value)
+add_number(Carry *c, int i, Datum value)
 {
 	Form_pg_attribute att = TupleDescAttr(c->target, i);
 	Oid			plus;
@@ -241,7 +241,7 @@ carry_column(Carry *c, int i, CrmColumn *column)
 			pick_value(c, i, value, column->rule == CRM_COLUMN_LEAST);
 			break;
 		case CRM_COLUMN_SUM:
-			add_value(c, i, value);
+			add_number(c, i, value);
 			break;
 	}
 }
