@@ -4,6 +4,8 @@
 #   make demo, test, bench, docs              set up what is missing, build, and run
 #                                             on a private throw-away cluster
 #   make lint                                 the rules of the house, on the tree alone
+#   make test-versions, test-asserts          the tests on other servers (see tests/servers/run.sh), also
+#   make test-sanitizers, test-valgrind       on some that check memory and themselves
 #
 # The version stands in crm.control and nowhere else.
 
@@ -56,7 +58,7 @@ ISOLATION_OPTS = --inputdir=tests --outputdir=.
 EXTRA_CLEAN = sql/crm_tables--*.sql sql/crm_code--*.sql results regression.diffs regression.out
 
 # PGXS needs the server's headers; the goals below bring them first, so they must not load it.
-ONE_COMMAND_GOALS = demo test bench setup lint docs META.json
+ONE_COMMAND_GOALS = demo test bench setup lint docs META.json test-versions test-asserts test-sanitizers test-valgrind
 ifneq ($(filter $(ONE_COMMAND_GOALS),$(MAKECMDGOALS)),)
 
 .PHONY: $(ONE_COMMAND_GOALS)
@@ -74,6 +76,9 @@ docs: setup
 # after a change of the version in crm.control
 META.json:
 	@sed -e 's/@VERSION@/$(EXTVERSION)/g; s/@SEMVER@/$(SEMVERSION)/g' META.json.in > $@
+# on other servers: see tests/servers/run.sh
+test-versions test-asserts test-sanitizers test-valgrind:
+	@tests/servers/run.sh $(patsubst test-%,%,$@) $(T)
 # needs neither a server nor a build
 lint:
 	@tests/helpers/setup.sh lint

@@ -92,9 +92,16 @@ cluster_start() {   # DIR [setting=value ...]
     cluster_up
 }
 
+# SERVER_WRAP is a command the server runs under, such as valgrind.
 cluster_up() {
-    as_server "$STAGED_BIN/pg_ctl" -D "$CLUSTER/data" -l "$CLUSTER/server.log" -w -t 60 start >"$CLUSTER/start.log" 2>&1 ||
-        { cat "$CLUSTER/start.log" "$CLUSTER/server.log" >&2; return 1; }
+    local program=() patience=60
+    if [ -n "${SERVER_WRAP:-}" ]; then
+        printf '#!/bin/sh\nexec %s "%s/postgres" "$@"\n' "$SERVER_WRAP" "$STAGED_BIN" >"$CLUSTER/wrapped"
+        chmod 755 "$CLUSTER/wrapped"
+        program=(-p "$CLUSTER/wrapped") patience=600
+    fi
+    as_server "$STAGED_BIN/pg_ctl" -D "$CLUSTER/data" -l "$CLUSTER/server.log" -w -t $patience ${program[@]+"${program[@]}"} start \
+        >"$CLUSTER/start.log" 2>&1 || { cat "$CLUSTER/start.log" "$CLUSTER/server.log" >&2; return 1; }
 }
 
 cluster_down() {    # [mode]
@@ -113,7 +120,11 @@ cluster_stop() {    # only what this shell has started: a script also knows the 
     CLUSTER=
 }
 
-crash_lines() { grep -aE 'PANIC|terminated by signal (11|6)|TRAP: ' "$1" 2>/dev/null || true; }
+# What a server's log must not hold: a crash, a failed assertion, a report of a sanitizer or of valgrind.
+crash_lines() {
+    grep -aE 'PANIC|terminated by signal (11|6)|TRAP: ' "$1" 2>/dev/null || true
+    grep -aE -A 30 'ERROR: AddressSanitizer|: runtime error: |^==[0-9]+== [A-Z]' "$1" 2>/dev/null | head -300 || true
+}
 
 # Builds, and makes the cluster that the others are copies of: a stopped one with the CRM in crm_template.
 seed_make() {       # DIR [command that installs the CRM in database crm_template]
