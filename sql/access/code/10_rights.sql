@@ -18,7 +18,8 @@ AS $$
     ORDER BY c.relname
 $$;
 COMMENT ON FUNCTION crm_internal.table_rules() IS
-'Class of every table that has one, and the columns that say whose its rows are: owner (no rights for others), lookup (all read), configuration (admins write), catalogue (managers write), log (nobody writes directly), owned (agents write what is theirs), work and child (agents write).';
+'Class of every table that has one, and the columns that say whose its rows are: owner (no rights for others), lookup (all read), configuration (admins '
+'write), catalogue (managers write), log (nobody writes directly), owned (agents write what is theirs), work and child (agents write).';
 
 CREATE OR REPLACE FUNCTION crm_internal.function_rules()
 RETURNS TABLE (function regprocedure, class text)
@@ -211,7 +212,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.grant_access(name, text, bigint) IS
-'Lets a database role work with the CRM of the current tenant. level: reader, agent, manager or admin. user_id: the user (crm.users.id) the role is from now on; without it the role stays the user it is, or works as nobody in particular. May be a group: its members have the rights by inheritance. Called by the owner of the CRM. Errors: 22023 for an unknown level, 42704 for an unknown role, CR010 where the tenant is not clear. Returns the grant.';
+'Lets a database role work with the CRM of the current tenant. level: reader, agent, manager or admin. user_id: the user (crm.users.id) the role is from now '
+'on; without it the role stays the user it is, or works as nobody in particular. May be a group: its members have the rights by inheritance. Called by the '
+'owner of the CRM. Errors: 22023 for an unknown level, 42704 for an unknown role, CR010 where the tenant is not clear. Returns the grant.';
 SELECT crm.declare_function('crm.grant_access', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.revoke_access(role_name name)
@@ -233,7 +236,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.revoke_access(name) IS
-'Takes away from a role what crm.grant_access() gave it; the user it was is kept, without a role. Called by the owner of the CRM. Returns whether there was anything to take.';
+'Takes away from a role what crm.grant_access() gave it; the user it was is kept, without a role. Called by the owner of the CRM. Returns whether there was '
+'anything to take.';
 SELECT crm.declare_function('crm.revoke_access', 'owner');
 
 -- who is which role is a matter of the database, not of a tenant's admin

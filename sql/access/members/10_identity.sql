@@ -2,7 +2,8 @@ CREATE FUNCTION crm.tenant_id() RETURNS bigint
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_tenant_id';
 COMMENT ON FUNCTION crm.tenant_id() IS
-'Tenant the current role works for: that of the CRM user it is mapped to or of its grant; for the owner of the CRM the setting crm.tenant, or the only tenant there is. NULL where it has none.';
+'Tenant the current role works for: that of the CRM user it is mapped to or of its grant; for the owner of the CRM the setting crm.tenant, or the only tenant '
+'there is. NULL where it has none.';
 
 CREATE FUNCTION crm.user_id() RETURNS bigint
 LANGUAGE c STABLE PARALLEL SAFE
@@ -25,7 +26,9 @@ RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE COST 2
 AS 'MODULE_PATHNAME', 'crm_can_see';
 COMMENT ON FUNCTION crm.can_see(bigint, bigint, bigint[], bigint[]) IS
-'Whether the current user may see a row of their tenant with these columns: managers, admins and readers that are no user see all; others their own rows, rows of people and teams they lead (a team includes the teams below it), rows shared with them or their teams, and rows nobody owns (those of a team: its members). Reads no table.';
+'Whether the current user may see a row of their tenant with these columns: managers, admins and readers that are no user see all; others their own rows, '
+'rows of people and teams they lead (a team includes the teams below it), rows shared with them or their teams, and rows nobody owns (those of a team: its '
+'members). Reads no table.';
 
 CREATE FUNCTION crm.can_change(owner_id bigint, team_id bigint) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE COST 2

@@ -30,7 +30,8 @@ SELECT crm.declare_table('crm.users', '{
     "class": "configuration", "version": true, "custom": true, "tree": "manager_id", "import": true, "found_by": ["source", "name"],
     "personal": ["name", "email"]}');
 COMMENT ON COLUMN crm.users.db_role IS 'Database role whose sessions are this user; unique in the database.';
-COMMENT ON COLUMN crm.users.access IS 'reader sees, agent works on what is theirs or their teams'', manager and admin on everything of the tenant; admin configures.';
+COMMENT ON COLUMN crm.users.access IS
+'reader sees, agent works on what is theirs or their teams'', manager and admin on everything of the tenant; admin configures.';
 COMMENT ON COLUMN crm.users.name IS 'Name of the person.';
 COMMENT ON COLUMN crm.users.email IS 'Address; unique in the tenant.';
 COMMENT ON COLUMN crm.users.active IS 'False: the user is shut out at once, whatever the role may do.';
@@ -47,7 +48,8 @@ CREATE TABLE crm.access_grants (
     CONSTRAINT access_grants_access_check CHECK (access IN ('reader', 'agent', 'manager', 'admin'))
 );
 CREATE UNIQUE INDEX access_grants_db_role_idx ON crm.access_grants (db_role);
-COMMENT ON TABLE crm.access_grants IS 'Access levels of database roles, written by crm.grant_access. A role that is no user works at this level for this tenant.';
+COMMENT ON TABLE crm.access_grants IS
+'Access levels of database roles, written by crm.grant_access. A role that is no user works at this level for this tenant.';
 SELECT crm.declare_table('crm.access_grants', '{"class": "owner", "compiled": true}');
 COMMENT ON COLUMN crm.access_grants.db_role IS 'Database role that has the access.';
 COMMENT ON COLUMN crm.access_grants.access IS 'Level: reader, agent, manager or admin.';

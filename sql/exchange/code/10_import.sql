@@ -69,7 +69,8 @@ LANGUAGE sql STABLE PARALLEL SAFE
 RETURN CASE WHEN value ~ '^(1[6-9]\d{2}|2\d{3})-\d{2}-\d{2}$' THEN value::date::timestamp AT TIME ZONE zone
             ELSE crm.import_other_timestamp(value, date_order, zone) END;
 COMMENT ON FUNCTION crm.import_timestamp(text, text, text) IS
-'An instant or date as exports write it, in the given order (ymd, dmy, mdy, jalali); Jalali years are recognised by themselves. Date alone: midnight in the zone.';
+'An instant or date as exports write it, in the given order (ymd, dmy, mdy, jalali); Jalali years are recognised by themselves. Date alone: midnight in the '
+'zone.';
 
 CREATE OR REPLACE FUNCTION crm.import_expression(target regclass, target_column text, spec jsonb, source_system text, mapping jsonb)
 RETURNS text
@@ -364,7 +365,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION crm.import_lines(crm.import_batches, text, boolean) IS 'Runs the statement of an import over its lines, halving a range that fails until the bad line stands alone.';
+COMMENT ON FUNCTION crm.import_lines(crm.import_batches, text, boolean) IS
+'Runs the statement of an import over its lines, halving a range that fails until the bad line stands alone.';
 
 CREATE OR REPLACE FUNCTION crm.import_history(batch crm.import_batches)
 RETURNS bigint
@@ -403,7 +405,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.import_history(crm.import_batches) IS
-'Dates the stage periods of imported rows by the columns that the mapping''s history names; a row without any date starts at exported_at (now where that is not given).';
+'Dates the stage periods of imported rows by the columns that the mapping''s history names; a row without any date starts at exported_at (now where that is '
+'not given).';
 
 -- hash joins: nothing has counted the rows of a batch yet, and nested loops over two guesses of one row take for ever
 CREATE OR REPLACE FUNCTION crm.import_run(batch crm.import_batches)
@@ -520,7 +523,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.import_table(regclass, jsonb) IS
-'Imports a staged table into a table of the CRM and returns the batch with its counts. mapping: target, source_system, key, columns {target column: source column, or {column, value, values, lookup, missing (error, null, create), pipeline, scale}}, defaults, date_order, history. Idempotent by (source_system, key). Bad rows stay in crm.import_rows with line and reason; no row is lost. See docs/howto/import.md.';
+'Imports a staged table into a table of the CRM and returns the batch with its counts. mapping: target, source_system, key, columns {target column: source '
+'column, or {column, value, values, lookup, missing (error, null, create), pipeline, scale}}, defaults, date_order, history. Idempotent by (source_system, '
+'key). Bad rows stay in crm.import_rows with line and reason; no row is lost. See docs/howto/import.md.';
 
 CREATE OR REPLACE FUNCTION crm.import_key(data jsonb, key jsonb)
 RETURNS text
@@ -563,7 +568,8 @@ BEGIN
     RETURN crm.import_run(batch);
 END
 $$;
-COMMENT ON FUNCTION crm.retry_import(bigint) IS 'Tries the bad rows of a batch again, after their data in crm.import_rows or the CRM''s configuration was corrected.';
+COMMENT ON FUNCTION crm.retry_import(bigint) IS
+'Tries the bad rows of a batch again, after their data in crm.import_rows or the CRM''s configuration was corrected.';
 
 CREATE OR REPLACE FUNCTION crm.import_report(batch_id bigint)
 RETURNS TABLE (state text, reason text, row_count bigint, first_line bigint, last_line bigint)

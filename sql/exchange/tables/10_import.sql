@@ -50,7 +50,9 @@ CREATE TABLE crm.import_rows (
 );
 CREATE INDEX import_rows_source_id_idx ON crm.import_rows (tenant_id, batch_id, source_id);
 CREATE INDEX import_rows_bad_idx ON crm.import_rows (tenant_id, batch_id) WHERE state = 'bad';
-COMMENT ON TABLE crm.import_rows IS 'Every row an import has read, and what became of it. A bad row keeps its line, its data and the reason: correct data with an UPDATE and call crm.retry_import.';
+COMMENT ON TABLE crm.import_rows IS
+'Every row an import has read, and what became of it. A bad row keeps its line, its data and the reason: correct data with an UPDATE and call '
+'crm.retry_import.';
 SELECT crm.declare_table('crm.import_rows', '{"class": "child", "parent": {"batch_id": "import_batches"}, "personal": ["data", "before"]}');
 COMMENT ON COLUMN crm.import_rows.line IS 'Place of the row in the source, from 1.';
 COMMENT ON COLUMN crm.import_rows.before IS 'The row as it was before this import updated it; what crm.undo_import restores.';

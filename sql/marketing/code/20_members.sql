@@ -357,7 +357,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.define_segment(jsonb) IS
-'Makes a segment, or changes the one of that name, computes its members, and returns it. definition: name, subject_table (leads, accounts, contacts), kind (dynamic, static), announce, active, and what members have in common: where, age, events, orders, rfm, score, in, not_in (docs/howto/segments.md). Writers of the table wait until it is done. Errors: CR403 a definition that is not right, 42601 a path that is none, CR204 a segment that would refer to itself.';
+'Makes a segment, or changes the one of that name, computes its members, and returns it. definition: name, subject_table (leads, accounts, contacts), kind '
+'(dynamic, static), announce, active, and what members have in common: where, age, events, orders, rfm, score, in, not_in (docs/howto/segments.md). Writers '
+'of the table wait until it is done. Errors: CR403 a definition that is not right, 42601 a path that is none, CR204 a segment that would refer to itself.';
 SELECT crm.declare_function('crm.define_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.preview_segment(definition jsonb, as_of timestamptz DEFAULT now())
@@ -397,7 +399,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.preview_segment(jsonb, timestamptz) IS
-'What a segment would be before it is defined: rows of its table, members at an instant, who would enter and leave in comparison to the segment of that name, up to ten members, the next instant at which time changes it. Errors as crm.define_segment.';
+'What a segment would be before it is defined: rows of its table, members at an instant, who would enter and leave in comparison to the segment of that name, '
+'up to ten members, the next instant at which time changes it. Errors as crm.define_segment.';
 SELECT crm.declare_function('crm.preview_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.refresh_segment(segment text)
@@ -436,7 +439,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.segment_members_at(text, timestamptz) IS
-'Members of a segment at an instant from now on, and since when; right also where the worker has not come round. Ids alone: what is behind them is subject to the rights of the reader. Error P0002.';
+'Members of a segment at an instant from now on, and since when; right also where the worker has not come round. Ids alone: what is behind them is subject to '
+'the rights of the reader. Error P0002.';
 SELECT crm.declare_function('crm.segment_members_at', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.segments_of(subject_table text, subject_id bigint, as_of timestamptz DEFAULT now())
@@ -563,7 +567,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.advance_segments(timestamptz, integer) IS
-'Writes down the memberships that time alone has changed by as_of, each at its instant, for at most batch of them. Returns how many were looked at: call again while it is batch. A maintenance task; for the owner of the CRM.';
+'Writes down the memberships that time alone has changed by as_of, each at its instant, for at most batch of them. Returns how many were looked at: call '
+'again while it is batch. A maintenance task; for the owner of the CRM.';
 SELECT crm.declare_function('crm.advance_segments', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.verify_segment(segment text)

@@ -9,7 +9,8 @@ CREATE FUNCTION crm.segment_sources() RETURNS trigger
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_segment_sources';
 COMMENT ON FUNCTION crm.segment_sources() IS
-'Statement trigger of tables that segments look at besides the row, with a transition table "changed": judges anew whom new, changed or deleted rows belong to. Does nothing while no segment looks there.';
+'Statement trigger of tables that segments look at besides the row, with a transition table "changed": judges anew whom new, changed or deleted rows belong '
+'to. Does nothing while no segment looks there.';
 
 CREATE FUNCTION crm.segment_score() RETURNS trigger
 LANGUAGE c

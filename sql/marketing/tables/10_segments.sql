@@ -30,7 +30,8 @@ COMMENT ON COLUMN crm.segments.id IS 'Number of the segment.';
 COMMENT ON COLUMN crm.segments.name IS 'Name, by which functions and other segments refer to it.';
 COMMENT ON COLUMN crm.segments.subject_table IS 'What its members are: leads, accounts or contacts.';
 COMMENT ON COLUMN crm.segments.kind IS 'dynamic: whoever the definition describes; static: whoever was added (crm.add_to_segment).';
-COMMENT ON COLUMN crm.segments.definition IS 'What members have in common; all that is said must hold. Keys: where, age, events, orders, rfm, score, in, not_in; see docs/howto/segments.md.';
+COMMENT ON COLUMN crm.segments.definition IS
+'What members have in common; all that is said must hold. Keys: where, age, events, orders, rfm, score, in, not_in; see docs/howto/segments.md.';
 COMMENT ON COLUMN crm.segments.condition IS 'The key where of the definition; kept by a trigger.';
 COMMENT ON COLUMN crm.segments.uses IS 'What else than the row the definition looks at; kept by a trigger.';
 COMMENT ON COLUMN crm.segments.refers_to_ids IS 'Segments the definition refers to; kept by a trigger.';
@@ -51,7 +52,8 @@ CREATE TABLE crm.segment_states (
 CREATE INDEX segment_states_subject_id_idx ON crm.segment_states (tenant_id, subject_id, segment_id);
 CREATE INDEX segment_states_next_at_idx ON crm.segment_states (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX segment_states_due_idx ON crm.segment_states (tenant_id, segment_id, next_at) WHERE next_at IS NOT NULL;
-COMMENT ON TABLE crm.segment_states IS 'Members of segments, and those who will become members when time goes by. Read crm.segment_members, which is right at any moment.';
+COMMENT ON TABLE crm.segment_states IS
+'Members of segments, and those who will become members when time goes by. Read crm.segment_members, which is right at any moment.';
 SELECT crm.declare_table('crm.segment_states', '{"class": "log", "parent": {"segment_id": "segments"}}');
 COMMENT ON COLUMN crm.segment_states.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segment_states.segment_id IS 'The segment.';

@@ -41,7 +41,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.price_of(bigint, bigint, numeric, date) IS
-'Price of one unit of a product in a price book, in the book''s currency: of the largest quantity break reached, the latest price in force on on_date (NULL: today in the tenant''s zone). Without a book the product''s list price. NULL where there is none. Error 22023 for a quantity that is not positive.';
+'Price of one unit of a product in a price book, in the book''s currency: of the largest quantity break reached, the latest price in force on on_date (NULL: '
+'today in the tenant''s zone). Without a book the product''s list price. NULL where there is none. Error 22023 for a quantity that is not positive.';
 
 -- Dimensions, the facts everybody counts, and the sales views over them.
 -- Every view: one documented grain, tenant_id first, rights and row security of whoever reads it.
@@ -55,4 +56,6 @@ AS $$
     SELECT crm.exchange_rate($1, $2::character(3), t.base_currency, $3) FROM crm.tenants AS t WHERE t.tenant_id = $1
 $$;
 COMMENT ON FUNCTION crm_analytics.base_rate(bigint, text, date) IS
-'How many units of the tenant''s base currency one unit of a currency was worth on a date: the later of the last rate from the currency to the base currency and the reciprocal of the last one the other way, on or before the date; the rule of crm.convert_currency. NULL where there is none: reports count such rows as missing_rates.';
+'How many units of the tenant''s base currency one unit of a currency was worth on a date: the later of the last rate from the currency to the base currency '
+'and the reciprocal of the last one the other way, on or before the date; the rule of crm.convert_currency. NULL where there is none: reports count such rows '
+'as missing_rates.';

@@ -19,7 +19,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.change_tags(text, bigint, text[], text[]) IS
-'Adds tags to a row of a table and takes others off. Returns its tags. Errors: 42P01 for a table without tags, P0002 for a row that is not there or not the caller''s to change.';
+'Adds tags to a row of a table and takes others off. Returns its tags. Errors: 42P01 for a table without tags, P0002 for a row that is not there or not the '
+'caller''s to change.';
 
 CREATE OR REPLACE FUNCTION crm.tags_in_use(table_name text)
 RETURNS TABLE (tag text, row_count bigint)
@@ -91,7 +92,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.find_contacts(text, integer) IS
-'Contacts the caller may see, best match first: with this e-mail address or telephone number, of this name, of a name beginning so, of a name with words beginning with each of these in any order. Spelling as crm.fold_text() folds it.';
+'Contacts the caller may see, best match first: with this e-mail address or telephone number, of this name, of a name beginning so, of a name with words '
+'beginning with each of these in any order. Spelling as crm.fold_text() folds it.';
 SELECT crm.declare_function('crm.find_contacts', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.find_accounts(query text, max_rows integer DEFAULT 50)
@@ -127,5 +129,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.find_accounts(text, integer) IS
-'Accounts the caller may see, best match first: with this e-mail address, telephone number or web address, of this name, of a name beginning so, of a name with words beginning with each of these in any order. Spelling as crm.fold_text() folds it.';
+'Accounts the caller may see, best match first: with this e-mail address, telephone number or web address, of this name, of a name beginning so, of a name '
+'with words beginning with each of these in any order. Spelling as crm.fold_text() folds it.';
 SELECT crm.declare_function('crm.find_accounts', 'reader');

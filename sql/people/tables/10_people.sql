@@ -164,7 +164,8 @@ COMMENT ON TABLE crm.contact_points IS 'E-mail addresses, telephone numbers and 
 SELECT crm.declare_table('crm.contact_points', '{
     "class": "child", "parent": {"contact_id": "contacts", "account_id": "accounts"}, "personal": ["value", "label"]}');
 COMMENT ON COLUMN crm.contact_points.country IS 'ISO 3166-1 country a telephone number without a country code belongs to; the tenant''s unless given.';
-COMMENT ON COLUMN crm.contact_points.value_key IS 'The value normalised for matching: e-mail folded, phone in E.164 (crm.contact_point_key); NULL where it is not valid.';
+COMMENT ON COLUMN crm.contact_points.value_key IS
+'The value normalised for matching: e-mail folded, phone in E.164 (crm.contact_point_key); NULL where it is not valid.';
 COMMENT ON COLUMN crm.contact_points.kind IS 'email, phone, mobile, fax, web, social, chat or post.';
 COMMENT ON COLUMN crm.contact_points.value IS 'Address or number as it was entered.';
 COMMENT ON COLUMN crm.contact_points.label IS 'What it is used for, such as office.';

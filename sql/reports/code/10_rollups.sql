@@ -89,5 +89,7 @@ AS $$
     GROUP BY p.id, p.source_id, p.base_table
 $$;
 COMMENT ON FUNCTION crm_internal.rollup_rows(text) IS
-'Query of what is stored of a rollup, deltas and folded sums not yet added up, under the names of its keys and measures, and for those alone who see every row of their tenant: for views that group anyway and would otherwise group twice. Its reader must drop groups whose count(*) adds up to nothing, and take a sum of no value for NULL.';
+'Query of what is stored of a rollup, deltas and folded sums not yet added up, under the names of its keys and measures, and for those alone who see every '
+'row of their tenant: for views that group anyway and would otherwise group twice. Its reader must drop groups whose count(*) adds up to nothing, and take a '
+'sum of no value for NULL.';
 

@@ -257,7 +257,8 @@ BEGIN
     DROP TABLE demo_deals, demo_steps;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.demo_sales(integer, bigint, date, crm.tenants) IS 'Opportunities with their history, activities and quotas of a generated company.';
+COMMENT ON FUNCTION crm_internal.demo_sales(integer, bigint, date, crm.tenants) IS
+'Opportunities with their history, activities and quotas of a generated company.';
 
 CREATE OR REPLACE FUNCTION crm_internal.demo_orders(size integer, seed bigint, until date, tenant crm.tenants)
 RETURNS void
@@ -336,7 +337,8 @@ BEGIN
     GROUP BY o.account_id, x.u, x.v HAVING sum(o.base_amount) > 0;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.demo_orders(integer, bigint, date, crm.tenants) IS 'Orders with lines, returns and cancellations, and declared wallets of a generated company.';
+COMMENT ON FUNCTION crm_internal.demo_orders(integer, bigint, date, crm.tenants) IS
+'Orders with lines, returns and cancellations, and declared wallets of a generated company.';
 
 CREATE OR REPLACE FUNCTION crm_internal.demo_tickets(size integer, seed bigint, until date, tenant crm.tenants)
 RETURNS void
@@ -421,7 +423,8 @@ BEGIN
     DROP TABLE demo_requests, demo_ticket_steps;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.demo_tickets(integer, bigint, date, crm.tenants) IS 'A help desk with promises, and the requests of a generated company''s customers.';
+COMMENT ON FUNCTION crm_internal.demo_tickets(integer, bigint, date, crm.tenants) IS
+'A help desk with promises, and the requests of a generated company''s customers.';
 
 CREATE OR REPLACE FUNCTION crm_internal.demo_leads(size integer, seed bigint, until date, tenant crm.tenants)
 RETURNS void
@@ -550,7 +553,8 @@ BEGIN
     DROP TABLE demo_lead_rows;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.demo_leads(integer, bigint, date, crm.tenants) IS 'Leads of a generated company: where its deals began, and what led to nothing.';
+COMMENT ON FUNCTION crm_internal.demo_leads(integer, bigint, date, crm.tenants) IS
+'Leads of a generated company: where its deals began, and what led to nothing.';
 
 CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT current_date)
 RETURNS TABLE (what text, row_count bigint)
@@ -592,5 +596,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.generate_demo(integer, bigint, date) IS
-'Fills an empty tenant with a generated company whose history ends at a date: the same arguments give the same company. Sizes are multiples of 150 accounts, some 1,700 leads and 700 opportunities over 900 days, with log-normal deal sizes, growth, working hours, sellers of different skill and sources of different worth. Returns what was made.';
+'Fills an empty tenant with a generated company whose history ends at a date: the same arguments give the same company. Sizes are multiples of 150 accounts, '
+'some 1,700 leads and 700 opportunities over 900 days, with log-normal deal sizes, growth, working hours, sellers of different skill and sources of different '
+'worth. Returns what was made.';
 SELECT crm.declare_function('crm.generate_demo', 'owner');

@@ -104,4 +104,5 @@ FROM crm.stages AS s
 JOIN crm.pipelines AS p ON p.tenant_id = s.tenant_id AND p.id = s.pipeline_id;
 COMMENT ON VIEW crm_analytics.dim_stage IS 'One row = one stage of one pipeline.';
 COMMENT ON COLUMN crm_analytics.dim_stage.is_won IS 'Closed with success: type won or done.';
-COMMENT ON COLUMN crm_analytics.dim_stage.funnel_step IS 'Place on the way to success, from 1: stages under way by position, then won or done. Of lost and cancelled stages: their place among themselves.';
+COMMENT ON COLUMN crm_analytics.dim_stage.funnel_step IS
+'Place on the way to success, from 1: stages under way by position, then won or done. Of lost and cancelled stages: their place among themselves.';

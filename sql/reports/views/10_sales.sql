@@ -72,7 +72,8 @@ AS $$
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 $$;
 COMMENT ON FUNCTION crm_analytics.open_seen() IS
-'One row = the open opportunities that the caller may see of one pipeline, stage, owner, team, territory, currency and expected day: what pipeline_now and expected_by_day read for those who do not see every row. weighted is amount x per cent; unrated the amount of those without a probability of their own.';
+'One row = the open opportunities that the caller may see of one pipeline, stage, owner, team, territory, currency and expected day: what pipeline_now and '
+'expected_by_day read for those who do not see every row. weighted is amount x per cent; unrated the amount of those without a probability of their own.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.closed_seen()
 RETURNS TABLE (tenant_id bigint, close_date date, pipeline_id bigint, stage_id bigint, owner_id bigint, team_id bigint, loss_reason text, competitor_id bigint, currency character,
@@ -89,7 +90,8 @@ AS $$
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 $$;
 COMMENT ON FUNCTION crm_analytics.closed_seen() IS
-'One row = the closed opportunities that the caller may see of one day of closing, pipeline, stage, owner, team, reason, competitor and currency: what closed_by_day, closed_by_owner and loss_reasons read for those who do not see every row.';
+'One row = the closed opportunities that the caller may see of one day of closing, pipeline, stage, owner, team, reason, competitor and currency: what '
+'closed_by_day, closed_by_owner and loss_reasons read for those who do not see every row.';
 
 -- ---- sales ----
 -- Each reads a rollup, deltas and folded sums alike, and groups once: a sum over no value is NULL, and a group whose
@@ -252,19 +254,25 @@ HAVING crm.total(g.opportunities) <> 0
 END
 $do$;
 COMMENT ON VIEW crm_analytics.pipeline_now IS
-'One row = the open opportunities of one pipeline, stage, owner, team, territory and expected month (NULL: no date given), now, in base currency at today''s rate. Served by a rollup to those who see every row of the tenant.';
+'One row = the open opportunities of one pipeline, stage, owner, team, territory and expected month (NULL: no date given), now, in base currency at today''s '
+'rate. Served by a rollup to those who see every row of the tenant.';
 COMMENT ON COLUMN crm_analytics.pipeline_now.weighted IS 'Amount times probability; where an opportunity has none, the stage''s.';
 COMMENT ON COLUMN crm_analytics.pipeline_now.missing_rates IS 'Opportunities whose amount is left out because there is no exchange rate.';
 COMMENT ON VIEW crm_analytics.closed_by_day IS
-'One row = the won and lost opportunities of one pipeline and day of closing; base currency at the rate of the day. Additive: sum what you group by. Served by a rollup to those who see every row of the tenant.';
+'One row = the won and lost opportunities of one pipeline and day of closing; base currency at the rate of the day. Additive: sum what you group by. Served '
+'by a rollup to those who see every row of the tenant.';
 COMMENT ON VIEW crm_analytics.closed_by_owner IS
-'One row = the won and lost opportunities of one pipeline, owner, team and day of closing; base currency at the rate of the day. Additive: sum what you group by. Served by a rollup to those who see every row of the tenant.';
+'One row = the won and lost opportunities of one pipeline, owner, team and day of closing; base currency at the rate of the day. Additive: sum what you group '
+'by. Served by a rollup to those who see every row of the tenant.';
 COMMENT ON VIEW crm_analytics.pipeline_by_stage IS
-'One row = the open opportunities of one pipeline and stage; as pipeline_now, but a few rows where that has thousands. Served by a rollup to those who see every row of the tenant.';
+'One row = the open opportunities of one pipeline and stage; as pipeline_now, but a few rows where that has thousands. Served by a rollup to those who see '
+'every row of the tenant.';
 COMMENT ON VIEW crm_analytics.expected_by_day IS
-'One row = the open opportunities of one pipeline, forecast category and expected day (NULL: no date given), in base currency at today''s rate. Served by a rollup to those who see every row of the tenant.';
+'One row = the open opportunities of one pipeline, forecast category and expected day (NULL: no date given), in base currency at today''s rate. Served by a '
+'rollup to those who see every row of the tenant.';
 COMMENT ON VIEW crm_analytics.loss_reasons IS
-'One row = the lost opportunities of one pipeline, month of closing, reason (NULL: none given) and competitor. Served by a rollup to those who see every row of the tenant.';
+'One row = the lost opportunities of one pipeline, month of closing, reason (NULL: none given) and competitor. Served by a rollup to those who see every row '
+'of the tenant.';
 
 CREATE OR REPLACE VIEW crm_analytics.win_rate WITH (security_invoker = true) AS
 SELECT c.tenant_id, c.pipeline_id, date_trunc('month', c.closed_on::timestamp)::date AS closed_month,
@@ -324,7 +332,8 @@ FROM (
 ) AS x
 GROUP BY 1, 2, 3, 4;
 COMMENT ON VIEW crm_analytics.forecast IS
-'One row = one pipeline, forecast category and month: won ones (category closed) by the month they closed, open ones by the month they are expected (NULL: no date given). Lost ones count nothing. Base currency: closed at the rate of the day, open at today''s. Served by rollups.';
+'One row = one pipeline, forecast category and month: won ones (category closed) by the month they closed, open ones by the month they are expected (NULL: no '
+'date given). Lost ones count nothing. Base currency: closed at the rate of the day, open at today''s. Served by rollups.';
 
 CREATE OR REPLACE VIEW crm_analytics.account_totals WITH (security_invoker = true) AS
 SELECT a.tenant_id, a.id AS account_id, a.name,
@@ -385,4 +394,5 @@ LEFT JOIN LATERAL (
                       WHERE l.tenant_id = f.tenant_id AND l.opportunity_id = f.opportunity_id)) AS x ON true
 GROUP BY p.tenant_id, p.id, p.name, p.family, o.orders, o.ordered_quantity, o.ordered_amount;
 COMMENT ON VIEW crm_analytics.product_totals IS
-'One row = one product over its whole life, from the lines of opportunities; an opportunity without lines counts with its own product and amount; and, apart from them, what was ordered: sales less returns, cancelled orders left out. Base currency.';
+'One row = one product over its whole life, from the lines of opportunities; an opportunity without lines counts with its own product and amount; and, apart '
+'from them, what was ordered: sales less returns, cancelled orders left out. Base currency.';

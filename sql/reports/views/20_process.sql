@@ -68,13 +68,15 @@ SELECT x.tenant_id, x.pipeline_id, x.stage_id, x.name AS stage, x.funnel_step, x
 FROM steps AS x
 WINDOW w AS (PARTITION BY x.tenant_id, x.pipeline_id ORDER BY x.funnel_step);
 COMMENT ON VIEW crm_analytics.stage_conversion IS
-'One row = one stage of one pipeline on the way to success: a monotone funnel over all subjects that were ever in it, each counted once however often it came back.';
+'One row = one stage of one pipeline on the way to success: a monotone funnel over all subjects that were ever in it, each counted once however often it came '
+'back.';
 COMMENT ON COLUMN crm_analytics.stage_conversion.reached IS 'Distinct subjects that were in this stage or in a later one.';
 COMMENT ON COLUMN crm_analytics.stage_conversion.entered IS 'Distinct subjects that were in this very stage.';
 COMMENT ON COLUMN crm_analytics.stage_conversion.direct_jumps IS 'Subjects that reached a later stage without having been in this one.';
 COMMENT ON COLUMN crm_analytics.stage_conversion.reentries IS 'Stays beyond the first of each subject.';
 COMMENT ON COLUMN crm_analytics.stage_conversion.lost IS 'Subjects now lost whose last other stage was this one.';
-COMMENT ON COLUMN crm_analytics.stage_conversion.conversion IS 'reached of the next step over reached of this one; NULL for the last step and where nobody came.';
+COMMENT ON COLUMN crm_analytics.stage_conversion.conversion IS
+'reached of the next step over reached of this one; NULL for the last step and where nobody came.';
 
 CREATE OR REPLACE VIEW crm_analytics.time_in_stage WITH (security_invoker = true) AS
 WITH totals AS (
@@ -115,7 +117,9 @@ COMMENT ON VIEW crm_analytics.time_in_stage IS
 'One row = one stage under way of one pipeline. Time of a subject in a stage is the sum of its stays; closed stages have no clock.';
 COMMENT ON COLUMN crm_analytics.time_in_stage.running IS 'Subjects in the stage now: their time is not over (censored).';
 COMMENT ON COLUMN crm_analytics.time_in_stage.median_days IS 'Median of the finished ones alone: too small while slow ones are still running.';
-COMMENT ON COLUMN crm_analytics.time_in_stage.km_median_days IS 'Median with the running ones counted as censored (Kaplan and Meier 1958): the shortest time by which the estimated share still in the stage is at most one half; NULL where it never falls so low.';
+COMMENT ON COLUMN crm_analytics.time_in_stage.km_median_days IS
+'Median with the running ones counted as censored (Kaplan and Meier 1958): the shortest time by which the estimated share still in the stage is at most one '
+'half; NULL where it never falls so low.';
 COMMENT ON COLUMN crm_analytics.time_in_stage.km_p90_days IS 'The same for one tenth.';
 
 -- ---- the pipeline as it was ----
@@ -144,7 +148,8 @@ AS $$
     WHERE p.tenant_id = crm.tenant_id() AND p.subject_table = 'opportunities' AND p.period @> $1
 $$;
 COMMENT ON FUNCTION crm_analytics.pipeline_as_of(timestamptz, date) IS
-'One row = one opportunity that existed at an instant, as it was then: stage, owner, amount, probability, expected date. Base currency at the rate of rate_on (default: the day of the instant).';
+'One row = one opportunity that existed at an instant, as it was then: stage, owner, amount, probability, expected date. Base currency at the rate of rate_on '
+'(default: the day of the instant).';
 
 CREATE OR REPLACE FUNCTION crm_analytics.pipeline_changes(from_at timestamptz, to_at timestamptz,
                                                           for_pipeline_id bigint DEFAULT NULL, closing daterange DEFAULT NULL)
@@ -208,7 +213,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.pipeline_changes(timestamptz, timestamptz, bigint, daterange) IS
-'One row = one opportunity and one thing that happened to it between two instants: start, new, reopened, grown, shrunk, pushed, pulled, won, lost, cancelled, removed, end. effect is what it adds to the open pipeline in base currency, so start and all changes add up to end. closing: only what is expected to close within the range; then a deal whose date leaves the range is pushed or pulled out of the sum. Without it a moved date has effect 0 and its amount stands in moved_amount. Both ends at the rate of to_at, so that exchange rates change nothing. Error 22023 where the instants are in the wrong order.';
+'One row = one opportunity and one thing that happened to it between two instants: start, new, reopened, grown, shrunk, pushed, pulled, won, lost, cancelled, '
+'removed, end. effect is what it adds to the open pipeline in base currency, so start and all changes add up to end. closing: only what is expected to close '
+'within the range; then a deal whose date leaves the range is pushed or pulled out of the sum. Without it a moved date has effect 0 and its amount stands in '
+'moved_amount. Both ends at the rate of to_at, so that exchange rates change nothing. Error 22023 where the instants are in the wrong order.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.pipeline_waterfall(from_at timestamptz, to_at timestamptz,
                                                             for_pipeline_id bigint DEFAULT NULL, closing daterange DEFAULT NULL)
@@ -224,7 +232,8 @@ AS $$
     ORDER BY s.place
 $$;
 COMMENT ON FUNCTION crm_analytics.pipeline_waterfall(timestamptz, timestamptz, bigint, daterange) IS
-'One row = one step of the way from the open pipeline at one instant to that at another; start plus all changes is end. See crm_analytics.pipeline_changes for the meaning of each step; moved_amount of pushed and pulled is what changed its date.';
+'One row = one step of the way from the open pipeline at one instant to that at another; start plus all changes is end. See crm_analytics.pipeline_changes '
+'for the meaning of each step; moved_amount of pushed and pulled is what changed its date.';
 
 -- ---- bottlenecks ----
 
@@ -331,7 +340,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.process_bottlenecks(text, timestamptz, timestamptz, bigint) IS
-'One row = one stage under way of a process, worst first, from its history within a window [from_at, to_at). arrivals, departures and wip_* count stays; wip_mean is the average over time; service_days the mean length of stays that ended in the window; littles_ratio = wip_mean / (arrivals per day x service_days), 1 in a steady process (Little 1961); delay_days all time spent there within the window; loops_back moves to an earlier stage under way; returns arrivals of subjects that had been there before; slowest_* the way out with the longest mean stay before it; top_owner/top_product who holds the largest share of the delay. score = delay_share x (1 + growth of the queue over what had to be done) x (1 + loop_share). Error 22023 for a window that is empty or endless.';
+'One row = one stage under way of a process, worst first, from its history within a window [from_at, to_at). arrivals, departures and wip_* count stays; '
+'wip_mean is the average over time; service_days the mean length of stays that ended in the window; littles_ratio = wip_mean / (arrivals per day x '
+'service_days), 1 in a steady process (Little 1961); delay_days all time spent there within the window; loops_back moves to an earlier stage under way; '
+'returns arrivals of subjects that had been there before; slowest_* the way out with the longest mean stay before it; top_owner/top_product who holds the '
+'largest share of the delay. score = delay_share x (1 + growth of the queue over what had to be done) x (1 + loop_share). Error 22023 for a window that is '
+'empty or endless.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.process_edges(subject_table text, from_at timestamptz, to_at timestamptz,
                                                        for_pipeline_id bigint DEFAULT NULL)
@@ -356,7 +370,8 @@ AS $$
     ORDER BY avg(v.days) DESC
 $$;
 COMMENT ON FUNCTION crm_analytics.process_edges(text, timestamptz, timestamptz, bigint) IS
-'One row = one way out of a stage taken within a window: how often, after how long, and whether it leads forward, back, past a stage (jump) or to an end. Slowest first.';
+'One row = one way out of a stage taken within a window: how often, after how long, and whether it leads forward, back, past a stage (jump) or to an end. '
+'Slowest first.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.process_delay_factors(subject_table text, from_at timestamptz, to_at timestamptz,
                                                                for_pipeline_id bigint DEFAULT NULL)
@@ -397,4 +412,6 @@ AS $$
     ORDER BY 4 DESC NULLS LAST, 1
 $$;
 COMMENT ON FUNCTION crm_analytics.process_delay_factors(text, timestamptz, timestamptz, bigint) IS
-'One row = one factor (stage, owner, product): how much of the variance of the length of stays that ended in the window it explains (eta squared, one-way analysis of variance: sum of squares between groups over the total), its F statistic, and its slowest group. Factors overlap; the shares do not add up to one.';
+'One row = one factor (stage, owner, product): how much of the variance of the length of stays that ended in the window it explains (eta squared, one-way '
+'analysis of variance: sum of squares between groups over the total), its F statistic, and its slowest group. Factors overlap; the shares do not add up to '
+'one.';

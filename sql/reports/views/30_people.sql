@@ -13,7 +13,8 @@ AS $$
     GROUP BY 1, 2, 3, 4
 $$;
 COMMENT ON FUNCTION crm_analytics.activities_seen() IS
-'One row = the activities that the caller may see of one day, owner and kind: what user_activity and activities_by_day read for those who do not see every row.';
+'One row = the activities that the caller may see of one day, owner and kind: what user_activity and activities_by_day read for those who do not see every '
+'row.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.created_seen()
 RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, opportunities bigint)
@@ -76,13 +77,16 @@ HAVING crm.total(g.opportunities) <> 0
 END
 $do$;
 COMMENT ON VIEW crm_analytics.user_activity IS
-'One row = the activities of one kind that were made for one user (NULL: nobody) on one day of the tenant''s zone. Served by a rollup to those who see every row of the tenant.';
+'One row = the activities of one kind that were made for one user (NULL: nobody) on one day of the tenant''s zone. Served by a rollup to those who see every '
+'row of the tenant.';
 COMMENT ON COLUMN crm_analytics.user_activity.done_late IS 'Done after their due instant. What is overdue now: crm_analytics.fact_activities.';
 
 COMMENT ON VIEW crm_analytics.activities_by_day IS
-'One row = the activities of one kind that were made on one day of the tenant''s zone, of all users together. Served by a rollup to those who see every row of the tenant.';
+'One row = the activities of one kind that were made on one day of the tenant''s zone, of all users together. Served by a rollup to those who see every row '
+'of the tenant.';
 COMMENT ON VIEW crm_analytics.opportunities_created IS
-'One row = the opportunities made on one day of the tenant''s zone that one user (NULL: nobody) owns. Served by a rollup to those who see every row of the tenant.';
+'One row = the opportunities made on one day of the tenant''s zone that one user (NULL: nobody) owns. Served by a rollup to those who see every row of the '
+'tenant.';
 
 -- What users did is summed up from the rows of three rollups at once, by month in the view and over a range of days in the function.
 DO $do$
@@ -167,7 +171,8 @@ COMMENT ON VIEW crm_analytics.overdue_activities IS
 'One row = one tenant: open activities past their due instant. Days gone by come from a rollup, the running one from an index.';
 
 COMMENT ON FUNCTION crm_analytics.performance_between(date, date) IS
-'One row = one user who did anything from one day until before another: as crm_analytics.individual_performance, for any range of days and, for a short one, much sooner.';
+'One row = one user who did anything from one day until before another: as crm_analytics.individual_performance, for any range of days and, for a short one, '
+'much sooner.';
 
 -- ---- quotas ----
 
@@ -185,7 +190,8 @@ LEFT JOIN LATERAL (
     FROM crm_analytics.fact_opportunities AS f
     WHERE f.tenant_id = q.tenant_id AND f.owner_id = q.user_id AND f.state = 'won' AND f.closed_on <@ q.period) AS w ON true;
 COMMENT ON VIEW crm_analytics.quota_attainment IS
-'One row = one quota of one user: what was won in its period over what was asked, in base currency (the quota at the rate of the first day of the period). attainment is a share of one.';
+'One row = one quota of one user: what was won in its period over what was asked, in base currency (the quota at the rate of the first day of the period). '
+'attainment is a share of one.';
 
 CREATE OR REPLACE VIEW crm_analytics.team_quota_attainment WITH (security_invoker = true) AS
 WITH RECURSIVE tree AS (
@@ -230,7 +236,9 @@ FROM asked AS a
 JOIN crm.teams AS t ON t.tenant_id = a.tenant_id AND t.id = a.team_id
 LEFT JOIN sold AS s ON s.tenant_id = a.tenant_id AND s.team_id = a.team_id AND s.period = a.period;
 COMMENT ON VIEW crm_analytics.team_quota_attainment IS
-'One row = one team and quota period, with all teams below it. A deal counts for the team its owner belonged to when it closed; a quota counts for a team by the share of the period its user belonged to it. Who moves takes neither past deals nor past quota along. A user in two teams at once counts in both, and once in a team above both.';
+'One row = one team and quota period, with all teams below it. A deal counts for the team its owner belonged to when it closed; a quota counts for a team by '
+'the share of the period its user belonged to it. Who moves takes neither past deals nor past quota along. A user in two teams at once counts in both, and '
+'once in a team above both.';
 
 -- ---- cohorts ----
 
@@ -268,7 +276,8 @@ SELECT g.tenant_id, g.cohort AS cohort_month, g.months, g.customers,
 FROM grid AS g
 LEFT JOIN active AS a ON a.tenant_id = g.tenant_id AND a.cohort = g.cohort AND a.months = g.months;
 COMMENT ON VIEW crm_analytics.cohort_retention IS
-'One row = the customers whose first win fell into one month, so many months later: how many bought again in that month and for how much. Months of the tenant''s calendar (Jalali where the fiscal year is). The running month is not over: its figures are NULL.';
+'One row = the customers whose first win fell into one month, so many months later: how many bought again in that month and for how much. Months of the '
+'tenant''s calendar (Jalali where the fiscal year is). The running month is not over: its figures are NULL.';
 
 -- ---- what goes with winning ----
 
@@ -353,7 +362,8 @@ SELECT w.tenant_id, w.subject_table, w.attribute, w.value, w.won, w.lost, w.won 
        coalesce(w.p < 0.05 / w.k, false) AS significant
 FROM weighed AS w;
 COMMENT ON VIEW crm_analytics.outcome_factors IS
-'One row = one value of one attribute of deals (subject_table opportunities: won or lost) or leads (leads: won means converted, lost disqualified; merged ones left out): the computation behind win_factors and lead_factors, which describe its columns.';
+'One row = one value of one attribute of deals (subject_table opportunities: won or lost) or leads (leads: won means converted, lost disqualified; merged '
+'ones left out): the computation behind win_factors and lead_factors, which describe its columns.';
 
 CREATE OR REPLACE VIEW crm_analytics.win_factors WITH (security_invoker = true) AS
 SELECT w.tenant_id, w.attribute, w.value, w.won, w.lost, w.closed, w.win_rate, w.overall_win_rate, w.lift, w.weight_of_evidence, w.information,
@@ -361,11 +371,16 @@ SELECT w.tenant_id, w.attribute, w.value, w.won, w.lost, w.closed, w.win_rate, w
 FROM crm_analytics.outcome_factors AS w
 WHERE w.subject_table = 'opportunities';
 COMMENT ON VIEW crm_analytics.win_factors IS
-'One row = one value of one attribute of deals and their accounts, over all won and lost opportunities where it is known: how often it went with winning. Association, not cause.';
+'One row = one value of one attribute of deals and their accounts, over all won and lost opportunities where it is known: how often it went with winning. '
+'Association, not cause.';
 COMMENT ON COLUMN crm_analytics.win_factors.lift IS 'win_rate over that of all closed opportunities for which the attribute is known.';
-COMMENT ON COLUMN crm_analytics.win_factors.weight_of_evidence IS 'ln((share of the won with the value) / (share of the lost with it)), with half a case added to each cell; above 0 speaks for winning.';
-COMMENT ON COLUMN crm_analytics.win_factors.information_value IS 'Sum over the values of (share of won - share of lost) x weight of evidence: below 0.02 useless, 0.02 to 0.1 weak, 0.1 to 0.3 medium, above 0.3 strong (Siddiqi 2006).';
-COMMENT ON COLUMN crm_analytics.win_factors.p_value IS 'Of the value against all others, two-sided (crm.association_p); NULL where there is nothing to compare.';
+COMMENT ON COLUMN crm_analytics.win_factors.weight_of_evidence IS
+'ln((share of the won with the value) / (share of the lost with it)), with half a case added to each cell; above 0 speaks for winning.';
+COMMENT ON COLUMN crm_analytics.win_factors.information_value IS
+'Sum over the values of (share of won - share of lost) x weight of evidence: below 0.02 useless, 0.02 to 0.1 weak, 0.1 to 0.3 medium, above 0.3 strong '
+'(Siddiqi 2006).';
+COMMENT ON COLUMN crm_analytics.win_factors.p_value IS
+'Of the value against all others, two-sided (crm.association_p); NULL where there is nothing to compare.';
 COMMENT ON COLUMN crm_analytics.win_factors.significant IS 'p_value below 0.05 divided by the number of values of the attribute (Bonferroni).';
 
 CREATE OR REPLACE VIEW crm_analytics.lead_factors WITH (security_invoker = true) AS
@@ -374,4 +389,5 @@ SELECT w.tenant_id, w.attribute, w.value, w.won AS converted, w.lost AS disquali
 FROM crm_analytics.outcome_factors AS w
 WHERE w.subject_table = 'leads';
 COMMENT ON VIEW crm_analytics.lead_factors IS
-'One row = one value of one attribute of leads, over all converted and disqualified ones where it is known: how often it went with conversion. Columns as in win_factors. Association, not cause.';
+'One row = one value of one attribute of leads, over all converted and disqualified ones where it is known: how often it went with conversion. Columns as in '
+'win_factors. Association, not cause.';

@@ -23,7 +23,8 @@ AS $$
     FROM crm.tickets AS t WHERE t.tenant_id = crm.tenant_id() AND t.account_id = $1 AND t.merged_into_id IS NULL
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_service(bigint) IS
-'The service part of customer_360: numbers of tickets (those merged into others aside), median hours to their solution, answers to satisfaction surveys (csat, 1 to 5) and the last 20 tickets, open ones first.';
+'The service part of customer_360: numbers of tickets (those merged into others aside), median hours to their solution, answers to satisfaction surveys '
+'(csat, 1 to 5) and the last 20 tickets, open ones first.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.customer_marketing(account_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE
@@ -58,7 +59,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_marketing(bigint) IS
-'The marketing part of customer_360: the last 20 leads that became or belong to the account, with source, campaign and consent, and the segments it is in; touches and consents of its contacts as soon as there are such tables.';
+'The marketing part of customer_360: the last 20 leads that became or belong to the account, with source, campaign and consent, and the segments it is in; '
+'touches and consents of its contacts as soon as there are such tables.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.dashboard_service(tenant_id bigint)
 RETURNS TABLE (area text, metric text, value numeric, unit text)
@@ -85,7 +87,8 @@ AS $$
                          ('satisfied_30_days', f.satisfied, 'share')) AS m(metric, value, unit)
 $$;
 COMMENT ON FUNCTION crm_analytics.dashboard_service(bigint) IS
-'The service rows of crm_analytics.dashboard. Merged tickets are left out; promises are service clocks begun in the last 30 days, those overdue by now counted as broken; satisfied: answers 4 and 5 of csat surveys.';
+'The service rows of crm_analytics.dashboard. Merged tickets are left out; promises are service clocks begun in the last 30 days, those overdue by now '
+'counted as broken; satisfied: answers 4 and 5 of csat surveys.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.dashboard_marketing(tenant_id bigint)
 RETURNS TABLE (area text, metric text, value numeric, unit text)
@@ -148,7 +151,8 @@ FROM crm.leads AS l
 CROSS JOIN LATERAL (VALUES (l.created_at, 'lead_came'), (l.converted_at, 'lead_converted')) AS x(at, detail)
 WHERE l.account_id IS NOT NULL AND x.at IS NOT NULL AND l.merged_into_id IS NULL;
 COMMENT ON VIEW crm_analytics.customer_timeline IS
-'One row = one thing that happened with one account, by sales, service or marketing: an activity, an opportunity that moved to another stage, an order, a ticket opened or solved, a message about one, a lead that came or was converted.';
+'One row = one thing that happened with one account, by sales, service or marketing: an activity, an opportunity that moved to another stage, an order, a '
+'ticket opened or solved, a message about one, a lead that came or was converted.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_totals WITH (security_invoker = true) AS
 SELECT a.tenant_id, a.account_id, a.name, a.won, a.lost, a.open, a.won_amount, a.open_amount, a.open_weighted, a.first_won_on, a.last_won_on,
@@ -166,7 +170,8 @@ CROSS JOIN LATERAL (SELECT count(*) AS tickets, count(*) FILTER (WHERE k.closed_
 CROSS JOIN LATERAL (SELECT count(*) AS leads, count(l.converted_at) AS converted_leads
                     FROM crm.leads AS l WHERE l.tenant_id = a.tenant_id AND l.account_id = a.account_id AND l.merged_into_id IS NULL) AS l;
 COMMENT ON VIEW crm_analytics.customer_totals IS
-'One row = one account over its whole life, as sales, orders, service and marketing know it: account_totals, and the sums of its orders (base currency, returns taken off, cancelled ones left out), tickets and leads.';
+'One row = one account over its whole life, as sales, orders, service and marketing know it: account_totals, and the sums of its orders (base currency, '
+'returns taken off, cancelled ones left out), tickets and leads.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.customer_360(account_id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE
@@ -226,7 +231,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_360(bigint) IS
-'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, orders, open, last 50 closed), activities (next and last 20), service, marketing. Amounts in base currency. Error P0002 where the account does not exist or is not to be seen.';
+'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, orders, open, last 50 closed), '
+'activities (next and last 20), service, marketing. Amounts in base currency. Error P0002 where the account does not exist or is not to be seen.';
 
 CREATE OR REPLACE VIEW crm_analytics.dashboard WITH (security_invoker = true) AS
 WITH today AS (
@@ -264,4 +270,5 @@ CROSS JOIN LATERAL (
     SELECT e.area, e.metric, e.value, e.unit FROM crm_analytics.dashboard_marketing(t.tenant_id) AS e
 ) AS x(area, metric, value, unit);
 COMMENT ON VIEW crm_analytics.dashboard IS
-'One row = one key figure of one tenant, of all customers together: area (sales, service, marketing), metric, value and its unit (count, share, days, hours, minutes, or the base currency). What cannot be computed is NULL.';
+'One row = one key figure of one tenant, of all customers together: area (sales, service, marketing), metric, value and its unit (count, share, days, hours, '
+'minutes, or the base currency). What cannot be computed is NULL.';

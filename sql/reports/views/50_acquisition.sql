@@ -33,7 +33,9 @@ FROM (
     GROUP BY x.tenant_id, x.characteristic, x.value
 ) AS g;
 COMMENT ON VIEW crm_analytics.acquisition_segments IS
-'One row per group of prospects with a shared characteristic (source, campaign, channel, industry, country, size, and two pairs): size, how they ended, conversion among the closed with its 95 per cent interval (Wilson 1927), deals won and their worth in the base currency, worth per closed prospect, median days to conversion. missing_rates: deals without an exchange rate, which count for nothing in the worth.';
+'One row per group of prospects with a shared characteristic (source, campaign, channel, industry, country, size, and two pairs): size, how they ended, '
+'conversion among the closed with its 95 per cent interval (Wilson 1927), deals won and their worth in the base currency, worth per closed prospect, median '
+'days to conversion. missing_rates: deals without an exchange rate, which count for nothing in the worth.';
 COMMENT ON COLUMN crm_analytics.acquisition_segments.characteristic IS
 'What the prospects share: source, campaign, channel, industry, country, size, or a pair of these.';
 COMMENT ON COLUMN crm_analytics.acquisition_segments.value IS 'Its value.';

@@ -126,7 +126,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.hold_scores(bigint) IS
-'To be called before score models are read in order to write states by them. 40001: the rules have changed since the snapshot of a REPEATABLE READ transaction.';
+'To be called before score models are read in order to write states by them. 40001: the rules have changed since the snapshot of a REPEATABLE READ '
+'transaction.';
 
 -- ---- what leads are ----
 

@@ -64,7 +64,8 @@ AS $$
     WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
 $$;
 COMMENT ON FUNCTION crm.lead_score_parts(bigint, timestamptz, text) IS
-'Fit, engagement, score and grade of a lead at an instant. Engagement is exact at any instant, past ones too; fit is what the lead is now. model: by name; NULL: the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
+'Fit, engagement, score and grade of a lead at an instant. Engagement is exact at any instant, past ones too; fit is what the lead is now. model: by name; '
+'NULL: the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
 SELECT crm.declare_function('crm.lead_score_parts', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.lead_score(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
@@ -93,7 +94,8 @@ AS $$
     WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
 $$;
 COMMENT ON FUNCTION crm.explain_lead_score(bigint, timestamptz, text) IS
-'Why a lead has its score: one row per rule that gives points or has events, per group cap in force, and for the limit of the total. points sum to crm.lead_score() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes.';
+'Why a lead has its score: one row per rule that gives points or has events, per group cap in force, and for the limit of the total. points sum to '
+'crm.lead_score() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes.';
 SELECT crm.declare_function('crm.explain_lead_score', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.top_leads(n integer DEFAULT 10, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
@@ -149,7 +151,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.top_leads(integer, timestamptz, text) IS
-'The n best open leads the caller may see at an instant, best first; equal scores by fit + engagement before the limits, then by id. From now on served by an index; an instant in the past, and rules that were changed but not replayed, replay every lead.';
+'The n best open leads the caller may see at an instant, best first; equal scores by fit + engagement before the limits, then by id. From now on served by an '
+'index; an instant in the past, and rules that were changed but not replayed, replay every lead.';
 SELECT crm.declare_function('crm.top_leads', 'reader');
 
 -- ---- time ----
@@ -209,7 +212,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.record_score_crossings(timestamptz, integer) IS
-'Writes down the thresholds that time alone has taken leads across by as_of, each at its instant, for at most batch leads; leads that others are working on are left for the next call. Returns how many leads were looked at. The worker calls it.';
+'Writes down the thresholds that time alone has taken leads across by as_of, each at its instant, for at most batch leads; leads that others are working on '
+'are left for the next call. Returns how many leads were looked at. The worker calls it.';
 SELECT crm.declare_function('crm.record_score_crossings', 'owner');
 
 -- A crossing is told to whoever takes events from the outbox, once.
@@ -318,7 +322,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.replay_stale_scores(timestamptz, integer) IS
-'Replays the events of leads whose state belongs to an older version of a model, at most batch of them, going on where the last call came to. Scores read right meanwhile. Returns how many. The worker calls it.';
+'Replays the events of leads whose state belongs to an older version of a model, at most batch of them, going on where the last call came to. Scores read '
+'right meanwhile. Returns how many. The worker calls it.';
 SELECT crm.declare_function('crm.replay_stale_scores', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.replay_scores(model text DEFAULT NULL)
@@ -360,7 +365,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.replay_scores(text) IS
-'Makes the states of all leads in a model anew from the ledger of events, noting thresholds that the present rules take them across. Needed after events or leads were written with triggers off; after a change of rules by hand the worker does it, and reading is right before. Returns the number of leads.';
+'Makes the states of all leads in a model anew from the ledger of events, noting thresholds that the present rules take them across. Needed after events or '
+'leads were written with triggers off; after a change of rules by hand the worker does it, and reading is right before. Returns the number of leads.';
 SELECT crm.declare_function('crm.replay_scores', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.verify_lead_scores(model text DEFAULT NULL)
@@ -413,7 +419,8 @@ AS $$
     ORDER BY 2 DESC, 1
 $$;
 COMMENT ON FUNCTION crm.check_score_rules(text) IS
-'Rules of a score model whose condition cannot be worked out for some leads or events, such as text where a number is expected, and for how many; one such lead each. They count as not met there. Empty where all can. The first time is told by a warning and an event score.trouble.';
+'Rules of a score model whose condition cannot be worked out for some leads or events, such as text where a number is expected, and for how many; one such '
+'lead each. They count as not met there. Empty where all can. The first time is told by a warning and an event score.trouble.';
 SELECT crm.declare_function('crm.check_score_rules', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.define_score_model(definition jsonb)
@@ -460,7 +467,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.define_score_model(jsonb) IS
-'Makes a score model, or gives the one of that name new rules, and replays the events of all leads under it; thresholds that the new rules take leads across are noted. The keys of the definition are those of crm.points_check, and name. CR403: something is wrong with it. Returns the model.';
+'Makes a score model, or gives the one of that name new rules, and replays the events of all leads under it; thresholds that the new rules take leads across '
+'are noted. The keys of the definition are those of crm.points_check, and name. CR403: something is wrong with it. Returns the model.';
 SELECT crm.declare_function('crm.define_score_model', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.preview_score_model(definition jsonb, as_of timestamptz DEFAULT now())
@@ -495,5 +503,6 @@ AS $$
     ORDER BY c.threshold NULLS LAST, (p.r).score DESC, p.lead_id
 $$;
 COMMENT ON FUNCTION crm.preview_score_model(jsonb, timestamptz) IS
-'What crm.define_score_model() of the same definition would do: open leads whose score changes, with the score now (NULL where there is no model of that name) and then, and the thresholds they would cross (NULL: none). Writes nothing.';
+'What crm.define_score_model() of the same definition would do: open leads whose score changes, with the score now (NULL where there is no model of that '
+'name) and then, and the thresholds they would cross (NULL: none). Writes nothing.';
 SELECT crm.declare_function('crm.preview_score_model', 'admin');

@@ -58,7 +58,9 @@ AS $$
                 WHEN spec -> 'counts' IS NULL OR spec -> 'counts' ? (value #>> '{}') THEN value #>> '{}'
                 ELSE '(unseen)' END
 $$;
-COMMENT ON FUNCTION crm.drift_bin(jsonb, jsonb) IS 'Bin of a value by the profile of a field in crm.predictive_models: bin 0 to bin 9 for numbers, the level, (missing), or (unseen) where training knew no such level.';
+COMMENT ON FUNCTION crm.drift_bin(jsonb, jsonb) IS
+'Bin of a value by the profile of a field in crm.predictive_models: bin 0 to bin 9 for numbers, the level, (missing), or (unseen) where training knew no such '
+'level.';
 
 -- Few data say more about each field alone than about all together. On features that are 0 or 1 per level, and on
 -- numbers of equal spread, naive Bayes is linear as the logistic model is: the two are blended weight by weight, on the
@@ -109,7 +111,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.bayes_coefficients(jsonb, double precision) IS
-'Naive Bayes as weights of encoded features, from the rows of lead_training up to a place: levels smoothed by one lead each, numbers with one spread for both outcomes, evidence scaled by n/(n+10) of the rarer outcome.';
+'Naive Bayes as weights of encoded features, from the rows of lead_training up to a place: levels smoothed by one lead each, numbers with one spread for both '
+'outcomes, evidence scaled by n/(n+10) of the rarer outcome.';
 
 CREATE OR REPLACE FUNCTION crm_internal.blend(a double precision[], b double precision[], share double precision)
 RETURNS double precision[]
@@ -342,7 +345,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.train_lead_model(text[], text[], text, timestamptz, boolean, integer) IS
-'Trains a model of what becomes of leads on those that are closed, and returns it. Leads are taken in the order in which they came: the first four fifths train (of these the last quarter chooses the penalty, and whether naive Bayes is blended in while leads are few for each feature, and calibrates where it has 200 rows), the last fifth tries. fields: columns of leads, custom.name, or log_employees, log_amount, has_phone, has_email, has_company, free_mail, weekday, part_of_day; NULL: all that is known when a lead comes in. banned: what may not be looked at. Spam, duplicates and merged leads are left out, and open leads are not lost ones. activate: the model is taken into use if on later leads it foretells no worse (log-loss) than the mean rate, and than the model in use on leads that model has not seen; otherwise warnings say why not. Errors: CR401 fewer than min_class of an outcome, CR403 fields that leak the outcome, 42703 unknown fields.';
+'Trains a model of what becomes of leads on those that are closed, and returns it. Leads are taken in the order in which they came: the first four fifths '
+'train (of these the last quarter chooses the penalty, and whether naive Bayes is blended in while leads are few for each feature, and calibrates where it '
+'has 200 rows), the last fifth tries. fields: columns of leads, custom.name, or log_employees, log_amount, has_phone, has_email, has_company, free_mail, '
+'weekday, part_of_day; NULL: all that is known when a lead comes in. banned: what may not be looked at. Spam, duplicates and merged leads are left out, and '
+'open leads are not lost ones. activate: the model is taken into use if on later leads it foretells no worse (log-loss) than the mean rate, and than the '
+'model in use on leads that model has not seen; otherwise warnings say why not. Errors: CR401 fewer than min_class of an outcome, CR403 fields that leak the '
+'outcome, 42703 unknown fields.';
 SELECT crm.declare_function('crm.train_lead_model', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.activate_predictive_model(model_id bigint)
@@ -380,7 +389,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.revert_predictive_model(text) IS
-'Takes the model in use out of use by changing its one row, and returns the one that was before it and is in use again; a row of nulls where there is none. Error P0002 where none is in use.';
+'Takes the model in use out of use by changing its one row, and returns the one that was before it and is in use again; a row of nulls where there is none. '
+'Error P0002 where none is in use.';
 SELECT crm.declare_function('crm.revert_predictive_model', 'admin');
 
 CREATE OR REPLACE FUNCTION crm_internal.model_for(lead_id bigint, model_id bigint)
@@ -422,7 +432,8 @@ AS $$
     FROM crm_internal.model_for(lead_probability.lead_id, lead_probability.model_id) AS m
 $$;
 COMMENT ON FUNCTION crm.lead_probability(bigint, bigint) IS
-'Probability that a lead will be converted, by the model in use or the one given; NULL where none is. Errors: P0002 a lead that is not there or not visible, or an unknown model.';
+'Probability that a lead will be converted, by the model in use or the one given; NULL where none is. Errors: P0002 a lead that is not there or not visible, '
+'or an unknown model.';
 SELECT crm.declare_function('crm.lead_probability', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.explain_prediction(lead_id bigint, model_id bigint DEFAULT NULL)
@@ -437,7 +448,8 @@ AS $$
                                            crm.encoding_fields((m.model).encoding)) AS e
 $$;
 COMMENT ON FUNCTION crm.explain_prediction(bigint, bigint) IS
-'Why a lead has its probability: first the base, the log-odds of an average lead, then each field''s contribution, the largest first. Contributions add up to the log-odds, probability_change to the probability. unseen: training knew no such value. Empty where no model is in use. Errors as crm.lead_probability.';
+'Why a lead has its probability: first the base, the log-odds of an average lead, then each field''s contribution, the largest first. Contributions add up to '
+'the log-odds, probability_change to the probability. unseen: training knew no such value. Empty where no model is in use. Errors as crm.lead_probability.';
 SELECT crm.declare_function('crm.explain_prediction', 'reader');
 
 CREATE OR REPLACE FUNCTION crm_internal.leads_predict()
@@ -465,6 +477,7 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.leads_predict() IS 'Trigger: writes down what the model in use says of a new lead. A model that fails is reported and stops nothing.';
+COMMENT ON FUNCTION crm_internal.leads_predict() IS
+'Trigger: writes down what the model in use says of a new lead. A model that fails is reported and stops nothing.';
 CREATE OR REPLACE TRIGGER leads_after_predict AFTER INSERT ON crm.leads
     FOR EACH ROW EXECUTE FUNCTION crm_internal.leads_predict();

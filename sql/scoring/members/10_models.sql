@@ -24,7 +24,11 @@ CREATE TYPE crm.logistic_model AS (
     aliased_columns integer[]
 );
 COMMENT ON TYPE crm.logistic_model IS
-'Result of crm.logistic_fit. coefficients: intercept, then one weight per feature, in the features'' own units. std_errors: the same shape, from the inverse (penalised) Hessian at the solution; NULL where not estimable. means: of each feature. lambda: the penalty used (larger than asked where the outcome was separated). objective: minus log-likelihood plus penalty. log_loss, brier, auc, ks, average_precision, lift10 (of the best tenth), ece (10 bins): on the training rows, so flattering. separated: without a penalty no solution exists; separating_columns names the features, from 1. aliased_columns: features left out (weight 0) as constant or a combination of earlier ones.';
+'Result of crm.logistic_fit. coefficients: intercept, then one weight per feature, in the features'' own units. std_errors: the same shape, from the inverse '
+'(penalised) Hessian at the solution; NULL where not estimable. means: of each feature. lambda: the penalty used (larger than asked where the outcome was '
+'separated). objective: minus log-likelihood plus penalty. log_loss, brier, auc, ks, average_precision, lift10 (of the best tenth), ece (10 bins): on the '
+'training rows, so flattering. separated: without a penalty no solution exists; separating_columns names the features, from 1. aliased_columns: features left '
+'out (weight 0) as constant or a combination of earlier ones.';
 
 CREATE FUNCTION crm.logistic_accum(internal, double precision, double precision[], double precision)
 RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -42,13 +46,16 @@ CREATE AGGREGATE crm.logistic_fit(y double precision, x double precision[], lamb
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE crm.logistic_fit(double precision, double precision[], double precision) IS
-'Logistic regression: minimises sum(log-loss) + lambda/2 * sum(weight^2), intercept free, by Newton''s method with step halving. y: 0 or 1. x: features, as many in every row. lambda: penalty, 0 for none; penalise z-scores (crm.z_scores) rather than raw units. Rows with a null in y or x are skipped and counted. Errors: CR401 no row, or one outcome only; CR402 NaN, infinity, or y neither 0 nor 1.';
+'Logistic regression: minimises sum(log-loss) + lambda/2 * sum(weight^2), intercept free, by Newton''s method with step halving. y: 0 or 1. x: features, as '
+'many in every row. lambda: penalty, 0 for none; penalise z-scores (crm.z_scores) rather than raw units. Rows with a null in y or x are skipped and counted. '
+'Errors: CR401 no row, or one outcome only; CR402 NaN, infinity, or y neither 0 nor 1.';
 
 CREATE FUNCTION crm.logistic_predict(coefficients double precision[], x double precision[])
 RETURNS double precision LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_logistic_predict';
 COMMENT ON FUNCTION crm.logistic_predict(double precision[], double precision[]) IS
-'Probability 1/(1+exp(-(intercept + sum of weight * feature))). coefficients: intercept first, as crm.logistic_fit gives them; also those of crm.platt_fit with one score. NULL where an element is null; CR402 where the result would not be finite.';
+'Probability 1/(1+exp(-(intercept + sum of weight * feature))). coefficients: intercept first, as crm.logistic_fit gives them; also those of crm.platt_fit '
+'with one score. NULL where an element is null; CR402 where the result would not be finite.';
 
 CREATE FUNCTION crm.log_odds(coefficients double precision[], x double precision[])
 RETURNS double precision LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -76,7 +83,8 @@ AS $$
     ORDER BY c.i
 $$;
 COMMENT ON FUNCTION crm.logistic_terms(double precision[], double precision[], text[]) IS
-'One row per coefficient of a logistic model: standard error, z = coefficient / std_error, two-sided p-value (Wald), odds ratio exp(coefficient) (NULL where it exceeds the range). terms names the features; NULL names them x1, x2 ...';
+'One row per coefficient of a logistic model: standard error, z = coefficient / std_error, two-sided p-value (Wald), odds ratio exp(coefficient) (NULL where '
+'it exceeds the range). terms names the features; NULL names them x1, x2 ...';
 
 CREATE FUNCTION crm.z_scores(x double precision[], means double precision[], sds double precision[])
 RETURNS double precision[] LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -108,7 +116,9 @@ AS $$
      FROM walk AS w ORDER BY w.n)
 $$;
 COMMENT ON FUNCTION crm.explain_logodds(double precision[], double precision[], double precision[], text[]) IS
-'Why a logistic model gives its probability. First row (base): intercept + sum of weight * mean, the log-odds of an average row; then, largest first, per field the sum over its columns of weight * (x - mean). Contributions sum to the log-odds, probability_change (base first, then the change as each field is taken in) to the probability. fields: the field each column belongs to.';
+'Why a logistic model gives its probability. First row (base): intercept + sum of weight * mean, the log-odds of an average row; then, largest first, per '
+'field the sum over its columns of weight * (x - mean). Contributions sum to the log-odds, probability_change (base first, then the change as each field is '
+'taken in) to the probability. fields: the field each column belongs to.';
 
 -- rows to features
 CREATE FUNCTION crm.encoding_accum(internal, jsonb, integer)
@@ -123,13 +133,17 @@ CREATE AGGREGATE crm.encoding_fit(fields jsonb, min_count integer) (
     SFUNC = crm.encoding_accum, STYPE = internal, SSPACE = 10000,
     FINALFUNC = crm.encoding_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.encoding_fit(jsonb, integer) IS
-'How to turn rows (flat JSON objects) into features, learnt from training rows. A numeric field becomes its z-score (population standard deviation); a text or boolean field one 0/1 column per level but the first in byte order. Levels of fewer than min_count rows become one level (other). Where a field was missing in training, a column (missing) tells; the number itself then stands at its mean. CR401: no row; CR402: a field that is a number in one row and text in another.';
+'How to turn rows (flat JSON objects) into features, learnt from training rows. A numeric field becomes its z-score (population standard deviation); a text '
+'or boolean field one 0/1 column per level but the first in byte order. Levels of fewer than min_count rows become one level (other). Where a field was '
+'missing in training, a column (missing) tells; the number itself then stands at its mean. CR401: no row; CR402: a field that is a number in one row and text '
+'in another.';
 
 CREATE FUNCTION crm.encode(encoding jsonb, fields jsonb) RETURNS double precision[]
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_encode';
 COMMENT ON FUNCTION crm.encode(jsonb, jsonb) IS
-'Features of one row by an encoding of crm.encoding_fit. A level that training did not see goes to (other) where there is one, else all columns of the field are 0 (see crm.encoding_unseen); fields the encoding does not know are ignored.';
+'Features of one row by an encoding of crm.encoding_fit. A level that training did not see goes to (other) where there is one, else all columns of the field '
+'are 0 (see crm.encoding_unseen); fields the encoding does not know are ignored.';
 
 CREATE FUNCTION crm.encoding_terms(encoding jsonb) RETURNS text[]
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -198,7 +212,8 @@ COMMENT ON FUNCTION crm.isotonic_final(internal) IS 'Final function of crm.isoto
 CREATE AGGREGATE crm.auc(y double precision, score double precision) (
     SFUNC = crm.scored_accum, STYPE = internal, FINALFUNC = crm.auc_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.auc(double precision, double precision) IS
-'Area under the ROC curve: share of pairs of a win and a loss whose scores are in the right order, ties counting half. y: 0 or 1. Rows with a null are left out; NULL where an outcome is missing.';
+'Area under the ROC curve: share of pairs of a win and a loss whose scores are in the right order, ties counting half. y: 0 or 1. Rows with a null are left '
+'out; NULL where an outcome is missing.';
 CREATE AGGREGATE crm.ks(y double precision, score double precision) (
     SFUNC = crm.scored_accum, STYPE = internal, FINALFUNC = crm.ks_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.ks(double precision, double precision) IS
@@ -214,7 +229,8 @@ COMMENT ON AGGREGATE crm.lift(double precision, double precision, double precisi
 CREATE AGGREGATE crm.log_loss(y double precision, p double precision) (
     SFUNC = crm.scored_accum, STYPE = internal, FINALFUNC = crm.log_loss_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.log_loss(double precision, double precision) IS
-'Mean of -ln(probability given to what happened), probabilities held 1e-15 away from 0 and 1 so that it is finite. CR402 where p is no probability; NULL without rows.';
+'Mean of -ln(probability given to what happened), probabilities held 1e-15 away from 0 and 1 so that it is finite. CR402 where p is no probability; NULL '
+'without rows.';
 CREATE AGGREGATE crm.brier(y double precision, p double precision) (
     SFUNC = crm.scored_accum, STYPE = internal, FINALFUNC = crm.brier_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.brier(double precision, double precision) IS
@@ -227,11 +243,13 @@ COMMENT ON AGGREGATE crm.ece(double precision, double precision) IS
 CREATE AGGREGATE crm.platt_fit(y double precision, score double precision) (
     SFUNC = crm.scored_accum, STYPE = internal, FINALFUNC = crm.platt_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.platt_fit(double precision, double precision) IS
-'Platt calibration: {intercept, slope} of p = 1/(1+exp(-(intercept + slope*score))) on the targets (n1+1)/(n1+2) and 1/(n0+2). Apply with crm.logistic_predict(model, ARRAY[score]). Fit it on rows the score was not fitted on. CR401: no row, one outcome only, or all scores equal.';
+'Platt calibration: {intercept, slope} of p = 1/(1+exp(-(intercept + slope*score))) on the targets (n1+1)/(n1+2) and 1/(n0+2). Apply with '
+'crm.logistic_predict(model, ARRAY[score]). Fit it on rows the score was not fitted on. CR401: no row, one outcome only, or all scores equal.';
 CREATE AGGREGATE crm.isotonic_fit(y double precision, score double precision) (
     SFUNC = crm.scored_accum, STYPE = internal, FINALFUNC = crm.isotonic_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.isotonic_fit(double precision, double precision) IS
-'Isotonic calibration (pool adjacent violators): the non-decreasing function of the score nearest to the outcomes. Fit it on rows the score was not fitted on, a thousand or more. CR401: no row.';
+'Isotonic calibration (pool adjacent violators): the non-decreasing function of the score nearest to the outcomes. Fit it on rows the score was not fitted '
+'on, a thousand or more. CR401: no row.';
 
 CREATE FUNCTION crm.isotonic_predict(knots double precision[], probabilities double precision[], score double precision)
 RETURNS double precision LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -267,7 +285,8 @@ CREATE AGGREGATE crm.naive_bayes_fit(y double precision, levels text[], alpha do
     FINALFUNC = crm.naive_bayes_final, COMBINEFUNC = crm.naive_bayes_combine,
     SERIALFUNC = crm.naive_bayes_serial, DESERIALFUNC = crm.naive_bayes_deserial, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.naive_bayes_fit(double precision, text[], double precision) IS
-'Naive Bayes over categories: counts of wins and losses per field and level as a jsonb model. y: 0 or 1. levels: one text per field, null where unknown (left out). alpha: rows added to every level (1 is usual). The class prior is not smoothed. CR401: no row, or one outcome only.';
+'Naive Bayes over categories: counts of wins and losses per field and level as a jsonb model. y: 0 or 1. levels: one text per field, null where unknown (left '
+'out). alpha: rows added to every level (1 is usual). The class prior is not smoothed. CR401: no row, or one outcome only.';
 
 CREATE FUNCTION crm.naive_bayes_predict(model jsonb, levels text[]) RETURNS double precision
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -296,27 +315,33 @@ CREATE AGGREGATE crm.deal_odds_fit(team text, stage integer, won boolean, fields
     SFUNC = crm.deal_odds_accum, STYPE = internal, SSPACE = 10000,
     FINALFUNC = crm.deal_odds_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.deal_odds_fit(text, integer, boolean, jsonb) IS
-'Counts of closed deals per team, stage, field and value as a jsonb model. team: null for none. stage: place in the pipeline from 1, the winning stage last; a won deal counts in every stage, a lost one in its stage and earlier ones. won: null while open (left out). fields: an object; null values are left out, values of a list (tags) count one by one. CR401: no row.';
+'Counts of closed deals per team, stage, field and value as a jsonb model. team: null for none. stage: place in the pipeline from 1, the winning stage last; '
+'a won deal counts in every stage, a lost one in its stage and earlier ones. won: null while open (left out). fields: an object; null values are left out, '
+'values of a list (tags) count one by one. CR401: no row.';
 
 CREATE FUNCTION crm.deal_odds_predict(model jsonb, team text, stage integer, fields jsonb, published boolean DEFAULT false)
 RETURNS double precision LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_deal_odds_predict';
 COMMENT ON FUNCTION crm.deal_odds_predict(jsonb, text, integer, jsonb, boolean) IS
-'Probability that a deal is won. published = true: the rules of Odoo''s predictive lead scoring (addons/crm/models/crm_lead.py), rounded to 4 digits and held within 0.0001 .. 0.9999. Otherwise mended: teams shrunk towards all teams by 20 pseudo-deals, evidence scaled by n/(n+10) of the rarer outcome, NULL while there is no win or no loss.';
+'Probability that a deal is won. published = true: the rules of Odoo''s predictive lead scoring (addons/crm/models/crm_lead.py), rounded to 4 digits and held '
+'within 0.0001 .. 0.9999. Otherwise mended: teams shrunk towards all teams by 20 pseudo-deals, evidence scaled by n/(n+10) of the rarer outcome, NULL while '
+'there is no win or no loss.';
 
 CREATE FUNCTION crm.deal_odds_explain(model jsonb, team text, stage integer, fields jsonb, published boolean DEFAULT false)
 RETURNS TABLE (field text, value text, won bigint, lost bigint, contribution double precision, score double precision)
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_deal_odds_explain';
 COMMENT ON FUNCTION crm.deal_odds_explain(jsonb, text, integer, jsonb, boolean) IS
-'Why: the prior (base) and one row per value that counts, with the closed deals behind it; contributions sum to the log-odds. score: p(value|won)/(p(value|won)+p(value|lost)); with published, for the stage 1-p(stage|lost).';
+'Why: the prior (base) and one row per value that counts, with the closed deals behind it; contributions sum to the log-odds. score: '
+'p(value|won)/(p(value|won)+p(value|lost)); with published, for the stage 1-p(stage|lost).';
 
 -- drift
 CREATE FUNCTION crm.psi(expected double precision[], actual double precision[]) RETURNS double precision
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_psi';
 COMMENT ON FUNCTION crm.psi(double precision[], double precision[]) IS
-'Population stability index of two histograms over the same bins (counts or shares): sum((a-e)*ln(a/e)) of the shares. A bin that one side lacks counts as half a row of that side, or half of 1e-4 where shares are given, so the index stays finite. Above 0.1 look, above 0.25 act.';
+'Population stability index of two histograms over the same bins (counts or shares): sum((a-e)*ln(a/e)) of the shares. A bin that one side lacks counts as '
+'half a row of that side, or half of 1e-4 where shares are given, so the index stays finite. Above 0.1 look, above 0.25 act.';
 
 -- groups of people
 CREATE TYPE crm.fairness_figures AS (
@@ -327,7 +352,8 @@ CREATE TYPE crm.fairness_figures AS (
     win_rate double precision
 );
 COMMENT ON TYPE crm.fairness_figures IS
-'Result of crm.fairness. selection_rate: share with a score of at least the threshold; the true (false) positive rate is that share among wins (losses), NULL without any.';
+'Result of crm.fairness. selection_rate: share with a score of at least the threshold; the true (false) positive rate is that share among wins (losses), NULL '
+'without any.';
 CREATE FUNCTION crm.fairness_accum(bigint[], double precision, double precision, double precision)
 RETURNS bigint[] LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_fairness_accum';
@@ -353,4 +379,5 @@ CREATE AGGREGATE crm.fairness(y double precision, p double precision, threshold 
     SFUNC = crm.fairness_accum, STYPE = bigint[], INITCOND = '{0,0,0,0}', FINALFUNC = crm.fairness_final,
     COMBINEFUNC = crm.fairness_combine, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.fairness(double precision, double precision, double precision) IS
-'Selection and error rates of a group at a threshold; call it with GROUP BY the group. A selection rate below 0.8 of the best group''s is a warning (four-fifths rule). Rows with a null are left out.';
+'Selection and error rates of a group at a threshold; call it with GROUP BY the group. A selection rate below 0.8 of the best group''s is a warning '
+'(four-fifths rule). Rows with a null are left out.';

@@ -11,7 +11,10 @@ CREATE TYPE crm.points_result AS (
     failed text[]
 );
 COMMENT ON TYPE crm.points_result IS
-'State of a lead after something happened. score: at the state''s clock. The score at any later t is at most ceiling + 2^(rank_key - seconds since 2000 at t / longest half-life). next_crossing: when time alone will cross a threshold, to the second; NULL for never (within a hundred years). inside: thresholds the lead is above. crossings: what was crossed just now, [{"threshold","direction","at","score"}]; NULL for nothing. failed: rules whose condition could not be worked out just now, such as text where a number was expected; they count as not met. NULL for none.';
+'State of a lead after something happened. score: at the state''s clock. The score at any later t is at most ceiling + 2^(rank_key - seconds since 2000 at t '
+'/ longest half-life). next_crossing: when time alone will cross a threshold, to the second; NULL for never (within a hundred years). inside: thresholds the '
+'lead is above. crossings: what was crossed just now, [{"threshold","direction","at","score"}]; NULL for nothing. failed: rules whose condition could not be '
+'worked out just now, such as text where a number was expected; they count as not met. NULL for none.';
 
 CREATE TYPE crm.points_parts AS (
     fit numeric,
@@ -20,20 +23,25 @@ CREATE TYPE crm.points_parts AS (
     grade text
 );
 COMMENT ON TYPE crm.points_parts IS
-'A score and its two sides, at most 10 decimal digits. score = fit + engagement within the model''s limits. grade: letter of fit and digit of engagement; NULL where the model has no grades.';
+'A score and its two sides, at most 10 decimal digits. score = fit + engagement within the model''s limits. grade: letter of fit and digit of engagement; '
+'NULL where the model has no grades.';
 
 CREATE FUNCTION crm.points_check(definition jsonb) RETURNS void
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_points_check';
 COMMENT ON FUNCTION crm.points_check(jsonb) IS
-'Refuses a definition of a score model that is not right, with the name of the rule (CR403; a syntax error of a path keeps its own code). Keys: min, max, rules, groups {name: {cap}}, thresholds [{name, enter, leave}], fit_grades and engagement_grades (up to three falling lower bounds), hysteresis. Keys of a rule: name, group, event (none: a fit rule), when (jsonpath), points, cap, decay (none, half_life, linear, step), period, share (lost at each step), repeat (every, once, once_per_object, limited), times, window.';
+'Refuses a definition of a score model that is not right, with the name of the rule (CR403; a syntax error of a path keeps its own code). Keys: min, max, '
+'rules, groups {name: {cap}}, thresholds [{name, enter, leave}], fit_grades and engagement_grades (up to three falling lower bounds), hysteresis. Keys of a '
+'rule: name, group, event (none: a fit rule), when (jsonpath), points, cap, decay (none, half_life, linear, step), period, share (lost at each step), repeat '
+'(every, once, once_per_object, limited), times, window.';
 
 CREATE FUNCTION crm.decayed_points(points double precision, age double precision, decay text,
                                    period double precision DEFAULT NULL, share double precision DEFAULT NULL)
 RETURNS double precision LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_decayed_points';
 COMMENT ON FUNCTION crm.decayed_points(double precision, double precision, text, double precision, double precision) IS
-'Points of one event at an age, in the unit of the period. half_life: points*2^(-age/period). linear: points*(1-age/period), 0 from period on. step: points*(1-share)^floor(age/period). none: points. An age below 0 counts as 0.';
+'Points of one event at an age, in the unit of the period. half_life: points*2^(-age/period). linear: points*(1-age/period), 0 from period on. step: '
+'points*(1-share)^floor(age/period). none: points. An age below 0 counts as 0.';
 
 CREATE FUNCTION crm.points_accum(internal, jsonb, bytea, text, text, timestamptz, jsonb) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_points_accum';
@@ -45,7 +53,8 @@ COMMENT ON FUNCTION crm.points_fold_final(internal) IS 'Final function of crm.po
 CREATE AGGREGATE crm.points_fold(definition jsonb, base bytea, kind text, object text, occurred_at timestamptz, attributes jsonb) (
     SFUNC = crm.points_accum, STYPE = internal, FINALFUNC = crm.points_fold_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.points_fold(jsonb, bytea, text, text, timestamptz, jsonb) IS
-'Takes events into the state of a lead, in the order given (ORDER BY), noting thresholds crossed by them and by the time between them. base: the state so far, NULL for none; the same in every row. A row with a null kind is no event. CR403: wrong definition, or a state of another one.';
+'Takes events into the state of a lead, in the order given (ORDER BY), noting thresholds crossed by them and by the time between them. base: the state so '
+'far, NULL for none; the same in every row. A row with a null kind is no event. CR403: wrong definition, or a state of another one.';
 
 CREATE FUNCTION crm.points_replay_accum(internal, jsonb, text, text, timestamptz, jsonb) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_points_replay_accum';
@@ -64,7 +73,8 @@ CREATE FUNCTION crm.points_fit(definition jsonb, state bytea, attributes jsonb, 
 RETURNS crm.points_result LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_points_fit';
 COMMENT ON FUNCTION crm.points_fit(jsonb, bytea, jsonb, timestamptz, text[], bytea) IS
-'Evaluates the fit rules on what the lead is (attributes) as of an instant, noting thresholds crossed. inside: for a replayed state, the thresholds the lead was above before, by name; previous: the state before, whose grade of fit it goes on from. An error inside a jsonpath counts as not met.';
+'Evaluates the fit rules on what the lead is (attributes) as of an instant, noting thresholds crossed. inside: for a replayed state, the thresholds the lead '
+'was above before, by name; previous: the state before, whose grade of fit it goes on from. An error inside a jsonpath counts as not met.';
 
 CREATE FUNCTION crm.points_advance(definition jsonb, state bytea, until timestamptz)
 RETURNS crm.points_result LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -76,7 +86,8 @@ CREATE FUNCTION crm.points_score(definition jsonb, state bytea, as_of timestampt
 RETURNS crm.points_parts LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_points_score';
 COMMENT ON FUNCTION crm.points_score(jsonb, bytea, timestamptz) IS
-'Score of a state at an instant from its last event on: each event decays by its own age, then sums per rule within the rule''s cap, per group within the group''s, in total within the limits. A NULL state is a lead without events. Exact before the last event only by replaying the events until then.';
+'Score of a state at an instant from its last event on: each event decays by its own age, then sums per rule within the rule''s cap, per group within the '
+'group''s, in total within the limits. A NULL state is a lead without events. Exact before the last event only by replaying the events until then.';
 
 CREATE FUNCTION crm.points_explain(definition jsonb, state bytea, as_of timestamptz)
 RETURNS TABLE (kind text, item text, group_name text, events bigint, last_event timestamptz,
@@ -84,13 +95,16 @@ RETURNS TABLE (kind text, item text, group_name text, events bigint, last_event 
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_points_explain';
 COMMENT ON FUNCTION crm.points_explain(jsonb, bytea, timestamptz) IS
-'Why a score is what it is: one row per rule with points or events, per cap of a group in force, and for the limit of the total. points sum to the score to the last digit: each is rounded down to 10 decimals and the largest remainders get the rest. decayed: sum before the rule''s cap; cap_loss: what the rule''s cap takes.';
+'Why a score is what it is: one row per rule with points or events, per cap of a group in force, and for the limit of the total. points sum to the score to '
+'the last digit: each is rounded down to 10 decimals and the largest remainders get the rest. decayed: sum before the rule''s cap; cap_loss: what the rule''s '
+'cap takes.';
 
 CREATE FUNCTION crm.points_leaves(definition jsonb, state bytea, as_of timestamptz, low double precision, high double precision)
 RETURNS timestamptz LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_points_leaves';
 COMMENT ON FUNCTION crm.points_leaves(jsonb, bytea, timestamptz, double precision, double precision) IS
-'The first instant after as_of, to the second, at which time alone takes the score across a bound: to low or below it, above high or back. NULL bounds are none; NULL: never (within a hundred years).';
+'The first instant after as_of, to the second, at which time alone takes the score across a bound: to low or below it, above high or back. NULL bounds are '
+'none; NULL: never (within a hundred years).';
 
 CREATE FUNCTION crm.points_rules(state bytea) RETURNS bytea
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -112,13 +126,15 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_points_replay_range';
 COMMENT ON FUNCTION crm.points_replay_range(bigint, bigint, integer, jsonb, bigint, bigint, timestamptz) IS
-'Makes the states of all leads between two numbers, both included, anew under a definition, from what they are and from the ledger of events, noting thresholds crossed. crm.replay_scores calls it, range by range, while nobody else writes states. Returns how many leads there were.';
+'Makes the states of all leads between two numbers, both included, anew under a definition, from what they are and from the ledger of events, noting '
+'thresholds crossed. crm.replay_scores calls it, range by range, while nobody else writes states. Returns how many leads there were.';
 
 CREATE FUNCTION crm.scores_lock(tenant_id bigint) RETURNS bigint
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_scores_lock';
 COMMENT ON FUNCTION crm.scores_lock(bigint) IS
-'Key of the advisory lock that whoever writes states of scores of a tenant holds shared until the transaction ends, from before the models are read. Whoever holds it alone knows that no state of older rules is on its way. Tenants with the same remainder by 256 share one.';
+'Key of the advisory lock that whoever writes states of scores of a tenant holds shared until the transaction ends, from before the models are read. Whoever '
+'holds it alone knows that no state of older rules is on its way. Tenants with the same remainder by 256 share one.';
 
 CREATE FUNCTION crm.points_replay_leads(tenant_id bigint, model_id bigint, leads bigint[], at timestamptz)
 RETURNS integer LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
@@ -126,7 +142,8 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS 'MODULE_PATHNAME', 'crm_points_replay_leads';
 COMMENT ON FUNCTION crm.points_replay_leads(bigint, bigint, bigint[], timestamptz) IS
-'States of some leads in an active model anew from their events, as of an instant; what they were inside of before stays, so that only a change is announced. The caller has locked their rows of crm.score_subjects. Returns how many leads there were.';
+'States of some leads in an active model anew from their events, as of an instant; what they were inside of before stays, so that only a change is announced. '
+'The caller has locked their rows of crm.score_subjects. Returns how many leads there were.';
 
 CREATE FUNCTION crm.score_changed_leads() RETURNS trigger
 LANGUAGE c
@@ -134,7 +151,8 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off
 AS 'MODULE_PATHNAME', 'crm_score_changed_leads';
 COMMENT ON FUNCTION crm.score_changed_leads() IS
-'Statement trigger of leads, accounts and contacts, with a transition table new_rows: scores leads anew where what rules see of them has changed. An error is told by a warning and an event score.trouble, and does not undo the statement.';
+'Statement trigger of leads, accounts and contacts, with a transition table new_rows: scores leads anew where what rules see of them has changed. An error is '
+'told by a warning and an event score.trouble, and does not undo the statement.';
 
 CREATE FUNCTION crm.take_score_events() RETURNS trigger
 LANGUAGE c

@@ -25,7 +25,8 @@ SELECT crm.declare_table('crm.score_models', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.score_models.min_score IS 'The total is held at this from below; NULL: no limit.';
 COMMENT ON COLUMN crm.score_models.max_score IS 'The total is held at this from above; NULL: no limit.';
 COMMENT ON COLUMN crm.score_models.group_caps IS 'Caps of groups of rules: {"web": {"cap": 60}}. A cap bounds the size of the sum, of negative points too.';
-COMMENT ON COLUMN crm.score_models.thresholds IS 'What to announce: [{"name": "mql", "enter": 60, "leave": 50}]. A lead enters at enter or more and leaves below leave.';
+COMMENT ON COLUMN crm.score_models.thresholds IS
+'What to announce: [{"name": "mql", "enter": 60, "leave": 50}]. A lead enters at enter or more and leaves below leave.';
 COMMENT ON COLUMN crm.score_models.fit_grades IS 'Lower bounds of fit grades A, B, C; below the last one D.';
 COMMENT ON COLUMN crm.score_models.engagement_grades IS 'Lower bounds of engagement grades 1, 2, 3; below the last one 4.';
 COMMENT ON COLUMN crm.score_models.hysteresis IS 'A lead loses a grade only when it is this many points below the grade''s bound.';
@@ -61,11 +62,14 @@ COMMENT ON TABLE crm.score_rules IS 'Rules of a score model: points for what a l
 SELECT crm.declare_table('crm.score_rules', '{"class": "configuration", "parent": {"model_id": "score_models"}}');
 COMMENT ON COLUMN crm.score_rules.group_name IS 'Group the rule counts in; NULL: fit or engagement.';
 COMMENT ON COLUMN crm.score_rules.event_kind IS 'Kind of crm.score_events that earns the points; NULL: a fit rule.';
-COMMENT ON COLUMN crm.score_rules.condition IS 'SQL/JSON path over the attributes of the lead (fit) or of the event; NULL with an event: always. A predicate must be true; another path must find something.';
+COMMENT ON COLUMN crm.score_rules.condition IS
+'SQL/JSON path over the attributes of the lead (fit) or of the event; NULL with an event: always. A predicate must be true; another path must find something.';
 COMMENT ON COLUMN crm.score_rules.points IS 'Points, negative ones too.';
 COMMENT ON COLUMN crm.score_rules.cap IS 'Largest size of the rule''s sum, after decay.';
-COMMENT ON COLUMN crm.score_rules.decay IS 'none; half_life: half is left after decay_period; linear: nothing is left after decay_period; step: decay_share is lost at each full decay_period.';
-COMMENT ON COLUMN crm.score_rules.repeat_policy IS 'every: every event counts; once: the first; once_per_object: the first of each object; limited: at most repeat_times within repeat_window.';
+COMMENT ON COLUMN crm.score_rules.decay IS
+'none; half_life: half is left after decay_period; linear: nothing is left after decay_period; step: decay_share is lost at each full decay_period.';
+COMMENT ON COLUMN crm.score_rules.repeat_policy IS
+'every: every event counts; once: the first; once_per_object: the first of each object; limited: at most repeat_times within repeat_window.';
 COMMENT ON COLUMN crm.score_rules.name IS 'Name of the rule, unique in the model.';
 COMMENT ON COLUMN crm.score_rules.decay_period IS 'Length of the half-life, of the decline or of a step.';
 COMMENT ON COLUMN crm.score_rules.decay_share IS 'Share that is lost at every step, for decay step.';
@@ -125,7 +129,8 @@ CREATE TABLE crm.lead_scores (
     CONSTRAINT lead_scores_lead_id_fkey FOREIGN KEY (tenant_id, lead_id)
         REFERENCES crm.score_subjects (tenant_id, lead_id) ON DELETE CASCADE
 ) WITH (fillfactor = 50); -- new rules write every state anew: where there is room beside it, no index is touched
-COMMENT ON TABLE crm.lead_scores IS 'State of each lead in each model, from which the score at any instant follows; read it with crm.lead_score(). Nothing here changes because time goes by.';
+COMMENT ON TABLE crm.lead_scores IS
+'State of each lead in each model, from which the score at any instant follows; read it with crm.lead_score(). Nothing here changes because time goes by.';
 SELECT crm.declare_table('crm.lead_scores', '{"class": "log", "parent": {"lead_id": "leads"}}');
 COMMENT ON COLUMN crm.lead_scores.version IS 'Version of the model the state belongs to; where it is behind, reading replays the events.';
 COMMENT ON COLUMN crm.lead_scores.state IS 'What crm.points_score and crm.points_explain read.';
@@ -172,7 +177,8 @@ CREATE TABLE crm.score_crossings (
         REFERENCES crm.score_subjects (tenant_id, lead_id) ON DELETE CASCADE,
     CONSTRAINT score_crossings_direction_check CHECK (direction IN ('up', 'down'))
 );
-COMMENT ON TABLE crm.score_crossings IS 'Thresholds that leads crossed, one row a crossing, whether an event, a change of the lead, of the rules, or time alone was the cause.';
+COMMENT ON TABLE crm.score_crossings IS
+'Thresholds that leads crossed, one row a crossing, whether an event, a change of the lead, of the rules, or time alone was the cause.';
 SELECT crm.declare_table('crm.score_crossings', '{"class": "log", "parent": {"lead_id": "leads"}}');
 COMMENT ON COLUMN crm.score_crossings.crossed_at IS 'When it was crossed; to the second where time alone did it.';
 COMMENT ON COLUMN crm.score_crossings.score IS 'Score right after.';

@@ -26,7 +26,8 @@ CREATE TABLE crm.predictive_models (
     CONSTRAINT predictive_models_kind_check CHECK (kind IN ('logistic'))
 );
 CREATE INDEX predictive_models_activated_at_idx ON crm.predictive_models (tenant_id, name, activated_at DESC) WHERE activated_at IS NOT NULL;
-COMMENT ON TABLE crm.predictive_models IS 'Fitted models of what becomes of leads, one row a version, never changed. The one activated last is in use; without its activation the one before is.';
+COMMENT ON TABLE crm.predictive_models IS
+'Fitted models of what becomes of leads, one row a version, never changed. The one activated last is in use; without its activation the one before is.';
 SELECT crm.declare_table('crm.predictive_models', '{"class": "log"}');
 COMMENT ON COLUMN crm.predictive_models.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.predictive_models.id IS 'Number of the model.';
@@ -36,11 +37,14 @@ COMMENT ON COLUMN crm.predictive_models.kind IS 'logistic: penalised logistic re
 COMMENT ON COLUMN crm.predictive_models.fields IS 'What it looks at.';
 COMMENT ON COLUMN crm.predictive_models.banned IS 'What it may not look at.';
 COMMENT ON COLUMN crm.predictive_models.encoding IS 'How a lead becomes features (crm.encode).';
-COMMENT ON COLUMN crm.predictive_models.coefficients IS 'Intercept, then one weight per feature; naive Bayes, while leads are few, and calibration are in them.';
+COMMENT ON COLUMN crm.predictive_models.coefficients IS
+'Intercept, then one weight per feature; naive Bayes, while leads are few, and calibration are in them.';
 COMMENT ON COLUMN crm.predictive_models.means IS 'Mean of each feature in training.';
 COMMENT ON COLUMN crm.predictive_models.lambda IS 'Penalty, chosen on the last quarter of the training rows.';
 COMMENT ON COLUMN crm.predictive_models.profile IS 'How fields were distributed in training: {field: {edges, counts}}; drift is measured from it.';
-COMMENT ON COLUMN crm.predictive_models.quality IS 'On leads after those of training: rows, wins, log_loss, baseline_log_loss, auc, brier, ece, lift10, unseen; bayes_share: how much of naive Bayes is in the weights; champion_log_loss, challenger_log_loss and compared_rows where a model was in use.';
+COMMENT ON COLUMN crm.predictive_models.quality IS
+'On leads after those of training: rows, wins, log_loss, baseline_log_loss, auc, brier, ece, lift10, unseen; bayes_share: how much of naive Bayes is in the '
+'weights; champion_log_loss, challenger_log_loss and compared_rows where a model was in use.';
 COMMENT ON COLUMN crm.predictive_models.warnings IS 'What to be careful about: leakage, cohorts that are still open, separation, why it was not activated.';
 COMMENT ON COLUMN crm.predictive_models.trained_rows IS 'Leads it was trained on.';
 COMMENT ON COLUMN crm.predictive_models.trained_wins IS 'How many of them were converted.';
@@ -61,7 +65,9 @@ CREATE TABLE crm.lead_predictions (
 );
 CREATE INDEX lead_predictions_lead_id_idx ON crm.lead_predictions (tenant_id, lead_id);
 CREATE INDEX lead_predictions_model_id_idx ON crm.lead_predictions (tenant_id, model_id, predicted_at);
-COMMENT ON TABLE crm.lead_predictions IS 'What the model in use said of each lead when it came in, and on what grounds: only added to. Put beside the outcomes it tells how good the model is, without knowing better.';
+COMMENT ON TABLE crm.lead_predictions IS
+'What the model in use said of each lead when it came in, and on what grounds: only added to. Put beside the outcomes it tells how good the model is, without '
+'knowing better.';
 SELECT crm.declare_table('crm.lead_predictions', '{"class": "log", "parent": {"lead_id": "leads"}, "personal": ["features"]}');
 COMMENT ON COLUMN crm.lead_predictions.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.lead_predictions.id IS 'Number of the prediction.';

@@ -7,7 +7,8 @@ SELECT p.tenant_id, p.model_id, p.lead_id, p.predicted_at, p.probability, p.feat
 FROM crm.lead_predictions AS p
 JOIN crm.leads AS l ON l.tenant_id = p.tenant_id AND l.id = p.lead_id
 WHERE l.disqualification_reason IS NULL OR l.disqualification_reason NOT IN ('spam', 'duplicate');
-COMMENT ON VIEW crm_analytics.prediction_outcomes IS 'One row per prediction, beside what became of the lead: 1 converted, 0 disqualified, NULL open. Spam and duplicates are left out.';
+COMMENT ON VIEW crm_analytics.prediction_outcomes IS
+'One row per prediction, beside what became of the lead: 1 converted, 0 disqualified, NULL open. Spam and duplicates are left out.';
 COMMENT ON COLUMN crm_analytics.prediction_outcomes.predicted_at IS 'When it was predicted.';
 COMMENT ON COLUMN crm_analytics.prediction_outcomes.probability IS 'What was predicted.';
 COMMENT ON COLUMN crm_analytics.prediction_outcomes.features IS 'What was known of the lead then.';
@@ -30,7 +31,8 @@ SELECT o.tenant_id, o.model_id, m.name, m.version, count(*) AS predictions, coun
 FROM crm_analytics.prediction_outcomes AS o
 JOIN crm.predictive_models AS m ON m.tenant_id = o.tenant_id AND m.id = o.model_id
 GROUP BY o.tenant_id, o.model_id, m.name, m.version, m.quality, m.trained_wins, m.trained_rows;
-COMMENT ON VIEW crm_analytics.prediction_quality IS 'One row per model: how good its predictions were, each made before the outcome was known (prequential), beside the mean rate and what training promised.';
+COMMENT ON VIEW crm_analytics.prediction_quality IS
+'One row per model: how good its predictions were, each made before the outcome was known (prequential), beside the mean rate and what training promised.';
 COMMENT ON COLUMN crm_analytics.prediction_quality.name IS 'Name of the model.';
 COMMENT ON COLUMN crm_analytics.prediction_quality.version IS 'Version of the model.';
 COMMENT ON COLUMN crm_analytics.prediction_quality.predictions IS 'Leads that were predicted.';
@@ -49,7 +51,8 @@ SELECT o.tenant_id, o.model_id, least(floor(o.probability * 10), 9)::integer AS 
 FROM crm_analytics.prediction_outcomes AS o
 WHERE o.outcome IS NOT NULL
 GROUP BY 1, 2, 3;
-COMMENT ON VIEW crm_analytics.prediction_calibration IS 'One row per model and tenth of probability: what was predicted and what came. A calibrated model has both alike.';
+COMMENT ON VIEW crm_analytics.prediction_calibration IS
+'One row per model and tenth of probability: what was predicted and what came. A calibrated model has both alike.';
 COMMENT ON COLUMN crm_analytics.prediction_calibration.bin IS 'Predicted probability in tenths: 0 below 0.1, 9 from 0.9 on.';
 COMMENT ON COLUMN crm_analytics.prediction_calibration.closed IS 'Closed leads in it.';
 COMMENT ON COLUMN crm_analytics.prediction_calibration.predicted IS 'Mean probability that was predicted.';
@@ -62,7 +65,8 @@ FROM (SELECT o.tenant_id, o.model_id, o.outcome, ntile(10) OVER (PARTITION BY o.
              avg(o.outcome) OVER (PARTITION BY o.tenant_id, o.model_id) AS base
       FROM crm_analytics.prediction_outcomes AS o WHERE o.outcome IS NOT NULL) AS d
 GROUP BY d.tenant_id, d.model_id, d.decile;
-COMMENT ON VIEW crm_analytics.prediction_lift IS 'One row per model and tenth of the closed leads, the likeliest first: their rate of conversion over that of all.';
+COMMENT ON VIEW crm_analytics.prediction_lift IS
+'One row per model and tenth of the closed leads, the likeliest first: their rate of conversion over that of all.';
 COMMENT ON COLUMN crm_analytics.prediction_lift.decile IS 'Tenth of the leads by predicted probability, 1 best.';
 COMMENT ON COLUMN crm_analytics.prediction_lift.closed IS 'Closed leads in it.';
 COMMENT ON COLUMN crm_analytics.prediction_lift.converted IS 'Share of them that was converted.';
@@ -88,7 +92,9 @@ FROM (
         ON n.tenant_id = t.tenant_id AND n.model_id = t.model_id AND n.field = t.field AND n.bin = t.bin) AS b
 GROUP BY b.tenant_id, b.model_id, b.field
 HAVING sum(b.now) > 0;
-COMMENT ON VIEW crm_analytics.prediction_drift IS 'One row per model and field: population stability index between training and the predictions of the last 30 days (above 0.1 look, above 0.25 act), shares of values training did not know and of missing ones.';
+COMMENT ON VIEW crm_analytics.prediction_drift IS
+'One row per model and field: population stability index between training and the predictions of the last 30 days (above 0.1 look, above 0.25 act), shares of '
+'values training did not know and of missing ones.';
 COMMENT ON COLUMN crm_analytics.prediction_drift.field IS 'Field of the leads.';
 COMMENT ON COLUMN crm_analytics.prediction_drift.leads IS 'Leads that were predicted.';
 COMMENT ON COLUMN crm_analytics.prediction_drift.psi IS 'Population stability index against the leads trained on: above 0.1 look, above 0.25 act.';
@@ -108,7 +114,9 @@ FROM (
     WHERE v.value IS NOT NULL
     GROUP BY o.tenant_id, o.model_id, v.field, v.value
 ) AS g;
-COMMENT ON VIEW crm_analytics.prediction_fairness IS 'One row per model and group of leads (by country, language, channel, industry): share predicted above the mean rate, the same among those that were converted, and the first over that of the best group; below 0.8 is a warning (four-fifths rule).';
+COMMENT ON VIEW crm_analytics.prediction_fairness IS
+'One row per model and group of leads (by country, language, channel, industry): share predicted above the mean rate, the same among those that were '
+'converted, and the first over that of the best group; below 0.8 is a warning (four-fifths rule).';
 COMMENT ON COLUMN crm_analytics.prediction_fairness.field IS 'What the groups are made by.';
 COMMENT ON COLUMN crm_analytics.prediction_fairness.value IS 'Value of the group.';
 COMMENT ON COLUMN crm_analytics.prediction_fairness.leads IS 'Leads of the group that were predicted.';

@@ -2,7 +2,8 @@ CREATE FUNCTION crm.fold_text(value text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_fold_text';
 COMMENT ON FUNCTION crm.fold_text(text) IS
-'The text as it is compared: small letters without accents, one code point for each Persian and Arabic letter, ASCII digits, no vowel marks, joiners or direction marks, single spaces.';
+'The text as it is compared: small letters without accents, one code point for each Persian and Arabic letter, ASCII digits, no vowel marks, joiners or '
+'direction marks, single spaces.';
 
 CREATE FUNCTION crm.name_key(name text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -25,10 +26,12 @@ CREATE FUNCTION crm.normalize_phone(value text, country text DEFAULT 'IR') RETUR
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_normalize_phone';
 COMMENT ON FUNCTION crm.normalize_phone(text, text) IS
-'A telephone number in E.164 (+989121234567). country (ISO 3166-1) is where a number without a country code belongs. Digits of any script; an extension is left off. NULL where the number does not fit its numbering plan.';
+'A telephone number in E.164 (+989121234567). country (ISO 3166-1) is where a number without a country code belongs. Digits of any script; an extension is '
+'left off. NULL where the number does not fit its numbering plan.';
 
 CREATE FUNCTION crm.contact_point_key(kind text, value text, country text DEFAULT 'IR') RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_contact_point_key';
 COMMENT ON FUNCTION crm.contact_point_key(text, text, text) IS
-'Key by which two contact points are equal: e-mail and web addresses and telephone numbers in their normal form, anything else folded. NULL where the value is not one of its kind.';
+'Key by which two contact points are equal: e-mail and web addresses and telephone numbers in their normal form, anything else folded. NULL where the value '
+'is not one of its kind.';

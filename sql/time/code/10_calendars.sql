@@ -41,7 +41,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.define_calendar(text, jsonb) IS
-'Makes a calendar, or gives an existing one other hours; returns its row. A definition with valid_from adds a version from that day on, in its own zone, and leaves earlier hours as they were; one without replaces all versions. Errors: CR302 where the calendar has no open hours, CR301 for any other fault; the detail lists all faults.';
+'Makes a calendar, or gives an existing one other hours; returns its row. A definition with valid_from adds a version from that day on, in its own zone, and '
+'leaves earlier hours as they were; one without replaces all versions. Errors: CR302 where the calendar has no open hours, CR301 for any other fault; the '
+'detail lists all faults.';
 SELECT crm.declare_function('crm.define_calendar', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.import_holidays(calendar_id bigint, source text, holidays jsonb)
@@ -61,7 +63,8 @@ AS $$
     SELECT count(*) FROM kept
 $$;
 COMMENT ON FUNCTION crm.import_holidays(bigint, text, jsonb) IS
-'Takes over the holidays of a feed, a list of {"date": ..., "name": ...}; returns how many there are. Running it again changes names only: a holiday that was switched off stays off.';
+'Takes over the holidays of a feed, a list of {"date": ..., "name": ...}; returns how many there are. Running it again changes names only: a holiday that was '
+'switched off stays off.';
 SELECT crm.declare_function('crm.import_holidays', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.switch_holiday(calendar_id bigint, holiday_on date, active boolean)

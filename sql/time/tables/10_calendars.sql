@@ -10,7 +10,8 @@ CREATE TABLE crm.calendars (
     CONSTRAINT calendars_code_key UNIQUE (tenant_id, code),
     CONSTRAINT calendars_code_check CHECK (code <> '')
 );
-COMMENT ON TABLE crm.calendars IS 'Business calendars: when a company, team or contract is open. Hours stand in crm.calendar_versions; made by crm.define_calendar().';
+COMMENT ON TABLE crm.calendars IS
+'Business calendars: when a company, team or contract is open. Hours stand in crm.calendar_versions; made by crm.define_calendar().';
 SELECT crm.declare_table('crm.calendars', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.calendars.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.calendars.id IS 'Number to pass to crm.business_add() and the other functions on business time.';
@@ -31,7 +32,9 @@ CREATE TABLE crm.calendar_versions (
     CONSTRAINT calendar_versions_valid_from_check
         CHECK (valid_from = '-infinity' OR valid_from BETWEEN '0002-01-01' AND '9998-12-31')
 );
-COMMENT ON TABLE crm.calendar_versions IS 'Hours of a calendar: each version holds from the beginning of a day of its own zone until the next version begins. Definitions are checked when they are stored.';
+COMMENT ON TABLE crm.calendar_versions IS
+'Hours of a calendar: each version holds from the beginning of a day of its own zone until the next version begins. Definitions are checked when they are '
+'stored.';
 SELECT crm.declare_table('crm.calendar_versions', '{"class": "configuration", "parent": {"calendar_id": "calendars"}}');
 COMMENT ON COLUMN crm.calendar_versions.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.calendar_versions.calendar_id IS 'The calendar.';
@@ -53,7 +56,9 @@ CREATE TABLE crm.calendar_holidays (
     CONSTRAINT calendar_holidays_source_check CHECK (source <> ''),
     CONSTRAINT calendar_holidays_holiday_on_check CHECK (holiday_on BETWEEN '0002-01-01' AND '9998-12-31')
 );
-COMMENT ON TABLE crm.calendar_holidays IS 'Holidays beside those of the definition: imported from a feed or typed in, each with a switch of its own. They hold in every version of the calendar; a special day of the definition beats them.';
+COMMENT ON TABLE crm.calendar_holidays IS
+'Holidays beside those of the definition: imported from a feed or typed in, each with a switch of its own. They hold in every version of the calendar; a '
+'special day of the definition beats them.';
 SELECT crm.declare_table('crm.calendar_holidays', '{"class": "configuration", "parent": {"calendar_id": "calendars"}}');
 COMMENT ON COLUMN crm.calendar_holidays.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.calendar_holidays.calendar_id IS 'The calendar.';

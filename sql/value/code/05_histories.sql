@@ -19,4 +19,5 @@ AS $$
     HAVING count(*) FILTER (WHERE d.purchases > 0) > 0
 $$;
 COMMENT ON FUNCTION crm_analytics.purchase_histories(date) IS
-'One row a customer: its purchases known at the end of a day. x: repeat purchase days (orders of one day are one); t_x, age: weeks from the first purchase to the last and to as_of; mean_spend: base currency per repeat purchase day, returns taken off, 0 for x = 0. Cancelled orders count for nothing.';
+'One row a customer: its purchases known at the end of a day. x: repeat purchase days (orders of one day are one); t_x, age: weeks from the first purchase to '
+'the last and to as_of; mean_spend: base currency per repeat purchase day, returns taken off, 0 for x = 0. Cancelled orders count for nothing.';

@@ -5,7 +5,8 @@ RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_expected_purchases(p[1], p[2], p[3]
                  WHEN 'mbgnbd' THEN crm.mbgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'paretonbd' THEN crm.paretonbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'nbd' THEN crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, horizon) END;
-COMMENT ON FUNCTION crm.purchase_model_expected(text, double precision[], double precision, double precision, double precision, double precision) IS 'Purchases expected within a horizon by the model of a kind.';
+COMMENT ON FUNCTION crm.purchase_model_expected(text, double precision[], double precision, double precision, double precision, double precision) IS
+'Purchases expected within a horizon by the model of a kind.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_p_alive(kind text, p double precision[], x double precision, t_x double precision, age double precision)
 RETURNS double precision
@@ -13,7 +14,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
                  WHEN 'paretonbd' THEN crm.paretonbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age) END;
-COMMENT ON FUNCTION crm.purchase_model_p_alive(text, double precision[], double precision, double precision, double precision) IS 'P(alive) by the model of a kind; NULL for NBD, by which nobody leaves.';
+COMMENT ON FUNCTION crm.purchase_model_p_alive(text, double precision[], double precision, double precision, double precision) IS
+'P(alive) by the model of a kind; NULL for NBD, by which nobody leaves.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_silent_time_to_p_alive(
     kind text, p double precision[], x double precision, t_x double precision, age double precision, threshold double precision)
@@ -95,7 +97,8 @@ AS $$
     FROM r
 $$;
 COMMENT ON FUNCTION crm.purchase_model_quality(text, double precision[], date, date) IS
-'How well a model fitted to the time before calibration_end foretells the purchases until holdout_end, and how well the baseline does: each customer''s rate so far, times the share of customers that bought again.';
+'How well a model fitted to the time before calibration_end foretells the purchases until holdout_end, and how well the baseline does: each customer''s rate '
+'so far, times the share of customers that bought again.';
 
 CREATE OR REPLACE FUNCTION crm.fit_value_model(kind text DEFAULT NULL, as_of date DEFAULT NULL, holdout_days integer DEFAULT 180)
 RETURNS crm.value_models
@@ -163,7 +166,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.fit_value_model(text, date, integer) IS
-'Fits a purchase model (kind: mbgnbd, paretonbd, bgnbd, nbd; NULL: of the first three the one with the least holdout RMSE, NBD where none of them has an interior optimum) and Gamma-Gamma for spend to the orders until as_of (NULL: the last order), and measures it on the last holdout_days with a fit that has not seen them. Stores it as a candidate: see crm.activate_value_model. Error CR401 for too small a history.';
+'Fits a purchase model (kind: mbgnbd, paretonbd, bgnbd, nbd; NULL: of the first three the one with the least holdout RMSE, NBD where none of them has an '
+'interior optimum) and Gamma-Gamma for spend to the orders until as_of (NULL: the last order), and measures it on the last holdout_days with a fit that has '
+'not seen them. Stores it as a candidate: see crm.activate_value_model. Error CR401 for too small a history.';
 
 CREATE OR REPLACE FUNCTION crm.activate_value_model(model_id bigint, only_if_better boolean DEFAULT false)
 RETURNS crm.value_models
@@ -195,7 +200,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.activate_value_model(bigint, boolean) IS
-'Makes a fitted model the one that crm_analytics.customer_value goes by. only_if_better: leaves all as it is unless its holdout RMSE beats the baseline''s and is not above that of the active model. Returns the model as it is then.';
+'Makes a fitted model the one that crm_analytics.customer_value goes by. only_if_better: leaves all as it is unless its holdout RMSE beats the baseline''s '
+'and is not above that of the active model. Returns the model as it is then.';
 
 CREATE OR REPLACE FUNCTION crm.revert_value_model()
 RETURNS crm.value_models
@@ -230,4 +236,5 @@ AS $$
         as_of = excluded.as_of, computed_at = excluded.computed_at
     RETURNING e.*
 $$;
-COMMENT ON FUNCTION crm.renew_rfm_edges(date) IS 'Computes and stores the quintile edges of recency (days), frequency (orders) and monetary value (revenue) anew. NULL where there are no customers.';
+COMMENT ON FUNCTION crm.renew_rfm_edges(date) IS
+'Computes and stores the quintile edges of recency (days), frequency (orders) and monetary value (revenue) anew. NULL where there are no customers.';

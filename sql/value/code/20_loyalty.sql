@@ -13,7 +13,8 @@ AS $$
     WHERE o.tenant_id = crm.tenant_id() AND o.state <> 'cancelled' AND o.ordered_on <= as_of
     GROUP BY o.tenant_id, o.account_id, coalesce(p.family, p.name)
 $$;
-COMMENT ON FUNCTION crm_analytics.account_families(date) IS 'One row a customer and product family: net quantity and revenue in the base currency, orders and the highest tier bought.';
+COMMENT ON FUNCTION crm_analytics.account_families(date) IS
+'One row a customer and product family: net quantity and revenue in the base currency, orders and the highest tier bought.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.churn_risks(as_of date DEFAULT current_date, horizon_days integer DEFAULT 90, churn_threshold double precision DEFAULT 0.5)
 RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, value_segment text, p_alive double precision, last_order_on date, churn_on date,
@@ -56,7 +57,9 @@ AS $$
       AND (v.p_alive IS NOT NULL OR as_of - v.last_order_on > v.usual_gap_days)
 $$;
 COMMENT ON FUNCTION crm_analytics.churn_risks(date, integer, double precision) IS
-'One row a customer who is gone (P(alive) below churn_threshold) or will be within horizon_days unless an order comes: when, why, and the value at stake in the base currency: what it would bring over a year if it stayed, beyond what is expected of it. Where the active model knows no leaving (or none is active), only customers whose usual gap has passed are listed, and the odds of having left are taken from how far.';
+'One row a customer who is gone (P(alive) below churn_threshold) or will be within horizon_days unless an order comes: when, why, and the value at stake in '
+'the base currency: what it would bring over a year if it stayed, beyond what is expected of it. Where the active model knows no leaving (or none is active), '
+'only customers whose usual gap has passed are listed, and the odds of having left are taken from how far.';
 
 CREATE OR REPLACE FUNCTION crm.start_winback(campaign text, control_share double precision DEFAULT 0.2, as_of date DEFAULT current_date, least_value numeric DEFAULT 0)
 RETURNS SETOF crm.winback_members
@@ -83,7 +86,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.start_winback(text, double precision, date, numeric) IS
-'Splits the customers who are gone on a day at random into those to be treated and a control group that is left alone (control_share), and returns them. crm_analytics.winback_effect then tells what the treatment did.';
+'Splits the customers who are gone on a day at random into those to be treated and a control group that is left alone (control_share), and returns them. '
+'crm_analytics.winback_effect then tells what the treatment did.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.winback_effect(campaign text, days integer DEFAULT 90)
 RETURNS TABLE (treated bigint, control bigint, treated_back bigint, control_back bigint, treated_rate double precision, control_rate double precision, effect double precision,
@@ -115,7 +119,8 @@ AS $$
     FROM q
 $$;
 COMMENT ON FUNCTION crm_analytics.winback_effect(text, integer) IS
-'What a win-back campaign did within days of its start: share of treated and control customers that bought again, the difference with its 95 % interval (Agresti and Caffo 2000) and two-sided p-value, and revenue of the treated beyond what the control group says they would have spent anyway.';
+'What a win-back campaign did within days of its start: share of treated and control customers that bought again, the difference with its 95 % interval '
+'(Agresti and Caffo 2000) and two-sided p-value, and revenue of the treated beyond what the control group says they would have spent anyway.';
 
 CREATE OR REPLACE FUNCTION crm.normal_two_sided(z double precision)
 RETURNS double precision
@@ -150,7 +155,8 @@ AS $$
     FROM c GROUP BY c.month ORDER BY c.month
 $$;
 COMMENT ON FUNCTION crm_analytics.churn_by_month(integer, date) IS
-'One row a month whose end lies silence_days back: of the customers who bought in the silence_days before it, how many (logo churn, per cent) and whose revenue (revenue churn, per cent) did not buy in the silence_days from it on.';
+'One row a month whose end lies silence_days back: of the customers who bought in the silence_days before it, how many (logo churn, per cent) and whose '
+'revenue (revenue churn, per cent) did not buy in the silence_days from it on.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.order_cohorts(until date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, cohort date, months_since integer, customers bigint, active bigint, retention numeric, revenue numeric)
@@ -175,7 +181,9 @@ AS $$
     LEFT JOIN seen AS x ON x.cohort = s.cohort AND x.n = n.n
     ORDER BY s.cohort, n.n
 $$;
-COMMENT ON FUNCTION crm_analytics.order_cohorts(date) IS 'One row a month of first purchase and month since: customers of the cohort, those who bought in that month, their share in per cent (NULL while the month runs) and their net revenue in the base currency.';
+COMMENT ON FUNCTION crm_analytics.order_cohorts(date) IS
+'One row a month of first purchase and month since: customers of the cohort, those who bought in that month, their share in per cent (NULL while the month '
+'runs) and their net revenue in the base currency.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.segment_contribution(segmentation text DEFAULT 'value_segment', as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, segment text, customers bigint, revenue numeric, revenue_share numeric, margin numeric, clv numeric, clv_share numeric, mean_p_alive numeric)
@@ -201,4 +209,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.segment_contribution(text, date) IS
-'One row a segment (by value_segment, rfm, industry, country, territory, owner, need or kind): its lifetime contribution to revenue so far and its share in per cent, margin, and clv over the next year and its share.';
+'One row a segment (by value_segment, rfm, industry, country, territory, owner, need or kind): its lifetime contribution to revenue so far and its share in '
+'per cent, margin, and clv over the next year and its share.';

@@ -21,7 +21,8 @@ AS $$
     FROM r, n
 $$;
 COMMENT ON FUNCTION crm_analytics.product_rules(integer, double precision, date) IS
-'One row a pair of products that at least min_count customers have: of those who have product_id, confidence is the share that has suggested_id, lift how many times more than among all, p_value the chi-square significance.';
+'One row a pair of products that at least min_count customers have: of those who have product_id, confidence is the share that has suggested_id, lift how '
+'many times more than among all, p_value the chi-square significance.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.cross_sell(account_id bigint DEFAULT NULL, top integer DEFAULT 3, min_count integer DEFAULT 3, as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, account_id_ bigint, account_name text, suggested_id bigint, suggested_name text, because_of text, customers_like_it bigint, customers_having_it bigint,
@@ -64,7 +65,10 @@ AS $$
     ORDER BY k.value DESC NULLS LAST, k.account_id, k.place
 $$;
 COMMENT ON FUNCTION crm_analytics.cross_sell(bigint, integer, integer, date) IS
-'One row a customer (NULL: all) and product it does not have but customers with the same product do more than others (lift above 1), at most top each. because_of: the product that speaks most for it, with the evidence: customers_like_it of customers_having_it. expected_value: confidence times the median line of the product, base currency. Products it owns, others of the same family (see crm_analytics.up_sell), inactive ones and ones declared incompatible with what it owns are left out.';
+'One row a customer (NULL: all) and product it does not have but customers with the same product do more than others (lift above 1), at most top each. '
+'because_of: the product that speaks most for it, with the evidence: customers_like_it of customers_having_it. expected_value: confidence times the median '
+'line of the product, base currency. Products it owns, others of the same family (see crm_analytics.up_sell), inactive ones and ones declared incompatible '
+'with what it owns are left out.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.up_sell(account_id bigint DEFAULT NULL, as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, account_id_ bigint, account_name text, family text, owned_tier smallint, suggested_id bigint, suggested_name text, suggested_tier smallint,
@@ -95,7 +99,8 @@ AS $$
     ORDER BY e.moved::double precision / e.having * (s.list_price - o.list_price) DESC NULLS LAST, t.account_id
 $$;
 COMMENT ON FUNCTION crm_analytics.up_sell(bigint, date) IS
-'One row a customer (NULL: all) and product family of which a tier above its highest is for sale: the next product, and the evidence: moved_up of the having_tier customers with the same tier later bought a higher one.';
+'One row a customer (NULL: all) and product family of which a tier above its highest is for sale: the next product, and the evidence: moved_up of the '
+'having_tier customers with the same tier later bought a higher one.';
 
 CREATE OR REPLACE FUNCTION crm.wallet_allocation(rank integer, suppliers integer)
 RETURNS double precision
@@ -110,4 +115,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.wallet_allocation(integer, integer) IS
-'Share of a customer''s wallet by the Wallet Allocation Rule: (1 - rank / (N + 1)) * 2 / N. Over all ranks the shares add up to 1. Source: Keiningham, Aksoy, Buoye and Cooil, Harvard Business Review, October 2011.';
+'Share of a customer''s wallet by the Wallet Allocation Rule: (1 - rank / (N + 1)) * 2 / N. Over all ranks the shares add up to 1. Source: Keiningham, Aksoy, '
+'Buoye and Cooil, Harvard Business Review, October 2011.';

@@ -10,7 +10,8 @@ CREATE TYPE crm.purchase_statistics AS (
     last_purchase date
 );
 COMMENT ON TYPE crm.purchase_statistics IS
-'x: days with a purchase after the first one; t_x: from the first to the last of them; age: from the first purchase to as_of, both in the unit asked for; mean_spend: mean of the day totals after the first day, 0 where x = 0; total_spend: all of it, first day included; dates of the first and last purchase.';
+'x: days with a purchase after the first one; t_x: from the first to the last of them; age: from the first purchase to as_of, both in the unit asked for; '
+'mean_spend: mean of the day totals after the first day, 0 where x = 0; total_spend: all of it, first day included; dates of the first and last purchase.';
 
 CREATE FUNCTION crm.purchase_summary_accumulate(internal, date, double precision, date, text) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_purchase_summary_accumulate';
@@ -35,7 +36,9 @@ CREATE AGGREGATE crm.purchase_summary(day date, amount double precision, as_of d
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE crm.purchase_summary(date, double precision, date, text) IS
-'Statistics of one customer from a log of purchases, as known at the end of day as_of; later rows do not count. Purchases of one day are one, their amounts added. A day is a date in the zone you choose: cast a timestamptz AT TIME ZONE first. unit: day, week, month (365.25 / 12 days) or year. A NULL amount adds nothing; NULL where no row counts. as_of and unit must be the same in every row of a group.';
+'Statistics of one customer from a log of purchases, as known at the end of day as_of; later rows do not count. Purchases of one day are one, their amounts '
+'added. A day is a date in the zone you choose: cast a timestamptz AT TIME ZONE first. unit: day, week, month (365.25 / 12 days) or year. A NULL amount adds '
+'nothing; NULL where no row counts. as_of and unit must be the same in every row of a group.';
 
 -- Value of a customer without history: what earlier cohorts were worth.
 
@@ -46,7 +49,8 @@ CREATE TYPE crm.cohort_value AS (
     customers_last double precision
 );
 COMMENT ON TYPE crm.cohort_value IS
-'clv: discounted margin of an average customer over the periods observed without a gap; periods: their number; customers the first and the last of them rest on.';
+'clv: discounted margin of an average customer over the periods observed without a gap; periods: their number; customers the first and the last of them rest '
+'on.';
 CREATE FUNCTION crm.cohort_clv_accumulate(internal, integer, double precision, double precision, double precision) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_cohort_clv_accumulate';
 COMMENT ON FUNCTION crm.cohort_clv_accumulate(internal, integer, double precision, double precision, double precision) IS 'Part of crm.cohort_clv.';
@@ -57,4 +61,6 @@ CREATE AGGREGATE crm.cohort_clv(period integer, margin double precision, custome
     SFUNC = crm.cohort_clv_accumulate, STYPE = internal, FINALFUNC = crm.cohort_clv_final
 );
 COMMENT ON AGGREGATE crm.cohort_clv(integer, double precision, double precision, double precision) IS
-'Value of a new customer from what cohorts were seen to earn, a row a cohort and period: period 0 is that of the first purchase, margin what the cohort earned in it, customers all who were in the cohort (also those who bought nothing), rate the discount per period. Leave out the last, incomplete period of each cohort. Nothing beyond the observed periods is counted.';
+'Value of a new customer from what cohorts were seen to earn, a row a cohort and period: period 0 is that of the first purchase, margin what the cohort '
+'earned in it, customers all who were in the cohort (also those who bought nothing), rate the discount per period. Leave out the last, incomplete period of '
+'each cohort. Nothing beyond the observed periods is counted.';

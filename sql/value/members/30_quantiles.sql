@@ -33,12 +33,14 @@ CREATE AGGREGATE crm.quantile_edges(value double precision, buckets integer) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE crm.quantile_edges(double precision, integer) IS
-'The buckets - 1 edges that part the values into buckets of equal number, by linear interpolation (as percentile_cont). NULL values do not count; NULL over no value. Store the edges, so that a score keeps its meaning until you renew them.';
+'The buckets - 1 edges that part the values into buckets of equal number, by linear interpolation (as percentile_cont). NULL values do not count; NULL over '
+'no value. Store the edges, so that a score keeps its meaning until you renew them.';
 
 CREATE FUNCTION crm.edge_score(value double precision, edges double precision[], lower_is_better boolean) RETURNS integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_edge_score';
 COMMENT ON FUNCTION crm.edge_score(double precision,double precision[],boolean) IS
-'Score of a value by stored edges: 1 + number of edges strictly below it; with lower_is_better (recency) counted from the top. Equal values have equal scores. NULL for NULL: who never bought has no score. Error CR402 for edges that fall.';
+'Score of a value by stored edges: 1 + number of edges strictly below it; with lower_is_better (recency) counted from the top. Equal values have equal '
+'scores. NULL for NULL: who never bought has no score. Error CR402 for edges that fall.';
 
 -- k-means
 
@@ -53,7 +55,9 @@ CREATE TYPE crm.kmeans_result AS (
     settled boolean
 );
 COMMENT ON TYPE crm.kmeans_result IS
-'clusters: number found, at most that of distinct points; centres: a matrix with a row a centre; sizes: points of each; inertia: sum of squared distances to the nearest centre; left_out: points with a NULL; iterations of the best start; settled: no point changed its cluster any more. With 100,000 points and more a start also ends, unsettled, when the squared moves of its centres are less than 0.0001 of the mean variance.';
+'clusters: number found, at most that of distinct points; centres: a matrix with a row a centre; sizes: points of each; inertia: sum of squared distances to '
+'the nearest centre; left_out: points with a NULL; iterations of the best start; settled: no point changed its cluster any more. With 100,000 points and more '
+'a start also ends, unsettled, when the squared moves of its centres are less than 0.0001 of the mean variance.';
 
 CREATE FUNCTION crm.kmeans_accumulate(internal, double precision[], integer, bigint, integer) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_kmeans_accumulate';
@@ -71,7 +75,9 @@ CREATE AGGREGATE crm.kmeans(point double precision[], clusters integer, seed big
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE crm.kmeans(double precision[], integer, bigint, integer) IS
-'k-means by squared Euclidean distance: the best of a number of k-means++ starts (Arthur and Vassilvitskii 2007), each run to rest with the bounds of Hamerly (2010). The same points and seed give the same result whatever the order of rows or the plan. Bring coordinates to one scale first. Points with a NULL are left out; NULL over no point.';
+'k-means by squared Euclidean distance: the best of a number of k-means++ starts (Arthur and Vassilvitskii 2007), each run to rest with the bounds of Hamerly '
+'(2010). The same points and seed give the same result whatever the order of rows or the plan. Bring coordinates to one scale first. Points with a NULL are '
+'left out; NULL over no point.';
 
 CREATE FUNCTION crm.nearest_centre(point double precision[], centres double precision[]) RETURNS integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_nearest_centre';
@@ -94,7 +100,8 @@ CREATE AGGREGATE crm.silhouette(point double precision[], cluster integer) (
     PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE crm.silhouette(double precision[], integer) IS
-'Mean silhouette of a clustering (Rousseeuw 1987), from -1 to 1; a cluster of one point counts 0. Compares all pairs, so at most 50,000 points: take a sample. NULL for fewer than two clusters.';
+'Mean silhouette of a clustering (Rousseeuw 1987), from -1 to 1; a cluster of one point counts 0. Compares all pairs, so at most 50,000 points: take a '
+'sample. NULL for fewer than two clusters.';
 
 -- Association rules
 
@@ -124,7 +131,10 @@ CREATE TYPE crm.association_rule AS (
     p_value double precision
 );
 COMMENT ON TYPE crm.association_rule IS
-'Who has lhs also has rhs. count: baskets with both; support: their share; confidence: count / lhs_count; lift: confidence over the share of rhs; leverage: support less what independence gives; conviction: Infinity where the confidence is 1; zhang: leverage over its bound, 0 where that is 0; jaccard, cosine and kulczynski as usual; chi_square and p_value: Pearson test of independence with one degree of freedom, NULL where a side is in every basket (multiply the p-value by the number of rules looked at before you believe it).';
+'Who has lhs also has rhs. count: baskets with both; support: their share; confidence: count / lhs_count; lift: confidence over the share of rhs; leverage: '
+'support less what independence gives; conviction: Infinity where the confidence is 1; zhang: leverage over its bound, 0 where that is 0; jaccard, cosine and '
+'kulczynski as usual; chi_square and p_value: Pearson test of independence with one degree of freedom, NULL where a side is in every basket (multiply the '
+'p-value by the number of rules looked at before you believe it).';
 
 CREATE FUNCTION crm.baskets_accumulate(internal, bigint, text, double precision, integer) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'crm_baskets_accumulate';
@@ -150,11 +160,14 @@ CREATE AGGREGATE crm.frequent_itemsets(basket bigint, item text, min_support dou
     SFUNC = crm.baskets_accumulate, STYPE = internal, FINALFUNC = crm.frequent_itemsets_final
 );
 COMMENT ON AGGREGATE crm.frequent_itemsets(bigint, text, double precision, integer) IS
-'Sets of items in at least min_support (a share) of the baskets, from rows of (basket, item); an item twice in a basket counts once, a NULL item makes a basket without one. A set needs count >= min_support * baskets, with nothing rounded down. max_length: NULL for 10. Unnest the result. Vertical bitsets (Eclat, Zaki 2000).';
+'Sets of items in at least min_support (a share) of the baskets, from rows of (basket, item); an item twice in a basket counts once, a NULL item makes a '
+'basket without one. A set needs count >= min_support * baskets, with nothing rounded down. max_length: NULL for 10. Unnest the result. Vertical bitsets '
+'(Eclat, Zaki 2000).';
 
 CREATE AGGREGATE crm.association_rules(basket bigint, item text, min_support double precision, min_confidence double precision,
                                        min_length integer, max_length integer, max_right integer) (
     SFUNC = crm.rule_baskets_accumulate, STYPE = internal, FINALFUNC = crm.association_rules_final
 );
 COMMENT ON AGGREGATE crm.association_rules(bigint, text, double precision, double precision, integer, integer, integer) IS
-'Association rules from rows of (basket, item), with counts and measures of each. min_length and max_length: items of both sides together (NULL for 2 and 10; 1 adds rules with nothing on the left); max_right: most items on the right (NULL for 1). Unnest the result.';
+'Association rules from rows of (basket, item), with counts and measures of each. min_length and max_length: items of both sides together (NULL for 2 and 10; '
+'1 adds rules with nothing on the left); max_right: most items on the right (NULL for 1). Unnest the result.';

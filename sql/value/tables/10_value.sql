@@ -22,11 +22,15 @@ CREATE TABLE crm.value_models (
 );
 CREATE UNIQUE INDEX value_models_active_idx ON crm.value_models (tenant_id) WHERE state = 'active';
 CREATE INDEX value_models_previous_id_idx ON crm.value_models (tenant_id, previous_id);
-COMMENT ON TABLE crm.value_models IS 'Fitted models of purchases and spend, one row a version. One is active; which one is decided by crm.activate_value_model and taken back by crm.revert_value_model.';
+COMMENT ON TABLE crm.value_models IS
+'Fitted models of purchases and spend, one row a version. One is active; which one is decided by crm.activate_value_model and taken back by '
+'crm.revert_value_model.';
 SELECT crm.declare_table('crm.value_models', '{"class": "work"}');
-COMMENT ON COLUMN crm.value_models.parameters IS 'r, alpha, a, b (BG/NBD, MBG/NBD), r, alpha, s, beta (Pareto/NBD) or r, alpha (NBD: nobody leaves); time in weeks.';
+COMMENT ON COLUMN crm.value_models.parameters IS
+'r, alpha, a, b (BG/NBD, MBG/NBD), r, alpha, s, beta (Pareto/NBD) or r, alpha (NBD: nobody leaves); time in weeks.';
 COMMENT ON COLUMN crm.value_models.spend_parameters IS 'p, q, gamma of Gamma-Gamma; NULL where spend could not be fitted.';
-COMMENT ON COLUMN crm.value_models.holdout_days IS 'Length of the last part of the history that the quality figures were measured on, with a fit that had not seen it.';
+COMMENT ON COLUMN crm.value_models.holdout_days IS
+'Length of the last part of the history that the quality figures were measured on, with a fit that had not seen it.';
 COMMENT ON COLUMN crm.value_models.quality IS 'Measures on the holdout beside those of the simple baseline: see crm_analytics.value_model_quality.';
 COMMENT ON COLUMN crm.value_models.kind IS 'bgnbd, mbgnbd, paretonbd or nbd.';
 COMMENT ON COLUMN crm.value_models.fit IS 'What the fit of purchases reported.';
@@ -48,7 +52,8 @@ CREATE TABLE crm.rfm_edges (
     CONSTRAINT rfm_edges_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT rfm_edges_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id)
 );
-COMMENT ON TABLE crm.rfm_edges IS 'Quintile edges by which customers are scored, kept so that a score means the same until they are renewed (crm.renew_rfm_edges).';
+COMMENT ON TABLE crm.rfm_edges IS
+'Quintile edges by which customers are scored, kept so that a score means the same until they are renewed (crm.renew_rfm_edges).';
 SELECT crm.declare_table('crm.rfm_edges', '{"class": "work"}');
 COMMENT ON COLUMN crm.rfm_edges.recency IS 'Edges of days since the last order.';
 COMMENT ON COLUMN crm.rfm_edges.frequency IS 'Edges of the number of days with an order.';
@@ -65,7 +70,8 @@ CREATE TABLE crm.account_needs (
     CONSTRAINT account_needs_account_id_fkey FOREIGN KEY (tenant_id, account_id) REFERENCES crm.accounts (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT account_needs_importance_check CHECK (importance >= 1 AND importance <= 5)
 );
-COMMENT ON TABLE crm.account_needs IS 'What a customer says it needs, 1 little to 5 most. Where nothing is declared, the product family it buys most stands for it.';
+COMMENT ON TABLE crm.account_needs IS
+'What a customer says it needs, 1 little to 5 most. Where nothing is declared, the product family it buys most stands for it.';
 SELECT crm.declare_table('crm.account_needs', '{"class": "child", "parent": {"account_id": "accounts"}}');
 COMMENT ON COLUMN crm.account_needs.need IS 'What is needed, in the words of the customer or as a product family.';
 COMMENT ON COLUMN crm.account_needs.importance IS '1 little to 5 most.';
@@ -88,7 +94,8 @@ CREATE TABLE crm.wallet_declarations (
     CONSTRAINT wallet_declarations_known_check CHECK (total_spend IS NOT NULL OR (our_rank IS NOT NULL AND suppliers IS NOT NULL))
 );
 CREATE INDEX wallet_declarations_account_id_idx ON crm.wallet_declarations (tenant_id, account_id);
-COMMENT ON TABLE crm.wallet_declarations IS 'What a customer spends in all on what we sell, or how we rank among its suppliers: the denominator of share of wallet.';
+COMMENT ON TABLE crm.wallet_declarations IS
+'What a customer spends in all on what we sell, or how we rank among its suppliers: the denominator of share of wallet.';
 SELECT crm.declare_table('crm.wallet_declarations', '{"class": "child", "parent": {"account_id": "accounts"}}');
 COMMENT ON COLUMN crm.wallet_declarations.family IS 'Product family it is about; NULL for everything we sell.';
 COMMENT ON COLUMN crm.wallet_declarations.total_spend IS 'Spend of the period with all suppliers, in the tenant''s base currency.';

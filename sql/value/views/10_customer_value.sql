@@ -70,7 +70,12 @@ AS $$
     FROM s JOIN crm.accounts AS a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_value_at(date, integer, double precision, double precision) IS
-'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the margin or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when it falls silent (nine gaps in ten are shorter) and the day on which P(alive) falls to churn_threshold if no order comes (churn_on; NULL where it never does), with the reason where it has; RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to 95 %. method: the active model, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL with the baseline and with NBD, and churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
+'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the margin '
+'or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when it falls silent (nine gaps in ten are shorter) and the '
+'day on which P(alive) falls to churn_threshold if no order comes (churn_on; NULL where it never does), with the reason where it has; RFM scores by stored '
+'edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to 95 %. method: the active model, or baseline (rate so far times the share '
+'that returns) while there is none. p_alive is NULL with the baseline and with NBD, and churn_on is then silent_on. Order-to-order gaps are drawn towards '
+'those of all customers.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_value WITH (security_invoker = true) AS
 SELECT v.* FROM crm_analytics.customer_value_at() AS v;
@@ -108,7 +113,8 @@ SELECT m.tenant_id, m.id AS model_id, m.kind, m.state, m.as_of, m.holdout_days, 
        (m.quality ->> 'correlation')::numeric AS correlation, (m.quality ->> 'top_decile_lift')::numeric AS top_decile_lift,
        (m.quality ->> 'rmse')::numeric < (m.quality ->> 'baseline_rmse')::numeric AS beats_baseline, m.fit ->> 'state' AS fit_state, m.fit ->> 'advice' AS advice
 FROM crm.value_models AS m;
-COMMENT ON VIEW crm_analytics.value_model_quality IS 'One row a fitted model: how it foretold the holdout, beside the baseline of each customer''s rate so far. tracking: expected over actual purchases.';
+COMMENT ON VIEW crm_analytics.value_model_quality IS
+'One row a fitted model: how it foretold the holdout, beside the baseline of each customer''s rate so far. tracking: expected over actual purchases.';
 COMMENT ON COLUMN crm_analytics.value_model_quality.kind IS 'bgnbd, mbgnbd, paretonbd or nbd.';
 COMMENT ON COLUMN crm_analytics.value_model_quality.state IS 'candidate, active or retired.';
 COMMENT ON COLUMN crm_analytics.value_model_quality.as_of IS 'Last day of the data.';
@@ -130,7 +136,8 @@ COMMENT ON COLUMN crm_analytics.value_model_quality.advice IS 'What to do about 
 CREATE OR REPLACE VIEW crm_analytics.value_model_deciles WITH (security_invoker = true) AS
 SELECT m.tenant_id, m.id AS model_id, d.decile, d.customers, d.expected, d.actual
 FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'deciles') AS d(decile integer, customers bigint, expected numeric, actual numeric);
-COMMENT ON VIEW crm_analytics.value_model_deciles IS 'One row a model and decile of expected purchases, 1 the highest: mean expected and actual purchases a customer in the holdout.';
+COMMENT ON VIEW crm_analytics.value_model_deciles IS
+'One row a model and decile of expected purchases, 1 the highest: mean expected and actual purchases a customer in the holdout.';
 COMMENT ON COLUMN crm_analytics.value_model_deciles.decile IS 'Tenth of the customers by expected purchases, 1 best.';
 COMMENT ON COLUMN crm_analytics.value_model_deciles.customers IS 'Customers in it.';
 COMMENT ON COLUMN crm_analytics.value_model_deciles.expected IS 'Mean purchases expected within the days held out.';
@@ -139,7 +146,9 @@ COMMENT ON COLUMN crm_analytics.value_model_deciles.actual IS 'Mean purchases ma
 CREATE OR REPLACE VIEW crm_analytics.value_model_calibration WITH (security_invoker = true) AS
 SELECT m.tenant_id, m.id AS model_id, b.bin, b.customers, b.p_alive, b.bought
 FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'p_alive_bins') AS b(bin integer, customers bigint, p_alive numeric, bought numeric);
-COMMENT ON VIEW crm_analytics.value_model_calibration IS 'One row a model and fifth of P(alive), 1 the lowest: mean P(alive) and the share that bought in the holdout. Who is alive need not buy within it, so bought is below p_alive.';
+COMMENT ON VIEW crm_analytics.value_model_calibration IS
+'One row a model and fifth of P(alive), 1 the lowest: mean P(alive) and the share that bought in the holdout. Who is alive need not buy within it, so bought '
+'is below p_alive.';
 COMMENT ON COLUMN crm_analytics.value_model_calibration.bin IS 'Fifth of the customers by predicted p_alive, 1 lowest.';
 COMMENT ON COLUMN crm_analytics.value_model_calibration.customers IS 'Customers in it.';
 COMMENT ON COLUMN crm_analytics.value_model_calibration.p_alive IS 'Mean p_alive that was predicted.';

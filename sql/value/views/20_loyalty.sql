@@ -6,7 +6,8 @@ LEFT JOIN (SELECT DISTINCT ON (n.tenant_id, n.account_id) n.tenant_id, n.account
            ORDER BY n.tenant_id, n.account_id, n.importance DESC, n.need) AS d ON d.tenant_id = a.tenant_id AND d.account_id = a.id
 LEFT JOIN (SELECT DISTINCT ON (x.tenant_id, x.account_id) x.tenant_id, x.account_id, x.family FROM crm_analytics.account_families() AS x
            ORDER BY x.tenant_id, x.account_id, x.revenue DESC NULLS LAST, x.family) AS f ON f.tenant_id = a.tenant_id AND f.account_id = a.id;
-COMMENT ON VIEW crm_analytics.account_main_need IS 'One row an account: its foremost need, declared (crm.account_needs) or else the product family it spends most on.';
+COMMENT ON VIEW crm_analytics.account_main_need IS
+'One row an account: its foremost need, declared (crm.account_needs) or else the product family it spends most on.';
 COMMENT ON COLUMN crm_analytics.account_main_need.need IS 'What the customer needs most.';
 COMMENT ON COLUMN crm_analytics.account_main_need.known_by IS 'declared: the customer said so; bought: the product family it buys most.';
 
@@ -15,7 +16,8 @@ SELECT v.tenant_id, v.value_segment, n.need, count(*) AS customers, sum(v.revenu
        count(*) FILTER (WHERE v.churn_reason IS NOT NULL) AS leaving
 FROM crm_analytics.customer_value AS v JOIN crm_analytics.account_main_need AS n USING (tenant_id, account_id)
 GROUP BY v.tenant_id, v.value_segment, n.need;
-COMMENT ON VIEW crm_analytics.value_by_need IS 'One row a value segment and need: the grid of value against needs, with customers, past revenue, clv and how many are leaving.';
+COMMENT ON VIEW crm_analytics.value_by_need IS
+'One row a value segment and need: the grid of value against needs, with customers, past revenue, clv and how many are leaving.';
 COMMENT ON COLUMN crm_analytics.value_by_need.value_segment IS 'A, B or C by customer value.';
 COMMENT ON COLUMN crm_analytics.value_by_need.need IS 'What the customers need most.';
 COMMENT ON COLUMN crm_analytics.value_by_need.customers IS 'Number of customers.';

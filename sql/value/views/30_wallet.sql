@@ -16,7 +16,9 @@ CROSS JOIN LATERAL (
            count(*) AS order_count
     FROM crm.orders AS o WHERE o.tenant_id = w.tenant_id AND o.account_id = w.account_id AND o.state <> 'cancelled' AND o.ordered_on <@ w.period) AS s;
 COMMENT ON VIEW crm_analytics.wallet_share IS
-'One row a declaration: our sales to the customer in the period (base currency), their share of its declared spend (at most 1; over_declared tells where we sold more than it says it spends), the share by the Wallet Allocation Rule from our rank among its suppliers, what is still to be won (open_wallet), and the orders it rests on.';
+'One row a declaration: our sales to the customer in the period (base currency), their share of its declared spend (at most 1; over_declared tells where we '
+'sold more than it says it spends), the share by the Wallet Allocation Rule from our rank among its suppliers, what is still to be won (open_wallet), and the '
+'orders it rests on.';
 COMMENT ON COLUMN crm_analytics.wallet_share.declaration_id IS 'Row of crm.wallet_declarations.';
 COMMENT ON COLUMN crm_analytics.wallet_share.account_name IS 'Name of the account.';
 COMMENT ON COLUMN crm_analytics.wallet_share.family IS 'Product family; NULL: everything we sell.';
