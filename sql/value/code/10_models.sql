@@ -1,4 +1,5 @@
-CREATE OR REPLACE FUNCTION crm.purchase_model_expected(kind text, p double precision[], x double precision, t_x double precision, age double precision, horizon double precision)
+CREATE OR REPLACE FUNCTION crm.purchase_model_expected(kind text, p double precision[], x double precision, t_x double precision, age double precision,
+    horizon double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
@@ -24,7 +25,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
                  WHEN 'paretonbd' THEN crm.paretonbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold) END;
-COMMENT ON FUNCTION crm.purchase_model_silent_time_to_p_alive(text, double precision[], double precision, double precision, double precision, double precision) IS
+COMMENT ON FUNCTION crm.purchase_model_silent_time_to_p_alive IS
 'Weeks until P(alive) by the model of a kind falls to a threshold if no order comes; NULL where it never does, and for NBD, by which nobody leaves.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_clv(kind text, p double precision[], x double precision, t_x double precision, age double precision,
@@ -37,7 +38,7 @@ RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_clv_by_period(p[1], p[2], p[3], p[4
                  -- purchases come at one rate for ever: an annuity
                  WHEN 'nbd' THEN spend * crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, step)
                                  * CASE WHEN rate = 0 THEN periods ELSE (1 - (1 + rate) ^ (-periods)) / rate END END;
-COMMENT ON FUNCTION crm.purchase_model_clv(text, double precision[], double precision, double precision, double precision, double precision, integer, double precision, double precision) IS
+COMMENT ON FUNCTION crm.purchase_model_clv IS
 'Discounted value over periods by the model of a kind.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_fit(kind text, until date)

@@ -16,7 +16,8 @@ $$;
 COMMENT ON FUNCTION crm_analytics.account_families(date) IS
 'One row a customer and product family: net quantity and revenue in the base currency, orders and the highest tier bought.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.churn_risks(as_of date DEFAULT current_date, horizon_days integer DEFAULT 90, churn_threshold double precision DEFAULT 0.5)
+CREATE OR REPLACE FUNCTION crm_analytics.churn_risks(as_of date DEFAULT current_date, horizon_days integer DEFAULT 90,
+    churn_threshold double precision DEFAULT 0.5)
 RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, value_segment text, p_alive double precision, last_order_on date, churn_on date,
                state text, value_at_stake numeric, reasons text[])
 LANGUAGE sql STABLE
@@ -61,7 +62,8 @@ COMMENT ON FUNCTION crm_analytics.churn_risks(date, integer, double precision) I
 'the base currency: what it would bring over a year if it stayed, beyond what is expected of it. Where the active model knows no leaving (or none is active), '
 'only customers whose usual gap has passed are listed, and the odds of having left are taken from how far.';
 
-CREATE OR REPLACE FUNCTION crm.start_winback(campaign text, control_share double precision DEFAULT 0.2, as_of date DEFAULT current_date, least_value numeric DEFAULT 0)
+CREATE OR REPLACE FUNCTION crm.start_winback(campaign text, control_share double precision DEFAULT 0.2, as_of date DEFAULT current_date,
+    least_value numeric DEFAULT 0)
 RETURNS SETOF crm.winback_members
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp

@@ -1,6 +1,7 @@
 -- Share of wallet: what goes with what they have, the next tier of what they own, and how much of their spend is ours.
 
-CREATE OR REPLACE FUNCTION crm_analytics.product_rules(min_count integer DEFAULT 3, min_confidence double precision DEFAULT 0.05, as_of date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm_analytics.product_rules(min_count integer DEFAULT 3, min_confidence double precision DEFAULT 0.05,
+    as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, product_id bigint, suggested_id bigint, customers bigint, having_both bigint, having_product bigint, having_suggested bigint,
                confidence double precision, lift double precision, p_value double precision)
 LANGUAGE sql STABLE
@@ -24,7 +25,8 @@ COMMENT ON FUNCTION crm_analytics.product_rules(integer, double precision, date)
 'One row a pair of products that at least min_count customers have: of those who have product_id, confidence is the share that has suggested_id, lift how '
 'many times more than among all, p_value the chi-square significance.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.cross_sell(account_id bigint DEFAULT NULL, top integer DEFAULT 3, min_count integer DEFAULT 3, as_of date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm_analytics.cross_sell(account_id bigint DEFAULT NULL, top integer DEFAULT 3, min_count integer DEFAULT 3,
+    as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, account_id_ bigint, account_name text, suggested_id bigint, suggested_name text, because_of text, customers_like_it bigint, customers_having_it bigint,
                confidence double precision, lift double precision, expected_value numeric)
 LANGUAGE sql STABLE
