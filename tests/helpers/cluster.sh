@@ -83,7 +83,6 @@ cluster_start() {   # DIR [setting=value ...]
         echo "unix_socket_directories = '$CLUSTER/sock'"
         echo "port = $PGPORT"
         echo "fsync = off"
-        echo "jit = off"
         echo "max_prepared_transactions = 40"
         echo "timezone = 'UTC'"
         echo "log_timezone = 'UTC'"

@@ -413,7 +413,7 @@ CREATE OR REPLACE FUNCTION crm.import_run(batch crm.import_batches)
 RETURNS crm.import_batches
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off
+SET enable_nestloop = off SET jit = off
 AS $$
 DECLARE
     name text;

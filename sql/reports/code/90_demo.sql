@@ -133,7 +133,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_sales(size integer, seed bigint, un
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off
+SET enable_nestloop = off SET jit = off
 AS $$
 DECLARE
     t bigint := tenant.tenant_id;
@@ -264,7 +264,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_orders(size integer, seed bigint, u
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off
+SET enable_nestloop = off SET jit = off
 AS $$
 DECLARE
     t bigint := tenant.tenant_id;
@@ -344,7 +344,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_tickets(size integer, seed bigint, 
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off
+SET enable_nestloop = off SET jit = off
 AS $$
 DECLARE
     t bigint := tenant.tenant_id;
@@ -430,7 +430,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_leads(size integer, seed bigint, un
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off
+SET enable_nestloop = off SET jit = off
 AS $$
 DECLARE
     t bigint := tenant.tenant_id;

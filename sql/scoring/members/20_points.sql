@@ -123,7 +123,7 @@ CREATE FUNCTION crm.points_replay_range(tenant_id bigint, model_id bigint, versi
 RETURNS integer LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 -- each table from one end of the range to the other, in the order of its key
-SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off SET enable_nestloop = off SET plan_cache_mode = force_generic_plan
+SET enable_seqscan = off SET enable_sort = off SET enable_bitmapscan = off SET enable_nestloop = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_points_replay_range';
 COMMENT ON FUNCTION crm.points_replay_range(bigint, bigint, integer, jsonb, bigint, bigint, timestamptz) IS
 'Makes the states of all leads between two numbers, both included, anew under a definition, from what they are and from the ledger of events, noting '
@@ -139,7 +139,7 @@ COMMENT ON FUNCTION crm.scores_lock(bigint) IS
 CREATE FUNCTION crm.points_replay_leads(tenant_id bigint, model_id bigint, leads bigint[], at timestamptz)
 RETURNS integer LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_points_replay_leads';
 COMMENT ON FUNCTION crm.points_replay_leads(bigint, bigint, bigint[], timestamptz) IS
 'States of some leads in an active model anew from their events, as of an instant; what they were inside of before stays, so that only a change is announced. '
@@ -148,7 +148,7 @@ COMMENT ON FUNCTION crm.points_replay_leads(bigint, bigint, bigint[], timestampt
 CREATE FUNCTION crm.score_changed_leads() RETURNS trigger
 LANGUAGE c
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_score_changed_leads';
 COMMENT ON FUNCTION crm.score_changed_leads() IS
 'Statement trigger of leads, accounts and contacts, with a transition table new_rows: scores leads anew where what rules see of them has changed. An error is '
@@ -157,7 +157,7 @@ COMMENT ON FUNCTION crm.score_changed_leads() IS
 CREATE FUNCTION crm.take_score_events() RETURNS trigger
 LANGUAGE c
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off
+SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_take_score_events';
 COMMENT ON FUNCTION crm.take_score_events() IS
 'Statement trigger of crm.score_events, with a transition table new_events: takes new events of leads into their scores.';
