@@ -5,7 +5,7 @@
 
 CREATE OR REPLACE FUNCTION crm_internal.table_rules()
 RETURNS TABLE (relation regclass, name text, class text, owner_column text, team_column text, shared boolean)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT r.relation, c.relname::text, r.class, o.name,
@@ -23,7 +23,7 @@ COMMENT ON FUNCTION crm_internal.table_rules() IS
 
 CREATE OR REPLACE FUNCTION crm_internal.function_rules()
 RETURNS TABLE (function regprocedure, class text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 300
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT p.oid::regprocedure,
@@ -103,7 +103,7 @@ SELECT crm.declare_hook('table', 'crm_internal.apply_policies(regclass)');
 
 CREATE OR REPLACE FUNCTION crm_internal.readable_relations()
 RETURNS SETOF regclass
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -13,7 +13,7 @@ COMMENT ON FUNCTION crm.subject_relation(text) IS
 -- tables that were dropped since have a row, but no relation
 CREATE OR REPLACE FUNCTION crm.registered_as(option text)
 RETURNS TABLE (subject text, relation regclass, options jsonb)
-LANGUAGE sql STABLE STRICT PARALLEL SAFE
+LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT r.subject, r.relation, r.options
@@ -48,7 +48,7 @@ COMMENT ON FUNCTION crm.require_registered(text, text) IS
 -- links as crm.table_options() describes them, one row each
 CREATE OR REPLACE FUNCTION crm.table_links(relation regclass DEFAULT NULL)
 RETURNS TABLE (subject text, relation regclass, kind text, column_name text, target text, target_column text, merge boolean)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT r.subject, r.relation, k.kind, l.key,
@@ -70,7 +70,7 @@ COMMENT ON FUNCTION crm.table_links(regclass) IS
 
 CREATE OR REPLACE FUNCTION crm_internal.hooks_at(point text)
 RETURNS SETOF regprocedure
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT to_regprocedure(h.function_name) FROM crm_internal.hooks AS h

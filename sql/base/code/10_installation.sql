@@ -1,6 +1,6 @@
 CREATE OR REPLACE FUNCTION crm.version()
 RETURNS TABLE (library text, extension text, schema text, advice text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT crm.library_version(), e.extversion, i.to_version,
@@ -19,7 +19,7 @@ COMMENT ON FUNCTION crm.version() IS
 
 CREATE OR REPLACE FUNCTION crm.uninstall_check()
 RETURNS TABLE (kind text, object text, row_count bigint, note text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
     -- what would go with the schemas: rows of tables

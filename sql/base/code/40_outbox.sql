@@ -30,7 +30,7 @@ CREATE OR REPLACE FUNCTION crm.claim_events(
     consumer text, batch integer DEFAULT 100, lease interval DEFAULT '5 minutes',
     kinds text[] DEFAULT NULL, as_of timestamptz DEFAULT now())
 RETURNS SETOF crm.events
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

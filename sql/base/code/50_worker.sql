@@ -1,6 +1,6 @@
 CREATE OR REPLACE FUNCTION crm.run_maintenance(task_name text DEFAULT NULL, as_of timestamptz DEFAULT now())
 RETURNS TABLE (task text, done bigint, more boolean, next_at timestamptz, error text)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

@@ -8,3 +8,4 @@ BEGIN
     END IF;
 END
 $$;
+SELECT crm_internal.count_new_tables();

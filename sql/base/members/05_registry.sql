@@ -12,7 +12,7 @@
 
 CREATE FUNCTION crm.table_options()
 RETURNS TABLE (option text, type text, needs text[], meaning text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     VALUES

@@ -8,7 +8,7 @@ SELECT crm.declare_function('crm.wake_worker', 'owner');
 CREATE FUNCTION crm.worker_status()
 RETURNS TABLE (database_id oid, pid integer, started_at timestamptz, finished_at timestamptz,
                next_at timestamptz, done bigint, failures integer)
-LANGUAGE c VOLATILE PARALLEL RESTRICTED
+LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 5
 AS 'MODULE_PATHNAME', 'crm_worker_status';
 COMMENT ON FUNCTION crm.worker_status() IS
 'What the background worker knows of each database in its care: process id while it is at work, start and end of the last pass, when the next is meant to start (NULL: at once), things done by the last pass, passes in a row that did not finish. No rows where there is no worker.';

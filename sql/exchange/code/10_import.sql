@@ -573,7 +573,7 @@ COMMENT ON FUNCTION crm.retry_import(bigint) IS
 
 CREATE OR REPLACE FUNCTION crm.import_report(batch_id bigint)
 RETURNS TABLE (state text, reason text, row_count bigint, first_line bigint, last_line bigint)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT r.state, r.reason, count(*), min(r.line), max(r.line)

@@ -275,7 +275,7 @@ COMMENT ON FUNCTION crm_internal.segment_ahead(crm.segments, jsonb, bigint, time
 
 CREATE OR REPLACE FUNCTION crm_internal.judge_segment(segment crm.segments, subject bigint, doc jsonb, as_of timestamptz)
 RETURNS TABLE (member boolean, next_at timestamptz)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -405,7 +405,7 @@ COMMENT ON FUNCTION crm_internal.judge_segment(crm.segments, bigint, jsonb, time
 
 CREATE OR REPLACE FUNCTION crm_internal.segment_state(segment crm.segments, subject bigint, doc jsonb, as_of timestamptz)
 RETURNS TABLE (member boolean, next_at timestamptz)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

@@ -364,7 +364,7 @@ SELECT crm.declare_function('crm.define_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.preview_segment(definition jsonb, as_of timestamptz DEFAULT now())
 RETURNS TABLE (subjects bigint, members bigint, entering bigint, leaving bigint, sample_ids bigint[], next_change_at timestamptz)
-LANGUAGE plpgsql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -421,7 +421,7 @@ SELECT crm.declare_function('crm.refresh_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.segment_members_at(segment text, as_of timestamptz DEFAULT now())
 RETURNS TABLE (subject_id bigint, since timestamptz)
-LANGUAGE plpgsql STABLE SECURITY DEFINER
+LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -445,7 +445,7 @@ SELECT crm.declare_function('crm.segment_members_at', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.segments_of(subject_table text, subject_id bigint, as_of timestamptz DEFAULT now())
 RETURNS TABLE (segment_id bigint, segment text, since timestamptz)
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT s.id, s.name, x.changed_at

@@ -24,7 +24,7 @@ COMMENT ON FUNCTION crm.change_tags(text, bigint, text[], text[]) IS
 
 CREATE OR REPLACE FUNCTION crm.tags_in_use(table_name text)
 RETURNS TABLE (tag text, row_count bigint)
-LANGUAGE plpgsql STABLE STRICT
+LANGUAGE plpgsql STABLE STRICT ROWS 50
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

@@ -461,7 +461,7 @@ RETURNS TABLE (metric text, cycle integer, state text, breached boolean, breache
                used_seconds double precision, remaining_seconds double precision, target_seconds double precision,
                started_at timestamptz, running_since timestamptz, paused_since timestamptz, stopped_at timestamptz,
                due_pinned boolean, due_before_change boolean, policy_id bigint, target_id bigint, calendar_id bigint)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 4
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT f.metric, f.cycle, f.state, f.breached_at IS NOT NULL, f.breached_at, f.due_at,
@@ -480,7 +480,7 @@ CREATE OR REPLACE FUNCTION crm.sla_clocks_at(as_of timestamptz DEFAULT now(), su
 RETURNS TABLE (subject_type text, subject_id bigint, metric text, cycle integer, state text, breached boolean,
                breached_at timestamptz, due_at timestamptz, used_seconds double precision,
                remaining_seconds double precision, target_seconds double precision, policy_id bigint, calendar_id bigint)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT s.subject_type, s.subject_id, c.metric, c.cycle, c.state, c.breached, c.breached_at, c.due_at, c.used_seconds,
@@ -495,7 +495,7 @@ COMMENT ON FUNCTION crm.sla_clocks_at(timestamptz, text) IS
 
 CREATE OR REPLACE FUNCTION crm.clock_history(subject_type text, subject_id bigint, as_of timestamptz DEFAULT now())
 RETURNS TABLE (at timestamptz, metric text, cycle integer, change text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT h.at, f.metric, f.cycle, h.change

@@ -174,7 +174,7 @@ COMMENT ON FUNCTION crm_internal.escalation_subject_sql(text) IS 'Query for the 
 
 CREATE OR REPLACE FUNCTION crm_internal.busy_subjects(tenant bigint, subject_type text, ids bigint[])
 RETURNS SETOF bigint
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE ROWS 50
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION crm_internal.route_candidates(
 RETURNS TABLE (user_id bigint, matched integer, level_sum bigint, available boolean, at_work boolean, free boolean,
                load numeric, capacity numeric, last_assigned_at timestamptz, last_assignment_id bigint,
                last_released_at timestamptz)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

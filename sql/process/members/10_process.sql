@@ -15,7 +15,7 @@ COMMENT ON FUNCTION crm.record_stage() IS
 CREATE FUNCTION crm.allowed_moves_of(subject_table text, subject_id bigint)
 RETURNS TABLE (stage_id bigint, stage_code text, stage_name text, stage_type text, allowed boolean,
                missing_columns text[], approval text, approval_access text, reason text)
-LANGUAGE c STABLE STRICT
+LANGUAGE c STABLE STRICT ROWS 8
 AS 'MODULE_PATHNAME', 'crm_allowed_moves_of';
 COMMENT ON FUNCTION crm.allowed_moves_of(text, bigint) IS
 'Every other active stage of a row''s pipeline, in order: whether the caller may move the row there now, which columns are still to be filled, whether '

@@ -5,7 +5,7 @@ RETURNS TABLE (metric text, cycle integer, state text, policy_id bigint, target_
                calendar_id bigint, started_at timestamptz, counted_from timestamptz, running_since timestamptz,
                paused_since timestamptz, stopped_at timestamptz, due_at timestamptz, due_pinned boolean,
                due_before_change boolean, breached_at timestamptz, stretches timestamptz[], stretch_calendars bigint[])
-LANGUAGE c STABLE PARALLEL SAFE
+LANGUAGE c STABLE PARALLEL SAFE ROWS 4
 AS 'MODULE_PATHNAME', 'crm_sla_fold';
 COMMENT ON FUNCTION crm.sla_fold(text, bigint, timestamptz, timestamptz, bigint) IS
 'Clocks of a subject, computed from its events in crm.sla_events. as_of: only what had happened by then, and breaches up to that instant included; NULL: everything, as stored in crm.sla_clocks. known_at: only what had been recorded by then. Time used is the business time of stretches (from and to in turn, counted by calendar_id or by stretch_calendars) and from running_since on.';

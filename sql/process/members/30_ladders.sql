@@ -13,7 +13,7 @@ SELECT crm.declare_function('crm.escalate', 'owner');
 
 CREATE FUNCTION crm.escalation_schedule(subject_type text, subject_id bigint)
 RETURNS TABLE (metric text, cycle integer, step_id bigint, repeat_no integer, scheduled_at timestamptz)
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED ROWS 6
 AS 'MODULE_PATHNAME', 'crm_escalation_schedule';
 COMMENT ON FUNCTION crm.escalation_schedule(text, bigint) IS
 'Steps to come of a subject''s running clocks as things stand: each with its next repeat and the instant it is due (past: the next pass does it).';

@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_setting(language text)
 RETURNS TABLE (tenant text, lang text, words jsonb, calendar text, today date, zone text, currency text, options jsonb)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT t.name, l.lang, crm_analytics.report_words(l.lang), CASE WHEN l.lang = 'fa' THEN 'jalali' ELSE 'gregorian' END,
@@ -16,7 +16,7 @@ COMMENT ON FUNCTION crm_analytics.report_setting(text) IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_months(calendar text, last_day date, months integer)
 RETURNS SETOF date
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 12
 AS $$
     SELECT DISTINCT crm_analytics.month_start(d::date, $1)
     FROM pg_catalog.generate_series(crm_analytics.month_start($2, $1) - ($3 - 1) * 30 - 15, crm_analytics.month_start($2, $1), interval '10 days') AS d

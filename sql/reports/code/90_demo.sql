@@ -558,7 +558,7 @@ COMMENT ON FUNCTION crm_internal.demo_leads(integer, bigint, date, crm.tenants) 
 
 CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT current_date)
 RETURNS TABLE (what text, row_count bigint)
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -582,6 +582,7 @@ BEGIN
     PERFORM crm_internal.demo_leads(size, seed, until, tenant);
     PERFORM crm_internal.demo_orders(size, seed, until, tenant);
     PERFORM crm_internal.demo_tickets(size, seed, until, tenant);
+    PERFORM crm_internal.count_new_tables();
     RETURN QUERY
     SELECT 'users', count(*) FROM crm.users AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'accounts', count(*) FROM crm.accounts AS x WHERE x.tenant_id = tenant.tenant_id

@@ -62,7 +62,7 @@ COMMENT ON COLUMN crm_analytics.fact_activities.is_late IS 'Done after its due i
 CREATE OR REPLACE FUNCTION crm_analytics.open_seen()
 RETURNS TABLE (tenant_id bigint, pipeline_id bigint, stage_id bigint, owner_id bigint, team_id bigint, territory_id bigint, currency character, expected_on date,
                opportunities bigint, amounts bigint, amount numeric, weighted numeric, unrated numeric)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 200
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.territory_id, o.currency, o.expected_close_date,
@@ -78,7 +78,7 @@ COMMENT ON FUNCTION crm_analytics.open_seen() IS
 CREATE OR REPLACE FUNCTION crm_analytics.closed_seen()
 RETURNS TABLE (tenant_id bigint, close_date date, pipeline_id bigint, stage_id bigint, owner_id bigint, team_id bigint, loss_reason text, competitor_id bigint, currency character,
                opportunities bigint, amounts bigint, amount numeric, cycle_seconds numeric)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT o.tenant_id, coalesce(o.close_date, (o.closed_at AT TIME ZONE t.time_zone)::date), o.pipeline_id, o.stage_id, o.owner_id, o.team_id,

@@ -128,7 +128,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.pipeline_as_of(at timestamptz, rate_on 
 RETURNS TABLE (tenant_id bigint, opportunity_id bigint, pipeline_id bigint, stage_id bigint, stage text, state text,
                owner_id bigint, team_id bigint, amount numeric, currency text, probability numeric, expected_on date,
                base_amount numeric, base_weighted numeric, rate_missing boolean)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT p.tenant_id, p.subject_id, p.pipeline_id, p.stage_id, s.name,
@@ -154,7 +154,7 @@ COMMENT ON FUNCTION crm_analytics.pipeline_as_of(timestamptz, date) IS
 CREATE OR REPLACE FUNCTION crm_analytics.pipeline_changes(from_at timestamptz, to_at timestamptz,
                                                           for_pipeline_id bigint DEFAULT NULL, closing daterange DEFAULT NULL)
 RETURNS TABLE (opportunity_id bigint, step text, effect numeric, moved_amount numeric, owner_id bigint, rate_missing boolean)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 200
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -221,7 +221,7 @@ COMMENT ON FUNCTION crm_analytics.pipeline_changes(timestamptz, timestamptz, big
 CREATE OR REPLACE FUNCTION crm_analytics.pipeline_waterfall(from_at timestamptz, to_at timestamptz,
                                                             for_pipeline_id bigint DEFAULT NULL, closing daterange DEFAULT NULL)
 RETURNS TABLE (place integer, step text, opportunities bigint, amount numeric, moved_amount numeric, missing_rates bigint)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 8
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT s.place::integer, s.step, count(c.opportunity_id), coalesce(sum(c.effect), 0), sum(c.moved_amount),
@@ -249,7 +249,7 @@ RETURNS TABLE (rank integer, pipeline_id bigint, stage_id bigint, stage text,
                slowest_to_stage text, slowest_edge_days numeric, slowest_edge_moves bigint,
                top_owner_id bigint, top_owner_share numeric, top_product_id bigint, top_product_share numeric,
                score numeric, why text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -351,7 +351,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.process_edges(subject_table text, from_
                                                        for_pipeline_id bigint DEFAULT NULL)
 RETURNS TABLE (pipeline_id bigint, from_stage_id bigint, from_stage text, to_stage_id bigint, to_stage text, direction text,
                moves bigint, share numeric, mean_days numeric, median_days numeric, p90_days numeric)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 30
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT v.pipeline_id, v.stage_id, s.name, v.to_stage_id, n.name,
@@ -377,7 +377,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.process_delay_factors(subject_table tex
                                                                for_pipeline_id bigint DEFAULT NULL)
 RETURNS TABLE (factor text, groups bigint, visits bigint, explained numeric, f_statistic numeric,
                slowest_group bigint, slowest_days numeric, mean_days numeric)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH stays AS (

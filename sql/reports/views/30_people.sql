@@ -3,7 +3,7 @@
 
 CREATE OR REPLACE FUNCTION crm_analytics.activities_seen()
 RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, kind text, activities bigint, done bigint, done_late bigint)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT a.tenant_id, (a.created_at AT TIME ZONE t.time_zone)::date, a.owner_id, a.kind,
@@ -18,7 +18,7 @@ COMMENT ON FUNCTION crm_analytics.activities_seen() IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.created_seen()
 RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, opportunities bigint)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT o.tenant_id, (o.created_at AT TIME ZONE t.time_zone)::date, o.owner_id, count(*)
@@ -143,7 +143,7 @@ GROUP BY x.tenant_id, x.user_id, u.name, x.month
 CREATE OR REPLACE FUNCTION crm_analytics.performance_between(from_on date, to_on date)
 RETURNS TABLE (tenant_id bigint, user_id bigint, name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
                won bigint, lost bigint, win_rate numeric, won_amount numeric, average_won_amount numeric, mean_won_cycle_days numeric, missing_rates bigint)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 20
 BEGIN ATOMIC
 SELECT x.tenant_id, x.user_id, u.name, %s
 FROM (%s) AS x

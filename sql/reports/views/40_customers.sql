@@ -64,7 +64,7 @@ COMMENT ON FUNCTION crm_analytics.customer_marketing(bigint) IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.dashboard_service(tenant_id bigint)
 RETURNS TABLE (area text, metric text, value numeric, unit text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 8
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT 'service', m.metric, m.value, m.unit
@@ -92,7 +92,7 @@ COMMENT ON FUNCTION crm_analytics.dashboard_service(bigint) IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.dashboard_marketing(tenant_id bigint)
 RETURNS TABLE (area text, metric text, value numeric, unit text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 8
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT 'marketing', m.metric, m.value, m.unit

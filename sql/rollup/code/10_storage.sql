@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION crm_internal.rollup_relations(source regclass)
 RETURNS SETOF regclass
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT source
@@ -165,7 +165,7 @@ COMMENT ON FUNCTION crm_internal.rollup_fill(bigint) IS 'Fills the base of a rol
 
 CREATE OR REPLACE FUNCTION crm_internal.rollup_storage()
 RETURNS SETOF regclass
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT DISTINCT v.storage

@@ -438,7 +438,7 @@ SELECT crm.declare_function('crm.fold_due_rollups', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.verify_rollup(name text)
 RETURNS TABLE (group_key jsonb, measure text, stored numeric, recomputed numeric, difference numeric)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET row_security = off
 AS $$

@@ -27,7 +27,7 @@ SELECT crm.declare_function('crm.rollup_fold', 'owner');
 
 CREATE FUNCTION crm.rollup_parse(source regclass, keys text[], measures text[], filter text)
 RETURNS TABLE (role text, name text, aggregate text, expression text, condition text, type text)
-LANGUAGE c STABLE PARALLEL UNSAFE
+LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10
 AS 'MODULE_PATHNAME', 'crm_rollup_parse';
 COMMENT ON FUNCTION crm.rollup_parse(regclass, text[], text[], text) IS
 'Checks the declaration of a rollup against its source and returns its parts in one normal form: a row for each key, measure and filter. Errors say what a rollup cannot keep, and why.';
@@ -42,7 +42,7 @@ SELECT crm.declare_function('crm.rollup_expression', 'owner');
 
 CREATE FUNCTION crm.rollup_columns(source_view regclass)
 RETURNS TABLE (column_name text, expression text)
-LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE ROWS 10
 AS 'MODULE_PATHNAME', 'crm_rollup_columns';
 COMMENT ON FUNCTION crm.rollup_columns(regclass) IS
 'The columns of a rollup source and the expressions they are made from, with the names that the columns of the source have now.';

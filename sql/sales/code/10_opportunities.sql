@@ -102,7 +102,7 @@ COMMENT ON FUNCTION crm.reopen_opportunity(bigint, text) IS
 CREATE OR REPLACE FUNCTION crm.allowed_moves(opportunity_id bigint)
 RETURNS TABLE (stage_id bigint, stage_code text, stage_name text, stage_type text, allowed boolean,
                missing_columns text[], approval text, approval_access text, reason text)
-LANGUAGE sql STABLE STRICT
+LANGUAGE sql STABLE STRICT ROWS 8
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT m.stage_id, m.stage_code, m.stage_name, m.stage_type, m.allowed, m.missing_columns, m.approval, m.approval_access, m.reason

@@ -148,7 +148,7 @@ COMMENT ON VIEW crm_internal.lead_facts IS
 
 CREATE OR REPLACE FUNCTION crm_internal.lead_attributes(tenant bigint, leads bigint[])
 RETURNS TABLE (lead_id bigint, attributes jsonb)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT f.lead_id, f.attributes FROM crm_internal.lead_facts AS f WHERE f.tenant_id = tenant AND f.lead_id = ANY (leads)
@@ -161,7 +161,7 @@ COMMENT ON FUNCTION crm_internal.lead_attributes(bigint, bigint[]) IS 'What fit 
 -- the model. Whoever finds the report being written by somebody else does not wait for it.
 CREATE OR REPLACE FUNCTION crm_internal.failed_rules(tenant bigint, model bigint, version integer, lead bigint, rules text[])
 RETURNS TABLE (tenant_id bigint, kind text, subject_table text, subject_id bigint, payload jsonb, dedupe_key text)
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE

@@ -83,7 +83,7 @@ SELECT crm.declare_function('crm.lead_score', 'reader');
 CREATE OR REPLACE FUNCTION crm.explain_lead_score(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
 RETURNS TABLE (kind text, item text, group_name text, events bigint, last_event timestamptz,
                decayed numeric, cap_loss numeric, points numeric)
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 20
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -100,7 +100,7 @@ SELECT crm.declare_function('crm.explain_lead_score', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.top_leads(n integer DEFAULT 10, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
 RETURNS TABLE (lead_id bigint, fit numeric, engagement numeric, score numeric, grade text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 10
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 -- planning took longer than the answer
@@ -371,7 +371,7 @@ SELECT crm.declare_function('crm.replay_scores', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.verify_lead_scores(model text DEFAULT NULL)
 RETURNS TABLE (lead_id bigint, reason text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 1
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -398,7 +398,7 @@ SELECT crm.declare_function('crm.verify_lead_scores', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.check_score_rules(model text DEFAULT NULL)
 RETURNS TABLE (rule text, failures bigint, sample_lead_id bigint)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 5
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -473,7 +473,7 @@ SELECT crm.declare_function('crm.define_score_model', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.preview_score_model(definition jsonb, as_of timestamptz DEFAULT now())
 RETURNS TABLE (lead_id bigint, score_now numeric, score_then numeric, threshold text, direction text)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 10
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$

@@ -395,7 +395,7 @@ SELECT crm.declare_function('crm.revert_predictive_model', 'admin');
 
 CREATE OR REPLACE FUNCTION crm_internal.model_for(lead_id bigint, model_id bigint)
 RETURNS TABLE (model crm.predictive_models, features jsonb)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -438,7 +438,7 @@ SELECT crm.declare_function('crm.lead_probability', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.explain_prediction(lead_id bigint, model_id bigint DEFAULT NULL)
 RETURNS TABLE (field text, value text, contribution double precision, probability_change double precision, unseen boolean)
-LANGUAGE sql STABLE SECURITY DEFINER
+LANGUAGE sql STABLE SECURITY DEFINER ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT e.field, m.features ->> e.field, e.contribution, e.probability_change,

@@ -72,7 +72,7 @@ COMMENT ON FUNCTION crm.two_sided_p(double precision) IS
 CREATE FUNCTION crm.logistic_terms(coefficients double precision[], std_errors double precision[], terms text[])
 RETURNS TABLE (term text, coefficient double precision, std_error double precision, z double precision,
                p_value double precision, odds_ratio double precision)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN c.i = 1 THEN '(intercept)' ELSE coalesce(terms[c.i - 1], 'x' || (c.i - 1)) END,
@@ -95,7 +95,7 @@ COMMENT ON FUNCTION crm.z_scores(double precision[], double precision[], double 
 CREATE FUNCTION crm.explain_logodds(coefficients double precision[], means double precision[], x double precision[],
                                     fields text[])
 RETURNS TABLE (field text, contribution double precision, probability_change double precision)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH base AS (
@@ -329,7 +329,7 @@ COMMENT ON FUNCTION crm.deal_odds_predict(jsonb, text, integer, jsonb, boolean) 
 
 CREATE FUNCTION crm.deal_odds_explain(model jsonb, team text, stage integer, fields jsonb, published boolean DEFAULT false)
 RETURNS TABLE (field text, value text, won bigint, lost bigint, contribution double precision, score double precision)
-LANGUAGE c IMMUTABLE PARALLEL SAFE
+LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 20
 AS 'MODULE_PATHNAME', 'crm_deal_odds_explain';
 COMMENT ON FUNCTION crm.deal_odds_explain(jsonb, text, integer, jsonb, boolean) IS
 'Why: the prior (base) and one row per value that counts, with the closed deals behind it; contributions sum to the log-odds. score: '

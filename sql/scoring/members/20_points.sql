@@ -92,7 +92,7 @@ COMMENT ON FUNCTION crm.points_score(jsonb, bytea, timestamptz) IS
 CREATE FUNCTION crm.points_explain(definition jsonb, state bytea, as_of timestamptz)
 RETURNS TABLE (kind text, item text, group_name text, events bigint, last_event timestamptz,
                decayed numeric, cap_loss numeric, points numeric)
-LANGUAGE c IMMUTABLE PARALLEL SAFE
+LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 20
 AS 'MODULE_PATHNAME', 'crm_points_explain';
 COMMENT ON FUNCTION crm.points_explain(jsonb, bytea, timestamptz) IS
 'Why a score is what it is: one row per rule with points or events, per cap of a group in force, and for the limit of the total. points sum to the score to '
@@ -164,7 +164,7 @@ COMMENT ON FUNCTION crm.take_score_events() IS
 
 CREATE FUNCTION crm.points_top(tenant_id bigint, model_id bigint, definition jsonb, n integer, as_of timestamptz)
 RETURNS TABLE (lead_id bigint, fit numeric, engagement numeric, score numeric, grade text)
-LANGUAGE c STABLE STRICT PARALLEL RESTRICTED
+LANGUAGE c STABLE STRICT PARALLEL RESTRICTED ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'crm_points_top';
 COMMENT ON FUNCTION crm.points_top(bigint, bigint, jsonb, integer, timestamptz) IS

@@ -406,7 +406,7 @@ COMMENT ON FUNCTION crm.follow_ticket(bigint, bigint, bigint) IS
 
 CREATE OR REPLACE FUNCTION crm.search_tickets(query text, max_rows integer DEFAULT 20)
 RETURNS TABLE (ticket_id bigint, subject text, stage text, rank real, snippet text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

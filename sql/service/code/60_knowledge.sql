@@ -132,7 +132,7 @@ CREATE OR REPLACE FUNCTION crm.search_articles(
     query text, visible_to text DEFAULT 'public', in_language text DEFAULT NULL, product_id bigint DEFAULT NULL,
     max_rows integer DEFAULT 10)
 RETURNS TABLE (article_id bigint, code text, language text, title text, visibility text, rank real, snippet text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

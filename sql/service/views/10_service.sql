@@ -129,7 +129,7 @@ RETURNS TABLE (key text, tickets bigint, answered bigint, median_first_response_
                p90_first_response_seconds double precision, resolved bigint, median_resolution_seconds double precision,
                p90_resolution_seconds double precision, median_resolution_business_seconds double precision,
                reopened bigint, reopen_rate numeric, transferred bigint, transfer_rate numeric, still_open bigint)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -197,7 +197,7 @@ COMMENT ON COLUMN crm_analytics.sla_compliance.void IS 'Clocks that were cancell
 CREATE OR REPLACE FUNCTION crm_analytics.sla_compliance_by(
     dimension text, from_at timestamptz, to_at timestamptz, subject_type text DEFAULT 'tickets')
 RETURNS TABLE (key text, metric text, met bigint, missed bigint, under_way bigint, overdue bigint, compliance numeric)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

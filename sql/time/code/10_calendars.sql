@@ -69,7 +69,7 @@ SELECT crm.declare_function('crm.import_holidays', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.switch_holiday(calendar_id bigint, holiday_on date, active boolean)
 RETURNS SETOF crm.calendar_holidays
-LANGUAGE sql VOLATILE
+LANGUAGE sql VOLATILE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
     UPDATE crm.calendar_holidays AS h

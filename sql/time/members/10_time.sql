@@ -44,7 +44,7 @@ COMMENT ON FUNCTION crm.business_days_add(bigint, timestamptz, integer) IS
 
 CREATE FUNCTION crm.check_calendar(definition jsonb)
 RETURNS TABLE (reason text, place text, message text)
-LANGUAGE c STABLE PARALLEL SAFE
+LANGUAGE c STABLE PARALLEL SAFE ROWS 10
 AS 'MODULE_PATHNAME', 'crm_check_calendar';
 COMMENT ON FUNCTION crm.check_calendar(jsonb) IS
 'Everything that is wrong with the definition of a calendar, one row a fault; no row means that it can be stored. Reasons: shape, key, zone, weekday, time, date, number, wrong_order, overlap, outside_of_day, no_hours.';

@@ -2,7 +2,7 @@
 CREATE OR REPLACE FUNCTION crm_analytics.purchase_histories(as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, account_id bigint, first_order_on date, last_order_on date, orders bigint, purchase_days bigint,
                revenue numeric, margin numeric, x double precision, t_x double precision, age double precision, mean_spend double precision)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 2000
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT d.tenant_id, d.account_id, min(d.ordered_on) FILTER (WHERE d.purchases > 0), max(d.ordered_on) FILTER (WHERE d.purchases > 0),

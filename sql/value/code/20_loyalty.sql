@@ -2,7 +2,7 @@
 
 CREATE OR REPLACE FUNCTION crm_analytics.account_families(as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, account_id bigint, family text, quantity numeric, revenue numeric, order_count bigint, highest_tier smallint)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 2000
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT o.tenant_id, o.account_id, coalesce(p.family, p.name), sum(CASE o.kind WHEN 'return' THEN -l.quantity ELSE l.quantity END),
@@ -20,7 +20,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.churn_risks(as_of date DEFAULT current_
     churn_threshold double precision DEFAULT 0.5)
 RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, value_segment text, p_alive double precision, last_order_on date, churn_on date,
                state text, value_at_stake numeric, reasons text[])
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 2000
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH recent AS (
@@ -65,7 +65,7 @@ COMMENT ON FUNCTION crm_analytics.churn_risks(date, integer, double precision) I
 CREATE OR REPLACE FUNCTION crm.start_winback(campaign text, control_share double precision DEFAULT 0.2, as_of date DEFAULT current_date,
     least_value numeric DEFAULT 0)
 RETURNS SETOF crm.winback_members
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -94,7 +94,7 @@ COMMENT ON FUNCTION crm.start_winback(text, double precision, date, numeric) IS
 CREATE OR REPLACE FUNCTION crm_analytics.winback_effect(campaign text, days integer DEFAULT 90)
 RETURNS TABLE (treated bigint, control bigint, treated_back bigint, control_back bigint, treated_rate double precision, control_rate double precision, effect double precision,
                effect_low double precision, effect_high double precision, p_value double precision, treated_revenue numeric, control_revenue numeric, incremental_revenue numeric)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH c AS (
@@ -138,7 +138,7 @@ COMMENT ON FUNCTION crm.normal_two_sided(double precision) IS 'Probability that 
 
 CREATE OR REPLACE FUNCTION crm_analytics.churn_by_month(silence_days integer DEFAULT 180, until date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, month date, customers bigint, lost bigint, logo_churn numeric, revenue_base numeric, revenue_lost numeric, revenue_churn numeric)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 12
 SET search_path = pg_catalog, pg_temp
 AS $$
     -- a customer of a month is one who bought in the silence_days before it; lost is who then does not buy for as long
@@ -162,7 +162,7 @@ COMMENT ON FUNCTION crm_analytics.churn_by_month(integer, date) IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.order_cohorts(until date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, cohort date, months_since integer, customers bigint, active bigint, retention numeric, revenue numeric)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH first AS (
@@ -189,7 +189,7 @@ COMMENT ON FUNCTION crm_analytics.order_cohorts(date) IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.segment_contribution(segmentation text DEFAULT 'value_segment', as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, segment text, customers bigint, revenue numeric, revenue_share numeric, margin numeric, clv numeric, clv_share numeric, mean_p_alive numeric)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.product_rules(min_count integer DEFAULT
     as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, product_id bigint, suggested_id bigint, customers bigint, having_both bigint, having_product bigint, having_suggested bigint,
                confidence double precision, lift double precision, p_value double precision)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH owned AS (
@@ -29,7 +29,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.cross_sell(account_id bigint DEFAULT NU
     as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, account_id_ bigint, account_name text, suggested_id bigint, suggested_name text, because_of text, customers_like_it bigint, customers_having_it bigint,
                confidence double precision, lift double precision, expected_value numeric)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH rules AS MATERIALIZED (
@@ -75,7 +75,7 @@ COMMENT ON FUNCTION crm_analytics.cross_sell(bigint, integer, integer, date) IS
 CREATE OR REPLACE FUNCTION crm_analytics.up_sell(account_id bigint DEFAULT NULL, as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, account_id_ bigint, account_name text, family text, owned_tier smallint, suggested_id bigint, suggested_name text, suggested_tier smallint,
                moved_up bigint, having_tier bigint, share_moved_up double precision, list_price_difference numeric)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH bought AS MATERIALIZED (

@@ -6,7 +6,7 @@ RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id 
                revenue numeric, margin numeric, mean_order numeric, p_alive double precision, expected_purchases double precision, expected_spend numeric, clv numeric,
                clv_basis text, usual_gap_days numeric, silent_on date, churn_on date, churn_reason text, recency_score integer, frequency_score integer, monetary_score integer,
                rfm text, value_segment text, method text, model_id bigint, sample_size bigint)
-LANGUAGE sql STABLE
+LANGUAGE sql STABLE ROWS 2000
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH m AS MATERIALIZED (
