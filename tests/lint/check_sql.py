@@ -7,6 +7,7 @@ from tree import Finding
 RULES = {
     'search-path': 'functions in SQL and PL/pgSQL pin it: SET search_path = pg_catalog, pg_temp (not those with a parsed body: RETURN, BEGIN ATOMIC)',
     'volatility': 'every CREATE FUNCTION says IMMUTABLE, STABLE or VOLATILE (trigger functions need not)',
+    'rows': 'a function that returns a set says how many rows are usual (ROWS n): the default of 1,000 makes plans dear enough to be compiled',
     'comment': 'every function, aggregate, view, table and type has a COMMENT in the file that makes it',
     'format-s': 'format(): %s takes a constant, a number, a regclass or what quote_...() made; a name is %I, a value %L or USING',
     'hint-sql': 'RAISE EXCEPTION with a code of class CR has a HINT',
@@ -46,6 +47,8 @@ def function(f, o):
     returns = next((o.statement.tokens[i + 1].low for i, t in enumerate(o.statement.tokens[:-1]) if t.low == 'returns'), '')
     if returns not in ('trigger', 'event_trigger') and not {'immutable', 'stable', 'volatile'} & set(header):
         yield Finding('volatility', f.path, o.line, o.name, f'{o.name} does not say IMMUTABLE, STABLE or VOLATILE')
+    if returns in ('table', 'setof') and 'rows' not in header[header.index('language'):]:
+        yield Finding('rows', f.path, o.line, o.name, f'{o.name} returns a set: say how many rows are usual, ROWS n beside the volatility')
 
 
 # ---- queries put together ----

@@ -70,6 +70,7 @@ FAULTS = {
     'hint-c': [('src/people/pair.c', ', errhint("Do y.")', '')],
     'search-path': [('sql/sales/code/10_deals.sql', 'SET search_path = pg_catalog, pg_temp\n', '')],
     'volatility': [('sql/sales/code/10_deals.sql', ' STABLE', '')],
+    'rows': [('sql/sales/code/10_deals.sql', 'RETURNS numeric', 'RETURNS SETOF numeric')],
     'comment': [('sql/sales/code/10_deals.sql', "COMMENT ON FUNCTION crm_internal.add_up(regclass) IS 'Sum.';", '')],
     'format-s': [('sql/sales/code/10_deals.sql', "quote_ident('amount')", "current_setting('crm.depth')")],
     'hint-sql': [('sql/sales/code/10_deals.sql', ", HINT = 'Do y.'", '')],

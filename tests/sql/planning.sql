@@ -5,11 +5,6 @@ FROM pg_proc AS p
 WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'crm_internal'::regnamespace)
   AND array_to_string(p.proconfig, ',') LIKE '%enable\_%' AND NOT 'jit=off' = ANY (p.proconfig)
 ORDER BY 1;
--- A set of unknown size is taken for 1,000 rows, and sets of sets for a million: each function says what is usual.
-SELECT p.oid::regprocedure AS says_no_rows
-FROM pg_proc AS p
-WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'crm_internal'::regnamespace) AND p.proretset AND p.prorows = 1000
-ORDER BY 1;
 -- what install() fills is counted, so that it is not taken for ten pages
 SELECT c.oid::regclass AS filled_and_uncounted FROM pg_class AS c
 WHERE c.oid IN ('crm.tenants'::regclass, 'crm.currencies'::regclass, 'crm.stages'::regclass, 'crm.pipelines'::regclass) AND c.reltuples < 0 ORDER BY 1;

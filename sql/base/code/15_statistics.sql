@@ -23,4 +23,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.count_new_tables() IS
-'Makes statistics for the CRM''s tables that hold rows and have none yet. Returns how many these were. For the owner: crm.install() and crm.generate_demo() call it.';
+'Makes statistics for the CRM''s tables that hold rows and have none yet; crm.install() and crm.generate_demo() call it. Returns how many these were.';

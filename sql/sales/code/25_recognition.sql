@@ -18,7 +18,7 @@ COMMENT ON FUNCTION crm_internal.lock_lead_keys(bigint, text[]) IS
 
 CREATE OR REPLACE FUNCTION crm_internal.match_contact(tenant bigint, email_key text, phone_key text)
 RETURNS TABLE (contact_id bigint, account_id bigint, matched_by text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

@@ -159,7 +159,7 @@ COMMENT ON FUNCTION crm_internal.capture_troubles(jsonb, jsonb, crm.leads) IS 'W
 -- by the source's own key, then e-mail, then telephone
 CREATE OR REPLACE FUNCTION crm_internal.match_lead(t bigint, given crm.leads)
 RETURNS TABLE (id bigint, how text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column

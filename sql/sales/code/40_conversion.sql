@@ -20,7 +20,7 @@ COMMENT ON FUNCTION crm_internal.converted_lead(crm.leads, text) IS 'A lead with
 
 CREATE OR REPLACE FUNCTION crm_internal.conversion_contact(l crm.leads, given bigint)
 RETURNS TABLE (contact_id bigint, account_id bigint, matched_by text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
@@ -46,7 +46,7 @@ COMMENT ON FUNCTION crm_internal.conversion_contact(crm.leads, bigint) IS
 
 CREATE OR REPLACE FUNCTION crm_internal.conversion_account(l crm.leads, given bigint, of_contact bigint)
 RETURNS TABLE (account_id bigint, matched_by text)
-LANGUAGE plpgsql STABLE
+LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
