@@ -558,8 +558,7 @@ COMMENT ON FUNCTION crm_internal.demo_leads(integer, bigint, date, crm.tenants) 
 
 CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT current_date)
 RETURNS TABLE (what text, row_count bigint)
-LANGUAGE plpgsql VOLATILE ROWS 10
-SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     tenant crm.tenants;
