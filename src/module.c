@@ -7,7 +7,6 @@
  */
 #include "base/crm.h"
 
-#include "access/identity.h"
 #include "process/process.h"
 #include "rollup/rollup.h"
 
@@ -20,7 +19,6 @@ _PG_init(void)
 {
 	crm_guc_init();
 	crm_config_init();
-	crm_identity_init();
 	crm_rollup_init();
 	crm_process_init();
 	crm_worker_init();

@@ -8,8 +8,8 @@
  * tenant in the setting crm.tenant.  What follows from that (whose rows, which
  * teams) is compiled once per role and backend out of users, teams and
  * memberships, so that a policy costs a look into two sorted arrays and never
- * a query.  It is dropped when one of these tables changes, when roles change,
- * and at the next instant at which a period of membership begins or ends.
+ * a query.  It is kept (see kept.c) until one of these tables or a role changes,
+ * or a period of membership begins or ends.
  *
  * The role is the one the session acts as: SET ROLE counts, the owner of a
  * SECURITY DEFINER function does not.  In a security-restricted operation, for
@@ -19,17 +19,13 @@
  */
 #include "base/crm.h"
 
-#include "access/parallel.h"
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "access/identity.h"
@@ -45,7 +41,7 @@ typedef struct IdentityKey
 
 typedef struct Identity
 {
-	IdentityKey key;			/* hash key: must be first */
+	IdentityKey key;
 	bool		obeys_setting;	/* crm.tenant decides about the tenant */
 	bool		has_tenant;
 	bool		has_user;
@@ -62,21 +58,6 @@ typedef struct Identity
 	int			nteams;
 	TimestampTz until;			/* a membership begins or ends here */
 } Identity;
-
-static CrmConfigWatch watches[] = {
-	{.table = "users"},
-	{.table = "teams"},
-	{.table = "team_memberships"},
-	{.table = "tenants"},
-	{.table = "access_grants"},
-};
-
-static HTAB *identities = NULL;
-static MemoryContext identity_context = NULL;
-static Identity *latest = NULL; /* the one last asked for */
-static uint64 compiled_generation = 0;
-static uint64 role_generation = 1;
-static bool compiling = false;
 
 static const char *const access_names[] = {"none", "reader", "agent", "manager", "admin"};
 
@@ -96,19 +77,6 @@ level_of_access(const char *name)
 	return CRM_ACCESS_NONE;
 }
 
-static void
-roles_changed(Datum arg, int cacheid, uint32 hashvalue)
-{
-	role_generation++;
-}
-
-void
-crm_identity_init(void)
-{
-	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
-	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
-}
-
 static int
 compare_ids(const void *a, const void *b)
 {
@@ -124,12 +92,11 @@ contains(const int64 *ids, int n, int64 id)
 	return n > 0 && bsearch(&id, ids, n, sizeof(int64), compare_ids) != NULL;
 }
 
-/* The first column of the last result, sorted, in the identities' memory. */
+/* The first column of the last result, sorted. */
 static int64 *
-sorted_ids(int *n)
+sorted_ids(int *n, MemoryContext context)
 {
-	int64	   *ids = MemoryContextAlloc(identity_context,
-										 sizeof(int64) * Max(SPI_processed, 1));
+	int64	   *ids = MemoryContextAlloc(context, sizeof(int64) * Max(SPI_processed, 1));
 	bool		isnull;
 
 	*n = (int) SPI_processed;
@@ -153,7 +120,7 @@ ids_array(const int64 *ids, int n)
 
 /* Which teams somebody belongs to and leads, and who is in these. */
 static void
-compile_teams(Identity *who)
+compile_teams(Identity *who, MemoryContext context)
 {
 	Oid			types[4] = {INT8OID, INT8OID, TIMESTAMPTZOID, INT8ARRAYOID};
 	Datum		values[4];
@@ -170,7 +137,7 @@ compile_teams(Identity *who)
 					" SELECT t.id FROM crm.teams AS t JOIN led AS l ON t.parent_id OPERATOR(pg_catalog.=) l.id"
 					" WHERE t.tenant_id = $1)"
 					" SELECT l.id FROM led AS l", 2, types, values);
-	who->led = sorted_ids(&who->nled);
+	who->led = sorted_ids(&who->nled, context);
 	values[3] = ids_array(who->led, who->nled);
 
 	if (who->nled > 0)
@@ -181,13 +148,13 @@ compile_teams(Identity *who)
 						" UNION SELECT t.lead_id FROM crm.teams AS t"
 						" WHERE t.tenant_id = $1 AND t.id = ANY ($4) AND t.lead_id <> $2",
 						4, types, values);
-		who->owners = sorted_ids(&who->nowners);
+		who->owners = sorted_ids(&who->nowners, context);
 	}
 
 	crm_read_config("SELECT m.team_id FROM crm.team_memberships AS m"
 					" WHERE m.tenant_id = $1 AND m.user_id = $2 AND m.valid OPERATOR(pg_catalog.@>) $3"
 					" UNION SELECT pg_catalog.unnest($4)", 4, types, values);
-	who->teams = sorted_ids(&who->nteams);
+	who->teams = sorted_ids(&who->nteams, context);
 
 	crm_read_config("SELECT pg_catalog.min(b.at) FROM crm.team_memberships AS m,"
 					" LATERAL (VALUES (pg_catalog.lower(m.valid)), (pg_catalog.upper(m.valid))) AS b (at)"
@@ -234,142 +201,118 @@ compile_granted(Identity *who)
 	who->sees_all = who->access != CRM_ACCESS_NONE && who->access != CRM_ACCESS_AGENT;
 }
 
-/* Fill in an identity whose key is set and whose rest is zero. */
+/* The user of an identity's key: of the session, or of the role. */
 static void
-compile(Identity *who)
+read_user(const IdentityKey *key)
 {
-	bool		owns = has_privs_of_role(who->key.role, watches[0].owner);
-	bool		isnull;
-
-	who->until = DT_NOEND;
-	if (who->key.from_session)
+	if (key->from_session)
 	{
-		Oid			types[2] = {INT8OID, INT8OID};
-		Datum		values[2] = {Int64GetDatum(who->key.tenant), Int64GetDatum(who->key.user)};
+		static const Oid types[] = {INT8OID, INT8OID};
+		Datum		values[2] = {Int64GetDatum(key->tenant), Int64GetDatum(key->user)};
 
 		crm_read_config("SELECT u.tenant_id, u.id, u.access, u.active FROM crm.users AS u"
 						" WHERE u.tenant_id = $1 AND u.id = $2", 2, types, values);
 	}
 	else
 	{
-		Oid			types[1] = {NAMEOID};
+		static const Oid types[] = {NAMEOID};
 		Datum		values[1];
 		NameData	name;
 
-		namestrcpy(&name, GetUserNameFromId(who->key.role, false));
+		namestrcpy(&name, GetUserNameFromId(key->role, false));
 		values[0] = NameGetDatum(&name);
 		crm_read_config("SELECT u.tenant_id, u.id, u.access, u.active FROM crm.users AS u"
 						" WHERE u.db_role = $1", 1, types, values);
 	}
+}
 
+/* The owner of the CRM works for the tenant in the setting, or for the only one. */
+static void
+compile_owner(Identity *who)
+{
+	bool		isnull;
+
+	who->obeys_setting = true;
+	who->access = CRM_ACCESS_ADMIN;
+	who->sees_all = true;
+	crm_read_config("SELECT pg_catalog.min(t.tenant_id), pg_catalog.count(*) FROM crm.tenants AS t",
+					0, NULL, NULL);
+	if (DatumGetInt64(crm_spi_value(0, 2, &isnull)) == 1)
+	{
+		who->has_tenant = true;
+		who->tenant = DatumGetInt64(crm_spi_value(0, 1, &isnull));
+	}
+	if (crm_tenant_set)
+		who->tenant = crm_tenant_setting_id;
+}
+
+static void
+read_country(Identity *who)
+{
+	static const Oid types[] = {INT8OID};
+	Datum		values[1] = {Int64GetDatum(who->tenant)};
+	Datum		country;
+	bool		isnull;
+
+	crm_read_config("SELECT t.country FROM crm.tenants AS t WHERE t.tenant_id = $1",
+					1, types, values);
+	if (SPI_processed != 1)
+		return;
+	country = crm_spi_value(0, 1, &isnull);
+	if (!isnull)
+		strlcpy(who->country, TextDatumGetCString(country), sizeof(who->country));
+}
+
+static bool
+is_valid(const void *value)
+{
+	return ((const Identity *) value)->until > GetCurrentTransactionStartTimestamp();
+}
+
+static void *build_identity(const void *key, MemoryContext context);
+
+static CrmKept identities = {
+	.what = "identities",
+	.tables = {"users", "teams", "team_memberships", "tenants", "access_grants"},
+	.roles = true,
+	.build = build_identity,
+	.still_good = is_valid,
+};
+
+static void *
+build_identity(const void *key, MemoryContext context)
+{
+	Identity   *who = MemoryContextAllocZero(context, sizeof(Identity));
+	Oid			owner = crm_kept_owner(&identities);
+	bool		owns = has_privs_of_role(((const IdentityKey *) key)->role, owner);
+	bool		isnull;
+
+	who->key = *(const IdentityKey *) key;
+	who->until = DT_NOEND;
+	read_user(&who->key);
 	if (SPI_processed > 0)
 	{
 		/* somebody who has left has no tenant, whatever else their role may */
 		if (!DatumGetBool(crm_spi_value(0, 4, &isnull)))
-			return;
+			return who;
 		who->has_tenant = who->has_user = true;
 		who->tenant = DatumGetInt64(crm_spi_value(0, 1, &isnull));
 		who->user = DatumGetInt64(crm_spi_value(0, 2, &isnull));
 		who->access = level_of_access(TextDatumGetCString(crm_spi_value(0, 3, &isnull)));
 		who->sees_all = who->access >= CRM_ACCESS_MANAGER;
 		if (!who->sees_all)
-			compile_teams(who);
+			compile_teams(who, context);
 	}
 	else if (who->key.from_session)
-		return;
+		return who;
 	else if (owns)
-	{
-		who->obeys_setting = true;
-		who->access = CRM_ACCESS_ADMIN;
-		who->sees_all = true;
-		crm_read_config("SELECT pg_catalog.min(t.tenant_id), pg_catalog.count(*) FROM crm.tenants AS t",
-						0, NULL, NULL);
-		if (DatumGetInt64(crm_spi_value(0, 2, &isnull)) == 1)
-		{
-			who->has_tenant = true;
-			who->tenant = DatumGetInt64(crm_spi_value(0, 1, &isnull));
-		}
-		if (crm_tenant_set)
-			who->tenant = crm_tenant_setting_id;
-	}
+		compile_owner(who);
 	else
 		compile_granted(who);
 
 	if (who->has_tenant || crm_tenant_set)
-	{
-		Oid			types[1] = {INT8OID};
-		Datum		values[1] = {Int64GetDatum(who->tenant)};
-
-		crm_read_config("SELECT t.country FROM crm.tenants AS t WHERE t.tenant_id = $1",
-						1, types, values);
-		if (SPI_processed == 1)
-		{
-			Datum		country = crm_spi_value(0, 1, &isnull);
-
-			if (!isnull)
-				strlcpy(who->country, TextDatumGetCString(country), sizeof(who->country));
-		}
-	}
-}
-
-static void
-forget_identities(void)
-{
-	latest = NULL;
-	identities = NULL;
-	if (identity_context != NULL)
-		MemoryContextReset(identity_context);
-	else
-		identity_context = AllocSetContextCreate(TopMemoryContext, "crm identities",
-												 ALLOCSET_DEFAULT_SIZES);
-}
-
-static Identity *
-compile_identity(const IdentityKey *key, uint64 generation)
-{
-	Identity	who = {*key};
-	Identity   *entry;
-	CrmOwnerSwitch saved;
-	bool		found;
-
-	if (compiling)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("finding out who role \"%s\" is needs to know who it is",
-						GetUserNameFromId(key->role, false)),
-				 errhint("Rules and triggers on crm.users, crm.teams and crm.tenants must not call crm.tenant_id().")));
-
-	if (generation != compiled_generation || identities == NULL)
-	{
-		HASHCTL		ctl = {0};
-
-		forget_identities();
-		ctl.keysize = sizeof(IdentityKey);
-		ctl.entrysize = sizeof(Identity);
-		ctl.hcxt = identity_context;
-		identities = hash_create("crm identities", 16, &ctl,
-								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		compiled_generation = generation;
-	}
-
-	SPI_connect();
-	compiling = true;
-	crm_become(watches[0].owner, &saved);
-	PG_TRY();
-	{
-		compile(&who);
-	}
-	PG_FINALLY();
-	{
-		compiling = false;
-	}
-	PG_END_TRY();
-	crm_become_self(&saved);
-	SPI_finish();
-
-	entry = (Identity *) hash_search(identities, key, HASH_ENTER, &found);
-	*entry = who;
-	return entry;
+		read_country(who);
+	return who;
 }
 
 /*
@@ -382,12 +325,11 @@ session_user_named(int64 *tenant, int64 *user)
 	return false;
 }
 
-static Identity *
+/* Who is asking, for a look: the next one may make it anew. */
+static const Identity *
 current_identity(void)
 {
 	IdentityKey key;
-	uint64		generation = role_generation;
-	Identity   *who = NULL;
 
 	MemSet(&key, 0, sizeof(key));
 	key.role = InSecurityRestrictedOperation() ? GetUserId() : GetOuterUserId();
@@ -396,20 +338,13 @@ current_identity(void)
 	if (!key.from_session && crm_tenant_set)
 		key.tenant = crm_tenant_setting_id;
 
-	for (int i = 0; i < lengthof(watches); i++)
-		generation += crm_config_generation(&watches[i]);
-
-	if (generation == compiled_generation && identities != NULL)
-	{
-		if (latest != NULL && memcmp(&latest->key, &key, sizeof(key)) == 0)
-			who = latest;
-		else
-			who = (Identity *) hash_search(identities, &key, HASH_FIND, NULL);
-	}
-	if (who == NULL || who->until <= GetCurrentTransactionStartTimestamp())
-		who = compile_identity(&key, generation);
-	latest = who;
-	return who;
+	if (crm_kept_building(&identities))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("finding out who role \"%s\" is needs to know who it is",
+						GetUserNameFromId(key.role, false)),
+				 errhint("Rules and triggers on crm.users, crm.teams and crm.tenants must not call crm.tenant_id().")));
+	return crm_kept_peek(&identities, &key, sizeof(key));
 }
 
 /*
@@ -419,7 +354,7 @@ current_identity(void)
 int64
 crm_current_tenant(bool *isnull)
 {
-	Identity   *who = current_identity();
+	const Identity *who = current_identity();
 
 	if (who->obeys_setting && crm_tenant_set)
 	{
@@ -434,7 +369,7 @@ crm_current_tenant(bool *isnull)
 int64
 crm_current_user(bool *isnull)
 {
-	Identity   *who = current_identity();
+	const Identity *who = current_identity();
 
 	*isnull = !who->has_user;
 	return who->user;
@@ -446,11 +381,11 @@ crm_current_access(void)
 	return current_identity()->access;
 }
 
-/* ISO 3166-1 country of the tenant, or "". */
+/* ISO 3166-1 country of the tenant, or "", in the current memory context. */
 const char *
 crm_current_country(void)
 {
-	return current_identity()->country;
+	return pstrdup(current_identity()->country);
 }
 
 PG_FUNCTION_INFO_V1(crm_tenant_id);
@@ -512,7 +447,7 @@ PG_FUNCTION_INFO_V1(crm_tenant_country);
 Datum
 crm_tenant_country(PG_FUNCTION_ARGS)
 {
-	Identity   *who = current_identity();
+	const Identity *who = current_identity();
 
 	if (who->country[0] == '\0')
 		PG_RETURN_NULL();
@@ -580,7 +515,7 @@ PG_FUNCTION_INFO_V1(crm_can_see);
 Datum
 crm_can_see(PG_FUNCTION_ARGS)
 {
-	Identity   *who = current_identity();
+	const Identity *who = current_identity();
 
 	if (is_ours(who, !PG_ARGISNULL(0), PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0),
 				!PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1)))
@@ -602,7 +537,7 @@ PG_FUNCTION_INFO_V1(crm_can_change);
 Datum
 crm_can_change(PG_FUNCTION_ARGS)
 {
-	Identity   *who = current_identity();
+	const Identity *who = current_identity();
 
 	if (who->access < CRM_ACCESS_AGENT)
 		PG_RETURN_BOOL(false);

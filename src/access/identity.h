@@ -16,7 +16,6 @@ typedef enum CrmAccess
 	CRM_ACCESS_ADMIN
 } CrmAccess;
 
-extern void crm_identity_init(void);
 extern CrmAccess crm_current_access(void);
 extern const char *crm_current_country(void);
 extern const char *crm_access_name(CrmAccess access);

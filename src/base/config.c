@@ -7,7 +7,7 @@
  * cache invalidation for that table; the message travels with the transaction,
  * so every backend, the writer's own included, learns of the change exactly
  * when it becomes visible, and of its undoing when it is rolled back.  Here the
- * message advances a generation number that whoever compiled something compares.
+ * message advances a generation number, which kept.c compares.
  */
 #include "base/crm.h"
 
@@ -22,6 +22,8 @@
 #include "utils/syscache.h"
 
 static CrmConfigWatch *watches = NULL;
+static uint64 news = 1;			/* grows whenever some generation does */
+static uint64 roles = 1;
 static bool reread_pending = false;
 
 static void
@@ -29,12 +31,44 @@ relation_changed(Datum arg, Oid relid)
 {
 	for (CrmConfigWatch *w = watches; w != NULL; w = w->next)
 	{
-		if (relid == InvalidOid || relid == w->relid)
+		/* a watch that does not know its table takes every message for its own */
+		if (relid == InvalidOid || relid == w->relid || !OidIsValid(w->relid))
 		{
 			w->generation++;
 			w->relid = InvalidOid;	/* it may have been dropped or made anew */
+			news++;
 		}
 	}
+	crm_kept_relation_changed(relid);
+}
+
+static void
+roles_changed(Datum arg, int cacheid, uint32 hashvalue)
+{
+	roles++;
+	news++;
+}
+
+/*
+ * A number that grows whenever any watched table or any role has changed: where
+ * it is the same, nobody has to ask for a generation.
+ */
+uint64
+crm_config_news(void)
+{
+	if (unlikely(reread_pending) && !IsInParallelMode())
+	{
+		reread_pending = false;
+		relation_changed((Datum) 0, InvalidOid);
+	}
+	return news;
+}
+
+/* The generation of roles and their memberships. */
+uint64
+crm_config_roles(void)
+{
+	return roles;
 }
 
 /*
@@ -84,11 +118,7 @@ crm_table_owner(Oid relid)
 uint64
 crm_config_generation(CrmConfigWatch *watch)
 {
-	if (reread_pending && !IsInParallelMode())
-	{
-		reread_pending = false;
-		relation_changed((Datum) 0, InvalidOid);
-	}
+	(void) crm_config_news();
 	if (watch->generation == 0)
 	{
 		watch->generation = 1;
@@ -97,8 +127,11 @@ crm_config_generation(CrmConfigWatch *watch)
 	}
 	if (!OidIsValid(watch->relid))
 	{
-		watch->relid = crm_table_oid(watch->table, false);
-		watch->owner = crm_table_owner(watch->relid);
+		Oid			relid = crm_table_oid(watch->table, false);
+
+		watch->owner = crm_table_owner(relid);
+		/* last: looking it up may have brought messages about it, or failed */
+		watch->relid = relid;
 	}
 	return watch->generation;
 }
@@ -128,4 +161,6 @@ void
 crm_config_init(void)
 {
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHOID, roles_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, roles_changed, (Datum) 0);
 }

@@ -69,10 +69,50 @@ typedef struct CrmConfigWatch
 } CrmConfigWatch;
 
 extern uint64 crm_config_generation(CrmConfigWatch *watch);
+extern uint64 crm_config_news(void);
+extern uint64 crm_config_roles(void);
 extern Oid	crm_table_oid(const char *table, bool missing_ok);
 extern Oid	crm_table_owner(Oid relid);
 extern void crm_config_reread(void);
 extern void crm_config_init(void);
+
+/* kept.c */
+#define CRM_KEPT_TABLES 6
+
+/*
+ * A cache of compiled configuration: a static variable of whoever keeps it, of
+ * which all but state is filled in.
+ */
+typedef struct CrmKept
+{
+	const char *what;			/* what is kept, in the plural: for messages */
+	const char *tables[CRM_KEPT_TABLES];	/* of schema crm: what it is compiled
+											 * from; read as the owner of the first */
+	bool		roles;			/* and from roles and their memberships */
+	int			limit;			/* of entries; 0: the usual one */
+
+	/*
+	 * Compiles the entry of a key: what is to stay goes to context, the
+	 * current context is scratch.  SPI is connected where there are tables;
+	 * rows are read by crm_read_config().  NULL: there is nothing to keep.
+	 */
+	void	   *(*build) (const void *key, MemoryContext context);
+	bool		(*still_good) (const void *value);	/* or NULL: until news comes */
+	struct CrmKeptState *state;
+} CrmKept;
+
+typedef struct CrmKeptState CrmKeptState;
+
+extern bool crm_discard_kept;
+
+extern void *crm_kept(CrmKept *cache, const void *key, Size keylen);
+extern void *crm_kept_peek(CrmKept *cache, const void *key, Size keylen);
+extern Oid	crm_kept_owner(CrmKept *cache);
+extern void crm_kept_depends(Oid relid);
+extern bool crm_kept_building(const CrmKept *cache);
+extern bool crm_kept_reading(void);
+extern void crm_kept_relation_changed(Oid relid);
+extern void crm_assign_discard_kept(bool newval, void *extra);
 
 /* row.c */
 typedef struct CrmRowShape CrmRowShape;

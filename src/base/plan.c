@@ -166,18 +166,26 @@ crm_execute_once(const char *sql, int nargs, const Oid *argtypes, Datum *values,
 	return checked(rc, sql);
 }
 
-/* Read the newest state from a kept plan, whatever the statement's snapshot sees. */
-void
-crm_read_newest(const char *sql, int nargs, const Oid *argtypes, Datum *values, long limit)
+/* Read from a kept plan through a snapshot; InvalidSnapshot: the active one. */
+static void
+read_through(Snapshot snapshot, const char *sql, int nargs, const Oid *argtypes,
+			 Datum *values, long limit)
 {
 	int			path = pin_path();
-	Snapshot	newest = IsInParallelMode() ? InvalidSnapshot : GetLatestSnapshot();
-	int			rc = SPI_execute_snapshot(kept_plan(sql, nargs, argtypes), values, NULL, newest,
-										  InvalidSnapshot, true, false, limit);
+	int			rc = SPI_execute_snapshot(kept_plan(sql, nargs, argtypes), values, NULL,
+										  snapshot, InvalidSnapshot, true, false, limit);
 
 	unpin_path(path);
 	if (checked(rc, sql) != SPI_OK_SELECT)
 		elog(ERROR, "query returns no rows: %s", sql);
+}
+
+/* Read the newest state from a kept plan, whatever the statement's snapshot sees. */
+void
+crm_read_newest(const char *sql, int nargs, const Oid *argtypes, Datum *values, long limit)
+{
+	read_through(IsInParallelMode() ? InvalidSnapshot : GetLatestSnapshot(),
+				 sql, nargs, argtypes, values, limit);
 }
 
 /*
@@ -205,12 +213,18 @@ crm_execute_variant(const char *sql, int nargs, const Oid *argtypes, Datum *valu
  * The news of a change can arrive in the middle of a statement.  Read through
  * the statement's own, older snapshot, the old state would be compiled anew
  * and, as no further news comes, kept for good.  So the newest snapshot is
- * used, as for system catalogs.  Where that is forbidden, during a parallel
- * query, what is compiled now is read again after it.
+ * used, as for system catalogs; kept.c has made it the active one, so that all
+ * of an entry is read through the same.  Where that is forbidden, during a
+ * parallel query, what is compiled now is read again after it.
  */
 void
 crm_read_config(const char *sql, int nargs, const Oid *argtypes, Datum *values)
 {
+	if (crm_kept_reading())
+	{
+		read_through(InvalidSnapshot, sql, nargs, argtypes, values, 0);
+		return;
+	}
 	if (IsInParallelMode())
 		crm_config_reread();
 	crm_read_newest(sql, nargs, argtypes, values, 0);

@@ -56,6 +56,15 @@ crm_guc_init(void)
 							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							   NULL, NULL, NULL);
 
+	DefineCustomBoolVariable("crm.debug_discard_kept",
+							 "Compiles kept configuration anew at every look.",
+							 "For tests: it also spoils freed memory, so what uses it fails.",
+							 &crm_discard_kept,
+							 false,
+							 PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE,
+							 NULL, crm_assign_discard_kept, NULL);
+
 	DefineCustomStringVariable("crm.history_reason",
 							   "Reason for which rows keep the dates they are given, until the transaction ends.",
 							   "Set by crm.begin_history(), which asks who may.",

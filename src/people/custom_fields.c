@@ -16,7 +16,6 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datetime.h"
-#include "utils/hsearch.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
@@ -70,16 +69,10 @@ typedef struct FieldsKey
 
 typedef struct Fields
 {
-	FieldsKey	key;			/* hash key: must be first */
 	Field	   *fields;			/* sorted as jsonb sorts keys */
 	int			n;
 	bool		any_required;
 } Fields;
-
-static CrmConfigWatch watch = {.table = "custom_fields"};
-static HTAB *compiled = NULL;
-static MemoryContext compiled_context = NULL;
-static uint64 compiled_generation = 0;
 
 /* jsonb orders the keys of an object by length first. */
 static int
@@ -100,21 +93,34 @@ compare_fields(const void *a, const void *b)
 }
 
 static void
-compile_fields(Fields *entry)
+read_choices(Field *field, Datum choices)
 {
-	Oid			types[2] = {INT8OID, TEXTOID};
+	Datum	   *elements;
+	bool	   *nulls;
+
+	deconstruct_array(DatumGetArrayTypeP(choices), TEXTOID, -1, false, TYPALIGN_INT,
+					  &elements, &nulls, &field->nchoices);
+	field->choices = palloc(sizeof(char *) * Max(field->nchoices, 1));
+	for (int c = 0; c < field->nchoices; c++)
+		field->choices[c] = nulls[c] ? pstrdup("") : TextDatumGetCString(elements[c]);
+}
+
+static void *
+build_fields(const void *key, MemoryContext context)
+{
+	static const Oid types[] = {INT8OID, TEXTOID};
+	const FieldsKey *k = (const FieldsKey *) key;
 	Datum		values[2];
-	CrmOwnerSwitch saved;
+	Fields	   *entry;
 	MemoryContext old;
 	bool		isnull;
 
-	values[0] = Int64GetDatum(entry->key.tenant);
-	values[1] = CStringGetTextDatum(NameStr(entry->key.table));
-	SPI_connect();
-	crm_become(watch.owner, &saved);
+	values[0] = Int64GetDatum(k->tenant);
+	values[1] = CStringGetTextDatum(NameStr(k->table));
 	crm_read_config("SELECT f.name, f.type, f.required, f.active, f.choices FROM crm.custom_fields AS f"
 					" WHERE f.tenant_id = $1 AND f.table_name = $2", 2, types, values);
-	old = MemoryContextSwitchTo(compiled_context);
+	old = MemoryContextSwitchTo(context);
+	entry = palloc0(sizeof(Fields));
 	entry->n = (int) SPI_processed;
 	entry->fields = palloc0(sizeof(Field) * Max(entry->n, 1));
 	for (int i = 0; i < entry->n; i++)
@@ -134,62 +140,28 @@ compile_fields(Fields *entry)
 				field->type = (FieldType) t;
 		choices = crm_spi_value(i, 5, &isnull);
 		if (!isnull)
-		{
-			Datum	   *elements;
-			bool	   *nulls;
-
-			deconstruct_array(DatumGetArrayTypeP(choices), TEXTOID, -1, false, TYPALIGN_INT,
-							  &elements, &nulls, &field->nchoices);
-			field->choices = palloc(sizeof(char *) * Max(field->nchoices, 1));
-			for (int c = 0; c < field->nchoices; c++)
-				field->choices[c] = nulls[c] ? pstrdup("") : TextDatumGetCString(elements[c]);
-		}
+			read_choices(field, choices);
 	}
 	qsort(entry->fields, entry->n, sizeof(Field), compare_fields);
 	MemoryContextSwitchTo(old);
-	crm_become_self(&saved);
-	SPI_finish();
+	return entry;
 }
 
-static Fields *
+static CrmKept kept_fields = {
+	.what = "custom fields",
+	.tables = {"custom_fields"},
+	.build = build_fields,
+};
+
+static const Fields *
 fields_of(int64 tenant, const char *table)
 {
-	uint64		generation = crm_config_generation(&watch);
 	FieldsKey	key;
-	Fields		fresh;
-	Fields	   *entry;
-	bool		found;
 
-	if (generation != compiled_generation || compiled == NULL)
-	{
-		HASHCTL		ctl = {0};
-
-		compiled = NULL;
-		if (compiled_context == NULL)
-			compiled_context = AllocSetContextCreate(TopMemoryContext, "crm custom fields",
-													 ALLOCSET_DEFAULT_SIZES);
-		else
-			MemoryContextReset(compiled_context);
-		ctl.keysize = sizeof(FieldsKey);
-		ctl.entrysize = sizeof(Fields);
-		ctl.hcxt = compiled_context;
-		compiled = hash_create("crm custom fields", 16, &ctl,
-							   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		compiled_generation = generation;
-	}
 	MemSet(&key, 0, sizeof(key));
 	key.tenant = tenant;
 	strlcpy(NameStr(key.table), table, NAMEDATALEN);
-	entry = (Fields *) hash_search(compiled, &key, HASH_FIND, NULL);
-	if (entry != NULL)
-		return entry;
-	/* an entry is made only once its fields have been read */
-	MemSet(&fresh, 0, sizeof(fresh));
-	fresh.key = key;
-	compile_fields(&fresh);
-	entry = (Fields *) hash_search(compiled, &key, HASH_ENTER, &found);
-	*entry = fresh;
-	return entry;
+	return crm_kept(&kept_fields, &key, sizeof(key));
 }
 
 static bool
@@ -498,7 +470,7 @@ crm_check_custom_fields(PG_FUNCTION_ARGS)
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	HeapTuple	tuple;
 	TupleDesc	desc;
-	Fields	   *fields;
+	const Fields *fields;
 	const char *table;
 	Datum		value;
 	Datum		tenant;

@@ -42,39 +42,6 @@ typedef struct Pair
 	Numeric    *rate;
 } Pair;
 
-static CrmConfigWatch watches[] = {
-	{.table = "exchange_rates"},
-	{.table = "currencies"},
-};
-
-static HTAB *pairs = NULL;
-static MemoryContext rates_context = NULL;
-static uint64 compiled_generation = 0;
-
-static void
-forget_old_rates(void)
-{
-	uint64		generation = 0;
-	HASHCTL		ctl = {0};
-
-	for (int i = 0; i < lengthof(watches); i++)
-		generation += crm_config_generation(&watches[i]);
-	if (generation == compiled_generation && pairs != NULL)
-		return;
-
-	pairs = NULL;
-	if (rates_context == NULL)
-		rates_context = AllocSetContextCreate(TopMemoryContext, "crm exchange rates",
-											  ALLOCSET_DEFAULT_SIZES);
-	else
-		MemoryContextReset(rates_context);
-	ctl.hcxt = rates_context;
-	ctl.keysize = sizeof(PairKey);
-	ctl.entrysize = sizeof(Pair);
-	pairs = hash_create("crm exchange rates", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	compiled_generation = generation;
-}
-
 /* The days and rates of the last result, kept in a memory context. */
 static void
 take_rates(Pair *pair, MemoryContext context)
@@ -94,42 +61,40 @@ take_rates(Pair *pair, MemoryContext context)
 	MemoryContextSwitchTo(old);
 }
 
-static Pair *
+static void *
+build_rates(const void *key, MemoryContext context)
+{
+	static const Oid types[] = {INT8OID, BPCHAROID, BPCHAROID};
+	Pair	   *pair = MemoryContextAllocZero(context, sizeof(Pair));
+	Datum		values[3];
+
+	pair->key = *(const PairKey *) key;
+	values[0] = Int64GetDatum(pair->key.tenant);
+	values[1] = CStringGetTextDatum(pair->key.from);
+	values[2] = CStringGetTextDatum(pair->key.to);
+	crm_read_config("SELECT r.valid_from, r.rate FROM crm.exchange_rates AS r"
+					" WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = $3"
+					" ORDER BY r.valid_from", 3, types, values);
+	take_rates(pair, context);
+	return pair;
+}
+
+static CrmKept kept_rates = {
+	.what = "exchange rates",
+	.tables = {"exchange_rates", "currencies"},
+	.build = build_rates,
+};
+
+static const Pair *
 rates_of(int64 tenant, const char *from, const char *to)
 {
 	PairKey		key;
-	Pair		fresh;
-	Pair	   *pair;
-	Oid			types[3] = {INT8OID, BPCHAROID, BPCHAROID};
-	Datum		values[3];
-	CrmOwnerSwitch saved;
-	bool		found;
 
 	MemSet(&key, 0, sizeof(key));
 	key.tenant = tenant;
 	strlcpy(key.from, from, sizeof(key.from));
 	strlcpy(key.to, to, sizeof(key.to));
-	pair = (Pair *) hash_search(pairs, &key, HASH_FIND, NULL);
-	if (pair != NULL)
-		return pair;
-
-	MemSet(&fresh, 0, sizeof(fresh));
-	fresh.key = key;
-	values[0] = Int64GetDatum(tenant);
-	values[1] = CStringGetTextDatum(from);
-	values[2] = CStringGetTextDatum(to);
-	SPI_connect();
-	crm_become(watches[0].owner, &saved);
-	crm_read_config("SELECT r.valid_from, r.rate FROM crm.exchange_rates AS r"
-					" WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = $3"
-					" ORDER BY r.valid_from", 3, types, values);
-	take_rates(&fresh, rates_context);
-	crm_become_self(&saved);
-	SPI_finish();
-
-	pair = (Pair *) hash_search(pairs, &key, HASH_ENTER, &found);
-	*pair = fresh;
-	return pair;
+	return crm_kept(&kept_rates, &key, sizeof(key));
 }
 
 static const CrmTenant *
@@ -172,8 +137,8 @@ static bool
 pair_rate(int64 tenant, const char *from, const char *to, DateADT day,
 		  Numeric *times, Numeric *over)
 {
-	Pair	   *direct;
-	Pair	   *inverse;
+	const Pair *direct;
+	const Pair *inverse;
 	int			d;
 	int			i;
 
@@ -264,7 +229,6 @@ crm_convert_currency(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_NO_TENANT),
 				 errmsg("the current role works for no tenant, so there are no rates")));
-	forget_old_rates();
 	tenant = tenant_of(tenant_id);
 
 	if (strcmp(mode, "at_event_date") == 0)

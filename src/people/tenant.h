@@ -9,7 +9,7 @@
 
 typedef struct CrmTenant
 {
-	int64		tenant;			/* hash key: must be first */
+	int64		tenant;
 	char		base[4];		/* currency */
 	Datum		time_zone;		/* text */
 } CrmTenant;

@@ -2,8 +2,8 @@
  * clock_face.c
  *	  Service clocks on SQL level: events and promises in, clocks out.
  *
- * Promises (crm.sla_terms) are immutable rows, so those that were read once
- * are kept for the life of the backend without any invalidation.
+ * Promises (crm.sla_terms) are rows that never change, so those that were read
+ * once are kept until the table itself is made anew.
  */
 #include "base/crm.h"
 
@@ -18,7 +18,6 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
 #include "utils/memutils.h"
 
 /* ---- business time for the automaton ---- */
@@ -66,17 +65,6 @@ typedef struct TermsKey
 	int64		tenant;
 	int64		id;
 } TermsKey;
-
-typedef struct TermsEntry
-{
-	TermsKey	key;			/* hash key: must be first */
-	ClockTerms *terms;
-} TermsEntry;
-
-#define MAX_TERMS 10000
-
-static HTAB *kept_terms = NULL;
-static MemoryContext terms_context = NULL;
 
 static JsonbValue *
 member(JsonbContainer *object, const char *key)
@@ -144,61 +132,43 @@ parse_terms(Jsonb *definition)
 	return terms;
 }
 
-/* Before terms are used: make room where far too many are kept. */
-static void
-start_terms(void)
-{
-	HASHCTL		ctl = {0};
-
-	if (kept_terms != NULL && hash_get_num_entries(kept_terms) < MAX_TERMS)
-		return;
-	if (terms_context == NULL)
-		terms_context = AllocSetContextCreate(TopMemoryContext, "crm service terms",
-											  ALLOCSET_DEFAULT_SIZES);
-	else
-		MemoryContextReset(terms_context);
-	kept_terms = NULL;
-	ctl.keysize = sizeof(TermsKey);
-	ctl.entrysize = sizeof(TermsEntry);
-	ctl.hcxt = terms_context;
-	kept_terms = hash_create("crm service terms", 128, &ctl,
-							 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-/* SPI is connected. */
-static const ClockTerms *
-get_terms(int64 tenant, int64 id)
+static void *
+build_terms(const void *key, MemoryContext context)
 {
 	static const Oid types[] = {INT8OID, INT8OID};
-	TermsKey	key = {tenant, id};
-	TermsEntry *entry;
-	Datum		args[2];
+	const TermsKey *k = (const TermsKey *) key;
+	Datum		args[2] = {Int64GetDatum(k->tenant), Int64GetDatum(k->id)};
 	ClockTerms *terms;
-	SPITupleTable *outer = SPI_tuptable;
-	uint64		outer_rows = SPI_processed;
 	bool		isnull;
 	MemoryContext old;
 
-	entry = (TermsEntry *) hash_search(kept_terms, &key, HASH_FIND, NULL);
-	if (entry != NULL)
-		return entry->terms;
-
-	args[0] = Int64GetDatum(tenant);
-	args[1] = Int64GetDatum(id);
-	crm_execute("SELECT t.definition FROM crm.sla_terms AS t WHERE t.tenant_id = $1 AND t.id = $2",
-				2, types, args, NULL, true, 1);
+	crm_read_config("SELECT t.definition FROM crm.sla_terms AS t "
+					"WHERE t.tenant_id = $1 AND t.id = $2", 2, types, args);
 	if (SPI_processed != 1)
+		return NULL;
+	old = MemoryContextSwitchTo(context);
+	terms = parse_terms(DatumGetJsonbP(crm_spi_value(0, 1, &isnull)));
+	MemoryContextSwitchTo(old);
+	return terms;
+}
+
+static CrmKept kept_terms = {
+	.what = "service terms",
+	.tables = {"sla_terms"},
+	.limit = 10000,
+	.build = build_terms,
+};
+
+static const ClockTerms *
+get_terms(int64 tenant, int64 id)
+{
+	TermsKey	key = {tenant, id};
+	const ClockTerms *terms = crm_kept(&kept_terms, &key, sizeof(key));
+
+	if (terms == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("service terms %lld do not exist", (long long) id)));
-	old = MemoryContextSwitchTo(terms_context);
-	terms = parse_terms(DatumGetJsonbPCopy(crm_spi_value(0, 1, &isnull)));
-	MemoryContextSwitchTo(old);
-	SPI_freetuptable(SPI_tuptable);
-	SPI_tuptable = outer;
-	SPI_processed = outer_rows;
-	entry = (TermsEntry *) hash_search(kept_terms, &key, HASH_ENTER, NULL);
-	entry->terms = terms;
 	return terms;
 }
 
@@ -430,7 +400,6 @@ crm_sla_fold(PG_FUNCTION_ARGS)
 	tenant = PG_GETARG_INT64(4);
 	check_tenant(tenant);
 
-	start_terms();
 	SPI_connect();
 	events = read_events(tenant, PG_GETARG_DATUM(0), PG_GETARG_INT64(1), has_as_of, as_of,
 						 has_known, has_known ? PG_GETARG_TIMESTAMPTZ(3) : 0, &n);

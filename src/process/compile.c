@@ -3,48 +3,21 @@
  *	  Pipelines, stages, transitions and loss reasons of a tenant, compiled once
  *	  per backend.
  *
- * A tenant's configuration is read whole at its first use and thrown away when
- * one of the tables it came from has changed (see config.c).  Columns are found once per relation and again after ALTER TABLE.
+ * A tenant's configuration is read whole at its first use and kept (see
+ * kept.c).  Columns are found once per relation and again after ALTER TABLE.
  */
 #include "process/process.h"
 
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
-static CrmConfigWatch watches[] = {
-	{.table = "pipelines"},
-	{.table = "stages"},
-	{.table = "transitions"},
-	{.table = "loss_reasons"},
-	{.table = "tenants"},
-};
-
 static CrmConfigWatch periods_watch = {.table = "stage_periods"};
-
-typedef struct CacheEntry
-{
-	int64		tenant;			/* hash key */
-	MemoryContext context;
-	ProcessConfig *config;
-	uint64		generation;
-} CacheEntry;
-
-typedef struct ColumnsEntry
-{
-	Oid			relid;			/* hash key */
-	bool		valid;
-	ProcessColumns columns;
-} ColumnsEntry;
-
-static HTAB *cache = NULL;
-static HTAB *columns_cache = NULL;
 
 static const char *const type_names[] = {
 	"open", "on_hold", "won", "lost", "done", "cancelled"
@@ -57,17 +30,6 @@ stage_type(const char *name)
 		if (strcmp(name, type_names[i]) == 0)
 			return (StageType) i;
 	elog(ERROR, "unknown stage type \"%s\"", name);
-}
-
-static uint64
-current_generation(void)
-{
-	uint64		sum = 0;
-
-	/* each only grows, so a sum that is the same means that none changed */
-	for (int i = 0; i < lengthof(watches); i++)
-		sum += crm_config_generation(&watches[i]);
-	return sum;
 }
 
 static int64
@@ -278,63 +240,32 @@ read_rest(ProcessConfig *config, Datum *tenant, MemoryContext context)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-static ProcessConfig *
-compile(int64 tenant, MemoryContext context)
+static void *
+build_config(const void *key, MemoryContext context)
 {
 	ProcessConfig *config = MemoryContextAllocZero(context, sizeof(ProcessConfig));
-	Datum		value = Int64GetDatum(tenant);
-	CrmOwnerSwitch saved;
+	Datum		value;
 
-	config->tenant = tenant;
-	SPI_connect();
-	crm_become(watches[0].owner, &saved);
+	config->tenant = *(const int64 *) key;
+	value = Int64GetDatum(config->tenant);
 	read_pipelines(config, &value, context);
 	read_stages(config, &value, context);
 	read_transitions(config, &value, context);
 	read_rest(config, &value, context);
-	crm_become_self(&saved);
-	SPI_finish();
 	return config;
 }
 
-/*
- * The configuration of a tenant.  Good until the next call of anything that
- * runs SQL: what must outlive that has to be copied.
- */
+static CrmKept configurations = {
+	.what = "pipelines",
+	.tables = {"pipelines", "stages", "transitions", "loss_reasons", "tenants"},
+	.build = build_config,
+};
+
+/* The configuration of a tenant, good as long as the current memory context. */
 ProcessConfig *
 crm_process_config(int64 tenant)
 {
-	uint64		generation = current_generation();
-	CacheEntry *entry;
-	MemoryContext context;
-	ProcessConfig *config;
-	bool		found;
-
-	if (cache == NULL)
-	{
-		HASHCTL		ctl = {0};
-
-		ctl.keysize = sizeof(int64);
-		ctl.entrysize = sizeof(CacheEntry);
-		ctl.hcxt = CacheMemoryContext;
-		cache = hash_create("crm process configuration", 16, &ctl,
-							HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
-	entry = hash_search(cache, &tenant, HASH_FIND, NULL);
-	if (entry != NULL && entry->generation == generation)
-		return entry->config;
-
-	context = AllocSetContextCreate(CurrentMemoryContext, "crm process of a tenant",
-									ALLOCSET_SMALL_SIZES);
-	config = compile(tenant, context);
-	MemoryContextSetParent(context, CacheMemoryContext);
-	entry = hash_search(cache, &tenant, HASH_ENTER, &found);
-	if (found)
-		MemoryContextDelete(entry->context);
-	entry->context = context;
-	entry->config = config;
-	entry->generation = generation;
-	return config;
+	return crm_kept(&configurations, &tenant, sizeof(tenant));
 }
 
 Pipeline *
@@ -471,54 +402,32 @@ crm_process_find_columns(TupleDesc desc, const char *relation,
 #undef OPTIONAL
 }
 
-static void
-columns_changed(Datum arg, Oid relid)
+static void *
+build_columns(const void *key, MemoryContext context)
 {
-	ColumnsEntry *entry;
-	HASH_SEQ_STATUS status;
+	Oid			relid = *(const Oid *) key;
+	ProcessColumns *columns = MemoryContextAllocZero(context, sizeof(ProcessColumns));
+	Relation	rel;
 
-	if (columns_cache == NULL)
-		return;
-	if (OidIsValid(relid))
-	{
-		entry = hash_search(columns_cache, &relid, HASH_FIND, NULL);
-		if (entry != NULL)
-			entry->valid = false;
-		return;
-	}
-	hash_seq_init(&status, columns_cache);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		entry->valid = false;
+	crm_kept_depends(relid);
+	rel = table_open(relid, NoLock);	/* whoever asks has it open */
+	crm_process_find_columns(RelationGetDescr(rel), RelationGetRelationName(rel), columns);
+	table_close(rel, NoLock);
+	return columns;
 }
 
+static CrmKept kept_columns = {
+	.what = "columns of tables with stages",
+	.build = build_columns,
+};
+
+/* The columns of a relation that is open, good as long as the current memory context. */
 const ProcessColumns *
 crm_process_columns(Relation rel)
 {
 	Oid			relid = RelationGetRelid(rel);
-	ColumnsEntry *entry;
-	ProcessColumns columns;
 
-	if (columns_cache == NULL)
-	{
-		HASHCTL		ctl = {0};
-
-		ctl.keysize = sizeof(Oid);
-		ctl.entrysize = sizeof(ColumnsEntry);
-		ctl.hcxt = CacheMemoryContext;
-		columns_cache = hash_create("crm process columns", 16, &ctl,
-									HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		CacheRegisterRelcacheCallback(columns_changed, (Datum) 0);
-	}
-	entry = hash_search(columns_cache, &relid, HASH_FIND, NULL);
-	if (entry != NULL && entry->valid)
-		return &entry->columns;
-
-	crm_process_find_columns(RelationGetDescr(rel), RelationGetRelationName(rel),
-							 &columns);
-	entry = hash_search(columns_cache, &relid, HASH_ENTER, NULL);
-	entry->columns = columns;
-	entry->valid = true;
-	return &entry->columns;
+	return crm_kept(&kept_columns, &relid, sizeof(relid));
 }
 
 /* The role that history is written as */

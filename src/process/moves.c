@@ -83,12 +83,68 @@ reasons(Move *move, Verdict *v)
 	return s.len > 0 ? s.data : NULL;
 }
 
+/* One row of the answer: what stands against a move of a row to a stage. */
+static void
+put_move(ReturnSetInfo *rsinfo, Move *move)
+{
+	Stage	   *to = move->to;
+	const char *approval = move->edge ? move->edge->approval : NULL;
+	Verdict		v;
+	Datum		out[9];
+	bool		nulls[9] = {0};
+	char	   *why;
+
+	crm_process_judge(move, &v);
+	if (v.loss_reason_missing)
+		v.missing = lappend(v.missing, "loss_reason");
+	if (v.loss_note_missing)
+		v.missing = lappend(v.missing, "loss_note");
+	why = reasons(move, &v);
+
+	out[0] = Int64GetDatum(to->id);
+	out[1] = CStringGetTextDatum(to->code);
+	out[2] = CStringGetTextDatum(to->name);
+	out[3] = CStringGetTextDatum(to->type_name);
+	out[4] = BoolGetDatum(why == NULL);
+	out[5] = names_array(v.missing);
+	out[6] = v.approval ? CStringGetTextDatum(v.approval) : (Datum) 0;
+	nulls[6] = v.approval == NULL;
+	out[7] = approval ? CStringGetTextDatum(approval) : (Datum) 0;
+	nulls[7] = approval == NULL;
+	out[8] = why ? CStringGetTextDatum(why) : (Datum) 0;
+	nulls[8] = why == NULL;
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, out, nulls);
+}
+
+/* The row in question, read as the caller.  SPI is connected. */
+static HeapTuple
+read_subject_row(const char *subject, int64 tenant, int64 id, TupleDesc *desc)
+{
+	char	   *table = subject_relation(subject);
+	Oid			types[2] = {INT8OID, INT8OID};
+	Datum		values[2];
+
+	values[0] = Int64GetDatum(id);
+	values[1] = Int64GetDatum(tenant);
+	crm_execute_once(psprintf("SELECT t.* FROM %s AS t WHERE t.id OPERATOR(pg_catalog.=) $1"
+							  " AND t.tenant_id OPERATOR(pg_catalog.=) $2", table),
+					 2, types, values, NULL, true, 1);
+	if (SPI_processed == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_NO_DATA_FOUND),
+				 errmsg("%s " INT64_FORMAT " does not exist, or is not visible to you", subject, id)));
+	*desc = SPI_tuptable->tupdesc;
+	BlessTupleDesc(*desc);
+	return SPI_tuptable->vals[0];
+}
+
 PG_FUNCTION_INFO_V1(crm_allowed_moves_of);
 
 /*
  * crm.allowed_moves_of(subject_table, subject_id) -> one row per other stage
  * of the row's pipeline.  The row is read as the caller, so nobody learns of
- * rows that are not theirs.
+ * rows that are not theirs.  All moves are judged by one configuration, which
+ * the queries that judging runs do not take away.
  */
 Datum
 crm_allowed_moves_of(PG_FUNCTION_ARGS)
@@ -96,7 +152,6 @@ crm_allowed_moves_of(PG_FUNCTION_ARGS)
 	char	   *subject = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	int64		id = PG_GETARG_INT64(1);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	char	   *table;
 	ProcessColumns columns;
 	TupleDesc	desc;
 	HeapTuple	row;
@@ -105,85 +160,35 @@ crm_allowed_moves_of(PG_FUNCTION_ARGS)
 	ProcessConfig *config;
 	Stage	   *current;
 	Pipeline   *pipeline;
-	int64		pipeline_id;
-	int			nstages;
-	Oid			types[2] = {INT8OID, INT8OID};
-	Datum		values[2];
 
 	if (isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_NO_TENANT),
 				 errmsg("the current role has no tenant")));
 	InitMaterializedSRF(fcinfo, 0);
-	table = subject_relation(subject);
-	values[0] = Int64GetDatum(id);
-	values[1] = Int64GetDatum(tenant);
-
 	SPI_connect();
-	crm_execute_once(psprintf("SELECT t.* FROM %s AS t WHERE t.id OPERATOR(pg_catalog.=) $1"
-							  " AND t.tenant_id OPERATOR(pg_catalog.=) $2", table),
-					 2, types, values, NULL, true, 1);
-	if (SPI_processed == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_NO_DATA_FOUND),
-				 errmsg("%s " INT64_FORMAT " does not exist, or is not visible to you", subject, id)));
-	desc = SPI_tuptable->tupdesc;
-	row = SPI_tuptable->vals[0];
-	BlessTupleDesc(desc);
+	row = read_subject_row(subject, tenant, id, &desc);
 	crm_process_find_columns(desc, subject, &columns);
-	pipeline_id = crm_process_int(row, desc, columns.pipeline_id, &isnull);
 
 	config = crm_process_config(tenant);
-	pipeline = crm_process_pipeline(config, pipeline_id);
+	pipeline = crm_process_pipeline(config, crm_process_int(row, desc, columns.pipeline_id, &isnull));
 	current = crm_process_stage(config, crm_process_int(row, desc, columns.stage_id, &isnull));
-	nstages = pipeline ? pipeline->nstages : 0;
-	for (int i = 0; i < nstages; i++)
+	for (int i = 0; pipeline != NULL && i < pipeline->nstages; i++)
 	{
-		Stage	   *to;
+		Stage	   *to = &pipeline->stages[i];
 		Move		move;
-		Verdict		v;
 		int			changed = columns.stage_id;
 		Datum		stage;
 		bool		stage_null = false;
 		HeapTuple	wanted;
-		Datum		out[9];
-		bool		nulls[9] = {0};
-		char	   *why;
 
-		/* judging runs queries: find everything anew each time */
-		config = crm_process_config(tenant);
-		pipeline = crm_process_pipeline(config, pipeline_id);
-		if (pipeline == NULL || i >= pipeline->nstages)
-			break;
-		to = &pipeline->stages[i];
-		current = crm_process_stage(config, crm_process_int(row, desc, columns.stage_id, &isnull));
 		if (to == current || !to->active)
 			continue;
-
 		stage = TupleDescAttr(desc, columns.stage_id - 1)->atttypid == INT4OID ?
 			Int32GetDatum((int32) to->id) : Int64GetDatum(to->id);
 		wanted = heap_modify_tuple_by_cols(row, desc, 1, &changed, &stage, &stage_null);
-		crm_process_prepare(&move, subject, &columns, desc, row, wanted);
-		crm_process_judge(&move, &v);
-		if (v.loss_reason_missing)
-			v.missing = lappend(v.missing, "loss_reason");
-		if (v.loss_note_missing)
-			v.missing = lappend(v.missing, "loss_note");
-		why = reasons(&move, &v);
-
-		out[0] = Int64GetDatum(to->id);
-		out[1] = CStringGetTextDatum(to->code);
-		out[2] = CStringGetTextDatum(to->name);
-		out[3] = CStringGetTextDatum(to->type_name);
-		out[4] = BoolGetDatum(why == NULL);
-		out[5] = names_array(v.missing);
-		out[6] = v.approval ? CStringGetTextDatum(v.approval) : (Datum) 0;
-		nulls[6] = v.approval == NULL;
-		out[7] = move.edge && move.edge->approval ? CStringGetTextDatum(move.edge->approval) : (Datum) 0;
-		nulls[7] = move.edge == NULL || move.edge->approval == NULL;
-		out[8] = why ? CStringGetTextDatum(why) : (Datum) 0;
-		nulls[8] = why == NULL;
-		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, out, nulls);
+		crm_process_prepare(&move, config, subject, &columns, desc, row, wanted);
+		put_move(rsinfo, &move);
 	}
 	SPI_finish();
 	return (Datum) 0;

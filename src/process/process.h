@@ -148,13 +148,21 @@ extern void crm_process_find_columns(TupleDesc desc, const char *relation,
 extern const ProcessColumns *crm_process_columns(Relation rel);
 extern Oid	crm_process_periods_owner(void);
 
-/* guard.c */
-extern void crm_process_prepare(Move *move, const char *subject,
-								const ProcessColumns *columns, TupleDesc desc,
-								HeapTuple before, HeapTuple after);
-extern void crm_process_judge(Move *move, Verdict *verdict);
+/* prepare.c */
+extern Datum crm_process_value(HeapTuple tuple, TupleDesc desc, AttrNumber att,
+							   bool *isnull);
 extern int64 crm_process_int(HeapTuple tuple, TupleDesc desc, AttrNumber att,
 							 bool *isnull);
+extern int64 crm_process_tenant(const char *subject, const ProcessColumns *columns,
+								TupleDesc desc, HeapTuple row);
+extern char *crm_process_row_name(const Move *move);
+extern void crm_process_prepare(Move *move, ProcessConfig *config, const char *subject,
+								const ProcessColumns *columns, TupleDesc desc,
+								HeapTuple before, HeapTuple after);
+
+/* judge.c */
+extern void crm_process_judge(Move *move, Verdict *verdict);
+extern void crm_process_add_name(List **names, char *name);
 extern bool crm_process_use_approval(const char *subject, int64 tenant,
 									 int64 id, int64 stage);
 

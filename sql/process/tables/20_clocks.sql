@@ -79,7 +79,7 @@ CREATE TABLE crm.sla_terms (
     CONSTRAINT sla_terms_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id)
 );
 COMMENT ON TABLE crm.sla_terms IS 'Promises as they were when they were made: policy, priority, targets. Rows never change, so a later change of a policy does not rewrite the past.';
-SELECT crm.declare_table('crm.sla_terms', '{"class": "log"}');
+SELECT crm.declare_table('crm.sla_terms', '{"class": "log", "compiled": true}');
 COMMENT ON COLUMN crm.sla_terms.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_terms.id IS 'Number of the terms.';
 COMMENT ON COLUMN crm.sla_terms.definition IS '{policy_id, priority, calendar_id, reopen, metrics: {metric: {target_id, seconds, calendar_id, pause}}}.';
