@@ -28,10 +28,10 @@ JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attname IN ('subject_tab
 WHERE r.class IN ('owned', 'log', 'child', 'work') AND NOT EXISTS (SELECT FROM crm.table_links(r.relation) AS l WHERE l.target_column = a.attname);
 -- what hangs into a point is asked for there, and what is asked for is there
 SELECT DISTINCT h.point AS asked_for_nowhere FROM crm_internal.hooks AS h
-WHERE NOT EXISTS (SELECT FROM pg_proc AS p WHERE p.prosrc LIKE '%hooks_at(''' || h.point || '''%');
+WHERE NOT EXISTS (SELECT FROM pg_proc AS p WHERE p.prosrc ~ format('hooks_at\(''%s(''\)|\.'' \|\|)', split_part(h.point, '.', 1)));
 SELECT DISTINCT m[1] AS nothing_hangs_here
-FROM pg_proc AS p, regexp_matches(p.prosrc, 'hooks_at\(''(\w+)''', 'g') AS m
-WHERE NOT EXISTS (SELECT FROM crm_internal.hooks AS h WHERE h.point = m[1]);
+FROM pg_proc AS p, regexp_matches(p.prosrc, 'hooks_at\(''(\w+)[''.]', 'g') AS m
+WHERE NOT EXISTS (SELECT FROM crm_internal.hooks AS h WHERE split_part(h.point, '.', 1) = m[1]);
 -- what is declared is on the tables: putting it there again changes nothing
 BEGIN;
 CREATE TEMP VIEW put AS

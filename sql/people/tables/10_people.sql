@@ -70,7 +70,7 @@ CREATE INDEX accounts_territory_id_idx ON crm.accounts (tenant_id, territory_id)
 CREATE INDEX accounts_tags_idx ON crm.accounts USING gin (tags);
 COMMENT ON TABLE crm.accounts IS 'Organisations, persons and households the company deals with, in any number of roles.';
 SELECT crm.declare_table('crm.accounts', '{
-    "class": "owned", "version": true, "custom": true, "tags": true, "tree": "parent_id", "import": true,
+    "class": "owned", "version": true, "custom": true, "tags": true, "tree": "parent_id", "assignment": true, "import": true,
     "found_by": ["source", "name"], "segments": true, "personal": ["name", "address", "website"]}');
 COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, digits, case, spaces (crm.name_key).';
 COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency (base currency where that is NULL).';
@@ -125,7 +125,7 @@ CREATE INDEX contacts_owner_id_idx ON crm.contacts (tenant_id, owner_id);
 CREATE INDEX contacts_team_id_idx ON crm.contacts (tenant_id, team_id);
 COMMENT ON TABLE crm.contacts IS 'People at accounts, or on their own.';
 SELECT crm.declare_table('crm.contacts', '{
-    "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts"}, "import": true,
+    "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts"}, "assignment": true, "import": true,
     "found_by": ["source", "name"], "segments": true,
     "personal": ["name", "title", "department", "birth_date", "language", "time_zone", "preferences", "custom"]}');
 COMMENT ON COLUMN crm.contacts.name IS 'Full name.';

@@ -1,7 +1,8 @@
 -- Escalation: what a step does once crm.escalate() finds it due.
 
+-- security definer: hooks are nobody else's business
 CREATE OR REPLACE FUNCTION crm_internal.escalation_steps_check() RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -31,16 +32,23 @@ BEGIN
                 USING ERRCODE = 'CR403', HINT = 'Use it with the action reassign.';
         END IF;
     END LOOP;
-    IF NEW.action IN ('reassign', 'create_task') AND NEW.recipients = '{}' THEN
+    IF NEW.action NOT IN ('notify', 'raise_priority', 'move_queue', 'tag', 'reassign')
+       AND NOT EXISTS (SELECT FROM crm_internal.hooks_at('escalation_action.' || NEW.action)) THEN
+        RAISE EXCEPTION 'step "%": nobody knows the action "%"', NEW.name, NEW.action
+            USING ERRCODE = 'CR403',
+                  HINT = (SELECT 'Known are notify, reassign, raise_priority, move_queue, tag, '
+                                 || string_agg(substr(h.point, length('escalation_action.') + 1), ', ' ORDER BY h.ordinal) || '.'
+                          FROM crm_internal.hooks AS h WHERE h.point LIKE 'escalation\_action.%');
+    END IF;
+    IF NEW.action NOT IN ('notify', 'raise_priority', 'move_queue', 'tag') AND NEW.recipients = '{}' THEN
         RAISE EXCEPTION 'step "%" needs a recipient', NEW.name USING ERRCODE = 'CR403';
     END IF;
     IF NEW.action = 'tag' AND coalesce(NEW.params ->> 'tag', '') = '' THEN
         RAISE EXCEPTION 'step "%" needs a tag', NEW.name USING ERRCODE = 'CR403', HINT = 'Set params to {"tag": "..."}.';
     END IF;
     IF NEW.action IN ('raise_priority', 'move_queue', 'tag') AND NOT EXISTS (
-        SELECT FROM pg_attribute AS a
-        WHERE a.attrelid = to_regclass(format('crm.%I', NEW.subject_type)) AND NOT a.attisdropped
-          AND a.attname = CASE NEW.action WHEN 'raise_priority' THEN 'priority' WHEN 'move_queue' THEN 'queue_id' ELSE 'tags' END)
+        SELECT FROM crm.subject_relation(NEW.subject_type) AS r
+        WHERE crm.column_exists(r, CASE NEW.action WHEN 'raise_priority' THEN 'priority' WHEN 'move_queue' THEN 'queue_id' ELSE 'tags' END))
     THEN
         RAISE EXCEPTION 'step "%": % of "%" cannot be changed', NEW.name,
             CASE NEW.action WHEN 'raise_priority' THEN 'the priority' WHEN 'move_queue' THEN 'the queue' ELSE 'tags' END, NEW.subject_type
@@ -109,10 +117,10 @@ CREATE OR REPLACE TRIGGER calendar_holidays_after_reschedule_delete AFTER DELETE
 
 -- ---- whom and what ----
 
--- An expression over a row z (subject_id, owner_id, team_id, recipients), $1 tenant, $2 subject type, $3 instant: a text and no
+-- An expression over a row z (subject_id, owner_id, team_id, recipients), $1 tenant, $3 instant: a text and no
 -- function, since it is worked out for thousands of rows in one statement. Branches nobody asks for are not run at all.
-CREATE OR REPLACE FUNCTION crm_internal.escalation_recipients_sql() RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+CREATE OR REPLACE FUNCTION crm_internal.escalation_recipients_sql(subject_type text) RETURNS text
+LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT $q$ARRAY(
@@ -125,19 +133,23 @@ AS $$
               UNION ALL
               SELECT m.user_id FROM crm.team_memberships AS m
               WHERE 'team' = ANY (z.recipients) AND m.tenant_id = $1 AND m.team_id = z.team_id AND m.valid @> $3
-              UNION ALL
-              SELECT o.user_id FROM crm.ticket_followers AS o
-              WHERE 'followers' = ANY (z.recipients) AND $2 = 'tickets' AND o.tenant_id = $1 AND o.ticket_id = z.subject_id
+              $q$ || coalesce((
+                  SELECT string_agg(format('UNION ALL SELECT o.%I FROM %s AS o '
+                                           'WHERE ''followers'' = ANY (z.recipients) AND o.tenant_id = $1 AND o.%I = z.subject_id ',
+                                           f.options ->> 'followers', f.relation::regclass, l.column_name), '')
+                  FROM crm.registered_as('followers') AS f
+                  JOIN crm.table_links(f.relation) AS l ON l.kind = 'parent' AND l.target = escalation_recipients_sql.subject_type), '') || $q$
               UNION ALL
               SELECT w.id FROM crm.users AS w
-              WHERE z.recipients::text LIKE '%%access:%%' AND w.tenant_id = $1 AND 'access:' || w.access = ANY (z.recipients)
+              WHERE z.recipients::text LIKE '%access:%' AND w.tenant_id = $1 AND 'access:' || w.access = ANY (z.recipients)
               UNION ALL
-              SELECT substr(r.rule, 6)::bigint FROM unnest(z.recipients) AS r (rule) WHERE r.rule LIKE 'user:%%') AS x
+              SELECT substr(r.rule, 6)::bigint FROM unnest(z.recipients) AS r (rule) WHERE r.rule LIKE 'user:%') AS x
         -- LIMIT: look each up, do not join all users
         CROSS JOIN LATERAL (SELECT true FROM crm.users AS w WHERE w.tenant_id = $1 AND w.id = x.u AND w.active LIMIT 1) AS present
         ORDER BY 1)$q$
 $$;
-COMMENT ON FUNCTION crm_internal.escalation_recipients_sql() IS 'Expression for the active users that the recipients of a step stand for, to be put into a format string.';
+COMMENT ON FUNCTION crm_internal.escalation_recipients_sql(text) IS
+'Expression for the active users that the recipients of a step about a kind of subject stand for.';
 
 CREATE OR REPLACE FUNCTION crm_internal.escalation_recipients(
     tenant bigint, subject_type text, subject_id bigint, owner bigint, team bigint, rules text[], as_of timestamptz)
@@ -148,9 +160,9 @@ AS $$
 DECLARE
     answer bigint[];
 BEGIN
-    EXECUTE format('SELECT ' || crm_internal.escalation_recipients_sql()
-                   || ' FROM (SELECT $4 AS subject_id, $5 AS owner_id, $6 AS team_id, $7 AS recipients) AS z')
-        INTO answer USING tenant, subject_type, as_of, subject_id, owner, team, rules;
+    EXECUTE 'SELECT ' || crm_internal.escalation_recipients_sql(subject_type)
+            || ' FROM (SELECT $2 AS subject_id, $4 AS owner_id, $5 AS team_id, $6 AS recipients) AS z'
+        INTO answer USING tenant, subject_id, as_of, owner, team, rules;
     RETURN answer;
 END
 $$;
@@ -162,30 +174,32 @@ CREATE OR REPLACE FUNCTION crm_internal.escalation_subject_sql(subject_type text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN count(*) FILTER (WHERE a.attname IN ('tenant_id', 'id')) = 2 THEN
-               format('SELECT s.tenant_id, s.id, %s AS owner_id, %s AS team_id, s AS row FROM crm.%I AS s',
-                      CASE WHEN bool_or(a.attname = 'owner_id') THEN 's.owner_id' ELSE 'NULL::bigint' END,
-                      CASE WHEN bool_or(a.attname = 'team_id') THEN 's.team_id' ELSE 'NULL::bigint' END, subject_type)
+    SELECT CASE WHEN crm.column_exists(r, 'tenant_id') AND crm.column_exists(r, 'id') THEN
+               format('SELECT s.tenant_id, s.id, '
+                      || CASE WHEN crm.column_exists(r, 'owner_id') THEN 's.owner_id' ELSE 'NULL::bigint' END || ' AS owner_id, '
+                      || CASE WHEN crm.column_exists(r, 'team_id') THEN 's.team_id' ELSE 'NULL::bigint' END || ' AS team_id, '
+                      || 's AS row FROM %s AS s', r::regclass)
            ELSE 'SELECT NULL::bigint AS tenant_id, NULL::bigint AS id, NULL::bigint AS owner_id, NULL::bigint AS team_id, NULL::record AS row WHERE false' END
-    FROM pg_attribute AS a
-    WHERE a.attrelid = to_regclass(format('crm.%I', subject_type)) AND NOT a.attisdropped
+    FROM crm.subject_relation(subject_type) AS r
 $$;
-COMMENT ON FUNCTION crm_internal.escalation_subject_sql(text) IS 'Query for the subjects of a kind; no rows where it is not a table of the CRM.';
+COMMENT ON FUNCTION crm_internal.escalation_subject_sql(text) IS 'Query for the subjects of a kind; no rows where it is not a registered table.';
 
 CREATE OR REPLACE FUNCTION crm_internal.busy_subjects(tenant bigint, subject_type text, ids bigint[])
 RETURNS SETOF bigint
 LANGUAGE plpgsql VOLATILE ROWS 50
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    relation CONSTANT regclass := crm.subject_relation(subject_type);
 BEGIN
-    IF to_regclass(format('crm.%I', subject_type)) IS NULL THEN
+    IF relation IS NULL THEN
         RETURN;
     END IF;
     -- not waited for: whoever holds one may be waiting for a clock
     RETURN QUERY EXECUTE format(
-        'WITH ours AS MATERIALIZED (SELECT s.id FROM crm.%1$I AS s WHERE s.tenant_id = $1 AND s.id = ANY ($2) FOR NO KEY UPDATE SKIP LOCKED)
-         SELECT s.id FROM crm.%1$I AS s WHERE s.tenant_id = $1 AND s.id = ANY ($2) AND s.id NOT IN (SELECT o.id FROM ours AS o)',
-        subject_type) USING tenant, ids;
+        'WITH ours AS MATERIALIZED (SELECT s.id FROM %1$s AS s WHERE s.tenant_id = $1 AND s.id = ANY ($2) FOR NO KEY UPDATE SKIP LOCKED)
+         SELECT s.id FROM %1$s AS s WHERE s.tenant_id = $1 AND s.id = ANY ($2) AND s.id NOT IN (SELECT o.id FROM ours AS o)',
+        relation) USING tenant, ids;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.busy_subjects(bigint, text, bigint[]) IS 'Locks subjects, and returns those that others hold.';
@@ -201,12 +215,14 @@ DECLARE
     subject jsonb;
     target bigint;
     decision crm.assignments;
+    relation CONSTANT regclass := crm.subject_relation(subject_type);
+    hook regprocedure;
     answer jsonb;
 BEGIN
     SELECT x.* INTO s FROM crm.escalation_steps AS x WHERE x.tenant_id = tenant AND x.id = step;
     EXECUTE format('SELECT to_jsonb(k.row) FROM (%s) AS k WHERE k.tenant_id = $1 AND k.id = $2',
                    crm_internal.escalation_subject_sql(subject_type)) INTO subject USING tenant, subject_id;
-    IF s.action IN ('reassign', 'create_task') AND s.recipients <> '{routing}' THEN
+    IF s.action NOT IN ('notify', 'raise_priority', 'move_queue', 'tag') AND s.recipients <> '{routing}' THEN
         -- the first rule that stands for anybody
         SELECT (crm_internal.escalation_recipients(tenant, subject_type, subject_id, (subject ->> 'owner_id')::bigint,
                                                    (subject ->> 'team_id')::bigint, ARRAY[r.rule], as_of))[1] AS u
@@ -222,41 +238,39 @@ BEGIN
                 decision := crm_internal.route_record(tenant, subject_type, subject_id, true, as_of);
                 answer := jsonb_build_object('from', subject -> 'owner_id', 'to', decision.user_id, 'reason', decision.reason);
             ELSIF target IS NOT NULL THEN
-                EXECUTE format('UPDATE crm.%I AS k SET owner_id = $3 WHERE k.tenant_id = $1 AND k.id = $2', subject_type)
+                EXECUTE format('UPDATE %s AS k SET owner_id = $3 WHERE k.tenant_id = $1 AND k.id = $2', relation)
                     USING tenant, subject_id, target;
                 answer := jsonb_build_object('from', subject -> 'owner_id', 'to', target);
             END IF;
         WHEN 'raise_priority' THEN
-            EXECUTE format('UPDATE crm.%I AS k SET priority = n.code
+            EXECUTE format('UPDATE %s AS k SET priority = n.code
                             FROM (SELECT p.code FROM crm.priorities AS p
                                   WHERE p.tenant_id = $1 AND p.active
                                     AND p.rank > (SELECT o.rank FROM crm.priorities AS o WHERE o.tenant_id = $1 AND o.code = $3)
                                   ORDER BY p.rank LIMIT 1) AS n
                             WHERE k.tenant_id = $1 AND k.id = $2
-                            RETURNING jsonb_build_object(''from'', $3, ''to'', k.priority)', subject_type)
+                            RETURNING jsonb_build_object(''from'', $3, ''to'', k.priority)', relation)
                 INTO answer USING tenant, subject_id, subject ->> 'priority';
         WHEN 'move_queue' THEN
-            EXECUTE format('UPDATE crm.%I AS k SET queue_id = q.escalates_to_id, owner_id = NULL
+            EXECUTE format('UPDATE %s AS k SET queue_id = q.escalates_to_id, owner_id = NULL
                             FROM crm.queues AS q
                             WHERE k.tenant_id = $1 AND k.id = $2 AND q.tenant_id = $1 AND q.id = k.queue_id AND q.escalates_to_id IS NOT NULL
-                            RETURNING jsonb_build_object(''from'', q.id, ''to'', k.queue_id)', subject_type)
+                            RETURNING jsonb_build_object(''from'', q.id, ''to'', k.queue_id)', relation)
                 INTO answer USING tenant, subject_id;
             IF answer IS NOT NULL THEN
                 decision := crm_internal.route_record(tenant, subject_type, subject_id, false, as_of);
                 answer := answer || jsonb_build_object('owner', decision.user_id);
             END IF;
         WHEN 'tag' THEN
-            EXECUTE format('UPDATE crm.%I AS k SET tags = k.tags || $3 WHERE k.tenant_id = $1 AND k.id = $2 AND NOT $3 = ANY (k.tags)
-                            RETURNING jsonb_build_object(''tag'', $3)', subject_type)
+            EXECUTE format('UPDATE %s AS k SET tags = k.tags || $3 WHERE k.tenant_id = $1 AND k.id = $2 AND NOT $3 = ANY (k.tags)
+                            RETURNING jsonb_build_object(''tag'', $3)', relation)
                 INTO answer USING tenant, subject_id, s.params ->> 'tag';
-        WHEN 'create_task' THEN
-            INSERT INTO crm.activities AS a (tenant_id, kind, subject, related_table, related_id, account_id, contact_id, due_at, owner_id, team_id)
-            VALUES (tenant, 'task', coalesce(s.params ->> 'subject', s.name), subject_type, subject_id,
-                    (subject ->> 'account_id')::bigint, (subject ->> 'contact_id')::bigint,
-                    as_of + make_interval(secs => coalesce((s.params ->> 'due_in_seconds')::double precision, 86400)),
-                    target, (subject ->> 'team_id')::bigint)
-            RETURNING jsonb_build_object('task', a.id, 'owner', a.owner_id) INTO answer;
-        ELSE NULL;
+        ELSE
+            -- what a later room can do
+            FOR hook IN SELECT h FROM crm_internal.hooks_at('escalation_action.' || s.action) AS h LOOP
+                EXECUTE format('SELECT %s($1, $2, $3, $4, $5, $6, $7)', hook::regproc)
+                    INTO answer USING tenant, subject_type, subject_id, subject, s, target, as_of;
+            END LOOP;
     END CASE;
     RETURN coalesce(answer, '{"changed": false}');
 END
@@ -303,7 +317,7 @@ BEGIN
                    z.params || jsonb_build_object('step', z.name, 'step_id', z.step_id, 'firing_id', z.id, 'metric', z.metric,
                                                   'cycle', z.cycle, 'repeat', z.repeat_no, 'missed', z.collapsed,
                                                   'due_at', z.due_at, 'scheduled_at', z.scheduled_at,
-                                                  'recipients', to_jsonb($q$ || crm_internal.escalation_recipients_sql() || $q$)),
+                                                  'recipients', to_jsonb($q$ || replace(crm_internal.escalation_recipients_sql(subject_type), '%', '%%') || $q$)),
                    $3
             FROM f AS z
             WHERE z.action = 'notify' AND z.outcome = 'done'

@@ -9,6 +9,79 @@ $$;
 COMMENT ON FUNCTION crm.condition_holds(jsonb, jsonpath) IS
 'Whether a condition holds for a record: a predicate that is true, or a filter that lets something through. NULL always holds; what cannot be compared does not. Dates without a time zone are taken in UTC.';
 
+CREATE OR REPLACE FUNCTION crm_internal.queues_check() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    circle boolean;
+BEGIN
+    IF NEW.escalates_to_id IS NULL THEN
+        RETURN NEW;
+    END IF;
+    -- one change of the tree at a time, so that two halves of a circle cannot meet
+    PERFORM pg_advisory_xact_lock(hashtextextended('crm.queues', NEW.tenant_id));
+    WITH RECURSIVE way AS (
+        SELECT q.id, q.escalates_to_id FROM crm.queues AS q
+        WHERE q.tenant_id = NEW.tenant_id AND q.id = NEW.escalates_to_id
+        UNION
+        SELECT q.id, q.escalates_to_id FROM way AS w
+        JOIN crm.queues AS q ON q.tenant_id = NEW.tenant_id AND q.id = w.escalates_to_id)
+    SELECT true INTO circle FROM way AS w WHERE w.id = NEW.id OR w.escalates_to_id = NEW.id LIMIT 1;
+    IF circle THEN
+        RAISE EXCEPTION 'queue "%" would escalate to itself', NEW.code
+            USING ERRCODE = 'CR204',
+                  DETAIL = format('The queues that records pass from queue %s on lead back to "%s".', NEW.escalates_to_id, NEW.code),
+                  HINT = 'Let the last queue of the chain escalate to none.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.queues_check() IS 'Refuses circles of escalating queues.';
+-- after the row is stored, so that a new row sees its own id
+CREATE OR REPLACE TRIGGER queues_after_check
+    AFTER INSERT OR UPDATE OF escalates_to_id ON crm.queues
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.queues_check();
+
+-- ---- what counts as work ----
+
+CREATE OR REPLACE FUNCTION crm_internal.open_row_sql(relation regclass)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN crm.column_exists(relation, 'closed_at') THEN 's.closed_at IS NULL'
+        WHEN crm_internal.table_is(relation, 'process') THEN
+            'EXISTS (SELECT FROM crm.stages AS g WHERE g.tenant_id = s.tenant_id AND g.id = s.stage_id AND g.type IN (''open'', ''on_hold''))'
+        ELSE 'true' END
+$$;
+COMMENT ON FUNCTION crm_internal.open_row_sql(regclass) IS 'Condition over a row s of a table: whether there is still something to be done about it.';
+
+-- $1 tenant, $2 owners, $3 weight of a row of the table at hand; all at once, so that it is one scan a table
+-- whatever the planner knows of it
+CREATE OR REPLACE FUNCTION crm_internal.workload_sql(subject_table text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(
+        CASE WHEN crm.column_exists(w.relation, 'queue_id') THEN
+            format('SELECT s.owner_id, sum(coalesce(q.item_weight, 1)) AS load FROM %s AS s '
+                   'LEFT JOIN crm.queues AS q ON q.tenant_id = $1 AND q.id = s.queue_id ', w.relation::regclass)
+        ELSE
+            format('SELECT s.owner_id, count(*) * ' || CASE WHEN w.subject = subject_table THEN '$3' ELSE '1' END || ' AS load FROM %s AS s ',
+                   w.relation::regclass)
+        END || 'WHERE s.tenant_id = $1 AND s.owner_id = ANY ($2) AND ' || crm_internal.open_row_sql(w.relation) || ' GROUP BY s.owner_id',
+        ' UNION ALL ')
+    FROM (SELECT r.subject, r.relation FROM crm.registered_as('workload') AS r
+          UNION SELECT r.subject, r.relation FROM crm.registered_as('assignment') AS r WHERE r.subject = subject_table) AS w
+$$;
+COMMENT ON FUNCTION crm_internal.workload_sql(text) IS
+'Query for the open work of people: rows of tables registered as workload, and of the table at hand. Rows in a queue weigh what the queue says.';
+
+-- ---- choosing ----
+
 CREATE OR REPLACE FUNCTION crm_internal.route_candidates(
     tenant bigint, subject_table text, team bigint, users bigint[], needed bigint[],
     queue_calendar bigint, respect_hours boolean, weight numeric, as_of timestamptz, only_user bigint)
@@ -21,8 +94,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     who bigint[];
-    own_owners bigint[];
-    own_loads numeric[];
+    owners bigint[];
+    loads numeric[];
 BEGIN
     IF only_user IS NOT NULL THEN
         who := ARRAY[only_user];
@@ -33,41 +106,25 @@ BEGIN
                             OR a.user_id IN (SELECT m.user_id FROM crm.team_memberships AS m
                                              WHERE m.tenant_id = tenant AND m.team_id = team AND m.valid @> as_of)));
     END IF;
-    -- open rows of the table at hand; tickets are counted below
-    IF subject_table <> 'tickets' THEN
-        EXECUTE format('SELECT array_agg(o.owner_id), array_agg(o.load) FROM (SELECT s.owner_id, count(*) * $3 AS load FROM crm.%I AS s WHERE s.tenant_id = $1 AND s.owner_id = ANY ($2) %s GROUP BY 1) AS o',
-            subject_table,
-            CASE WHEN EXISTS (SELECT FROM pg_attribute AS x
-                              WHERE x.attrelid = format('crm.%I', subject_table)::regclass AND x.attname = 'closed_at'
-                                AND NOT x.attisdropped)
-                 THEN 'AND s.closed_at IS NULL' ELSE '' END)
-            INTO own_owners, own_loads USING tenant, who, weight;
-    END IF;
+    EXECUTE 'SELECT array_agg(l.owner_id), array_agg(l.load) FROM (' || crm_internal.workload_sql(subject_table) || ') AS l'
+        INTO owners, loads USING tenant, who, weight;
     RETURN QUERY
         WITH loads AS MATERIALIZED (
-            -- all at once, so that it is one scan whatever the planner knows of the tickets
-            SELECT w.owner_id, sum(coalesce(q.item_weight, 1)) AS load
-            FROM crm.tickets AS w
-            LEFT JOIN crm.queues AS q ON q.tenant_id = tenant AND q.id = w.queue_id
-            WHERE w.tenant_id = tenant AND w.closed_at IS NULL AND w.owner_id = ANY (who)
-            GROUP BY w.owner_id
+            SELECT l.owner_id, sum(l.load) AS load FROM unnest(owners, loads) AS l (owner_id, load) GROUP BY l.owner_id
         ), skilled AS MATERIALIZED (
             SELECT s.user_id, count(*) AS matched, sum(s.level) AS level_sum
             FROM crm.user_skills AS s
             WHERE s.tenant_id = tenant AND s.skill_id = ANY (needed) AND s.user_id = ANY (who)
-            GROUP BY s.user_id
-        ), own AS MATERIALIZED (
-            SELECT o.owner_id, o.load FROM unnest(own_owners, own_loads) AS o (owner_id, load))
+            GROUP BY s.user_id)
         SELECT a.user_id, coalesce(k.matched, 0)::integer, coalesce(k.level_sum, 0)::bigint,
                a.status = 'available' OR a.status = 'away' AND a.away_until <= as_of,
                NOT respect_hours OR coalesce(a.calendar_id, queue_calendar) IS NULL
                    OR crm.is_open(coalesce(a.calendar_id, queue_calendar), as_of),
-               coalesce(l.load, 0) + coalesce(o.load, 0) + weight <= a.capacity AND a.capacity > 0,
-               coalesce(l.load, 0) + coalesce(o.load, 0), a.capacity, a.last_assigned_at, a.last_assignment_id, a.last_released_at
+               coalesce(l.load, 0) + weight <= a.capacity AND a.capacity > 0,
+               coalesce(l.load, 0), a.capacity, a.last_assigned_at, a.last_assignment_id, a.last_released_at
         FROM crm.agents AS a
         JOIN crm.users AS u ON u.tenant_id = tenant AND u.id = a.user_id AND u.active
         LEFT JOIN loads AS l ON l.owner_id = a.user_id
-        LEFT JOIN own AS o ON o.owner_id = a.user_id
         LEFT JOIN skilled AS k ON k.user_id = a.user_id
         WHERE a.tenant_id = tenant AND a.user_id = ANY (who);
 END
@@ -84,7 +141,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     t CONSTANT bigint := tenant;
-    relation CONSTANT regclass := to_regclass(format('crm.%I', route_record.subject_table));
+    relation CONSTANT regclass := crm.require_registered(route_record.subject_table, 'assignment');
     subject jsonb;
     rule crm.assignment_rules;
     queue crm.queues;
@@ -98,16 +155,11 @@ DECLARE
     why text;
     n integer;
 BEGIN
-    IF relation IS NULL OR 3 <> (SELECT count(*) FROM pg_attribute AS a
-                                 WHERE a.attrelid = relation AND a.attname IN ('tenant_id', 'id', 'owner_id') AND NOT a.attisdropped) THEN
-        RAISE EXCEPTION 'records of "%" cannot be assigned', route_record.subject_table
-            USING ERRCODE = 'undefined_table', HINT = 'Name a table of schema crm with the columns id and owner_id.';
-    END IF;
     -- whoever holds the record decides; a second router finds it decided
     EXECUTE format('SELECT to_jsonb(s) FROM %s AS s WHERE s.tenant_id = $1 AND s.id = $2 FOR UPDATE', relation)
         INTO subject USING t, route_record.subject_id;
     IF subject IS NULL THEN
-        RAISE EXCEPTION 'there is no row % in crm.%', route_record.subject_id, route_record.subject_table
+        RAISE EXCEPTION 'there is no row % in table %', route_record.subject_id, relation
             USING ERRCODE = 'no_data_found';
     END IF;
     SELECT a.* INTO previous FROM crm.assignments AS a
@@ -121,7 +173,7 @@ BEGIN
     WHERE r.tenant_id = t AND r.subject_table = route_record.subject_table AND r.active
       AND crm.condition_holds(subject, r.condition)
     ORDER BY r.position LIMIT 1;
-    IF route_record.subject_table = 'tickets' THEN
+    IF subject ? 'queue_id' THEN
         SELECT q.* INTO queue FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = (subject ->> 'queue_id')::bigint;
         IF rule.id IS NULL THEN
             IF queue.id IS NULL OR queue.routing_method = 'manual' THEN
@@ -235,34 +287,62 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.route_record(text, bigint, boolean, timestamptz) IS
-'Gives a record to an agent by the first assignment rule that holds (tickets without one: by their queue) and returns the decision. Safe with any number of routers at once: nobody is given more than their capacity and no record is given twice. Where nobody may be chosen the decision says why, the record stays unassigned and an event routing.nobody is written. A record that has an owner is left alone unless reassign. NULL where there is nothing to decide. Errors: 42P01 for a table whose records have no owner, P0002 for a record that is not there.';
+'Gives a record to an agent by the first assignment rule that holds (in a queue without one: by the queue) and returns the decision. Safe with any number of routers at once: nobody is given more than their capacity and no record is given twice. Where nobody may be chosen the decision says why, the record stays unassigned and an event routing.nobody is written. A record that has an owner is left alone unless reassign. NULL where there is nothing to decide. Errors: 42P01 for a table that is not registered for assignment, P0002 for a record that is not there.';
 SELECT crm.declare_function('crm.route_record', 'agent');
+
+-- ---- what waits ----
+
+-- Eligible is what a rule holds for or a queue gives out: only then does a row count towards the batch, so that
+-- rows nobody would be given do not keep the others waiting.
+CREATE OR REPLACE FUNCTION crm_internal.route_waiting(subject_table text, as_of timestamptz, batch integer)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation CONSTANT regclass := crm.require_registered(subject_table, 'assignment');
+    by_rule CONSTANT text := 'EXISTS (SELECT FROM crm.assignment_rules AS r WHERE r.tenant_id = s.tenant_id AND r.subject_table = $1 '
+                             'AND r.active AND crm.condition_holds(to_jsonb(s), r.condition))';
+    queued CONSTANT boolean := crm.column_exists(relation, 'queue_id');
+    urgent CONSTANT boolean := crm.column_exists(relation, 'priority');
+    n bigint;
+BEGIN
+    IF NOT queued AND NOT EXISTS (SELECT FROM crm.assignment_rules AS r WHERE r.subject_table = route_waiting.subject_table AND r.active) THEN
+        RETURN 0;
+    END IF;
+    EXECUTE 'SELECT count(*) FILTER (WHERE (crm_internal.route_record(w.tenant_id, $1, w.id, false, $2)).user_id IS NOT NULL) '
+        || format('FROM (SELECT s.tenant_id, s.id FROM %s AS s ', relation)
+        || CASE WHEN queued THEN 'LEFT JOIN crm.queues AS q ON q.tenant_id = s.tenant_id AND q.id = s.queue_id ' ELSE '' END
+        || CASE WHEN urgent THEN 'LEFT JOIN crm.priorities AS p ON p.tenant_id = s.tenant_id AND p.code = s.priority ' ELSE '' END
+        || 'WHERE ' || crm_internal.open_row_sql(relation) || ' AND s.owner_id IS NULL AND (' || by_rule
+        || CASE WHEN queued THEN ' OR q.routing_method <> ''manual'') ' ELSE ') ' END
+        || 'ORDER BY ' || CASE WHEN urgent THEN 'p.rank DESC NULLS LAST, ' ELSE '' END
+        || CASE WHEN crm_internal.table_is(relation, 'newest_first') THEN 's.created_at DESC, s.id DESC' ELSE 's.created_at, s.id' END
+        || ' LIMIT $3) AS w'
+        INTO n USING subject_table, as_of, batch;
+    RETURN n;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.route_waiting(text, timestamptz, integer) IS
+'Tries again to give out the open rows of a table that nobody owns, the most urgent first. Returns how many found an agent.';
 
 CREATE OR REPLACE FUNCTION crm.route_waiting(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    n bigint;
 BEGIN
     -- one at a time: two of them would only wait for each other's agents
     IF NOT pg_try_advisory_xact_lock(hashtextextended('crm.route_waiting', 0)) THEN
         RETURN 0;
     END IF;
-    SELECT count(*) FILTER (WHERE (crm_internal.route_record(w.tenant_id, 'tickets', w.id, false, as_of)).user_id IS NOT NULL) INTO n
-    FROM (SELECT k.tenant_id, k.id
-          FROM crm.tickets AS k
-          JOIN crm.queues AS q ON q.tenant_id = k.tenant_id AND q.id = k.queue_id AND q.routing_method <> 'manual'
-          JOIN crm.priorities AS p ON p.tenant_id = k.tenant_id AND p.code = k.priority
-          WHERE k.closed_at IS NULL AND k.owner_id IS NULL
-          ORDER BY p.rank DESC, k.created_at, k.id
-          LIMIT batch) AS w;
-    RETURN n;
+    RETURN (SELECT sum(crm_internal.route_waiting(r.subject, as_of, batch)) FROM crm.registered_as('assignment') AS r);
 END
 $$;
 COMMENT ON FUNCTION crm.route_waiting(timestamptz, integer) IS
-'Tries again to give out the unassigned open tickets of queues that are not manual, most urgent and then oldest first, for all tenants. Returns how many found an agent. A maintenance task; for the owner of the CRM.';
+'Tries again to give out the open records nobody owns, for all tenants and tables: those in queues that are not manual, and those for which an '
+'assignment rule holds; the most urgent first, then the oldest (leads: the newest, as an answer is worth most while the interest is fresh), '
+'at most batch of each table. Returns how many found an agent. A maintenance task; for the owner of the CRM.';
 SELECT crm.declare_function('crm.route_waiting', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.set_agent_status(status text, away_until timestamptz DEFAULT NULL, user_id bigint DEFAULT NULL)

@@ -98,6 +98,19 @@ COMMENT ON COLUMN crm.transitions.to_stage_id IS 'Stage it leads to.';
 COMMENT ON COLUMN crm.transitions.guard_message IS 'What to say where the guard does not hold.';
 COMMENT ON COLUMN crm.transitions.required_columns IS 'Columns (or custom.name) that must be filled for this move.';
 
+CREATE TABLE crm.loss_reasons (
+    tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
+    code text NOT NULL,
+    name text NOT NULL,
+    note_required boolean NOT NULL DEFAULT false,
+    active boolean NOT NULL DEFAULT true,
+    CONSTRAINT loss_reasons_pkey PRIMARY KEY (tenant_id, code),
+    CONSTRAINT loss_reasons_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id)
+);
+COMMENT ON TABLE crm.loss_reasons IS 'Why a record may be lost. note_required: the reason alone says too little.';
+SELECT crm.declare_table('crm.loss_reasons', '{"class": "configuration"}');
+COMMENT ON COLUMN crm.loss_reasons.note_required IS 'Whether it asks for a note.';
+
 CREATE TABLE crm.stage_periods (
     tenant_id bigint NOT NULL,
     subject_table text COLLATE "C" NOT NULL,

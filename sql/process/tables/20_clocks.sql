@@ -228,3 +228,6 @@ COMMENT ON COLUMN crm.sla_clocks.used_seconds IS 'Seconds used, of an ended cloc
 COMMENT ON COLUMN crm.sla_clocks.stretches IS 'Times in which the clock ran before running_since: from, to, from, to ...';
 COMMENT ON COLUMN crm.sla_clocks.stretch_calendars IS 'Calendar of each stretch where they differ from calendar_id; 0 for calendar time.';
 COMMENT ON COLUMN crm.sla_clocks.measured_at IS 'When the row was last computed.';
+
+INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('record_sla_breaches', 5, 'crm.record_sla_breaches', NULL, '1 minute', 1000);

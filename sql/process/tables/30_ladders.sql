@@ -27,7 +27,6 @@ CREATE TABLE crm.escalation_steps (
     CONSTRAINT escalation_steps_offset_seconds_check CHECK (abs(offset_seconds) <= 1e9),
     CONSTRAINT escalation_steps_repeat_check CHECK ((repeat_seconds IS NULL) = (repeat_max = 0)
         AND (repeat_seconds IS NULL OR repeat_seconds >= 60 AND repeat_seconds <= 1e9) AND repeat_max BETWEEN 0 AND 1000),
-    CONSTRAINT escalation_steps_action_check CHECK (action IN ('notify', 'reassign', 'raise_priority', 'move_queue', 'tag', 'create_task')),
     CONSTRAINT escalation_steps_params_check CHECK (jsonb_typeof(params) = 'object')
 );
 CREATE INDEX escalation_steps_policy_id_idx ON crm.escalation_steps (tenant_id, policy_id);
@@ -93,3 +92,6 @@ ALTER TABLE crm.sla_clocks
 CREATE INDEX sla_clocks_escalate_at_idx ON crm.sla_clocks (escalate_at) WHERE escalate_at IS NOT NULL;
 COMMENT ON COLUMN crm.sla_clocks.escalate_at IS 'When the next step of the clock''s ladder is due; NULL where none is in sight. Kept by a trigger.';
 COMMENT ON COLUMN crm.sla_clocks.escalated IS 'Steps done in this cycle: id and number of times, id and number of times ... Kept by crm.escalate().';
+
+INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('escalate', 10, 'crm.escalate', 'crm.next_escalation_at', NULL, 1000);

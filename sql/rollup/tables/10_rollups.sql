@@ -64,3 +64,6 @@ COMMENT ON COLUMN crm.rollup_items.name IS 'Name of the column in the reading vi
 COMMENT ON COLUMN crm.rollup_items.definition IS 'Expression or aggregate as declared.';
 COMMENT ON COLUMN crm.rollup_items.columns IS 'Columns of delta table and base that it is computed from.';
 COMMENT ON COLUMN crm.rollup_items.reading IS 'Expression of the reading view.';
+
+INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('fold_rollups', 50, 'crm.fold_due_rollups', 'crm.next_fold_at', NULL, 1000);

@@ -54,8 +54,8 @@ CREATE INDEX orders_owner_id_idx ON crm.orders (tenant_id, owner_id);
 CREATE INDEX orders_team_id_idx ON crm.orders (tenant_id, team_id);
 COMMENT ON TABLE crm.orders IS 'Who bought what, when, for how much and at what margin; returns are orders of their own, cancelled orders stay and count for nothing.';
 SELECT crm.declare_table('crm.orders', '{
-    "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "import": true,
-    "found_by": ["source", "number"], "happened": "r.ordered_at", "planned": "ordered_at"}');
+    "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "assignment": true,
+    "import": true, "found_by": ["source", "number"], "happened": "r.ordered_at", "planned": "ordered_at"}');
 COMMENT ON COLUMN crm.orders.amount IS 'Value in currency, never negative; a return takes it away. Kept by the lines where there are any.';
 COMMENT ON COLUMN crm.orders.margin IS 'Contribution in currency; NULL where it is not known.';
 COMMENT ON COLUMN crm.orders.ordered_on IS 'Day of the order in the tenant''s time zone; filled by trigger.';

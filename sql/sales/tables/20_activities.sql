@@ -45,7 +45,7 @@ COMMENT ON TABLE crm.activities IS 'Calls, mails, meetings, tasks and notes, wit
 SELECT crm.declare_table('crm.activities', '{
     "class": "owned", "version": true, "custom": true,
     "about": {"account_id": "accounts", "contact_id": "contacts", "related_id": {"table_in": "related_table", "merge": true}},
-    "import": true, "happened": "coalesce(r.done_at, CASE WHEN r.kind IN (''mail'', ''message'', ''note'') THEN r.created_at END)",
+    "assignment": true, "import": true, "happened": "coalesce(r.done_at, CASE WHEN r.kind IN (''mail'', ''message'', ''note'') THEN r.created_at END)",
     "planned": "done_at", "personal": ["subject", "body", "outcome"]}');
 COMMENT ON COLUMN crm.activities.related_table IS 'Table in schema crm of the record it is about: opportunities, leads, tickets.';
 COMMENT ON COLUMN crm.activities.kind IS 'call, mail, meeting, task, note, visit or message.';

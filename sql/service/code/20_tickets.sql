@@ -1,39 +1,5 @@
 -- ---- triggers ----
 
-CREATE OR REPLACE FUNCTION crm_internal.queues_check() RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    circle boolean;
-BEGIN
-    IF NEW.escalates_to_id IS NULL THEN
-        RETURN NEW;
-    END IF;
-    -- one change of the tree at a time, so that two halves of a circle cannot meet
-    PERFORM pg_advisory_xact_lock(hashtextextended('crm.queues', NEW.tenant_id));
-    WITH RECURSIVE way AS (
-        SELECT q.id, q.escalates_to_id FROM crm.queues AS q
-        WHERE q.tenant_id = NEW.tenant_id AND q.id = NEW.escalates_to_id
-        UNION
-        SELECT q.id, q.escalates_to_id FROM way AS w
-        JOIN crm.queues AS q ON q.tenant_id = NEW.tenant_id AND q.id = w.escalates_to_id)
-    SELECT true INTO circle FROM way AS w WHERE w.id = NEW.id OR w.escalates_to_id = NEW.id LIMIT 1;
-    IF circle THEN
-        RAISE EXCEPTION 'queue "%" would escalate to itself', NEW.code
-            USING ERRCODE = 'CR204',
-                  DETAIL = format('The queues that tickets pass from queue %s on lead back to "%s".', NEW.escalates_to_id, NEW.code),
-                  HINT = 'Let the last queue of the chain escalate to none.';
-    END IF;
-    RETURN NEW;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.queues_check() IS 'Refuses circles of escalating queues.';
--- after the row is stored, so that a new row sees its own id
-CREATE OR REPLACE TRIGGER queues_after_check
-    AFTER INSERT OR UPDATE OF escalates_to_id ON crm.queues
-    FOR EACH ROW EXECUTE FUNCTION crm_internal.queues_check();
-
 CREATE OR REPLACE FUNCTION crm_internal.tickets_defaults() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp

@@ -70,3 +70,6 @@ SELECT crm.declare_table('crm.survey_responses', '{
 COMMENT ON COLUMN crm.survey_responses.owner_id IS 'Agent who is judged: owner of the ticket when it was solved.';
 COMMENT ON COLUMN crm.survey_responses.token_hash IS 'SHA-256 of the token that answers it; the token itself is in the message to the customer only.';
 COMMENT ON COLUMN crm.survey_responses.score IS 'The answer, on the scale of the survey''s kind.';
+
+INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('send_surveys', 20, 'crm.send_due_surveys', 'crm.next_survey_at', NULL, 1000);
