@@ -1,3 +1,5 @@
+-- Who is asking, and what they may see and change: tenant, user, level, one row.
+
 CREATE FUNCTION crm.tenant_id() RETURNS bigint
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_tenant_id';

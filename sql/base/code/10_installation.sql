@@ -1,3 +1,5 @@
+-- Which version is installed, and what stands in the way of taking it away.
+
 CREATE OR REPLACE FUNCTION crm.version()
 RETURNS TABLE (library text, extension text, schema text, advice text)
 LANGUAGE sql STABLE ROWS 1

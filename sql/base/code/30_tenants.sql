@@ -1,3 +1,5 @@
+-- Tenants: making one, with what it begins with.
+
 CREATE OR REPLACE FUNCTION crm.create_tenant(
     name text,
     base_currency text DEFAULT NULL,

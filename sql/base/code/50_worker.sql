@@ -1,3 +1,5 @@
+-- Maintenance: doing what is due, and saying when something is due next.
+
 CREATE OR REPLACE FUNCTION crm.run_maintenance(task_name text DEFAULT NULL, as_of timestamptz DEFAULT now())
 RETURNS TABLE (task text, done bigint, more boolean, next_at timestamptz, error text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 10

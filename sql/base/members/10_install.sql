@@ -1,3 +1,5 @@
+-- Installing and upgrading what CREATE EXTENSION does not make, and telling backends that configuration changed.
+
 CREATE FUNCTION crm.install() RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_install';

@@ -1,3 +1,5 @@
+-- The background worker: waking it, and how it does.
+
 CREATE FUNCTION crm.wake_worker(due_at timestamptz DEFAULT now()) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
 AS 'MODULE_PATHNAME', 'crm_wake_worker';

@@ -1,3 +1,5 @@
+-- Who is in which segment, and how large segments are.
+
 CREATE OR REPLACE VIEW crm.segment_members WITH (security_invoker = true) AS
 SELECT s.tenant_id, s.id AS segment_id, s.name AS segment, s.subject_table, m.subject_id, m.since
 FROM crm.segments AS s

@@ -1,3 +1,5 @@
+-- Checks of rows in C (versions, custom fields, tags, trees), tags and names as compared, currencies, days of a tenant.
+
 CREATE FUNCTION crm.check_version() RETURNS trigger
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_check_version';

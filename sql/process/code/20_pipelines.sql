@@ -1,3 +1,5 @@
+-- Pipelines: defining them and their stages; what is in use stays as it is.
+
 -- ---- what is in use stays as it is ----
 
 CREATE OR REPLACE FUNCTION crm.protect_stage()

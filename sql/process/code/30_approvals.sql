@@ -1,4 +1,4 @@
--- ---- approvals ----
+-- Approvals of stage changes: asking for one, and deciding.
 
 CREATE OR REPLACE FUNCTION crm.guard_approval()
 RETURNS trigger

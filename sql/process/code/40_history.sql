@@ -1,4 +1,4 @@
--- ---- history of imports ----
+-- History of stages that comes from an older system.
 
 -- SECURITY DEFINER: nobody but the engine writes crm.stage_periods. Only a transaction in which
 -- crm.begin_history() was called, which asks who may, gets past the first lines.

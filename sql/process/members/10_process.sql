@@ -1,3 +1,5 @@
+-- Changes of stage: the guard, the recorder, which moves are allowed, and moving any record.
+
 CREATE FUNCTION crm.guard_stage() RETURNS trigger
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_guard_stage';

@@ -1,3 +1,5 @@
+-- Escalation: when steps fall due, and firing them.
+
 CREATE FUNCTION crm.schedule_escalation() RETURNS trigger
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_schedule_escalation';

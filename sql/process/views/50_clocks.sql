@@ -1,3 +1,5 @@
+-- Service clocks as they stand at this moment.
+
 CREATE OR REPLACE VIEW crm.sla_clock_status WITH (security_invoker = true) AS
 SELECT c.tenant_id, c.subject_type, c.subject_id, c.metric, c.cycle, c.state,
        c.breached_at IS NOT NULL OR (c.state = 'running' AND c.due_at <= now()) AS breached,

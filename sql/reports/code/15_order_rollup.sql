@@ -1,3 +1,5 @@
+-- Purchases, revenue and margin by account and day, as a rollup.
+
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM crm.rollups AS r WHERE r.name = 'account_days') THEN

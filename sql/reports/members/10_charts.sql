@@ -1,3 +1,5 @@
+-- Charts as SVG and HTML, out of numbers.
+
 CREATE FUNCTION crm.draw_chart(kind text, data jsonb, options jsonb DEFAULT '{}') RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_draw_chart';

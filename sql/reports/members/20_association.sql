@@ -1,3 +1,5 @@
+-- Whether two things go together by more than chance.
+
 CREATE FUNCTION crm.association_p(won_with bigint, lost_with bigint, won_without bigint, lost_without bigint) RETURNS double precision
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_association_p';

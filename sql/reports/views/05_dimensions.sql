@@ -1,4 +1,4 @@
--- ---- dimensions ----
+-- Dimensions: days, accounts, users, products, stages.
 
 CREATE OR REPLACE VIEW crm_analytics.dim_date WITH (security_invoker = true) AS
 WITH days AS (

@@ -1,4 +1,4 @@
--- ---- facts ----
+-- Sales: deals as facts, the pipeline, what closed, why deals were lost.
 
 CREATE OR REPLACE VIEW crm_analytics.fact_opportunities WITH (security_invoker = true) AS
 SELECT o.tenant_id, o.id AS opportunity_id, o.name, o.pipeline_id, o.stage_id,

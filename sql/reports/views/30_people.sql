@@ -1,5 +1,4 @@
--- People and customers: performance of users, quotas by the team at the time, cohorts, what goes with
--- winning, and all that is known of one customer.
+-- People and what goes with winning: activities and performance of users, quotas by the team at the time, cohorts, factors.
 
 CREATE OR REPLACE FUNCTION crm_analytics.activities_seen()
 RETURNS TABLE (tenant_id bigint, created_on date, owner_id bigint, kind text, activities bigint, done bigint, done_late bigint)

@@ -1,3 +1,5 @@
+-- Customers: what happened with one and all that is known of it, totals, and the dashboard.
+
 -- ---- what service and marketing add ----
 
 CREATE OR REPLACE FUNCTION crm_analytics.customer_service(account_id bigint) RETURNS jsonb

@@ -1,4 +1,4 @@
--- ---- acquisition ----
+-- Acquisition: groups of prospects, and how they ended.
 
 CREATE OR REPLACE VIEW crm_analytics.acquisition_segments WITH (security_invoker = true) AS
 WITH shared AS (

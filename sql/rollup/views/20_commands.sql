@@ -1,3 +1,5 @@
+-- How rollups stand.
+
 DROP VIEW IF EXISTS crm.rollup_status;
 CREATE VIEW crm.rollup_status WITH (security_invoker = true) AS
 SELECT p.name,

@@ -1,3 +1,5 @@
+-- Watch over predictive models: how good they are by now, and whether the data drifted.
+
 -- ---- watch ----
 
 CREATE OR REPLACE VIEW crm_analytics.prediction_outcomes WITH (security_invoker = true) AS

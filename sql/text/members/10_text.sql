@@ -1,3 +1,5 @@
+-- Names, e-mail addresses, telephone numbers and web addresses in one form.
+
 CREATE FUNCTION crm.fold_text(value text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_fold_text';

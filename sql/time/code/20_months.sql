@@ -1,3 +1,5 @@
+-- Months of the Gregorian and the Jalali calendar.
+
 CREATE OR REPLACE FUNCTION crm_analytics.month_start(on_date date, calendar text DEFAULT 'gregorian') RETURNS date
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 AS $$

@@ -1,3 +1,5 @@
+-- Purchase models of the CRM's own customers: fitting, choosing, keeping them.
+
 CREATE OR REPLACE FUNCTION crm.purchase_model_expected(kind text, p double precision[], x double precision, t_x double precision, age double precision,
     horizon double precision)
 RETURNS double precision

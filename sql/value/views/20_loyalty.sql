@@ -1,3 +1,5 @@
+-- Loyalty: what accounts need most, value by need, whom to keep and whom to win back.
+
 CREATE OR REPLACE VIEW crm_analytics.account_main_need WITH (security_invoker = true) AS
 SELECT a.tenant_id, a.id AS account_id, coalesce(d.need, f.family, 'unknown') AS need,
        CASE WHEN d.need IS NOT NULL THEN 'declared' WHEN f.family IS NOT NULL THEN 'bought' END AS known_by

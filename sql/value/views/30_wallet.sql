@@ -1,3 +1,5 @@
+-- Share of wallet by account.
+
 CREATE OR REPLACE VIEW crm_analytics.wallet_share WITH (security_invoker = true) AS
 SELECT w.tenant_id, w.id AS declaration_id, w.account_id, a.name AS account_name, w.family, w.period, s.own_spend, w.total_spend,
        CASE WHEN w.total_spend IS NOT NULL THEN round(least(1, greatest(0, s.own_spend) / w.total_spend), 4) END AS share_by_spend,
