@@ -66,7 +66,8 @@ setup:
 	@tests/helpers/setup.sh
 demo: setup
 	@DEMO_DATA='$(DEMO_DATA)' tests/demo/run.sh
-test: setup
+test:
+	@tests/helpers/setup.sh test
 	@tests/helpers/run.sh $(T)
 bench: setup
 	@tests/bench/run.sh $(B)

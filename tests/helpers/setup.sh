@@ -2,7 +2,8 @@
 # Brings what building and testing need, and only what is missing, through the
 # package manager. Says what it does. Does nothing where all is there.
 #
-#   tests/helpers/setup.sh         for everything
+#   tests/helpers/setup.sh         for building and running
+#   tests/helpers/setup.sh test    and for the tests: a browser that looks at the pages
 #   tests/helpers/setup.sh lint    for make lint alone
 #
 # The server is the one of PG_CONFIG; else the one whose headers are installed;
@@ -52,6 +53,12 @@ update_lists() {
     $as_root apt-get update
 }
 
+has_browser() {
+    local b; for b in chromium chromium-browser google-chrome; do command -v $b >/dev/null 2>&1 && return 0; done
+    return 1
+}
+has_package() { [ -n "$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9].*\)/\1/p')" ]; }
+
 missing=()
 command -v python3 >/dev/null 2>&1 || missing+=(python3)
 if [ "${1:-}" = lint ]; then
@@ -72,6 +79,11 @@ else
     else
         has_headers || missing+=("postgresql-server-dev-$number")
         has_server "$number" || missing+=("postgresql-$number" "postgresql-client-$number")
+    fi
+    if [ "${1:-}" = test ] && ! has_browser && command -v apt-get >/dev/null 2>&1; then
+        has_package chromium || update_lists >/dev/null 2>&1 || true
+        # a distribution without it: the test of pages is skipped and says so
+        if has_package chromium; then missing+=(chromium); fi
     fi
 fi
 
