@@ -34,7 +34,7 @@
 #define SEARCH_BUDGET 4000
 
 static inline double
-hold(double v, double cap)
+hold_within(double v, double cap)
 {
 	return v > cap ? cap : v < -cap ? -cap : v;
 }
@@ -259,13 +259,13 @@ sum_up(const PointsModel *m, PointsScore *out)
 	memset(out->group, 0, sizeof(double) * m->ngroups);
 	for (int i = 0; i < m->nrules; i++)
 	{
-		out->rule[i] = hold(out->raw[i], m->rules[i].cap);
+		out->rule[i] = hold_within(out->raw[i], m->rules[i].cap);
 		out->group[m->rules[i].group] += out->rule[i];
 	}
 	out->fit = out->engagement = 0;
 	for (int i = 0; i < m->ngroups; i++)
 	{
-		out->group[i] = hold(out->group[i], m->groups[i].cap);
+		out->group[i] = hold_within(out->group[i], m->groups[i].cap);
 		if (m->groups[i].fit)
 			out->fit += out->group[i];
 		else

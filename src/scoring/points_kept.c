@@ -55,7 +55,7 @@ same_bytes(const struct varlena *a, const struct varlena *b)
 }
 
 static KeptModel *
-compile(const struct varlena *source)
+compile_model(const struct varlena *source)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "crm score model", ALLOCSET_SMALL_SIZES);
@@ -73,7 +73,7 @@ compile(const struct varlena *source)
 }
 
 static KeptModel *
-find(const struct varlena *source)
+kept_model(const struct varlena *source)
 {
 	dlist_iter	i;
 	KeptModel  *k;
@@ -87,7 +87,7 @@ find(const struct varlena *source)
 			return k;
 		}
 	}
-	k = compile(source);
+	k = compile_model(source);
 	k->listed = true;
 	dlist_push_head(&kept, &k->node);
 	if (++nkept > KEPT_MODELS)
@@ -108,7 +108,7 @@ hold_model(struct varlena *source, MemoryContext holder)
 {
 	Hold	   *hold = MemoryContextAllocZero(holder, sizeof(Hold));
 
-	hold->model = find(source);
+	hold->model = kept_model(source);
 	hold->model->holders++;
 	hold->callback.func = let_go;
 	hold->callback.arg = hold;

@@ -254,7 +254,7 @@ typedef struct EventTaker
 } EventTaker;
 
 static void
-take(EventTaker *t, int64 tenant, int64 lead, const ScoreEvent *event)
+take_new_event(EventTaker *t, int64 tenant, int64 lead, const ScoreEvent *event)
 {
 	if (t->lead && (t->scorer->tenant != tenant || t->lead_id != lead))
 	{
@@ -282,7 +282,7 @@ take_row(EventTaker *t, const Datum *v, const bool *isnull)
 	event.kind = DatumGetTextPP(v[4]);
 	event.object = isnull[5] ? NULL : DatumGetTextPP(v[5]);
 	event.attributes = isnull[6] ? NULL : DatumGetJsonbP(v[6]);
-	take(t, DatumGetInt64(v[0]), DatumGetInt64(v[1]), &event);
+	take_new_event(t, DatumGetInt64(v[0]), DatumGetInt64(v[1]), &event);
 }
 
 /* crm.take_score_events() -- of score_events, with a transition table new_events */

@@ -42,7 +42,7 @@ static const struct
 };
 
 static void
-put(FoldState *state, pg_wchar c)
+put_letter(FoldState *state, pg_wchar c)
 {
 	unsigned char buf[8];
 	int			len;
@@ -192,9 +192,9 @@ fold_char(FoldState *state, pg_wchar c, bool decomposed)
 	if (c < 0x80)
 	{
 		if (c >= 'A' && c <= 'Z')
-			put(state, c + ('a' - 'A'));
+			put_letter(state, c + ('a' - 'A'));
 		else if (c > ' ' && c < 0x7F)
-			put(state, c);
+			put_letter(state, c);
 		else if (c == ' ' || (c >= '\t' && c <= '\r'))
 			state->space_pending = true;
 		return;
@@ -209,12 +209,12 @@ fold_char(FoldState *state, pg_wchar c, bool decomposed)
 	if (c >= 0x0600 && c <= 0x06FF)
 	{
 		to = fold_arabic(c);
-		put(state, to != 0 ? to : c);
+		put_letter(state, to != 0 ? to : c);
 		return;
 	}
 	if ((to = fold_punctuation(c)) != 0)
 	{
-		put(state, to);
+		put_letter(state, to);
 		return;
 	}
 	if (c <= 0x1E9E)
@@ -222,7 +222,7 @@ fold_char(FoldState *state, pg_wchar c, bool decomposed)
 			if (latin[i].from == c)
 			{
 				for (const char *s = latin[i].to; *s != '\0'; s++)
-					put(state, (unsigned char) *s);
+					put_letter(state, (unsigned char) *s);
 				return;
 			}
 	if (!decomposed)
@@ -239,7 +239,7 @@ fold_char(FoldState *state, pg_wchar c, bool decomposed)
 		}
 		pfree(parts);
 	}
-	put(state, lower(c));
+	put_letter(state, lower(c));
 }
 
 /*

@@ -58,15 +58,6 @@ copy_rules(CalRules *to, const CalRules *from)
 			copy_array(to->yearly[i].except, to->yearly[i].nexcept, sizeof(int32));
 }
 
-static int
-compare_dates(const void *a, const void *b)
-{
-	int32		x = *(const int32 *) a;
-	int32		y = *(const int32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* The imported holidays that are switched on, in order. */
 static int32 *
 read_imported(Datum *args, int *n)
@@ -127,7 +118,7 @@ build_calendar(const void *key, MemoryContext context)
 										   sizeof(int32) * Max(1, one->nholidays + nimported));
 		memcpy(one->holidays + one->nholidays, imported, sizeof(int32) * nimported);
 		one->nholidays += nimported;
-		qsort(one->holidays, one->nholidays, sizeof(int32), compare_dates);
+		qsort(one->holidays, one->nholidays, sizeof(int32), crm_compare_dates);
 		if (!DATE_NOT_FINITE(from) &&
 			from >= CRM_CALENDAR_FIRST_DAY + 2 && from <= CRM_CALENDAR_LAST_DAY - 2)
 			one->valid_from = crm_calendar_date_start(one, from);

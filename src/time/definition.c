@@ -41,11 +41,11 @@ static const char *const weekday_names[7] =
 {"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
 
 static void
-fault(Reader *r, const char *reason, const char *place, const char *fmt,...)
+note_fault(Reader *r, const char *reason, const char *place, const char *fmt,...)
 pg_attribute_printf(4, 5);
 
 static void
-fault(Reader *r, const char *reason, const char *place, const char *fmt,...)
+note_fault(Reader *r, const char *reason, const char *place, const char *fmt,...)
 {
 	CalFault   *f = (CalFault *) palloc(sizeof(CalFault));
 	StringInfoData text;
@@ -101,7 +101,7 @@ element(JsonbContainer *array, int i)
 
 /* The value of a key; NULL where it is missing or null. */
 static JsonbValue *
-member(JsonbContainer *object, const char *key)
+member_of(JsonbContainer *object, const char *key)
 {
 	JsonbValue *v = getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
 
@@ -113,7 +113,7 @@ static int
 int_member(Reader *r, JsonbContainer *object, const char *key, const char *place,
 		   int lowest, int highest, int missing)
 {
-	JsonbValue *v = member(object, key);
+	JsonbValue *v = member_of(object, key);
 	bool		ok = false;
 	int			n = missing;
 
@@ -133,7 +133,7 @@ int_member(Reader *r, JsonbContainer *object, const char *key, const char *place
 		}
 	}
 	if (!ok)
-		fault(r, "number", psprintf("%s.%s", place, key),
+		note_fault(r, "number", psprintf("%s.%s", place, key),
 			  "must be a whole number from %d to %d", lowest, highest);
 	return n;
 }
@@ -193,7 +193,7 @@ date_string(Reader *r, const char *text, const char *place, int32 *date)
 {
 	if (parse_civil_date(text, strlen(text), date))
 		return true;
-	fault(r, "date", place, "\"%s\" is not a date of the form YYYY-MM-DD", text);
+	note_fault(r, "date", place, "\"%s\" is not a date of the form YYYY-MM-DD", text);
 	return false;
 }
 
@@ -217,7 +217,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 	day->spans = NULL;
 	if (list == NULL)
 	{
-		fault(r, "shape", place, "must be a list of [from, to] pairs");
+		note_fault(r, "shape", place, "must be a list of [from, to] pairs");
 		return;
 	}
 	day->spans = (CalSpan *) palloc(sizeof(CalSpan) * Max(JsonContainerSize(list), 1));
@@ -231,7 +231,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 
 		if (pair == NULL || JsonContainerSize(pair) != 2)
 		{
-			fault(r, "shape", here, "must be a pair [from, to]");
+			note_fault(r, "shape", here, "must be a pair [from, to]");
 			continue;
 		}
 		for (int j = 0; j < 2; j++)
@@ -240,7 +240,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 			at[j] = text[j] ? parse_time(text[j]) : -1;
 			if (at[j] < 0)
 			{
-				fault(r, "time", here, "%s is not a time of the form HH:MM or HH:MM:SS",
+				note_fault(r, "time", here, "%s is not a time of the form HH:MM or HH:MM:SS",
 					  text[j] ? psprintf("\"%s\"", text[j]) : "the value");
 				ok = false;
 			}
@@ -249,7 +249,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 			continue;
 		if (at[0] >= DAY || at[1] > limit)
 		{
-			fault(r, "outside_of_day", here,
+			note_fault(r, "outside_of_day", here,
 				  at[0] >= DAY ? "%s to %s begins at or after 24:00" :
 				  kind == WEEKLY ? "%s to %s ends after 48:00" :
 				  "%s to %s ends after 24:00, which only weekly hours may", text[0], text[1]);
@@ -257,7 +257,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 		}
 		if (at[1] <= at[0])
 		{
-			fault(r, "wrong_order", here,
+			note_fault(r, "wrong_order", here,
 				  "%s to %s does not end after it begins (write midnight as 24:00, a night shift as 22:00 to 30:00)",
 				  text[0], text[1]);
 			continue;
@@ -269,7 +269,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 	qsort(day->spans, day->nspans, sizeof(CalSpan), compare_spans);
 	for (int i = 1; i < day->nspans; i++)
 		if (day->spans[i].from < day->spans[i - 1].to)
-			fault(r, "overlap", place, "hours overlap at %02d:%02d",
+			note_fault(r, "overlap", place, "hours overlap at %02d:%02d",
 				  day->spans[i].from / 3600, day->spans[i].from / 60 % 60);
 }
 
@@ -302,7 +302,7 @@ read_weekly(Reader *r, JsonbValue *v, CalRules *rules)
 
 	if (object == NULL)
 	{
-		fault(r, "shape", "weekly", "must be an object of lists under mon, tue, wed, thu, fri, sat, sun");
+		note_fault(r, "shape", "weekly", "must be an object of lists under mon, tue, wed, thu, fri, sat, sun");
 		return;
 	}
 	it = JsonbIteratorInit(object);
@@ -320,7 +320,7 @@ read_weekly(Reader *r, JsonbValue *v, CalRules *rules)
 			if (strcmp(name, weekday_names[w]) == 0)
 				break;
 		if (w == 7)
-			fault(r, "weekday", psprintf("weekly.%s", name),
+			note_fault(r, "weekday", psprintf("weekly.%s", name),
 				  "\"%s\" is not one of mon, tue, wed, thu, fri, sat, sun", name);
 		else if (list.type != jbvNull)
 			read_spans(r, &list, WEEKLY, psprintf("weekly.%s", name), &raw[w]);
@@ -343,7 +343,7 @@ read_weekly(Reader *r, JsonbValue *v, CalRules *rules)
 				CalSpan		tail = {0, s.to - DAY};
 
 				if (raw[next].nspans > 0 && raw[next].spans[0].from < tail.to)
-					fault(r, "overlap", psprintf("weekly.%s", weekday_names[next]),
+					note_fault(r, "overlap", psprintf("weekly.%s", weekday_names[next]),
 						  "the hours from %02d:%02d on overlap the shift that began the day before and ends at %02d:%02d",
 						  raw[next].spans[0].from / 3600, raw[next].spans[0].from / 60 % 60,
 						  tail.to / 3600, tail.to / 60 % 60);
@@ -366,8 +366,9 @@ compare_days(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int
-compare_dates(const void *a, const void *b)
+/* for qsort */
+int
+crm_compare_dates(const void *a, const void *b)
 {
 	int32		x = *(const int32 *) a;
 	int32		y = *(const int32 *) b;
@@ -388,7 +389,7 @@ read_dated(Reader *r, JsonbValue *v, const char *what, int *n)
 	*n = 0;
 	if (object == NULL)
 	{
-		fault(r, "shape", what, "must be an object of lists under dates");
+		note_fault(r, "shape", what, "must be an object of lists under dates");
 		return NULL;
 	}
 	days = (CalDay *) palloc0(sizeof(CalDay) * Max(1, JsonContainerSize(object)));
@@ -434,7 +435,7 @@ month_day(Reader *r, const char *text, bool jalali, const char *place, CalYearly
 			return true;
 		}
 	}
-	fault(r, "date", place, "\"%s\" is not a %s date of the form MM-DD", text,
+	note_fault(r, "date", place, "\"%s\" is not a %s date of the form MM-DD", text,
 		  jalali ? "Jalali" : "Gregorian");
 	return false;
 }
@@ -463,7 +464,7 @@ check_keys(Reader *r, JsonbContainer *object, const char *place, const char *con
 			continue;
 		name = as_string(&key);
 		if (!known_key(name, known))
-			fault(r, "key", place[0] ? psprintf("%s.%s", place, name) : name,
+			note_fault(r, "key", place[0] ? psprintf("%s.%s", place, name) : name,
 				  "\"%s\" is not a key that is known here", name);
 		JsonbIteratorNext(&it, &key, true);
 	}
@@ -475,11 +476,11 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 {
 	static const char *const keys[] = {"date", "gregorian", "jalali", "length", "from_year",
 	"to_year", "except", "name", "off", NULL};
-	JsonbValue *date = member(object, "date");
-	JsonbValue *gregorian = member(object, "gregorian");
-	JsonbValue *jalali = member(object, "jalali");
-	JsonbValue *off = member(object, "off");
-	JsonbValue *except = member(object, "except");
+	JsonbValue *date = member_of(object, "date");
+	JsonbValue *gregorian = member_of(object, "gregorian");
+	JsonbValue *jalali = member_of(object, "jalali");
+	JsonbValue *off = member_of(object, "off");
+	JsonbValue *except = member_of(object, "except");
 	JsonbValue *rule_date = jalali ? jalali : gregorian;
 	int			length = int_member(r, object, "length", place, 1, 60, 1);
 	bool		is_off = false;
@@ -487,13 +488,13 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 	check_keys(r, object, place, keys);
 	if ((date != NULL) + (gregorian != NULL) + (jalali != NULL) != 1)
 	{
-		fault(r, "shape", place, "needs exactly one of date, gregorian, jalali");
+		note_fault(r, "shape", place, "needs exactly one of date, gregorian, jalali");
 		return;
 	}
 	if (off != NULL)
 	{
 		if (off->type != jbvBool)
-			fault(r, "shape", psprintf("%s.off", place), "must be true or false");
+			note_fault(r, "shape", psprintf("%s.off", place), "must be true or false");
 		else
 			is_off = off->val.boolean;
 	}
@@ -503,7 +504,7 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 		int32		first;
 
 		if (text == NULL)
-			fault(r, "date", place, "the date must be a string of the form YYYY-MM-DD");
+			note_fault(r, "date", place, "the date must be a string of the form YYYY-MM-DD");
 		else if (date_string(r, text, place, &first) && !is_off)
 		{
 			rules->holidays = (int32 *) repalloc(rules->holidays,
@@ -523,9 +524,9 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 		rule.from_year = int_member(r, object, "from_year", place, 1, 9999, 1);
 		rule.to_year = int_member(r, object, "to_year", place, 1, 9999, 9999);
 		if (rule.from_year > rule.to_year)
-			fault(r, "wrong_order", place, "from_year is after to_year");
+			note_fault(r, "wrong_order", place, "from_year is after to_year");
 		if (text == NULL)
-			fault(r, "date", place, "the date must be a string of the form MM-DD");
+			note_fault(r, "date", place, "the date must be a string of the form MM-DD");
 		else
 			ok = month_day(r, text, rule.jalali, place, &rule);
 		if (except != NULL)
@@ -533,7 +534,7 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 			JsonbContainer *list = as_array(except);
 
 			if (list == NULL)
-				fault(r, "shape", psprintf("%s.except", place), "must be a list of dates");
+				note_fault(r, "shape", psprintf("%s.except", place), "must be a list of dates");
 			else
 			{
 				rule.except = (int32 *) palloc(sizeof(int32) * Max(1, JsonContainerSize(list)));
@@ -543,11 +544,11 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 					char	   *one = as_string(element(list, i));
 
 					if (one == NULL)
-						fault(r, "date", here, "must be a string of the form YYYY-MM-DD");
+						note_fault(r, "date", here, "must be a string of the form YYYY-MM-DD");
 					else if (date_string(r, one, here, &rule.except[rule.nexcept]))
 						rule.nexcept++;
 				}
-				qsort(rule.except, rule.nexcept, sizeof(int32), compare_dates);
+				qsort(rule.except, rule.nexcept, sizeof(int32), crm_compare_dates);
 			}
 		}
 		if (ok && !is_off)
@@ -566,7 +567,7 @@ read_holidays(Reader *r, JsonbValue *v, CalRules *rules)
 
 	if (list == NULL)
 	{
-		fault(r, "shape", "holidays", "must be a list of dates and rules");
+		note_fault(r, "shape", "holidays", "must be a list of dates and rules");
 		return;
 	}
 	for (int i = 0; i < JsonContainerSize(list); i++)
@@ -580,7 +581,7 @@ read_holidays(Reader *r, JsonbValue *v, CalRules *rules)
 		if (object != NULL)
 			read_holiday_object(r, object, place, rules);
 		else if (text == NULL)
-			fault(r, "shape", place, "must be a date of the form YYYY-MM-DD or a rule");
+			note_fault(r, "shape", place, "must be a date of the form YYYY-MM-DD or a rule");
 		else if (date_string(r, text, place, &date))
 		{
 			rules->holidays = (int32 *) repalloc(rules->holidays,
@@ -588,7 +589,7 @@ read_holidays(Reader *r, JsonbValue *v, CalRules *rules)
 			rules->holidays[rules->nholidays++] = date;
 		}
 	}
-	qsort(rules->holidays, rules->nholidays, sizeof(int32), compare_dates);
+	qsort(rules->holidays, rules->nholidays, sizeof(int32), crm_compare_dates);
 }
 
 /*
@@ -613,44 +614,44 @@ crm_calendar_parse(Jsonb *definition, List **faults)
 	rules->yearly = (CalYearly *) palloc(sizeof(CalYearly));
 	if (!JB_ROOT_IS_OBJECT(definition))
 	{
-		fault(r, "shape", "", "a calendar is a JSON object");
+		note_fault(r, "shape", "", "a calendar is a JSON object");
 		return rules;
 	}
 	check_keys(r, root, "", keys);
 
-	v = member(root, "zone");
+	v = member_of(root, "zone");
 	if (v == NULL || v->type != jbvString)
-		fault(r, "zone", "zone", "a calendar needs the name of a time zone, such as Asia/Tehran");
+		note_fault(r, "zone", "zone", "a calendar needs the name of a time zone, such as Asia/Tehran");
 	else
 	{
 		char	   *name = as_string(v);
 
 		rules->zone = crm_zone_find(name);
 		if (rules->zone == NULL)
-			fault(r, "zone", "zone", "\"%s\" is not a time zone of the server's time zone database", name);
+			note_fault(r, "zone", "zone", "\"%s\" is not a time zone of the server's time zone database", name);
 	}
-	if ((v = member(root, "weekly")) != NULL)
+	if ((v = member_of(root, "weekly")) != NULL)
 		read_weekly(r, v, rules);
-	if ((v = member(root, "special_days")) != NULL)
+	if ((v = member_of(root, "special_days")) != NULL)
 		rules->special = read_dated(r, v, "special_days", &rules->nspecial);
-	if ((v = member(root, "breaks")) != NULL)
+	if ((v = member_of(root, "breaks")) != NULL)
 		rules->breaks = read_dated(r, v, "breaks", &rules->nbreaks);
-	if ((v = member(root, "holidays")) != NULL)
+	if ((v = member_of(root, "holidays")) != NULL)
 		read_holidays(r, v, rules);
-	if ((v = member(root, "name")) != NULL && v->type != jbvString)
-		fault(r, "shape", "name", "must be a string");
-	if ((v = member(root, "valid_from")) != NULL)
+	if ((v = member_of(root, "name")) != NULL && v->type != jbvString)
+		note_fault(r, "shape", "name", "must be a string");
+	if ((v = member_of(root, "valid_from")) != NULL)
 	{
 		char	   *text = as_string(v);
 		int32		date;
 
 		if (text == NULL)
-			fault(r, "date", "valid_from", "must be a string of the form YYYY-MM-DD");
+			note_fault(r, "date", "valid_from", "must be a string of the form YYYY-MM-DD");
 		else
 			date_string(r, text, "valid_from", &date);
 	}
 	if (*faults == NIL && !crm_calendar_rules_open(rules))
-		fault(r, "no_hours", "weekly", "the calendar has no open hours at all");
+		note_fault(r, "no_hours", "weekly", "the calendar has no open hours at all");
 	return rules;
 }
 

@@ -20,7 +20,7 @@
 #define GREGORIAN_EPOCH 730425
 
 static int32
-floor_div(int32 a, int32 b)
+floor_quotient(int32 a, int32 b)
 {
 	int32		q = a / b;
 
@@ -31,7 +31,7 @@ floor_div(int32 a, int32 b)
 static int32
 days_before_year(int year)
 {
-	return 365 * (year - 1) + floor_div(8 * year + 21, 33);
+	return 365 * (year - 1) + floor_quotient(8 * year + 21, 33);
 }
 
 bool
@@ -141,7 +141,7 @@ crm_gregorian_to_days(int year, int month, int day)
 	int			y = (month > 2) ? year : year - 1;
 	int			m = (month > 2) ? month - 3 : month + 9;	/* March = 0 */
 
-	return 365 * y + floor_div(y, 4) - floor_div(y, 100) + floor_div(y, 400) +
+	return 365 * y + floor_quotient(y, 4) - floor_quotient(y, 100) + floor_quotient(y, 400) +
 		(153 * m + 2) / 5 + day - 1 - GREGORIAN_EPOCH;
 }
 
@@ -149,7 +149,7 @@ void
 crm_gregorian_from_days(int32 days, int *year, int *month, int *day)
 {
 	int32		n = days + GREGORIAN_EPOCH;
-	int32		era = floor_div(n, 146097);
+	int32		era = floor_quotient(n, 146097);
 	int32		doe = n - era * 146097;
 	int32		yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
 	int32		doy = doe - (365 * yoe + yoe / 4 - yoe / 100);

@@ -282,7 +282,7 @@ typedef struct Collected
 } Collected;
 
 static void
-collect(Collected *c, TupleDesc desc, Datum *value, bool *null)
+put_rule(Collected *c, TupleDesc desc, Datum *value, bool *null)
 {
 	if (c->n == c->room)
 	{
@@ -319,7 +319,7 @@ crm_frequent_itemsets_final(PG_FUNCTION_ARGS)
 		value[0] = sorted_names(s, sets.set[i].item, sets.set[i].length);
 		value[1] = Int64GetDatum(sets.set[i].count);
 		value[2] = Float8GetDatum((double) sets.set[i].count / n);
-		collect(&out, desc, value, null);
+		put_rule(&out, desc, value, null);
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_array(out.value, out.n, type, -1, false,
 										  TYPALIGN_DOUBLE));
@@ -371,7 +371,7 @@ make_rule(const BasketState *s, TupleDesc desc, Collected *out, double n,
 	chi = spread > 0 ? n * leverage * n * leverage * n * n * n / spread : 0;
 	value[c++] = Float8GetDatum(chi);
 	value[c++] = Float8GetDatum(erfc(sqrt(chi / 2)));
-	collect(out, desc, value, null);
+	put_rule(out, desc, value, null);
 }
 
 PG_FUNCTION_INFO_V1(crm_association_rules_final);

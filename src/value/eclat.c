@@ -89,7 +89,7 @@ found(Walk *w, int64_t count)
 
 /* All sets that begin with the prefix and go on with one of the branches */
 static void
-walk(Walk *w, const Branch *branch, int n, size_t words)
+extend_sets(Walk *w, const Branch *branch, int n, size_t words)
 {
 	int			i,
 				j;
@@ -145,7 +145,7 @@ walk(Walk *w, const Branch *branch, int n, size_t words)
 				}
 			}
 			if (m > 0)
-				walk(w, next, m, kept);
+				extend_sets(w, next, m, kept);
 			w->host->release(own);
 			w->host->release(live);
 			w->host->release(next);
@@ -221,7 +221,7 @@ crm_eclat(const uint32_t *basket, const int *item, size_t rows,
 	qsort(branch, n, sizeof(Branch), rarer_first);
 	w.prefix = host->alloc(sizeof(int) * (n + 1));
 	if (max_length > 0)
-		walk(&w, branch, n, words);
+		extend_sets(&w, branch, n, words);
 
 	/* and a way to find them again */
 	result->mask = 63;

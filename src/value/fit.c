@@ -44,7 +44,7 @@ typedef struct Sum
 } Sum;
 
 static void
-add(Sum *s, double v)
+add_to_sum(Sum *s, double v)
 {
 	double		t = s->value + v;
 
@@ -70,7 +70,7 @@ crm_value_parameters(CrmValueModel model)
 }
 
 static void *
-take(Problem *p, size_t bytes)
+take_memory(Problem *p, size_t bytes)
 {
 	p->bytes += bytes;
 	return p->host->alloc(bytes > 0 ? bytes : 8);
@@ -88,10 +88,10 @@ find_distinct(Problem *p, int column, int ntables, Distinct *d)
 
 	while (size < n * 2)
 		size *= 2;
-	slot = take(p, size * sizeof(uint32_t));
+	slot = take_memory(p, size * sizeof(uint32_t));
 	memset(slot, 0xff, size * sizeof(uint32_t));
-	value = take(p, n * sizeof(double));
-	d->of = take(p, n * sizeof(uint32_t));
+	value = take_memory(p, n * sizeof(double));
+	d->of = take_memory(p, n * sizeof(uint32_t));
 	d->count = 0;
 	for (i = 0; i < n; i++)
 	{
@@ -116,7 +116,7 @@ find_distinct(Problem *p, int column, int ntables, Distinct *d)
 	}
 	d->value = value;
 	for (i = 0; i < ntables; i++)
-		d->table[i] = take(p, d->count * sizeof(double));
+		d->table[i] = take_memory(p, d->count * sizeof(double));
 }
 
 /* log(base + v) for every distinct value */
@@ -220,7 +220,7 @@ sum_bg(Problem *p, const double *k, Sum *total)
 			part[4] += w * g_b;
 		}
 		for (j = 0; j < 5; j++)
-			add(&total[j], part[j]);
+			add_to_sum(&total[j], part[j]);
 	}
 }
 
@@ -331,7 +331,7 @@ sum_each(Problem *p, const double *k, Sum *total)
 					(c < nd ? slope_dropout : slope_purchase);
 		}
 		for (c = 0; c < 1 + np + nc; c++)
-			add(&total[c], part[c]);
+			add_to_sum(&total[c], part[c]);
 	}
 }
 
@@ -461,9 +461,9 @@ fit_sample(const Problem *full, const double *start, const double *half_width,
 				i;
 	Problem		p = *full;
 	CrmPatterns some = *all;
-	CrmOptimum *optimum = take(&p, sizeof(*optimum));
-	double	   *row = take(&p, count * all->width * sizeof(double)),
-			   *weight = take(&p, count * sizeof(double));
+	CrmOptimum *optimum = take_memory(&p, sizeof(*optimum));
+	double	   *row = take_memory(&p, count * all->width * sizeof(double)),
+			   *weight = take_memory(&p, count * sizeof(double));
 
 	p.customers = 0;
 	for (i = 0; i < count; i++)
@@ -507,7 +507,7 @@ crm_value_fit(CrmValueModel model, const CrmPatterns *patterns,
 	p.model = model;
 	p.p = patterns;
 	p.host = host;
-	best = take(&p, sizeof(*best));
+	best = take_memory(&p, sizeof(*best));
 	for (row = 0; row < patterns->count; row++)
 		p.customers += patterns->weight[row];
 	fit->n = n;

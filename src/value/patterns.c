@@ -41,16 +41,6 @@ typedef struct PatternState
 #define EMPTY PG_UINT32_MAX
 #define FIRST_SLOTS 1024
 
-static MemoryContext
-state_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "aggregate function called outside an aggregate");
-	return context;
-}
-
 static PatternState *
 new_state(MemoryContext context, int ndropout, int npurchase)
 {
@@ -170,7 +160,7 @@ static Datum
 accumulate(FunctionCallInfo fcinfo, Door door, bool weighted)
 {
 	PatternState *s = PG_ARGISNULL(0) ?
-		new_state(state_context(fcinfo), 0, 0) :
+		new_state(crm_value_state_context(fcinfo), 0, 0) :
 		(PatternState *) PG_GETARG_POINTER(0);
 	double		weight = row_weight(fcinfo, door == SPEND ? 2 : 3, weighted),
 				row[3];
@@ -280,7 +270,7 @@ crm_covariate_accumulate(PG_FUNCTION_ARGS)
 		/* the first whole row says how many covariates there are */
 		if (s == NULL)
 		{
-			s = new_state(state_context(fcinfo), 0, 0);
+			s = new_state(crm_value_state_context(fcinfo), 0, 0);
 			s->ndropout = -1;
 		}
 		s->left_out++;
@@ -290,7 +280,7 @@ crm_covariate_accumulate(PG_FUNCTION_ARGS)
 	{
 		int64		left_out = s ? s->left_out : 0;
 
-		s = new_state(state_context(fcinfo), nd, np);
+		s = new_state(crm_value_state_context(fcinfo), nd, np);
 		s->left_out = left_out;
 	}
 	if (nd != s->ndropout || np != s->npurchase)
@@ -335,7 +325,7 @@ PG_FUNCTION_INFO_V1(crm_patterns_combine);
 Datum
 crm_patterns_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = crm_value_state_context(fcinfo);
 	PatternState *a = PG_ARGISNULL(0) ? NULL :
 		(PatternState *) PG_GETARG_POINTER(0);
 	PatternState *b = PG_ARGISNULL(1) ? NULL :
@@ -395,8 +385,8 @@ crm_patterns_deserialize(PG_FUNCTION_ARGS)
 
 	/* only rows and weights are there: it is merged, never searched */
 	memcpy(&header, p, sizeof(header));
-	s = MemoryContextAllocZero(state_context(fcinfo), sizeof(PatternState));
-	s->context = state_context(fcinfo);
+	s = MemoryContextAllocZero(crm_value_state_context(fcinfo), sizeof(PatternState));
+	s->context = crm_value_state_context(fcinfo);
 	s->ndropout = header.ndropout;
 	s->npurchase = header.npurchase;
 	s->width = 3 + Max(header.ndropout, 0) + header.npurchase;

@@ -37,16 +37,6 @@ typedef struct RowState
 
 #define HEADER offsetof(RowState, room)
 
-static MemoryContext
-state_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "aggregate function called outside an aggregate");
-	return context;
-}
-
 static void
 reserve(RowState *s, uint64 more)
 {
@@ -74,7 +64,7 @@ PG_FUNCTION_INFO_V1(crm_rows_combine);
 Datum
 crm_rows_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = crm_value_state_context(fcinfo);
 	RowState   *a = PG_ARGISNULL(0) ? NULL : (RowState *) PG_GETARG_POINTER(0);
 	RowState   *b = PG_ARGISNULL(1) ? NULL : (RowState *) PG_GETARG_POINTER(1);
 
@@ -153,7 +143,7 @@ crm_quantile_edges_accumulate(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 	{
 		int32		buckets = PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2);
-		MemoryContext context = state_context(fcinfo);
+		MemoryContext context = crm_value_state_context(fcinfo);
 
 		if (buckets < 2 || buckets > 1000)
 			ereport(ERROR,
@@ -285,7 +275,7 @@ crm_kmeans_accumulate(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 	{
-		MemoryContext context = state_context(fcinfo);
+		MemoryContext context = crm_value_state_context(fcinfo);
 
 		if (PG_ARGISNULL(2) || PG_ARGISNULL(3) || PG_ARGISNULL(4))
 			ereport(ERROR,
@@ -519,7 +509,7 @@ crm_silhouette_accumulate(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 	{
-		MemoryContext context = state_context(fcinfo);
+		MemoryContext context = crm_value_state_context(fcinfo);
 
 		s = MemoryContextAllocZero(context, sizeof(RowState));
 		s->context = context;

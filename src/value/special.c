@@ -377,6 +377,117 @@ peeled(const Peeled *g, double p, double q)
 	return v;
 }
 
+#define FIRST_NODES 48
+#define MOST_NODES (FIRST_NODES << 6)
+
+/* The nodes of a trapezoid sum, kept for further functions of the same weight. */
+typedef struct Nodes
+{
+	int			n;
+	double		p[MOST_NODES];
+	double		q[MOST_NODES];
+	double		weight[MOST_NODES];
+	double		sum_weight;
+} Nodes;
+
+static Weight
+weight_of(double a, double b)
+{
+	Weight		w;
+
+	w.a = a;
+	w.b = b;
+	w.mode = log(a / b);
+	w.less = fmin(a, b) / (a + b);
+	w.softplus = crm_softplus(-fabs(w.mode));
+	return w;
+}
+
+/*
+ * Where the tails end.  As f falls, what it adds on the right ends no later
+ * than the weight; on the left the product may peak far away.
+ */
+static void
+find_tails(const Weight *w, double scale, const Peeled *g, double *lo, double *hi)
+{
+	double		most = -INFINITY;
+
+	for (*hi = 1; *hi < 60; *hi *= 1.2)
+		if (log_weight(w, scale * sinh(*hi)) < -40)
+			break;
+	for (*lo = 1; *lo < 60; *lo *= 1.2)
+	{
+		double		d = -scale * sinh(*lo),
+					weight = log_weight(w, d),
+					p,
+					q,
+					product;
+
+		unit_of(w->mode + d, &p, &q);
+		product = p == 0 ? -INFINITY :
+			weight + log(fabs(peeled(g, p, q)));
+		if (product > most)
+			most = product;
+		if (weight < -40 && !(product > most - 40))
+			break;
+	}
+}
+
+/*
+ * The mean of the peeled function by halving steps until offset + factor times
+ * it stands still.
+ */
+static double
+sum_nodes(const Weight *w, double scale, const Peeled *g, double offset, double factor,
+		  Nodes *nodes)
+{
+	double		lo,
+				hi,
+				step,
+				sum_f = 0,
+				previous = NAN;
+	int			n = FIRST_NODES;
+
+	nodes->n = 0;
+	nodes->sum_weight = 0;
+	find_tails(w, scale, g, &lo, &hi);
+	step = (hi + lo) / n;
+	for (int round = 0; round <= 6; round++)
+	{
+		double		now;
+		bool		still;
+
+		/* after the first round only the new points in between */
+		for (int i = round > 0; i <= n && nodes->n < MOST_NODES; i += 1 + (round > 0))
+		{
+			double		grown = exp(-lo + i * step),
+						d = scale * (grown - 1 / grown) / 2,
+						p,
+						q,
+						weight;
+
+			unit_of(w->mode + d, &p, &q);
+			if (p == 0 || q == 0)
+				continue;
+			weight = exp(log_weight(w, d)) * (grown + 1 / grown) / 2;
+			nodes->p[nodes->n] = p;
+			nodes->q[nodes->n] = q;
+			nodes->weight[nodes->n] = weight;
+			nodes->n++;
+			nodes->sum_weight += weight;
+			sum_f += weight * peeled(g, p, q);
+		}
+		now = sum_f / nodes->sum_weight;
+		still = fabs(factor * (now - previous)) <= 2e-8 * fabs(offset + factor * now);
+		previous = now;
+		if (still)
+			break;
+		n *= 2;
+		step /= 2;
+	}
+	return previous;
+}
+
 /*
  * Means of f(p) over p ~ Beta(a, b), for a smooth convex f that falls from
  * f0 at 0 to f1 at 1: one for each of count arguments, the last of them the
@@ -389,35 +500,17 @@ peeled(const Peeled *g, double p, double q)
  * normalising constant.  A small exponent makes a tail that never ends;
  * f(0) - f(p) = p g(p) moves it to a + 1 (likewise at 1).
  */
-#define FIRST_NODES 48
-#define MOST_NODES (FIRST_NODES << 6)
-
 void
 crm_beta_means(double a, double b, const CrmUnitMean *mean, int count,
 			   void *const *arg, double f0, double *result)
 {
 	Peeled		g = {mean, a < 0.5, b < 0.5, f0, 0, arg[count - 1]};
 	Weight		w;
+	Nodes		nodes;
 	double		share_left = a / (a + b),
 				share_right,
-				offset,
-				factor,
-				scale,
-				lo,
-				hi,
-				step,
-				most,
-				sum_f = 0,
-				sum_w = 0,
-				previous = NAN,
-				keep_p[MOST_NODES],
-				keep_q[MOST_NODES],
-				keep_w[MOST_NODES];
-	int			n,
-				kept = 0,
-				round,
-				i,
-				k;
+				offset = 0,
+				factor = 1;
 
 	if (g.left)
 		a += 1;
@@ -427,8 +520,6 @@ crm_beta_means(double a, double b, const CrmUnitMean *mean, int count,
 	g.f1 = g.right ? mean->f(1, 0, g.arg) : 0;
 
 	/* the mean is offset + factor times that of the peeled function */
-	offset = 0;
-	factor = 1;
 	if (g.right)
 	{
 		offset = g.left ? f0 - g.f1 : g.f1;
@@ -440,89 +531,22 @@ crm_beta_means(double a, double b, const CrmUnitMean *mean, int count,
 		factor *= -share_left;
 	}
 
-	w.a = a;
-	w.b = b;
-	w.mode = log(a / b);
-	w.less = fmin(a, b) / (a + b);
-	w.softplus = crm_softplus(-fabs(w.mode));
-	scale = sqrt(1 / a + 1 / b);
-
-	/*
-	 * Where the tails end.  As f falls, what it adds on the right ends no
-	 * later than the weight; on the left the product may peak far away.
-	 */
-	for (hi = 1; hi < 60; hi *= 1.2)
-		if (log_weight(&w, scale * sinh(hi)) < -40)
-			break;
-	most = -INFINITY;
-	for (lo = 1; lo < 60; lo *= 1.2)
+	w = weight_of(a, b);
+	result[count - 1] = offset + factor *
+		sum_nodes(&w, sqrt(1 / a + 1 / b), &g, offset, factor, &nodes);
+	for (int k = 0; k < count - 1; k++)
 	{
-		double		d = -scale * sinh(lo),
-					weight = log_weight(&w, d),
-					p,
-					q,
-					product;
+		double		sum_f = 0;
 
-		unit_of(w.mode + d, &p, &q);
-		product = p == 0 ? -INFINITY :
-			weight + log(fabs(peeled(&g, p, q)));
-		if (product > most)
-			most = product;
-		if (weight < -40 && !(product > most - 40))
-			break;
-	}
-
-	n = FIRST_NODES;
-	step = (hi + lo) / n;
-	for (round = 0; round <= 6; round++)
-	{
-		double		now;
-
-		/* after the first round only the new points in between */
-		for (i = round > 0; i <= n && kept < MOST_NODES; i += 1 + (round > 0))
-		{
-			double		grown = exp(-lo + i * step),
-						d = scale * (grown - 1 / grown) / 2,
-						p,
-						q,
-						weight;
-
-			unit_of(w.mode + d, &p, &q);
-			if (p == 0 || q == 0)
-				continue;
-			weight = exp(log_weight(&w, d)) * (grown + 1 / grown) / 2;
-			keep_p[kept] = p;
-			keep_q[kept] = q;
-			keep_w[kept] = weight;
-			kept++;
-			sum_w += weight;
-			sum_f += weight * peeled(&g, p, q);
-		}
-		now = sum_f / sum_w;
-		if (fabs(factor * (now - previous)) <=
-			2e-8 * fabs(offset + factor * now))
-		{
-			previous = now;
-			break;
-		}
-		previous = now;
-		n *= 2;
-		step /= 2;
-	}
-	result[count - 1] = offset + factor * previous;
-
-	for (k = 0; k < count - 1; k++)
-	{
 		g.arg = arg[k];
 		if (g.right)
 		{
 			g.f1 = mean->f(1, 0, g.arg);
 			offset = g.left ? f0 - share_left * (f0 - g.f1) : g.f1;
 		}
-		sum_f = 0;
-		for (i = 0; i < kept; i++)
-			sum_f += keep_w[i] * peeled(&g, keep_p[i], keep_q[i]);
-		result[k] = offset + factor * (sum_f / sum_w);
+		for (int i = 0; i < nodes.n; i++)
+			sum_f += nodes.weight[i] * peeled(&g, nodes.p[i], nodes.q[i]);
+		result[k] = offset + factor * (sum_f / nodes.sum_weight);
 	}
 }
 

@@ -243,18 +243,8 @@ add_day(FunctionCallInfo fcinfo, MemoryContext context, SummaryState *s,
 		((uint16 *) days_of(s))[s->count++] = day;
 }
 
-static MemoryContext
-state_context(FunctionCallInfo fcinfo)
-{
-	MemoryContext context;
-
-	if (!AggCheckCallContext(fcinfo, &context))
-		elog(ERROR, "aggregate function called outside an aggregate");
-	return context;
-}
-
 static SummaryState *
-new_state(FunctionCallInfo fcinfo, MemoryContext context, DateADT as_of,
+new_summary(FunctionCallInfo fcinfo, MemoryContext context, DateADT as_of,
 		  int unit)
 {
 	SummaryState *s = arena_alloc(fcinfo, context, sizeof(SummaryState));
@@ -273,7 +263,7 @@ PG_FUNCTION_INFO_V1(crm_purchase_summary_accumulate);
 Datum
 crm_purchase_summary_accumulate(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = crm_value_state_context(fcinfo);
 	SummaryState *s;
 	DateADT		date;
 	uint32		day;
@@ -289,7 +279,7 @@ crm_purchase_summary_accumulate(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 					 errmsg("as_of must be finite")));
-		s = new_state(fcinfo, context, PG_GETARG_DATEADT(3),
+		s = new_summary(fcinfo, context, PG_GETARG_DATEADT(3),
 					  unit_number(PG_GETARG_TEXT_PP(4)));
 	}
 	else
@@ -327,7 +317,7 @@ PG_FUNCTION_INFO_V1(crm_purchase_summary_combine);
 Datum
 crm_purchase_summary_combine(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = state_context(fcinfo);
+	MemoryContext context = crm_value_state_context(fcinfo);
 	SummaryState *a,
 			   *b;
 	uint32		i;
@@ -340,7 +330,7 @@ crm_purchase_summary_combine(PG_FUNCTION_ARGS)
 	}
 	b = (SummaryState *) PG_GETARG_POINTER(1);
 	if (PG_ARGISNULL(0))
-		a = new_state(fcinfo, context, b->as_of, b->unit);
+		a = new_summary(fcinfo, context, b->as_of, b->unit);
 	else
 		a = (SummaryState *) PG_GETARG_POINTER(0);
 	if (b->count == 0)

@@ -107,3 +107,14 @@ crm_value_result(FunctionCallInfo fcinfo, double v)
 		PG_RETURN_NULL();
 	PG_RETURN_FLOAT8(v);
 }
+
+/* Memory of an aggregate's state, which lives as long as its group. */
+MemoryContext
+crm_value_state_context(FunctionCallInfo fcinfo)
+{
+	MemoryContext context;
+
+	if (!AggCheckCallContext(fcinfo, &context))
+		elog(ERROR, "aggregate function called outside an aggregate");
+	return context;
+}

@@ -16,5 +16,6 @@ extern void crm_value_history(double x, double *t_x, double age);
 extern void crm_value_opportunities(double x, double t_x, double n);
 extern const CrmFitHost crm_value_host;
 extern Datum crm_value_result(FunctionCallInfo fcinfo, double v);
+extern MemoryContext crm_value_state_context(FunctionCallInfo fcinfo);
 
 #endif							/* CRM_VALUE_FACE_H */
