@@ -4,7 +4,7 @@
  *
  * The host is written in lower case and, where it is not ASCII, in Punycode
  * (RFC 3492).  The local part of an e-mail address is lowered too: RFC 5321
- * lets a host tell cases apart, but none does, and people do not.
+ * allows a host to distinguish upper and lower case, but none does.
  */
 #include "text/text.h"
 

@@ -17,7 +17,7 @@
 #include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"
 
-/* What a fold is made of while it is under way. */
+/* The state of a fold under way. */
 typedef struct FoldState
 {
 	StringInfo	out;

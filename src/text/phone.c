@@ -4,8 +4,8 @@
  *
  * A table of numbering plans (ITU-T E.164 country codes, ISO 3166-1 countries,
  * trunk prefixes, lengths of the national number) is enough to bring the ways
- * in which people write a number to one; whether the number is in service is
- * not asked.  Iran, whose writing habits vary most in our users' data, comes
+ * in which people write a number to one form.  Whether the number is in service
+ * is not checked.  Iran, whose writing habits vary most in our users' data, comes
  * first.  Lengths follow the national numbering plans published by the ITU;
  * where a plan is open or was not at hand, 4 to 15 digits in all.
  */
@@ -23,7 +23,7 @@ typedef struct NumberingPlan
 	int			max;
 } NumberingPlan;
 
-/* Of several countries with one code the first decides about lengths. */
+/* Where several countries have one code, the first decides about lengths. */
 static const NumberingPlan plans[] =
 {
 	{"IR", "98", "0", "00", 10, 10},
