@@ -8,7 +8,7 @@
  * as stretches of constant offset, and in each stretch the hours of its civil
  * days are shifted by the offset and cut at the stretch's ends.  Hours inside a
  * skipped hour vanish, hours inside a repeated one count twice, and a date the
- * zone skipped has none, without a word about any of these cases.
+ * zone skipped has none; none of these cases needs code of its own.
  *
  * Time is divided into chunks of 400 days, compiled when first asked for.  A
  * chunk holds its open pieces in order, each with the open time before it; a

@@ -1,6 +1,6 @@
 /*
  * definition.c
- *	  Calendars in JSON: reading them, and saying everything that is wrong.
+ *	  Calendars in JSON: reading them, and reporting every fault.
  *
  * The shape is
  *

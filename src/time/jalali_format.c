@@ -14,7 +14,7 @@
 #include "time/jalali.h"
 #include "time/jalali_face.h"
 
-/* What the pattern is filled with. */
+/* The values that fill the pattern. */
 typedef struct Parts
 {
 	int			year;

@@ -4,8 +4,8 @@
  *
  * The text is folded first, so that letters and digits of all scripts are one,
  * then cut into numbers and words.  Words say the month and the day of the
- * week, four digits say the year.  What is still ambiguous, and what
- * contradicts itself, is an error: a date is never guessed.
+ * week, four digits say the year.  A date that is still ambiguous, or that
+ * contradicts itself, is an error: no date is guessed.
  */
 #include "base/crm.h"
 

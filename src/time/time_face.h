@@ -1,6 +1,6 @@
 /*
  * time_face.h (public)
- *	  What stands between the calendars and PostgreSQL: zones, JSON, the cache.
+ *	  The face of the calendars towards PostgreSQL: zones, JSON, the cache.
  */
 #ifndef CRM_TIME_FACE_H
 #define CRM_TIME_FACE_H
@@ -12,7 +12,7 @@
 
 #include "time/calendar.h"
 
-/* What is wrong with a definition; place is a path into it. */
+/* A fault of a definition; place is a path into it. */
 typedef struct CalFault
 {
 	const char *reason;
