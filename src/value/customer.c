@@ -2,9 +2,9 @@
  * customer.c
  *	  SQL functions of the purchase models for one customer.
  *
- * Arguments are always: the model's parameters, then x, t_x, age, then what
- * is asked (a horizon, a threshold, a discount).  Everything is checked at
- * the door, so that the mathematics behind may rely on it.
+ * Arguments are always: the model's parameters, then x, t_x, age, then the
+ * question (a horizon, a threshold, a discount).  Everything is checked here,
+ * so that the mathematics may rely on it.
  */
 #include "base/crm.h"
 

@@ -2,8 +2,8 @@
  * fit.c
  *	  Likelihoods of a whole customer base over its distinct histories.
  *
- * What depends on one statistic alone (log gamma of r + x, log of
- * alpha + age ...) is computed once per distinct value and evaluation, so
+ * Terms that depend on one statistic alone (log gamma of r + x, log of
+ * alpha + age ...) are computed once per distinct value and evaluation, so
  * that a history costs one exponential and one logarithm.  Sums are kept in
  * blocks and compensated, because the optimiser stops on a gradient of 1e-8.
  */

@@ -45,7 +45,7 @@ crm_logistic(double d)
 	return d >= 0 ? 1 / (1 + e) : e / (1 + e);
 }
 
-/* What Stirling's formula leaves out of log gamma, z >= 12 */
+/* The rest of log gamma beyond Stirling's formula, z >= 12 */
 static double
 stirling_rest(double z)
 {

@@ -42,7 +42,7 @@ typedef struct SummaryState
 	}			days;
 } SummaryState;
 
-/* What travels between processes: the state up to the days, and days */
+/* Sent between processes: the state up to the days, and the days */
 #define FIXED offsetof(SummaryState, days)
 
 /*
