@@ -1,6 +1,6 @@
 /*
  * logistic_work.h
- *	  What the steps of a logistic regression share.
+ *	  Shared by the steps of a logistic regression.
  */
 #ifndef CRM_LOGISTIC_WORK_H
 #define CRM_LOGISTIC_WORK_H

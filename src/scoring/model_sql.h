@@ -1,6 +1,6 @@
 /*
  * model_sql.h
- *	  What the SQL faces of the models share.
+ *	  Shared by the SQL faces of the models.
  */
 #ifndef CRM_MODEL_SQL_H
 #define CRM_MODEL_SQL_H

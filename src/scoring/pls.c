@@ -239,7 +239,7 @@ typedef struct PlsTerm
 
 typedef void (*TakeTerm) (const PlsTerm *term, void *arg);
 
-/* What the published mode starts from: 0.1 for each (team, value) in the sum. */
+/* Start of the published mode: 0.1 for each (team, value) in the sum. */
 static inline double
 start_of(const CountEntry *e)
 {

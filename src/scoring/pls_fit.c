@@ -3,8 +3,8 @@
  *	  Counting won and lost deals per team, field and value: crm.deal_odds_fit.
  *
  * A won deal counts in every stage, a lost one in its stage and those before
- * it; values that are not set are not counted.  What is made of the counts is
- * in pls.c.
+ * it; values that are not set are not counted.  pls.c reads the
+ * counts.
  */
 #include "base/crm.h"
 

@@ -79,7 +79,7 @@ typedef struct PointsModel
 	double		rank_half_life; /* longest equivalent half-life; 0: nothing decays */
 } PointsModel;
 
-/* What is known of one rule for one lead. */
+/* The state of one rule for one lead. */
 typedef struct PointsRuleState
 {
 	double		value;			/* at as_of, before the cap; fit: 1 where it holds */

@@ -2,8 +2,8 @@
  * points_compile.c
  *	  A definition of a score model, as jsonb, checked and compiled.
  *
- * Every mistake is refused here, with the name of the rule: a key nobody
- * knows, a decay without a period, a cap of nothing.
+ * Every mistake is refused here, with the name of the rule: an unknown key, a
+ * decay without a period, a cap of zero.
  */
 #include "base/crm.h"
 

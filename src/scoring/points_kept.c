@@ -4,9 +4,9 @@
  *
  * A definition is an argument like any other, and a trigger that scores one
  * lead is a query of its own: compiling twenty rules for it takes longer than
- * scoring.  So the last few definitions are kept with their bytes, which are
- * what a new one is compared with; nothing has to be told when rules change.
- * Whoever uses a model holds it until a memory context of theirs goes.
+ * scoring.  So the last few definitions are kept with their bytes, and a new one
+ * is compared with these; a change of rules needs no invalidation.
+ * A user of a model holds it until a memory context of its own goes.
  */
 #include "base/crm.h"
 
@@ -30,7 +30,7 @@ typedef struct KeptModel
 static dlist_head kept = DLIST_STATIC_INIT(kept);
 static int	nkept = 0;
 
-/* What a call site or an aggregate holds. */
+/* Held by a call site or an aggregate. */
 typedef struct Hold
 {
 	MemoryContextCallback callback;

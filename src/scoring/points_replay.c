@@ -1,12 +1,11 @@
 /*
  * points_replay.c
- *	  The states of all leads of a range made anew.
+ *	  Computing the states of all leads of a range again.
  *
- * What leads are, what they did, what was known of them and how they stood are
- * four scans in the order of leads, put together here: whatever the server
- * believes about the tables, none of them is read twice, and a lead passes
- * through without being copied from step to step.  What has changed is
- * collected and written by one statement a table.
+ * Leads, their events, what was known of them and their old states are four scans
+ * in the order of leads, put together here.  Whatever the statistics say, no
+ * table is read twice, and a lead passes through without being copied from step
+ * to step.  Changed rows are collected and written by one statement a table.
  */
 #include "base/crm.h"
 
@@ -121,7 +120,7 @@ typedef struct Replay
 	const PointsModel *m;
 	int32		version;
 	TimestampTz at;
-	bool	   *told;			/* rules that failed on a lead before: one is enough to tell */
+	bool	   *told;			/* rules that failed on a lead before: one lead is reported */
 
 	/* what is read, in the order of leads */
 	LeadScan	subjects;

@@ -1,6 +1,6 @@
 /*
  * points_sql.h
- *	  What the SQL faces of the points engine share.
+ *	  Shared by the SQL faces of the points engine.
  */
 #ifndef CRM_POINTS_SQL_H
 #define CRM_POINTS_SQL_H
@@ -12,7 +12,7 @@
 
 #include "scoring/points.h"
 
-/* What a row of lead_scores keeps. */
+/* A row of lead_scores. */
 typedef struct PointsKept
 {
 	bytea	   *state;

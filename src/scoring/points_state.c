@@ -3,8 +3,8 @@
  *	  A lead's state as one bytea.
  *
  * It changes with every event and is read as a whole, so one row and one value
- * beat a row per rule.  What it holds is shown by crm.points_explain, and it can
- * always be had again from the events.
+ * beat a row per rule.  crm.points_explain shows what it holds, and it can
+ * always be computed again from the events.
  */
 #include "base/crm.h"
 

@@ -1,10 +1,10 @@
 /*
  * points_store.c
- *	  The states of one lead: read, made anew and written.
+ *	  The states of one lead: reading, computing and writing them.
  *
- * What a trigger does for one lead is a handful of lookups by key.  Each is a
- * query whose plan is kept; everything between them is done here, and what did
- * not change is not written.  The lead and its row of score_subjects are locked
+ * A trigger does a handful of lookups by key for one lead.  Each is a query whose
+ * plan is kept; everything between them is done here, and states that did not
+ * change are not written.  The lead and its row of score_subjects are locked
  * first, in this order whatever the cause, so that two writers of a lead come
  * one after the other.
  *
@@ -168,7 +168,7 @@ crm_scorer_open(int64 tenant)
 
 /* ---- rows ---- */
 
-/* What is known of a lead. */
+/* The facts that are kept of a lead. */
 typedef struct Subject
 {
 	Jsonb	   *attributes;		/* NULL: nothing */
@@ -342,7 +342,7 @@ write_standing(const Scorer *s, const ScoredModel *m, int64 lead, const Standing
 
 /* ---- what can be done with a lead ---- */
 
-/* What rules see of a lead; NULL where it is not there. */
+/* A lead as rules see it; NULL where it is not there. */
 static Jsonb *
 read_facts(Datum *key)
 {
@@ -381,7 +381,7 @@ number_in(Jsonb *object, const char *key)
 }
 
 /*
- * Whoever changes an account looks for its leads, and does not see one that is
+ * A change of an account looks for its leads, and does not see one that is
  * being given to it just now; so the account is held still until that is done.
  * Waiting for who changes it already could go round in a circle: then the lead is
  * doubted.  Returns whether it is held.
@@ -400,7 +400,7 @@ hold_relative(Datum tenant, Subject *u, Jsonb *facts, const char *column, const 
 	return SPI_processed > 0;
 }
 
-/* What rules see of a locked lead, whose account and contact are held still if they are new. */
+/* A locked lead as rules see it; its account and contact are locked too if they are new. */
 static Jsonb *
 settled_facts(Datum *key, Subject *u)
 {
@@ -414,7 +414,7 @@ settled_facts(Datum *key, Subject *u)
 	return held ? read_facts(key) : facts;
 }
 
-/* What is known of a lead may be out of date: reading replays it, and the worker brings it back. */
+/* The facts kept of a lead may be out of date: readers replay it, and the worker mends it. */
 static void
 doubt_lead(Datum *key)
 {

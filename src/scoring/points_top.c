@@ -2,11 +2,11 @@
  * points_top.c
  *	  The best leads of an instant, from the rank index.
  *
- * A lead is worth at most ceiling + 2^(key - t / H); see points.c.  What does
- * not decay takes few values, since it is a sum of the points of rules.  Each
+ * A lead is worth at most ceiling + 2^(key - t / H); see points.c.  The part that
+ * does not decay takes few values, since it is a sum of the points of rules.  Each
  * ceiling is a list of leads in the order of their keys, so of their bounds,
  * and we read from the list whose next lead has the best bound, until that is
- * below the n-th best found: no lead is looked at whose bound would not do.
+ * below the n-th best found: leads whose bound is lower are not looked at.
  * Lists are found one after the other, from the highest ceiling down, as long as
  * the best key of all leads on top of a ceiling could still matter.
  *
@@ -124,7 +124,7 @@ open_index(Relation rel, const char *const *columns, int n, bool partial)
 	return NULL;
 }
 
-/* What the walk goes by, and what it has found. */
+/* The state of the walk, and what it has found. */
 typedef struct Walk
 {
 	const PointsModel *m;
@@ -317,7 +317,7 @@ best_bound_first(Datum a, Datum b, void *arg)
 	return x < y ? -1 : x > y;
 }
 
-/* What the best list that is left may be worth. */
+/* The bound of the best list that is left. */
 static double
 best_bound(const Ranks *r)
 {
@@ -352,7 +352,7 @@ add_list(Ranks *r, LeadList *list, IndexScanDesc scan, const Entry *first)
 	binaryheap_add(r->lists, PointerGetDatum(list));
 }
 
-/* What to do with an entry of a list, when the one before it had a key. */
+/* Whether to take an entry of a list, when the one before it had a key. */
 typedef enum Turn
 {
 	TAKE,

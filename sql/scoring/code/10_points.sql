@@ -144,7 +144,7 @@ SELECT l.tenant_id, l.id AS lead_id,
               FROM crm.contacts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.contact_id), '{}') END AS attributes
 FROM crm.leads AS l;
 COMMENT ON VIEW crm_internal.lead_facts IS
-'What fit rules see of leads: columns of the lead, its account under "account" and its contact under "contact".';
+'Leads as fit rules see them: columns of the lead, its account under "account" and its contact under "contact".';
 
 CREATE OR REPLACE FUNCTION crm_internal.lead_attributes(tenant bigint, leads bigint[])
 RETURNS TABLE (lead_id bigint, attributes jsonb)
@@ -153,12 +153,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT f.lead_id, f.attributes FROM crm_internal.lead_facts AS f WHERE f.tenant_id = tenant AND f.lead_id = ANY (leads)
 $$;
-COMMENT ON FUNCTION crm_internal.lead_attributes(bigint, bigint[]) IS 'What fit rules see of some leads.';
+COMMENT ON FUNCTION crm_internal.lead_attributes(bigint, bigint[]) IS 'Some leads as fit rules see them.';
 
 -- ---- states ----
 
--- A rule that cannot be worked out counts as not met and stops nothing; it is told once for each version of
--- the model. Whoever finds the report being written by somebody else does not wait for it.
+-- A rule that cannot be worked out counts as not met and stops nothing; it is reported once for each version of
+-- the model. A session that finds another one writing the report does not wait for it.
 CREATE OR REPLACE FUNCTION crm_internal.failed_rules(tenant bigint, model bigint, version integer, lead bigint, rules text[])
 RETURNS TABLE (tenant_id bigint, kind text, subject_table text, subject_id bigint, payload jsonb, dedupe_key text)
 LANGUAGE plpgsql VOLATILE ROWS 5

@@ -87,7 +87,7 @@ CREATE TABLE crm.score_subjects (
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE crm.score_subjects IS 'Leads that are scored, with what fit rules see of them. Kept by triggers while a score model is active.';
 SELECT crm.declare_table('crm.score_subjects', '{"class": "log", "parent": {"lead_id": "leads"}, "personal": ["attributes"]}');
-COMMENT ON COLUMN crm.score_subjects.attributes IS 'What fit rules see: the lead, its account and contact; NULL: nothing is known.';
+COMMENT ON COLUMN crm.score_subjects.attributes IS 'The lead with its account and contact, as fit rules see it; NULL: not known.';
 COMMENT ON COLUMN crm.score_subjects.last_event_id IS 'Last event taken into the states.';
 COMMENT ON COLUMN crm.score_subjects.last_event_at IS 'When the last of its events happened.';
 
