@@ -1,7 +1,7 @@
 /*
  * chart_axes.c
  *	  Charts on a pair of axes: columns, stacked columns, lines, waterfalls, and
- *	  the crm_chart_line of a spark, which has none.
+ *	  the line of a sparkline, which has none.
  */
 #include "postgres.h"
 

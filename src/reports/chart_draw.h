@@ -1,6 +1,6 @@
 /*
  * chart_draw.h
- *	  What charts are drawn with, for the files that draw them.
+ *	  Tools of drawing, for the files that draw charts.
  */
 #ifndef CRM_CHART_DRAW_H
 #define CRM_CHART_DRAW_H

@@ -1,6 +1,6 @@
 /*
  * chart_parts.c
- *	  What every chart is made of: shapes, text, notes, scales, the crm_chart_legend.
+ *	  What every chart is made of: shapes, text, notes, scales, the legend.
  *
  * Every chart is laid out as if it were read from the left; what draws shapes
  * and text here mirrors it for languages read from the right, so no chart

@@ -12,7 +12,7 @@ AS $$
     WHERE t.tenant_id = crm.tenant_id()
 $$;
 COMMENT ON FUNCTION crm_analytics.report_setting(text) IS
-'What every report of the present tenant needs: language (default the tenant''s), words, calendar, today, currency and options of its charts.';
+'Context of every report of the present tenant: language (default the tenant''s), words, calendar, today, currency and options of its charts.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_months(calendar text, last_day date, months integer)
 RETURNS SETOF date

@@ -183,7 +183,7 @@ BEGIN
     ) AS d;
 
     -- The way of each deal: stages in order, one in ten skipped, one in twelve sent back once from the last stage;
-    -- log-normal stays; then won or lost. What lies past the horizon has not happened yet.
+    -- log-normal stays; then won or lost. Steps past the horizon have not happened yet.
     CREATE TEMPORARY TABLE demo_steps ON COMMIT DROP AS
     WITH way AS (
         SELECT d.i, k AS n, open_stages[k] AS stage_id, d.created_at,
@@ -413,7 +413,7 @@ BEGIN
     ORDER BY r.opened_at;
     PERFORM crm.record_history('tickets', array_agg(k.id ORDER BY s.i, s.n), array_agg((stage ->> s.code)::bigint ORDER BY s.i, s.n), array_agg(s.at ORDER BY s.i, s.n))
     FROM demo_ticket_steps AS s JOIN crm.tickets AS k ON k.tenant_id = t AND k.source_system = 'demo' AND k.source_id = 'ticket-' || s.i;
-    -- answers and the pauses in between, told to the clocks
+    -- answers and the pauses in between, as events of the clocks
     INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at)
     SELECT t, 'tickets', k.id, 'agent_message', k.first_response_at FROM crm.tickets AS k WHERE k.tenant_id = t AND k.source_system = 'demo' AND k.first_response_at IS NOT NULL;
     INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, stage, stage_type)

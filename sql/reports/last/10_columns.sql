@@ -1,5 +1,5 @@
--- What a column means that means the same in every table and view of the CRM. A column with a meaning of its own has its COMMENT beside the
--- table or view, which stays.
+-- Comments of columns that mean the same in every table and view of the CRM. A column with a meaning of its own has its COMMENT beside the
+-- table or view, and keeps it.
 DO $$
 DECLARE
     c record;

@@ -55,7 +55,7 @@ COMMENT ON VIEW crm_analytics.fact_activities IS 'One row = one activity. Days a
 COMMENT ON COLUMN crm_analytics.fact_activities.is_late IS 'Done after its due instant, or still open past it.';
 
 -- ---- what those read who do not see every row ----
--- Whoever sees every row reads rollups; the others, what row security lets through. That is asked for in functions, not
+-- Callers who see every row read rollups, the others the rows that row security lets through. Functions ask for that, not
 -- in the views themselves: a plan for everybody would be priced by the scan of a table that is not made, and by its
 -- price be compiled (jit) and spread over workers at many times the cost of reading a rollup.
 

@@ -1,4 +1,4 @@
--- What the history of a process (crm.stage_periods) tells: time in stages, the funnel, the pipeline as it
+-- Reports on the history of a process (crm.stage_periods): time in stages, the funnel, the pipeline as it
 -- was, the way from one pipeline to another, and where the process is held up.
 
 CREATE OR REPLACE VIEW crm_analytics.stage_visits WITH (security_invoker = true) AS

@@ -1,4 +1,4 @@
--- What the columns of the reporting views mean. A name means the same wherever it stands; the few that need more words
+-- Comments of the columns of reporting views. A name means the same wherever it stands; the few that need more words
 -- in one view have a comment of their own beside that view, which stays.
 DO $$
 DECLARE
