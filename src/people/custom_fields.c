@@ -331,7 +331,7 @@ has_type(const Field *field, JsonbValue *value)
 	return false;
 }
 
-/* What counts as not filled in. */
+/* Whether a value counts as not filled in. */
 static bool
 is_empty(const JsonbValue *value)
 {

@@ -1,6 +1,6 @@
 /*
  * row_checks.c
- *	  What every record of the CRM has in common: a version against lost
+ *	  Checks that every record of the CRM has: a version against lost
  *	  updates, the time of the last change, and tags.
  */
 #include "base/crm.h"

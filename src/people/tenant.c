@@ -1,6 +1,6 @@
 /*
  * tenant.c
- *	  What a tenant's settings say of money and days, kept by each backend.
+ *	  A tenant's settings of money and days, kept by each backend.
  */
 #include "base/crm.h"
 

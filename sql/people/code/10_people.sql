@@ -1,4 +1,4 @@
--- What every record may have: a version, custom fields, tags, a place in a tree.
+-- Things every record may have: a version, custom fields, tags, a place in a tree.
 
 CREATE OR REPLACE FUNCTION crm_internal.apply_row_checks(relation regclass)
 RETURNS void

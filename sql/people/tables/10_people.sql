@@ -78,7 +78,7 @@ COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, d
 COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency (base currency where that is NULL).';
 COMMENT ON COLUMN crm.accounts.name IS 'Name as the account writes it.';
 COMMENT ON COLUMN crm.accounts.kind IS 'organisation, person or household.';
-COMMENT ON COLUMN crm.accounts.roles IS 'What it is to the company: customer, prospect, partner, supplier, distributor, competitor, former.';
+COMMENT ON COLUMN crm.accounts.roles IS 'Roles towards the company: customer, prospect, partner, supplier, distributor, competitor, former.';
 COMMENT ON COLUMN crm.accounts.parent_id IS 'Account above, such as the holding; NULL: none.';
 COMMENT ON COLUMN crm.accounts.industry IS 'Industry, in the company''s own words.';
 COMMENT ON COLUMN crm.accounts.website IS 'Web address.';
@@ -132,12 +132,12 @@ SELECT crm.declare_table('crm.contacts', '{
     "personal": ["name", "title", "department", "birth_date", "language", "time_zone", "preferences", "custom"]}');
 COMMENT ON COLUMN crm.contacts.name IS 'Full name.';
 COMMENT ON COLUMN crm.contacts.name_key IS 'Name folded for matching (crm.name_key).';
-COMMENT ON COLUMN crm.contacts.title IS 'What the person is at the account.';
+COMMENT ON COLUMN crm.contacts.title IS 'Position of the person at the account.';
 COMMENT ON COLUMN crm.contacts.department IS 'Department at the account.';
 COMMENT ON COLUMN crm.contacts.birth_date IS 'Date of birth.';
 COMMENT ON COLUMN crm.contacts.language IS 'Language to write in, ISO 639-1.';
 COMMENT ON COLUMN crm.contacts.time_zone IS 'Time zone the person is in; NULL: not known.';
-COMMENT ON COLUMN crm.contacts.preferences IS 'What the person wishes, as jsonb; key consent: channel by channel, given or not, since when and from where.';
+COMMENT ON COLUMN crm.contacts.preferences IS 'Wishes of the person, as jsonb; key consent: channel by channel, given or not, since when and from where.';
 
 CREATE TABLE crm.contact_points (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -202,7 +202,7 @@ CREATE INDEX relationships_from_account_id_idx ON crm.relationships (tenant_id, 
 CREATE INDEX relationships_from_user_id_idx ON crm.relationships (tenant_id, from_user_id);
 CREATE INDEX relationships_to_contact_id_idx ON crm.relationships (tenant_id, to_contact_id);
 CREATE INDEX relationships_to_account_id_idx ON crm.relationships (tenant_id, to_account_id);
-COMMENT ON TABLE crm.relationships IS 'Who knows, reports to, is related to or works for whom, and since when.';
+COMMENT ON TABLE crm.relationships IS 'Relations between people and companies: who knows, reports to, is related to or works for whom, and since when.';
 SELECT crm.declare_table('crm.relationships', '{
     "class": "work",
     "about": {"from_contact_id": "contacts", "from_account_id": "accounts", "to_contact_id": "contacts", "to_account_id": "accounts"},

@@ -30,7 +30,7 @@ CREATE TABLE crm.products (
     CONSTRAINT products_cost_check CHECK (cost >= 0 AND cost <> 'NaN')
 );
 CREATE INDEX products_name_key_idx ON crm.products (tenant_id, name_key text_pattern_ops);
-COMMENT ON TABLE crm.products IS 'What the company sells. family and tier order products for up-selling; incompatible_ids are never recommended together.';
+COMMENT ON TABLE crm.products IS 'Products the company sells. family and tier order products for up-selling; incompatible_ids are never recommended together.';
 SELECT crm.declare_table('crm.products', '{
     "class": "catalogue", "version": true, "custom": true, "import": true, "found_by": ["source", "name"]}');
 COMMENT ON COLUMN crm.products.code IS 'Short name for programs; unique in the tenant.';
