@@ -358,7 +358,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.define_segment(jsonb) IS
 'Makes a segment, or changes the one of that name, computes its members, and returns it. definition: name, subject_table (leads, accounts, contacts), kind '
-'(dynamic, static), announce, active, and what members have in common: where, age, events, orders, rfm, score, in, not_in (docs/howto/segments.md). Writers '
+'(dynamic, static), announce, active, and the conditions of membership: where, age, events, orders, rfm, score, in, not_in (docs/howto/segments.md). Writers '
 'of the table wait until it is done. Errors: CR403 a definition that is not right, 42601 a path that is none, CR204 a segment that would refer to itself.';
 SELECT crm.declare_function('crm.define_segment', 'admin');
 
@@ -399,7 +399,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.preview_segment(jsonb, timestamptz) IS
-'What a segment would be before it is defined: rows of its table, members at an instant, who would enter and leave in comparison to the segment of that name, '
+'Preview of a segment: rows of its table, members at an instant, members that would enter and leave in comparison to the segment of that name, '
 'up to ten members, the next instant at which time changes it. Errors as crm.define_segment.';
 SELECT crm.declare_function('crm.preview_segment', 'admin');
 

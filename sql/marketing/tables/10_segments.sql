@@ -28,12 +28,12 @@ SELECT crm.declare_table('crm.segments', '{"class": "configuration", "version": 
 COMMENT ON COLUMN crm.segments.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segments.id IS 'Number of the segment.';
 COMMENT ON COLUMN crm.segments.name IS 'Name, by which functions and other segments refer to it.';
-COMMENT ON COLUMN crm.segments.subject_table IS 'What its members are: leads, accounts or contacts.';
+COMMENT ON COLUMN crm.segments.subject_table IS 'Table of its members: leads, accounts or contacts.';
 COMMENT ON COLUMN crm.segments.kind IS 'dynamic: whoever the definition describes; static: whoever was added (crm.add_to_segment).';
 COMMENT ON COLUMN crm.segments.definition IS
 'What members have in common; all that is said must hold. Keys: where, age, events, orders, rfm, score, in, not_in; see docs/howto/segments.md.';
 COMMENT ON COLUMN crm.segments.condition IS 'The key where of the definition; kept by a trigger.';
-COMMENT ON COLUMN crm.segments.uses IS 'What else than the row the definition looks at; kept by a trigger.';
+COMMENT ON COLUMN crm.segments.uses IS 'Other things than the row that the definition looks at; kept by a trigger.';
 COMMENT ON COLUMN crm.segments.refers_to_ids IS 'Segments the definition refers to; kept by a trigger.';
 COMMENT ON COLUMN crm.segments.announce IS 'True: entering and leaving is also written to the outbox, as events segment.entered and segment.left.';
 COMMENT ON COLUMN crm.segments.active IS 'False: nothing is kept and nobody is a member.';
@@ -78,12 +78,12 @@ CREATE TABLE crm.segment_events (
 );
 CREATE INDEX segment_events_segment_id_idx ON crm.segment_events (tenant_id, segment_id, occurred_at);
 CREATE INDEX segment_events_subject_id_idx ON crm.segment_events (tenant_id, subject_id, occurred_at);
-COMMENT ON TABLE crm.segment_events IS 'Who entered and left which segment when, one row each time.';
+COMMENT ON TABLE crm.segment_events IS 'Entries into and exits from segments, one row each.';
 SELECT crm.declare_table('crm.segment_events', '{"class": "log", "parent": {"segment_id": "segments"}}');
 COMMENT ON COLUMN crm.segment_events.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segment_events.id IS 'Number of the event.';
 COMMENT ON COLUMN crm.segment_events.segment_id IS 'The segment.';
-COMMENT ON COLUMN crm.segment_events.subject_id IS 'Who.';
+COMMENT ON COLUMN crm.segment_events.subject_id IS 'Id of the member.';
 COMMENT ON COLUMN crm.segment_events.direction IS 'enter or leave.';
 COMMENT ON COLUMN crm.segment_events.cause IS 'change: of the row or of what it did; time; definition: of the segment; list: added or removed by hand.';
 COMMENT ON COLUMN crm.segment_events.occurred_at IS 'When; the exact instant where time did it.';

@@ -87,7 +87,7 @@ COMMENT ON VIEW crm_analytics.opportunities_created IS
 'One row = the opportunities made on one day of the tenant''s zone that one user (NULL: nobody) owns. Served by a rollup to those who see every row of the '
 'tenant.';
 
--- What users did is summed up from the rows of three rollups at once, by month in the view and over a range of days in the function.
+-- The work of users is summed up from the rows of three rollups at once, by month in the view and over a range of days in the function.
 DO $do$
 DECLARE
     deeds CONSTANT text := format($rows$
@@ -236,7 +236,7 @@ JOIN crm.teams AS t ON t.tenant_id = a.tenant_id AND t.id = a.team_id
 LEFT JOIN sold AS s ON s.tenant_id = a.tenant_id AND s.team_id = a.team_id AND s.period = a.period;
 COMMENT ON VIEW crm_analytics.team_quota_attainment IS
 'One row = one team and quota period, with all teams below it. A deal counts for the team its owner belonged to when it closed; a quota counts for a team by '
-'the share of the period its user belonged to it. Who moves takes neither past deals nor past quota along. A user in two teams at once counts in both, and '
+'the share of the period its user belonged to it. Past deals and past quota stay with the team a user leaves. A user in two teams at once counts in both, and '
 'once in a team above both.';
 
 -- ---- cohorts ----

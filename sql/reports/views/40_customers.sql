@@ -273,4 +273,4 @@ CROSS JOIN LATERAL (
 ) AS x(area, metric, value, unit);
 COMMENT ON VIEW crm_analytics.dashboard IS
 'One row = one key figure of one tenant, of all customers together: area (sales, service, marketing), metric, value and its unit (count, share, days, hours, '
-'minutes, or the base currency). What cannot be computed is NULL.';
+'minutes, or the base currency). A figure that cannot be computed is NULL.';

@@ -216,7 +216,7 @@ COMMENT ON FUNCTION crm.record_score_crossings(timestamptz, integer) IS
 'are left for the next call. Returns how many leads were looked at. The worker calls it.';
 SELECT crm.declare_function('crm.record_score_crossings', 'owner');
 
--- A crossing is told to whoever takes events from the outbox, once.
+-- A crossing goes to the outbox once.
 CREATE OR REPLACE FUNCTION crm.announce_score_crossings()
 RETURNS trigger
 LANGUAGE plpgsql
@@ -420,7 +420,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.check_score_rules(text) IS
 'Rules of a score model whose condition cannot be worked out for some leads or events, such as text where a number is expected, and for how many; one such '
-'lead each. They count as not met there. Empty where all can. The first time is told by a warning and an event score.trouble.';
+'lead each. They count as not met there. Empty where all can. The first failure is reported by a warning and an event score.trouble.';
 SELECT crm.declare_function('crm.check_score_rules', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.define_score_model(definition jsonb)
@@ -503,6 +503,6 @@ AS $$
     ORDER BY c.threshold NULLS LAST, (p.r).score DESC, p.lead_id
 $$;
 COMMENT ON FUNCTION crm.preview_score_model(jsonb, timestamptz) IS
-'What crm.define_score_model() of the same definition would do: open leads whose score changes, with the score now (NULL where there is no model of that '
+'Effect of crm.define_score_model() with the same definition: open leads whose score changes, with the score now (NULL where there is no model of that '
 'name) and then, and the thresholds they would cross (NULL: none). Writes nothing.';
 SELECT crm.declare_function('crm.preview_score_model', 'admin');

@@ -1,6 +1,6 @@
 -- Predictive models of leads: training that refuses what would deceive, probability with reasons, watch over drift.
 
--- What is written when or after a lead closes, what names it, and whose it is: never a ground for prediction.
+-- Fields that are written when or after a lead closes, that name it, or that say whose it is: predictions never use them.
 CREATE OR REPLACE FUNCTION crm_internal.lead_leaks()
 RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -28,7 +28,7 @@ AS $$
           END AS value
           FROM unnest(fields) AS n) AS f
 $$;
-COMMENT ON FUNCTION crm_internal.lead_features(jsonb, text[], text) IS 'What a model sees of a lead: a flat object of its fields.';
+COMMENT ON FUNCTION crm_internal.lead_features(jsonb, text[], text) IS 'A lead as a model sees it: a flat object of its fields.';
 
 CREATE OR REPLACE FUNCTION crm_internal.active_model(tenant bigint, model_name text)
 RETURNS crm.predictive_models
@@ -227,7 +227,7 @@ BEGIN
     SELECT crm.encoding_fit(r.features, 10) INTO m.encoding FROM lead_training AS r WHERE r.place <= 0.8;
     UPDATE lead_training AS r SET x = crm.encode(m.encoding, r.features);
 
-    -- one field that tells it all has been told
+    -- a field that predicts the outcome by itself has been reported
     FOREACH f IN ARRAY seen LOOP
         -- of all leads, and of those that have the field: it may be filled of late only
         SELECT greatest(crm.auc(v.y, v.rate), 1 - crm.auc(v.y, v.rate),
@@ -251,7 +251,7 @@ BEGIN
     ELSE
         bayes := crm_internal.bayes_coefficients(m.encoding, 0.6);
     END IF;
-    -- the penalty, and whether blended or not, that foretells the last quarter of the training best
+    -- the penalty, and whether blended or not, that predicts the last quarter of the training best
     FOREACH l IN ARRAY '{0.1,1,10,100}'::double precision[] LOOP
         BEGIN
             SELECT (crm.logistic_fit(r.y, r.x, l)).* INTO fit FROM lead_training AS r WHERE r.place <= 0.6;
@@ -308,7 +308,7 @@ BEGIN
         m.profile := coalesce(spec, m.profile);
     END LOOP;
 
-    -- in use only if it foretells no worse than what is, on leads neither has seen
+    -- in use only if it predicts no worse than the model in use, on leads neither has seen
     champion := crm_internal.active_model(t, name);
     IF champion.id IS NOT NULL THEN
         SELECT quality || jsonb_build_object('compared_rows', count(*), 'champion_log_loss', crm.log_loss(r.y, r.old), 'challenger_log_loss', crm.log_loss(r.y, r.new))
@@ -325,9 +325,9 @@ BEGIN
         wrong := CASE
             WHEN EXISTS (SELECT FROM unnest(m.warnings) AS w WHERE w LIKE 'leakage:%') THEN 'not activated: a field may leak the outcome'
             WHEN (quality ->> 'rows')::bigint < 10 OR quality ->> 'wins' = '0' OR quality ->> 'wins' = quality ->> 'rows' THEN 'not activated: too few later leads to try it on'
-            WHEN (quality ->> 'log_loss')::double precision > (quality ->> 'baseline_log_loss')::double precision THEN 'not activated: it foretells worse than the mean rate of conversion'
+            WHEN (quality ->> 'log_loss')::double precision > (quality ->> 'baseline_log_loss')::double precision THEN 'not activated: it predicts worse than the mean rate of conversion'
             WHEN (quality ->> 'compared_rows')::bigint >= 10 AND (quality ->> 'challenger_log_loss')::double precision > (quality ->> 'champion_log_loss')::double precision + 1e-9
-                THEN format('not activated: version %s, in use, foretells better', champion.version) END;
+                THEN format('not activated: version %s, in use, predicts better', champion.version) END;
         IF wrong IS NULL THEN
             m.activated_at := clock_timestamp();
         ELSE
@@ -345,11 +345,11 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.train_lead_model(text[], text[], text, timestamptz, boolean, integer) IS
-'Trains a model of what becomes of leads on those that are closed, and returns it. Leads are taken in the order in which they came: the first four fifths '
+'Trains a model of the outcome of leads on those that are closed, and returns it. Leads are taken in the order in which they came: the first four fifths '
 'train (of these the last quarter chooses the penalty, and whether naive Bayes is blended in while leads are few for each feature, and calibrates where it '
 'has 200 rows), the last fifth tries. fields: columns of leads, custom.name, or log_employees, log_amount, has_phone, has_email, has_company, free_mail, '
 'weekday, part_of_day; NULL: all that is known when a lead comes in. banned: what may not be looked at. Spam, duplicates and merged leads are left out, and '
-'open leads are not lost ones. activate: the model is taken into use if on later leads it foretells no worse (log-loss) than the mean rate, and than the '
+'open leads are not lost ones. activate: the model is taken into use if on later leads it predicts no worse (log-loss) than the mean rate, and than the '
 'model in use on leads that model has not seen; otherwise warnings say why not. Errors: CR401 fewer than min_class of an outcome, CR403 fields that leak the '
 'outcome, 42703 unknown fields.';
 SELECT crm.declare_function('crm.train_lead_model', 'admin');

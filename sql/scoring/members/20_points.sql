@@ -133,8 +133,8 @@ CREATE FUNCTION crm.scores_lock(tenant_id bigint) RETURNS bigint
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_scores_lock';
 COMMENT ON FUNCTION crm.scores_lock(bigint) IS
-'Key of the advisory lock that whoever writes states of scores of a tenant holds shared until the transaction ends, from before the models are read. Whoever '
-'holds it alone knows that no state of older rules is on its way. Tenants with the same remainder by 256 share one.';
+'Key of an advisory lock. A writer of states of scores of a tenant holds it shared, from before it reads the models until its transaction ends. '
+'A holder of the exclusive lock knows that no state of older rules is on its way. Tenants with the same remainder by 256 share one.';
 
 CREATE FUNCTION crm.points_replay_leads(tenant_id bigint, model_id bigint, leads bigint[], at timestamptz)
 RETURNS integer LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
@@ -151,8 +151,8 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off SET jit = off
 AS 'MODULE_PATHNAME', 'crm_score_changed_leads';
 COMMENT ON FUNCTION crm.score_changed_leads() IS
-'Statement trigger of leads, accounts and contacts, with a transition table new_rows: scores leads anew where what rules see of them has changed. An error is '
-'told by a warning and an event score.trouble, and does not undo the statement.';
+'Statement trigger of leads, accounts and contacts, with a transition table new_rows: computes scores again where a column that rules see has changed. '
+'An error is reported by a warning and an event score.trouble, and does not undo the statement.';
 
 CREATE FUNCTION crm.take_score_events() RETURNS trigger
 LANGUAGE c

@@ -31,11 +31,11 @@ COMMENT ON TABLE crm.predictive_models IS
 SELECT crm.declare_table('crm.predictive_models', '{"class": "log"}');
 COMMENT ON COLUMN crm.predictive_models.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.predictive_models.id IS 'Number of the model.';
-COMMENT ON COLUMN crm.predictive_models.name IS 'What it is a version of.';
+COMMENT ON COLUMN crm.predictive_models.name IS 'Name of the model; versions share it.';
 COMMENT ON COLUMN crm.predictive_models.version IS 'Counts from 1 for each name.';
 COMMENT ON COLUMN crm.predictive_models.kind IS 'logistic: penalised logistic regression.';
-COMMENT ON COLUMN crm.predictive_models.fields IS 'What it looks at.';
-COMMENT ON COLUMN crm.predictive_models.banned IS 'What it may not look at.';
+COMMENT ON COLUMN crm.predictive_models.fields IS 'Fields it looks at.';
+COMMENT ON COLUMN crm.predictive_models.banned IS 'Fields it may not look at.';
 COMMENT ON COLUMN crm.predictive_models.encoding IS 'How a lead becomes features (crm.encode).';
 COMMENT ON COLUMN crm.predictive_models.coefficients IS
 'Intercept, then one weight per feature; naive Bayes, while leads are few, and calibration are in them.';
@@ -66,8 +66,8 @@ CREATE TABLE crm.lead_predictions (
 CREATE INDEX lead_predictions_lead_id_idx ON crm.lead_predictions (tenant_id, lead_id);
 CREATE INDEX lead_predictions_model_id_idx ON crm.lead_predictions (tenant_id, model_id, predicted_at);
 COMMENT ON TABLE crm.lead_predictions IS
-'What the model in use said of each lead when it came in, and on what grounds: only added to. Put beside the outcomes it tells how good the model is, without '
-'knowing better.';
+'What the model in use said of each lead when it came in, and on what grounds; rows are only added. Compared with the outcomes it shows '
+'how good the model is, without hindsight.';
 SELECT crm.declare_table('crm.lead_predictions', '{"class": "log", "parent": {"lead_id": "leads"}, "personal": ["features"]}');
 COMMENT ON COLUMN crm.lead_predictions.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.lead_predictions.id IS 'Number of the prediction.';

@@ -100,7 +100,7 @@ AS $$
     FROM r
 $$;
 COMMENT ON FUNCTION crm.purchase_model_quality(text, double precision[], date, date) IS
-'How well a model fitted to the time before calibration_end foretells the purchases until holdout_end, and how well the baseline does: each customer''s rate '
+'How well a model fitted to the time before calibration_end predicts the purchases until holdout_end, and how well the baseline does: each customer''s rate '
 'so far, times the share of customers that bought again.';
 
 CREATE OR REPLACE FUNCTION crm.fit_value_model(kind text DEFAULT NULL, as_of date DEFAULT NULL, holdout_days integer DEFAULT 180)
@@ -139,7 +139,7 @@ BEGIN
 
     -- tested on the last part of the history, which the fit has not seen
     FOREACH candidate IN ARRAY CASE WHEN kind IS NULL THEN '{mbgnbd,paretonbd,bgnbd,nbd}'::text[] ELSE ARRAY[kind] END LOOP
-        -- where leaving leaves no trace in the data, the models that have it cannot be told from NBD, which has not
+        -- where the data show no trace of leaving, models with dropout fit like NBD, which has none
         CONTINUE WHEN candidate = 'nbd' AND best IS NOT NULL;
         fit := crm.purchase_model_fit(candidate, last_day - holdout_days);
         CONTINUE WHEN fit ->> 'r' IS NULL OR kind IS NULL AND fit ->> 'state' <> 'converged';

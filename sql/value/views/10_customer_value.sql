@@ -1,4 +1,4 @@
--- What every customer is worth, now or at any day.
+-- The worth of every customer, now or on any day.
 
 CREATE OR REPLACE FUNCTION crm_analytics.customer_value_at(as_of date DEFAULT current_date, horizon_days integer DEFAULT 365,
                                                            yearly_discount double precision DEFAULT 0.1, churn_threshold double precision DEFAULT 0.5)
@@ -50,7 +50,7 @@ AS $$
         FROM v
     ), s AS (
         SELECT w.*, sum(greatest(w.value, 0)) OVER (ORDER BY w.value DESC, w.account_id) - greatest(w.value, 0) AS before_it, sum(greatest(w.value, 0)) OVER () AS whole,
-               -- counted from the last order, so that the day of those who passed it already is told as well
+               -- counted from the last order: who has passed the day already has one too
                crm.purchase_model_silent_time_to_p_alive(w.kind, w.parameters, w.x, w.t_x, w.t_x, churn_threshold) AS weeks_silent
         FROM w
     )
@@ -147,8 +147,8 @@ CREATE OR REPLACE VIEW crm_analytics.value_model_calibration WITH (security_invo
 SELECT m.tenant_id, m.id AS model_id, b.bin, b.customers, b.p_alive, b.bought
 FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'p_alive_bins') AS b(bin integer, customers bigint, p_alive numeric, bought numeric);
 COMMENT ON VIEW crm_analytics.value_model_calibration IS
-'One row a model and fifth of P(alive), 1 the lowest: mean P(alive) and the share that bought in the holdout. Who is alive need not buy within it, so bought '
-'is below p_alive.';
+'One row a model and fifth of P(alive), 1 the lowest: mean P(alive) and the share that bought in the holdout. A customer who is alive need not '
+'buy within it, so bought is below p_alive.';
 COMMENT ON COLUMN crm_analytics.value_model_calibration.bin IS 'Fifth of the customers by predicted p_alive, 1 lowest.';
 COMMENT ON COLUMN crm_analytics.value_model_calibration.customers IS 'Customers in it.';
 COMMENT ON COLUMN crm_analytics.value_model_calibration.p_alive IS 'Mean p_alive that was predicted.';
