@@ -39,6 +39,13 @@ WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace, 'cr
   AND NOT EXISTS (SELECT FROM unnest(p.proconfig) AS s WHERE s ~ '^search_path=')
   -- an inlined expression over its arguments names nothing
   AND NOT (p.provolatile = 'i' AND l.lanname = 'sql');
+-- what others may call runs with their rights, and crm_internal is closed to them; so do triggers that say nothing else
+SELECT r.function AS stopped_at_crm_internal FROM crm_internal.function_rules() AS r JOIN pg_proc AS p ON p.oid = r.function
+JOIN pg_language AS l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')
+WHERE r.class <> 'owner' AND NOT p.prosecdef AND p.prosrc LIKE '%crm\_internal.%';
+SELECT p.oid::regprocedure AS trigger_stopped_at_crm_internal FROM pg_proc AS p
+WHERE p.pronamespace::regnamespace::text LIKE 'crm%' AND p.prorettype = 'trigger'::regtype AND NOT p.prosecdef AND p.prosrc LIKE '%crm\_internal.%'
+  AND EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgfoid = p.oid AND NOT t.tgisinternal);
 -- a function that acts with the rights of the owner says beside it for whom it does
 SELECT p.oid::regprocedure AS security_definer_without_level FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
 WHERE n.nspname IN ('crm', 'crm_analytics') AND p.prosecdef AND p.prorettype NOT IN ('trigger'::regtype, 'event_trigger'::regtype)

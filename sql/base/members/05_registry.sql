@@ -264,7 +264,8 @@ $$;
 COMMENT ON FUNCTION crm.declare_hook(text, text) IS
 'Hangs a function of a later room into something that an earlier room does, without the earlier one knowing of it. Points: new_tenant '
 '(tenant_id bigint), table (regclass: puts on a table what its registration asks for), readable_relations (relations that every reader may '
-'read), escalation_action.NAME (what a step of an escalation with that action does). Error 42883 where there is no such function.';
+'read), escalation_action.NAME (what a step of an escalation with that action does), lead_captured, lead_score. Error 42883 where there is '
+'no such function.';
 
 SELECT crm.declare_function('crm.check_table_options', 'owner');
 SELECT crm.declare_function('crm.declare_table', 'owner');

@@ -70,3 +70,34 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.carried_fields(bigint, jsonb, text, text) IS
 'Those custom fields of a row that another table has too, of the same name and type.';
+
+-- ---- merging ----
+
+CREATE OR REPLACE FUNCTION crm.move_children(subject_table text, from_id bigint, to_id bigint)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    link record;
+    moved bigint;
+    sum_moved bigint := 0;
+BEGIN
+    PERFORM crm.require_registered(subject_table, 'merge');
+    FOR link IN
+        SELECT l.relation, l.column_name, l.target_column FROM crm.table_links() AS l
+        WHERE l.merge AND (l.target = subject_table OR l.target_column IS NOT NULL)
+    LOOP
+        EXECUTE format('UPDATE %s AS c SET %I = $2 WHERE c.tenant_id = crm.tenant_id() AND c.%I = $1',
+                       link.relation::regclass, link.column_name, link.column_name)
+            || CASE WHEN link.target_column IS NULL THEN '' ELSE format(' AND c.%I = %L', link.target_column, subject_table) END
+            USING from_id, to_id;
+        GET DIAGNOSTICS moved = ROW_COUNT;
+        sum_moved := sum_moved + moved;
+    END LOOP;
+    RETURN sum_moved;
+END
+$$;
+COMMENT ON FUNCTION crm.move_children(text, bigint, bigint) IS
+'Gives the rows of a record that is merged to the one that goes on: those whose table says so (crm.table_links(), merge). With the rights of '
+'the caller. Returns how many. Error 42P01 for a table whose records are not merged.';

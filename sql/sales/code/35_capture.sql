@@ -294,14 +294,16 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    hook regprocedure;
 BEGIN
-    BEGIN
-        INSERT INTO crm.score_events (tenant_id, lead_id, kind, object, occurred_at, attributes)
-        VALUES (l.tenant_id, l.id, way, coalesce(p ->> 'form', p ->> 'url'), at,
-                jsonb_strip_nulls(jsonb_build_object('channel', way, 'form', p -> 'form', 'url', p -> 'url') || utm));
-    EXCEPTION WHEN OTHERS THEN
-        PERFORM crm_internal.lead_trouble(l.tenant_id, l.id, 'scoring', SQLSTATE, SQLERRM);
-    END;
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('lead_captured') AS h LOOP
+        BEGIN
+            EXECUTE format('SELECT %s($1, $2, $3, $4, $5)', hook::regproc) USING l, p, way, utm, at;
+        EXCEPTION WHEN OTHERS THEN
+            PERFORM crm_internal.lead_trouble(l.tenant_id, l.id, hook::regproc::text, SQLSTATE, SQLERRM);
+        END;
+    END LOOP;
     IF l.owner_id IS NULL AND l.closed_at IS NULL AND EXISTS (
         SELECT FROM crm.assignment_rules AS r WHERE r.tenant_id = l.tenant_id AND r.subject_table = 'leads' AND r.active)
     THEN
@@ -313,7 +315,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.after_capture(crm.leads, jsonb, text, jsonb, timestamptz) IS 'The scored event and the assignment of a captured lead.';
+COMMENT ON FUNCTION crm_internal.after_capture(crm.leads, jsonb, text, jsonb, timestamptz) IS
+'The assignment of a captured lead, and what later rooms do about it.';
 
 -- a person is recognised even where the lead is not the caller's: its number is all that is told
 CREATE OR REPLACE FUNCTION crm_internal.lead_as_seen(l crm.leads)

@@ -156,6 +156,27 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.lead_for_conversion(bigint, bigint) IS 'A lead the current user may change, locked with its keys.';
 
+-- as a later room keeps it; what fails there does not stop the conversion
+CREATE OR REPLACE FUNCTION crm_internal.score_of_lead(l crm.leads)
+RETURNS numeric
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    hook regprocedure;
+    score numeric;
+BEGIN
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('lead_score') AS h LOOP
+        EXECUTE format('SELECT %s($1, $2)', hook::regproc) INTO score USING l.tenant_id, l.id;
+    END LOOP;
+    RETURN score;
+EXCEPTION WHEN OTHERS THEN
+    PERFORM crm_internal.lead_trouble(l.tenant_id, l.id, 'scoring', SQLSTATE, SQLERRM);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.score_of_lead(crm.leads) IS 'Score of a lead at this moment; NULL: none is kept.';
+
 -- security definer: a contact is recognised even where it is somebody else's
 CREATE OR REPLACE FUNCTION crm.convert_lead(
     lead_id bigint, open_opportunity boolean DEFAULT false, opportunity jsonb DEFAULT '{}',
@@ -204,13 +225,7 @@ BEGIN
     WHERE v.tenant_id = t AND v.related_table = 'leads' AND v.related_id = l.id
       AND (v.contact_id IS NULL OR v.account_id IS NULL AND made.account_id IS NOT NULL);
     GET DIAGNOSTICS made.activities_carried = ROW_COUNT;
-    BEGIN
-        IF EXISTS (SELECT FROM crm.score_models AS m WHERE m.tenant_id = t AND m.active) THEN
-            made.score := crm.lead_score(l.id);
-        END IF;
-    EXCEPTION WHEN OTHERS THEN
-        PERFORM crm_internal.lead_trouble(t, l.id, 'scoring', SQLSTATE, SQLERRM);
-    END;
+    made.score := crm_internal.score_of_lead(l);
     PERFORM crm.move_row(l, l.id, (crm.first_stage(t, l.pipeline_id, '{done,won}')).code, jsonb_build_object('converted_at', now(),
         'account_id', made.account_id, 'contact_id', made.contact_id, 'opportunity_id', made.opportunity_id));
     INSERT INTO crm.lead_conversions AS c (tenant_id, lead_id, contact_id, account_id, opportunity_id, contact_matched_by,

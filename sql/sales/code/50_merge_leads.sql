@@ -54,12 +54,11 @@ BEGIN
     UPDATE crm.leads AS l SET merged_into_id = target.id, recycle_at = NULL WHERE l.tenant_id = t AND l.id = source.id;
     -- whoever was merged into it goes on there, too
     UPDATE crm.leads AS l SET merged_into_id = target.id WHERE l.tenant_id = t AND l.merged_into_id = source.id;
-    UPDATE crm.lead_captures AS c SET lead_id = target.id WHERE c.tenant_id = t AND c.lead_id = source.id;
-    -- the lead that goes on is replayed with the events of both
-    UPDATE crm.score_events AS e SET lead_id = target.id WHERE e.tenant_id = t AND e.lead_id = source.id;
     UPDATE crm.activities AS v
     SET related_id = target.id, contact_id = coalesce(v.contact_id, target.contact_id), account_id = coalesce(v.account_id, target.account_id)
     WHERE v.tenant_id = t AND v.related_table = 'leads' AND v.related_id = source.id;
+    -- captures, and events: the lead that goes on is replayed with those of both
+    PERFORM crm.move_children('leads', source.id, target.id);
     -- as it is now: what followed above may have changed it
     SELECT l.* INTO target FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = target.id;
     merged := crm.carry_row(target, source, 'merge');

@@ -34,7 +34,7 @@ BEGIN
             USING ERRCODE = 'CR107', HINT = 'Add a stage with code merged and type cancelled.';
     END IF;
 
-    UPDATE crm.ticket_messages AS m SET ticket_id = target.id WHERE m.tenant_id = t AND m.ticket_id = source.id;
+    PERFORM crm.move_children('tickets', source.id, target.id);
     INSERT INTO crm.ticket_followers (tenant_id, ticket_id, user_id, contact_id)
     SELECT t, target.id, f.user_id, f.contact_id FROM crm.ticket_followers AS f
     WHERE f.tenant_id = t AND f.ticket_id = source.id

@@ -1,7 +1,7 @@
 -- Knowledge base: versions, search, and how many tickets it saved.
 
 -- Words, phrases and "or", over folded words or over English stems.
-CREATE OR REPLACE FUNCTION crm_internal.words_query(words text) RETURNS tsquery
+CREATE OR REPLACE FUNCTION crm.words_query(words text) RETURNS tsquery
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
@@ -11,7 +11,7 @@ AS $$
                           '''([^'']*[\u0600-\u06FF][^'']*)''', '''\1'':*', 'g')::tsquery
            || websearch_to_tsquery('english', words)
 $$;
-COMMENT ON FUNCTION crm_internal.words_query(text) IS
+COMMENT ON FUNCTION crm.words_query(text) IS
 'Query that is met by the folded words, or by the English stems, of a text without exclusions; NULL for NULL.';
 
 CREATE OR REPLACE FUNCTION crm.search_query(query text) RETURNS tsquery
@@ -20,9 +20,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     -- what is excluded is taken out first: a text is out if it has the word in either form, and an "or" of the two
     -- forms of a whole query would ask for both
-    SELECT CASE WHEN t.wanted IS NULL THEN !! crm_internal.words_query(t.excluded)
-                WHEN t.excluded IS NULL THEN crm_internal.words_query(t.wanted)
-                ELSE crm_internal.words_query(t.wanted) && !! crm_internal.words_query(t.excluded) END
+    SELECT CASE WHEN t.wanted IS NULL THEN !! crm.words_query(t.excluded)
+                WHEN t.excluded IS NULL THEN crm.words_query(t.wanted)
+                ELSE crm.words_query(t.wanted) && !! crm.words_query(t.excluded) END
     FROM (SELECT string_agg(m.part[2], ' ' ORDER BY m.place) FILTER (WHERE m.part[1] = '') AS wanted,
                  string_agg(m.part[2], ' or ' ORDER BY m.place) FILTER (WHERE m.part[1] = '-') AS excluded
           FROM regexp_matches(query, '(-?)("[^"]*"?|\S+)', 'g') WITH ORDINALITY AS m (part, place)) AS t
