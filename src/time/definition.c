@@ -470,6 +470,79 @@ check_keys(Reader *r, JsonbContainer *object, const char *place, const char *con
 	}
 }
 
+static void
+read_one_date(Reader *r, JsonbValue *date, const char *place, int length, bool off,
+			  CalRules *rules)
+{
+	char	   *text = as_string(date);
+	int32		first;
+
+	if (text == NULL)
+		note_fault(r, "date", place, "the date must be a string of the form YYYY-MM-DD");
+	else if (date_string(r, text, place, &first) && !off)
+	{
+		rules->holidays = (int32 *) repalloc(rules->holidays,
+											 sizeof(int32) * (rules->nholidays + length));
+		for (int i = 0; i < length; i++)
+			rules->holidays[rules->nholidays++] = first + i;
+	}
+}
+
+/* Dates on which a yearly holiday is none. */
+static void
+read_except(Reader *r, JsonbValue *except, const char *place, CalYearly *rule)
+{
+	JsonbContainer *list = as_array(except);
+
+	if (list == NULL)
+	{
+		note_fault(r, "shape", psprintf("%s.except", place), "must be a list of dates");
+		return;
+	}
+	rule->except = (int32 *) palloc(sizeof(int32) * Max(1, JsonContainerSize(list)));
+	for (int i = 0; i < JsonContainerSize(list); i++)
+	{
+		char	   *here = psprintf("%s.except[%d]", place, i);
+		char	   *one = as_string(element(list, i));
+
+		if (one == NULL)
+			note_fault(r, "date", here, "must be a string of the form YYYY-MM-DD");
+		else if (date_string(r, one, here, &rule->except[rule->nexcept]))
+			rule->nexcept++;
+	}
+	qsort(rule->except, rule->nexcept, sizeof(int32), crm_compare_dates);
+}
+
+static void
+read_yearly(Reader *r, JsonbContainer *object, const char *place, int length, bool off,
+			CalRules *rules)
+{
+	CalYearly	rule = {0};
+	JsonbValue *jalali = member_of(object, "jalali");
+	JsonbValue *except = member_of(object, "except");
+	char	   *text = as_string(jalali ? jalali : member_of(object, "gregorian"));
+	bool		ok = false;
+
+	rule.jalali = (jalali != NULL);
+	rule.length = length;
+	rule.from_year = int_member(r, object, "from_year", place, 1, 9999, 1);
+	rule.to_year = int_member(r, object, "to_year", place, 1, 9999, 9999);
+	if (rule.from_year > rule.to_year)
+		note_fault(r, "wrong_order", place, "from_year is after to_year");
+	if (text == NULL)
+		note_fault(r, "date", place, "the date must be a string of the form MM-DD");
+	else
+		ok = month_day(r, text, rule.jalali, place, &rule);
+	if (except != NULL)
+		read_except(r, except, place, &rule);
+	if (ok && !off)
+	{
+		rules->yearly = (CalYearly *) repalloc(rules->yearly,
+											   sizeof(CalYearly) * (rules->nyearly + 1));
+		rules->yearly[rules->nyearly++] = rule;
+	}
+}
+
 /* One holiday written as an object: a date with a switch, or a yearly rule. */
 static void
 read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRules *rules)
@@ -477,16 +550,13 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 	static const char *const keys[] = {"date", "gregorian", "jalali", "length", "from_year",
 	"to_year", "except", "name", "off", NULL};
 	JsonbValue *date = member_of(object, "date");
-	JsonbValue *gregorian = member_of(object, "gregorian");
-	JsonbValue *jalali = member_of(object, "jalali");
 	JsonbValue *off = member_of(object, "off");
-	JsonbValue *except = member_of(object, "except");
-	JsonbValue *rule_date = jalali ? jalali : gregorian;
 	int			length = int_member(r, object, "length", place, 1, 60, 1);
 	bool		is_off = false;
 
 	check_keys(r, object, place, keys);
-	if ((date != NULL) + (gregorian != NULL) + (jalali != NULL) != 1)
+	if ((date != NULL) + (member_of(object, "gregorian") != NULL) +
+		(member_of(object, "jalali") != NULL) != 1)
 	{
 		note_fault(r, "shape", place, "needs exactly one of date, gregorian, jalali");
 		return;
@@ -499,65 +569,9 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 			is_off = off->val.boolean;
 	}
 	if (date != NULL)
-	{
-		char	   *text = as_string(date);
-		int32		first;
-
-		if (text == NULL)
-			note_fault(r, "date", place, "the date must be a string of the form YYYY-MM-DD");
-		else if (date_string(r, text, place, &first) && !is_off)
-		{
-			rules->holidays = (int32 *) repalloc(rules->holidays,
-												 sizeof(int32) * (rules->nholidays + length));
-			for (int i = 0; i < length; i++)
-				rules->holidays[rules->nholidays++] = first + i;
-		}
-	}
+		read_one_date(r, date, place, length, is_off, rules);
 	else
-	{
-		CalYearly	rule = {0};
-		char	   *text = as_string(rule_date);
-		bool		ok = false;
-
-		rule.jalali = (jalali != NULL);
-		rule.length = length;
-		rule.from_year = int_member(r, object, "from_year", place, 1, 9999, 1);
-		rule.to_year = int_member(r, object, "to_year", place, 1, 9999, 9999);
-		if (rule.from_year > rule.to_year)
-			note_fault(r, "wrong_order", place, "from_year is after to_year");
-		if (text == NULL)
-			note_fault(r, "date", place, "the date must be a string of the form MM-DD");
-		else
-			ok = month_day(r, text, rule.jalali, place, &rule);
-		if (except != NULL)
-		{
-			JsonbContainer *list = as_array(except);
-
-			if (list == NULL)
-				note_fault(r, "shape", psprintf("%s.except", place), "must be a list of dates");
-			else
-			{
-				rule.except = (int32 *) palloc(sizeof(int32) * Max(1, JsonContainerSize(list)));
-				for (int i = 0; i < JsonContainerSize(list); i++)
-				{
-					char	   *here = psprintf("%s.except[%d]", place, i);
-					char	   *one = as_string(element(list, i));
-
-					if (one == NULL)
-						note_fault(r, "date", here, "must be a string of the form YYYY-MM-DD");
-					else if (date_string(r, one, here, &rule.except[rule.nexcept]))
-						rule.nexcept++;
-				}
-				qsort(rule.except, rule.nexcept, sizeof(int32), crm_compare_dates);
-			}
-		}
-		if (ok && !is_off)
-		{
-			rules->yearly = (CalYearly *) repalloc(rules->yearly,
-												   sizeof(CalYearly) * (rules->nyearly + 1));
-			rules->yearly[rules->nyearly++] = rule;
-		}
-	}
+		read_yearly(r, object, place, length, is_off, rules);
 }
 
 static void

@@ -190,6 +190,69 @@ static const CrmUnitMean mean_discounted = {discounted, discounted_fall};
 #define MOST_STEPS 16
 #define MOST_TERMS 3000
 
+/*
+ * By the series, for all steps at once; false where it cancels or does not end,
+ * and the mean over the beta distribution must do.
+ */
+static bool
+expected_by_series(const CrmBg *m, double R, double c, double c_less_R, double A, double step,
+				   int n, double *expected)
+{
+	double		z[MOST_STEPS],
+				power[MOST_STEPS],
+				sum[MOST_STEPS],
+				front = 1,
+				s = R,
+				q = c_less_R,
+				largest = 0;
+	bool		good = true;
+	int			k;
+
+	for (int i = 0; i < MOST_STEPS; i++)
+	{
+		z[i] = i < n ? (i + 1) * step / (A + (i + 1) * step) : 0;
+		power[i] = z[i];
+		sum[i] = s * z[i];
+	}
+	for (k = 1; k < MOST_TERMS; k++)
+	{
+		double		gain = 1 / (c + k),
+					coefficient,
+					term;
+
+		CRM_COUNT_STEP();
+		s += q * R * gain;
+		q *= (c_less_R + k) * gain;
+		front *= (m->a + k - 1) / (k + 1);
+		coefficient = front * s;
+		if (n == 1)
+		{
+			power[0] *= z[0];
+			sum[0] += coefficient * power[0];
+		}
+		else
+			for (int i = 0; i < MOST_STEPS; i++)
+			{
+				power[i] *= z[i];
+				sum[i] += coefficient * power[i];
+			}
+		term = fabs(coefficient * power[n - 1]);
+		if (term > largest)
+			largest = term;
+		else if (term < 1e-16 * (1 - z[n - 1]) * fabs(sum[n - 1]) &&
+				 c_less_R + k >= 0)
+			break;
+	}
+	for (int i = 0; i < n; i++)
+	{
+		expected[i] = sum[i] * exp((1 - m->a) * log1p((i + 1) * step / A));
+		if (!(sum[i] > 0) || k == MOST_TERMS ||
+			(c_less_R < 0 && !(largest * 4e-16 < 2e-12 * sum[i])))
+			good = false;
+	}
+	return good;
+}
+
 static void
 expected_alive(const CrmBg *m, double x, double age, double step, int n,
 			   double *expected)
@@ -202,74 +265,18 @@ expected_alive(const CrmBg *m, double x, double age, double step, int n,
 				longest = n * step / A;
 	Given		g[MOST_STEPS];
 	void	   *arg[MOST_STEPS] = {NULL};
-	int			i,
-				k;
 
-	if (longest <= 32 && m->a * longest <= 300 && c_less_R > -60)
-	{
-		double		z[MOST_STEPS],
-					power[MOST_STEPS],
-					sum[MOST_STEPS],
-					front = 1,
-					s = R,
-					q = c_less_R,
-					largest = 0;
-		bool		good = true;
-
-		for (i = 0; i < MOST_STEPS; i++)
-		{
-			z[i] = i < n ? (i + 1) * step / (A + (i + 1) * step) : 0;
-			power[i] = z[i];
-			sum[i] = s * z[i];
-		}
-		for (k = 1; k < MOST_TERMS; k++)
-		{
-			double		gain = 1 / (c + k),
-						coefficient,
-						term;
-
-			CRM_COUNT_STEP();
-			s += q * R * gain;
-			q *= (c_less_R + k) * gain;
-			front *= (m->a + k - 1) / (k + 1);
-			coefficient = front * s;
-			if (n == 1)
-			{
-				power[0] *= z[0];
-				sum[0] += coefficient * power[0];
-			}
-			else
-				for (i = 0; i < MOST_STEPS; i++)
-				{
-					power[i] *= z[i];
-					sum[i] += coefficient * power[i];
-				}
-			term = fabs(coefficient * power[n - 1]);
-			if (term > largest)
-				largest = term;
-			else if (term < 1e-16 * (1 - z[n - 1]) * fabs(sum[n - 1]) &&
-					 c_less_R + k >= 0)
-				break;
-		}
-		for (i = 0; i < n; i++)
-		{
-			expected[i] = sum[i] * exp((1 - m->a) *
-									   log1p((i + 1) * step / A));
-			if (!(sum[i] > 0) || k == MOST_TERMS ||
-				(c_less_R < 0 && !(largest * 4e-16 < 2e-12 * sum[i])))
-				good = false;
-		}
-		if (good)
-			return;
-	}
-	for (i = 0; i < n; i++)
+	if (longest <= 32 && m->a * longest <= 300 && c_less_R > -60 &&
+		expected_by_series(m, R, c, c_less_R, A, step, n, expected))
+		return;
+	for (int i = 0; i < n; i++)
 	{
 		g[i].R = R;
 		g[i].w = (i + 1) * step / A;
 		arg[i] = &g[i];
 	}
 	crm_beta_means(m->a, B, &mean_bought, n, arg, 1, expected);
-	for (i = 0; i < n; i++)
+	for (int i = 0; i < n; i++)
 		expected[i] *= g[i].R * g[i].w;
 }
 

@@ -224,6 +224,102 @@ sum_bg(Problem *p, const double *k, Sum *total)
 	}
 }
 
+/* What one history adds: value, gradient, and slopes along the covariates. */
+typedef struct OneHistory
+{
+	double		value;
+	double		g[4];
+	double		of_dropout;		/* factors that the covariates make */
+	double		of_purchase;
+	double		slope_dropout;
+	double		slope_purchase;
+} OneHistory;
+
+static void
+covariate_factors(const Problem *p, const double *k, const double *row, OneHistory *h)
+{
+	int			np = crm_value_parameters(p->model),
+				nd = p->p->ndropout,
+				nc = nd + p->p->npurchase,
+				c;
+	double		sum = 0;
+
+	h->of_dropout = h->of_purchase = 1;
+	if (nc == 0)
+		return;
+	for (c = 0; c < nd; c++)
+		sum += k[np + c] * row[3 + c];
+	h->of_dropout = exp(sum);
+	for (sum = 0; c < nc; c++)
+		sum += k[np + c] * row[3 + c];
+	h->of_purchase = exp(-sum);
+}
+
+static void
+history_bg(const Problem *p, const double *k, const double *row, OneHistory *h)
+{
+	CrmBg		m = {p->model == CRM_MBGNBD, k[0], k[1] * h->of_purchase,
+	k[2] * h->of_dropout, k[3] * h->of_dropout};
+
+	h->value = crm_bg_log_likelihood(&m, row[0], row[1], row[2], h->g);
+	h->slope_dropout = m.a * h->g[2] + m.b * h->g[3];
+	h->slope_purchase = -m.alpha * h->g[1];
+	h->g[1] *= h->of_purchase;
+	h->g[2] *= h->of_dropout;
+	h->g[3] *= h->of_dropout;
+}
+
+/* i: place of the history; without covariates what depends on x is in a table */
+static void
+history_pareto(const Problem *p, const double *k, const double *row, size_t i, OneHistory *h)
+{
+	CrmPareto	m = {k[0], k[1] * h->of_purchase, k[2], k[3] / h->of_dropout};
+
+	h->value = crm_pareto_bracket(&m, row[0], row[1], row[2], h->g);
+	if (p->p->ndropout + p->p->npurchase == 0)
+	{
+		h->value += p->x.table[0][p->x.of[i]];
+		h->g[0] += p->x.table[1][p->x.of[i]];
+	}
+	else
+	{
+		h->value += crm_log_rising(k[0], row[0]);
+		h->g[0] += crm_digamma_rise(k[0], row[0]);
+	}
+	h->slope_dropout = -m.beta * h->g[3];
+	h->slope_purchase = -m.alpha * h->g[1];
+	h->g[1] *= h->of_purchase;
+	h->g[3] /= h->of_dropout;
+}
+
+static void
+judge_history(const Problem *p, const double *k, const double *row, size_t i, OneHistory *h)
+{
+	CrmBgbb		bgbb = {k[0], k[1], k[2], k[3]};
+
+	h->value = h->slope_dropout = h->slope_purchase = 0;
+	covariate_factors(p, k, row, h);
+	switch (p->model)
+	{
+		case CRM_BGNBD:
+		case CRM_MBGNBD:
+			history_bg(p, k, row, h);
+			break;
+		case CRM_PARETONBD:
+			history_pareto(p, k, row, i, h);
+			break;
+		case CRM_NBD:
+			h->value = crm_nbd_log_likelihood(k[0], k[1], row[0], row[2], h->g);
+			break;
+		case CRM_BGBB:
+			h->value = crm_bgbb_log_likelihood(&bgbb, row[0], row[1], row[2], h->g);
+			break;
+		case CRM_GAMMA_GAMMA:
+			h->value = crm_gg_log_likelihood(k[0], k[1], k[2], row[0], row[1], h->g);
+			break;
+	}
+}
+
 /* All other models: one history at a time */
 static void
 sum_each(Problem *p, const double *k, Sum *total)
@@ -246,89 +342,16 @@ sum_each(Problem *p, const double *k, Sum *total)
 		for (; i < end; i++)
 		{
 			const double *row = p->p->row + i * p->p->width;
-			double		w = p->p->weight[i],
-						g[4],
-						of_dropout = 1,
-						of_purchase = 1,
-						value = 0,
-						slope_dropout = 0,
-						slope_purchase = 0;
+			double		w = p->p->weight[i];
+			OneHistory	h;
 
-			if (nc > 0)
-			{
-				double		sum = 0;
-
-				for (c = 0; c < nd; c++)
-					sum += k[np + c] * row[3 + c];
-				of_dropout = exp(sum);
-				for (sum = 0; c < nc; c++)
-					sum += k[np + c] * row[3 + c];
-				of_purchase = exp(-sum);
-			}
-			switch (p->model)
-			{
-				case CRM_BGNBD:
-				case CRM_MBGNBD:
-					{
-						CrmBg		m = {p->model == CRM_MBGNBD, k[0],
-						k[1] * of_purchase, k[2] * of_dropout,
-						k[3] * of_dropout};
-
-						value = crm_bg_log_likelihood(&m, row[0], row[1],
-													  row[2], g);
-						slope_dropout = m.a * g[2] + m.b * g[3];
-						slope_purchase = -m.alpha * g[1];
-						g[1] *= of_purchase;
-						g[2] *= of_dropout;
-						g[3] *= of_dropout;
-					}
-					break;
-				case CRM_PARETONBD:
-					{
-						CrmPareto	m = {k[0], k[1] * of_purchase, k[2],
-						k[3] / of_dropout};
-
-						value = crm_pareto_bracket(&m, row[0], row[1],
-												   row[2], g);
-						if (nc == 0)
-						{
-							value += p->x.table[0][p->x.of[i]];
-							g[0] += p->x.table[1][p->x.of[i]];
-						}
-						else
-						{
-							value += crm_log_rising(k[0], row[0]);
-							g[0] += crm_digamma_rise(k[0], row[0]);
-						}
-						slope_dropout = -m.beta * g[3];
-						slope_purchase = -m.alpha * g[1];
-						g[1] *= of_purchase;
-						g[3] /= of_dropout;
-					}
-					break;
-				case CRM_NBD:
-					value = crm_nbd_log_likelihood(k[0], k[1], row[0],
-												   row[2], g);
-					break;
-				case CRM_BGBB:
-					{
-						CrmBgbb		m = {k[0], k[1], k[2], k[3]};
-
-						value = crm_bgbb_log_likelihood(&m, row[0], row[1],
-														row[2], g);
-					}
-					break;
-				case CRM_GAMMA_GAMMA:
-					value = crm_gg_log_likelihood(k[0], k[1], k[2], row[0],
-												  row[1], g);
-					break;
-			}
-			part[0] += w * value;
+			judge_history(p, k, row, i, &h);
+			part[0] += w * h.value;
 			for (c = 0; c < np; c++)
-				part[1 + c] += w * g[c];
+				part[1 + c] += w * h.g[c];
 			for (c = 0; c < nc; c++)
 				part[1 + np + c] += w * row[3 + c] *
-					(c < nd ? slope_dropout : slope_purchase);
+					(c < nd ? h.slope_dropout : h.slope_purchase);
 		}
 		for (c = 0; c < 1 + np + nc; c++)
 			add_to_sum(&total[c], part[c]);

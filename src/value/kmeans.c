@@ -203,28 +203,20 @@ fill_empty(const double *point, size_t n, int d, int k, Work *w)
 	return filled;
 }
 
-static int
-lloyd(const double *point, size_t n, int d, int k, Work *w,
-	  const CrmFitHost *host, bool *settled)
+/* The two nearest centres of each point, as bounds; its cluster is the nearest. */
+static void
+first_bounds(const double *point, size_t n, int d, int k, Work *w, const CrmFitHost *host)
 {
-	int			iteration,
-				c,
-				e,
-				j;
-	size_t		i;
-	double		variance = 0;
-
-	for (i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++)
 	{
 		double		first = INFINITY,
 					second = INFINITY;
 
 		if (i % POLL_EVERY == 0)
 			host->poll();
-		for (c = 0; c < k; c++)
+		for (int c = 0; c < k; c++)
 		{
-			double		s = distance2(point + i * d,
-									  w->centre + (size_t) c * d, d);
+			double		s = distance2(point + i * d, w->centre + (size_t) c * d, d);
 
 			if (s < first)
 			{
@@ -238,121 +230,162 @@ lloyd(const double *point, size_t n, int d, int k, Work *w,
 		w->upper[i] = sqrt(first);
 		w->lower[i] = sqrt(second);
 	}
+}
+
+/* Of a coordinate, on average: what a shift of the centres is small against. */
+static double
+mean_variance(const double *point, size_t n, int d)
+{
+	double		variance = 0;
+
+	for (int j = 0; j < d; j++)
+	{
+		double		mean = 0,
+					square = 0;
+
+		for (size_t i = 0; i < n; i++)
+			mean += point[i * d + j];
+		mean /= n;
+		for (size_t i = 0; i < n; i++)
+			square += (point[i * d + j] - mean) * (point[i * d + j] - mean);
+		variance += square / n / d;
+	}
+	return variance;
+}
+
+/* How far centres moved: the farthest, the farthest but one. */
+typedef struct Moves
+{
+	double		most;
+	double		next;
+	int			most_of;
+} Moves;
+
+/* Centres to the means of their clusters; gives the sum of squared shifts. */
+static double
+move_centres(int d, int k, Work *w, Moves *moves)
+{
+	double		shift = 0;
+
+	moves->most = moves->next = 0;
+	moves->most_of = 0;
+	for (int c = 0; c < k; c++)
+	{
+		double		s = 0;
+
+		for (int j = 0; j < d; j++)
+		{
+			double		v = w->sum[(size_t) c * d + j] / w->size[c],
+						m = v - w->centre[(size_t) c * d + j];
+
+			s += m * m;
+			w->centre[(size_t) c * d + j] = v;
+		}
+		shift += s;
+		w->moved[c] = sqrt(s);
+		if (w->moved[c] >= moves->most)
+		{
+			moves->next = moves->most;
+			moves->most = w->moved[c];
+			moves->most_of = c;
+		}
+		else if (w->moved[c] > moves->next)
+			moves->next = w->moved[c];
+	}
+	for (int c = 0; c < k; c++)
+	{
+		double		least = INFINITY;
+
+		for (int e = 0; e < k; e++)
+			if (e != c)
+				least = fmin(least, distance2(w->centre + (size_t) c * d,
+											  w->centre + (size_t) e * d, d));
+		w->half[c] = sqrt(least) / 2;
+	}
+	return shift;
+}
+
+/* Give a point to its nearest centre, which its bounds leave open; true if that is another one. */
+static bool
+assign_point(const double *point, size_t i, int d, int k, Work *w)
+{
+	int			old = w->of[i],
+				now = old;
+	double		bound = fmax(w->half[old], w->lower[i]),
+				first,
+				second = INFINITY;
+
+	if (w->upper[i] < bound)
+		return false;
+	first = distance2(point + i * d, w->centre + (size_t) old * d, d);
+	w->upper[i] = sqrt(first);
+	if (w->upper[i] < bound)
+		return false;
+	for (int c = 0; c < k; c++)
+	{
+		double		s;
+
+		if (c == old)
+			continue;
+		s = distance2(point + i * d, w->centre + (size_t) c * d, d);
+		if (s < first)
+		{
+			second = first;
+			first = s;
+			now = c;
+		}
+		else if (s < second)
+			second = s;
+	}
+	w->lower[i] = sqrt(second);
+	if (now == old)
+		return false;
+	w->upper[i] = sqrt(first);
+	w->of[i] = now;
+	w->size[old]--;
+	w->size[now]++;
+	for (int j = 0; j < d; j++)
+	{
+		w->sum[(size_t) old * d + j] -= point[i * d + j];
+		w->sum[(size_t) now * d + j] += point[i * d + j];
+	}
+	return true;
+}
+
+/* Lloyd's iteration from the centres in w; settled: no point changes its cluster any more. */
+static int
+lloyd(const double *point, size_t n, int d, int k, Work *w,
+	  const CrmFitHost *host, bool *settled)
+{
+	int			iteration;
+	double		variance;
+
+	first_bounds(point, n, d, k, w, host);
 	recount(point, n, d, k, w, host);
 	if (fill_empty(point, n, d, k, w))
 		recount(point, n, d, k, w, host);
-	if (n >= MANY_POINTS)
-		for (j = 0; j < d; j++)
-		{
-			double		mean = 0,
-						square = 0;
-
-			for (i = 0; i < n; i++)
-				mean += point[i * d + j];
-			mean /= n;
-			for (i = 0; i < n; i++)
-				square += (point[i * d + j] - mean) * (point[i * d + j] - mean);
-			variance += square / n / d;
-		}
+	variance = n >= MANY_POINTS ? mean_variance(point, n, d) : 0;
 
 	*settled = false;
 	for (iteration = 1; iteration <= 1000; iteration++)
 	{
-		double		most = 0,
-					next = 0,
-					shift = 0;
-		int			most_of = 0;
+		Moves		moves;
+		double		shift = move_centres(d, k, w, &moves);
 		int64_t		changed = 0;
 
-		for (c = 0; c < k; c++)
+		for (size_t i = 0; i < n; i++)
 		{
-			double		s = 0;
-
-			for (j = 0; j < d; j++)
-			{
-				double		v = w->sum[(size_t) c * d + j] / w->size[c],
-							m = v - w->centre[(size_t) c * d + j];
-
-				s += m * m;
-				w->centre[(size_t) c * d + j] = v;
-			}
-			shift += s;
-			w->moved[c] = sqrt(s);
-			if (w->moved[c] >= most)
-			{
-				next = most;
-				most = w->moved[c];
-				most_of = c;
-			}
-			else if (w->moved[c] > next)
-				next = w->moved[c];
-		}
-		for (c = 0; c < k; c++)
-		{
-			double		least = INFINITY;
-
-			for (e = 0; e < k; e++)
-				if (e != c)
-					least = fmin(least, distance2(w->centre + (size_t) c * d,
-												  w->centre + (size_t) e * d, d));
-			w->half[c] = sqrt(least) / 2;
-		}
-		for (i = 0; i < n; i++)
-		{
-			int			old = w->of[i],
-						now = old;
-			double		bound,
-						first,
-						second;
-
 			if (i % POLL_EVERY == 0)
 				host->poll();
-			w->upper[i] += w->moved[old];
-			w->lower[i] -= old == most_of ? next : most;
-			bound = fmax(w->half[old], w->lower[i]);
-			if (w->upper[i] < bound)
-				continue;
-			first = distance2(point + i * d, w->centre + (size_t) old * d, d);
-			w->upper[i] = sqrt(first);
-			if (w->upper[i] < bound)
-				continue;
-			second = INFINITY;
-			for (c = 0; c < k; c++)
-			{
-				double		s;
-
-				if (c == old)
-					continue;
-				s = distance2(point + i * d, w->centre + (size_t) c * d, d);
-				if (s < first)
-				{
-					second = first;
-					first = s;
-					now = c;
-				}
-				else if (s < second)
-					second = s;
-			}
-			w->lower[i] = sqrt(second);
-			if (now != old)
-			{
-				w->upper[i] = sqrt(first);
-				w->of[i] = now;
-				w->size[old]--;
-				w->size[now]++;
-				for (j = 0; j < d; j++)
-				{
-					w->sum[(size_t) old * d + j] -= point[i * d + j];
-					w->sum[(size_t) now * d + j] += point[i * d + j];
-				}
-				changed++;
-			}
+			w->upper[i] += w->moved[w->of[i]];
+			w->lower[i] -= w->of[i] == moves.most_of ? moves.next : moves.most;
+			changed += assign_point(point, i, d, k, w);
 		}
 		if (fill_empty(point, n, d, k, w))
 		{
 			/* bounds of all points are void */
 			recount(point, n, d, k, w, host);
-			for (i = 0; i < n; i++)
+			for (size_t i = 0; i < n; i++)
 			{
 				w->upper[i] = INFINITY;
 				w->lower[i] = 0;

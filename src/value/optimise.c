@@ -70,6 +70,105 @@ dot(int n, const double *a, const double *b)
 	return sum;
 }
 
+/* Where a search stands, and where the line search looks. */
+typedef struct Descent
+{
+	double	   *theta;
+	double	   *gradient;
+	double		value;
+	double		direction[CRM_FIT_MAX];
+	double		slope;			/* of the value along it */
+	double		trial[CRM_FIT_MAX];
+	double		trial_gradient[CRM_FIT_MAX];
+	double		trial_value;
+} Descent;
+
+/*
+ * A point along the direction that lowers the value enough and where the
+ * slope has flattened (Wolfe's conditions); false where there is none.
+ */
+static bool
+line_search(Search *s, Descent *at)
+{
+	int			n = s->n;
+	double		lo = 0,
+				hi = INFINITY,
+				step = 1,
+				longest = largest(n, at->direction);
+
+	if (longest > 2)
+		step = 2 / longest;
+	at->trial_value = INFINITY;
+	for (int probe = 0; probe < 40; probe++)
+	{
+		for (int i = 0; i < n; i++)
+			at->trial[i] = at->theta[i] + step * at->direction[i];
+		at->trial_value = evaluate(s, at->trial, at->trial_gradient);
+		if (!(at->trial_value <= at->value + 1e-4 * step * at->slope))
+		{
+			/* rounding decides near the optimum: the gradient then tells */
+			if (isfinite(at->trial_value) &&
+				fabs(at->trial_value - at->value) <= 1e-13 * fabs(at->value) &&
+				largest(n, at->trial_gradient) < 0.9 * largest(n, at->gradient))
+				return true;
+			hi = step;
+		}
+		else if (dot(n, at->direction, at->trial_gradient) < 0.9 * at->slope)
+			lo = step;
+		else
+			return true;
+		step = isfinite(hi) ? (lo + hi) / 2 : lo * 2;
+		if (isfinite(hi) && hi - lo < 1e-12 * hi)
+			break;
+	}
+	return lo > 0 && isfinite(at->trial_value) && at->trial_value < at->value;
+}
+
+/* Go to the point that was found: d is the way there, y what the gradient did. */
+static void
+go_there(int n, Descent *at, double *d, double *y)
+{
+	for (int i = 0; i < n; i++)
+	{
+		d[i] = at->trial[i] - at->theta[i];
+		y[i] = at->trial_gradient[i] - at->gradient[i];
+		at->theta[i] = at->trial[i];
+		at->gradient[i] = at->trial_gradient[i];
+	}
+	at->value = at->trial_value;
+}
+
+/* H = scale * I */
+static void
+start_afresh(int n, double *H, double scale)
+{
+	memset(H, 0, sizeof(double) * n * n);
+	for (int i = 0; i < n; i++)
+		H[i * n + i] = scale;
+}
+
+/* The BFGS update of the inverse Hessian; false where the step tells too little. */
+static bool
+learn(int n, double *H, const double *d, const double *y, bool fresh)
+{
+	double		sy = dot(n, d, y),
+				Hy[CRM_FIT_MAX],
+				yHy;
+
+	if (!(sy > 1e-14 * sqrt(dot(n, d, d) * dot(n, y, y))))
+		return false;
+	if (fresh)
+		start_afresh(n, H, sy / dot(n, y, y));
+	for (int i = 0; i < n; i++)
+		Hy[i] = dot(n, H + i * n, y);
+	yHy = dot(n, y, Hy);
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < n; j++)
+			H[i * n + j] += (1 + yHy / sy) * d[i] * d[j] / sy -
+				(Hy[i] * d[j] + d[i] * Hy[j]) / sy;
+	return true;
+}
+
 /*
  * BFGS with a bisecting line search for the weak Wolfe conditions.
  * theta is start and result; returns the value there.  inverse is the
@@ -80,19 +179,16 @@ bfgs(Search *s, double *theta, double *gradient, const double *inverse,
 	 int *iterations)
 {
 	int			n = s->n,
-				i,
-				j,
 				iteration;
 	double		H[CRM_FIT_MAX * CRM_FIT_MAX],
-				direction[CRM_FIT_MAX],
-				trial[CRM_FIT_MAX],
-				trial_gradient[CRM_FIT_MAX],
-				value;
+				y[CRM_FIT_MAX],
+				d[CRM_FIT_MAX];
+	Descent		at = {theta, gradient};
 	bool		fresh = true;
 
-	value = evaluate(s, theta, gradient);
-	if (!isfinite(value))
-		return value;
+	at.value = evaluate(s, theta, gradient);
+	if (!isfinite(at.value))
+		return at.value;
 	if (inverse)
 	{
 		memcpy(H, inverse, sizeof(double) * n * n);
@@ -100,202 +196,144 @@ bfgs(Search *s, double *theta, double *gradient, const double *inverse,
 	}
 	for (iteration = 0; iteration < 500; iteration++)
 	{
-		double		lo = 0,
-					hi = INFINITY,
-					step = 1,
-					slope,
-					trial_value = INFINITY,
-					y[CRM_FIT_MAX],
-					d[CRM_FIT_MAX],
-					sy,
-					longest;
-		int			probe;
-		bool		found = false;
-
 		if (largest(n, gradient) < GRADIENT_GOAL)
 			break;
 		if (fresh)
-		{
-			double		scale = 1 / fmax(1, 2 * largest(n, gradient));
-
-			memset(H, 0, sizeof(H));
-			for (i = 0; i < n; i++)
-				H[i * n + i] = scale;
-		}
-		for (i = 0; i < n; i++)
-			direction[i] = -dot(n, H + i * n, gradient);
-		slope = dot(n, direction, gradient);
-		if (!(slope < 0))
+			start_afresh(n, H, 1 / fmax(1, 2 * largest(n, gradient)));
+		for (int i = 0; i < n; i++)
+			at.direction[i] = -dot(n, H + i * n, gradient);
+		at.slope = dot(n, at.direction, gradient);
+		if (!(at.slope < 0) || !line_search(s, &at))
 		{
 			if (fresh)
 				break;
 			fresh = true;
 			continue;
 		}
-		longest = largest(n, direction);
-		if (longest > 2)
-			step = 2 / longest;
-		for (probe = 0; probe < 40; probe++)
-		{
-			for (i = 0; i < n; i++)
-				trial[i] = theta[i] + step * direction[i];
-			trial_value = evaluate(s, trial, trial_gradient);
-			if (!(trial_value <= value + 1e-4 * step * slope))
-			{
-				/* rounding decides near the optimum: the gradient then tells */
-				if (isfinite(trial_value) &&
-					fabs(trial_value - value) <= 1e-13 * fabs(value) &&
-					largest(n, trial_gradient) < 0.9 * largest(n, gradient))
-				{
-					found = true;
-					break;
-				}
-				hi = step;
-			}
-			else if (dot(n, direction, trial_gradient) < 0.9 * slope)
-				lo = step;
-			else
-			{
-				found = true;
-				break;
-			}
-			step = isfinite(hi) ? (lo + hi) / 2 : lo * 2;
-			if (isfinite(hi) && hi - lo < 1e-12 * hi)
-				break;
-		}
-		if (!found && lo > 0 && isfinite(trial_value))
-			found = trial_value < value;
-		if (!found)
-		{
-			if (fresh)
-				break;
-			fresh = true;
-			continue;
-		}
-		for (i = 0; i < n; i++)
-		{
-			d[i] = trial[i] - theta[i];
-			y[i] = trial_gradient[i] - gradient[i];
-			theta[i] = trial[i];
-			gradient[i] = trial_gradient[i];
-		}
-		value = trial_value;
-		sy = dot(n, d, y);
-		if (sy > 1e-14 * sqrt(dot(n, d, d) * dot(n, y, y)))
-		{
-			double		Hy[CRM_FIT_MAX],
-						yHy;
-
-			if (fresh)
-			{
-				double		scale = sy / dot(n, y, y);
-
-				for (i = 0; i < n; i++)
-					H[i * n + i] = scale;
-			}
-			for (i = 0; i < n; i++)
-				Hy[i] = dot(n, H + i * n, y);
-			yHy = dot(n, y, Hy);
-			for (i = 0; i < n; i++)
-				for (j = 0; j < n; j++)
-					H[i * n + j] += (1 + yHy / sy) * d[i] * d[j] / sy -
-						(Hy[i] * d[j] + d[i] * Hy[j]) / sy;
+		go_there(n, &at, d, y);
+		if (learn(n, H, d, y, fresh))
 			fresh = false;
-		}
 	}
 	*iterations += iteration;
-	return value;
+	return at.value;
+}
+
+/* Points of a Nelder-Mead search, with the places of those that matter. */
+typedef struct Simplex
+{
+	int			n;				/* dimensions; there is one point more */
+	int			best;
+	int			second;			/* worst but one */
+	int			worst;
+	double		point[CRM_FIT_MAX + 1][CRM_FIT_MAX];
+	double		value[CRM_FIT_MAX + 1];
+} Simplex;
+
+static void
+rank_points(Simplex *x)
+{
+	x->best = x->worst = 0;
+	for (int i = 1; i <= x->n; i++)
+	{
+		if (x->value[i] < x->value[x->best])
+			x->best = i;
+		if (x->value[i] > x->value[x->worst])
+			x->worst = i;
+	}
+	x->second = x->best;
+	for (int i = 0; i <= x->n; i++)
+		if (i != x->worst && x->value[i] > x->value[x->second])
+			x->second = i;
+}
+
+static void
+replace_worst(Simplex *x, const double *point, double value)
+{
+	memcpy(x->point[x->worst], point, x->n * sizeof(double));
+	x->value[x->worst] = value;
+}
+
+/* Halve the distances of all points to the best one. */
+static void
+shrink(Search *s, Simplex *x)
+{
+	for (int i = 0; i <= x->n; i++)
+	{
+		if (i == x->best)
+			continue;
+		for (int j = 0; j < x->n; j++)
+			x->point[i][j] = (x->point[i][j] + x->point[x->best][j]) / 2;
+		x->value[i] = evaluate(s, x->point[i], NULL);
+	}
+}
+
+/* One round: the worst point is turned over, pulled further out or drawn in. */
+static void
+turn_over(Search *s, Simplex *x)
+{
+	int			n = x->n;
+	const double *worst = x->point[x->worst];
+	double		centre[CRM_FIT_MAX],
+				trial[CRM_FIT_MAX],
+				further[CRM_FIT_MAX],
+				v,
+				w;
+
+	for (int j = 0; j < n; j++)
+	{
+		centre[j] = 0;
+		for (int i = 0; i <= n; i++)
+			if (i != x->worst)
+				centre[j] += x->point[i][j] / n;
+		trial[j] = 2 * centre[j] - worst[j];
+		further[j] = 3 * centre[j] - 2 * worst[j];
+	}
+	v = evaluate(s, trial, NULL);
+	if (v < x->value[x->best])
+	{
+		w = evaluate(s, further, NULL);
+		replace_worst(x, w < v ? further : trial, fmin(w, v));
+		return;
+	}
+	if (v < x->value[x->second])
+	{
+		replace_worst(x, trial, v);
+		return;
+	}
+	for (int j = 0; j < n; j++)
+		further[j] = (centre[j] + (v < x->value[x->worst] ? trial[j] : worst[j])) / 2;
+	w = evaluate(s, further, NULL);
+	if (w < fmin(v, x->value[x->worst]))
+		replace_worst(x, further, w);
+	else
+		shrink(s, x);
 }
 
 /* Nelder-Mead: slow and sure enough to hand a better start to BFGS */
 static double
 nelder_mead(Search *s, double *theta)
 {
-	int			n = s->n,
-				i,
-				j,
-				round;
-	double		point[CRM_FIT_MAX + 1][CRM_FIT_MAX],
-				value[CRM_FIT_MAX + 1];
+	int			n = s->n;
+	Simplex		x;
 
-	for (i = 0; i <= n; i++)
+	x.n = n;
+	for (int i = 0; i <= n; i++)
 	{
-		memcpy(point[i], theta, n * sizeof(double));
+		memcpy(x.point[i], theta, n * sizeof(double));
 		if (i > 0)
-			point[i][i - 1] += 0.5;
-		value[i] = evaluate(s, point[i], NULL);
+			x.point[i][i - 1] += 0.5;
+		x.value[i] = evaluate(s, x.point[i], NULL);
 	}
-	for (round = 0; round < 400 * n; round++)
+	for (int round = 0; round < 400 * n; round++)
 	{
-		int			best = 0,
-					worst = 0,
-					second;
-		double		centre[CRM_FIT_MAX],
-					trial[CRM_FIT_MAX],
-					further[CRM_FIT_MAX],
-					v,
-					w;
-
-		for (i = 1; i <= n; i++)
-		{
-			if (value[i] < value[best])
-				best = i;
-			if (value[i] > value[worst])
-				worst = i;
-		}
-		second = best;
-		for (i = 0; i <= n; i++)
-			if (i != worst && value[i] > value[second])
-				second = i;
-		if (value[worst] - value[best] < 1e-11 * (1 + fabs(value[best])))
+		rank_points(&x);
+		if (x.value[x.worst] - x.value[x.best] < 1e-11 * (1 + fabs(x.value[x.best])))
 			break;
-		for (j = 0; j < n; j++)
-		{
-			centre[j] = 0;
-			for (i = 0; i <= n; i++)
-				if (i != worst)
-					centre[j] += point[i][j] / n;
-			trial[j] = 2 * centre[j] - point[worst][j];
-			further[j] = 3 * centre[j] - 2 * point[worst][j];
-		}
-		v = evaluate(s, trial, NULL);
-		if (v < value[best])
-		{
-			w = evaluate(s, further, NULL);
-			memcpy(point[worst], w < v ? further : trial, n * sizeof(double));
-			value[worst] = fmin(w, v);
-			continue;
-		}
-		if (v < value[second])
-		{
-			memcpy(point[worst], trial, n * sizeof(double));
-			value[worst] = v;
-			continue;
-		}
-		for (j = 0; j < n; j++)
-			further[j] = (centre[j] + (v < value[worst] ? trial[j] :
-									   point[worst][j])) / 2;
-		w = evaluate(s, further, NULL);
-		if (w < fmin(v, value[worst]))
-		{
-			memcpy(point[worst], further, n * sizeof(double));
-			value[worst] = w;
-			continue;
-		}
-		for (i = 0; i <= n; i++)
-			if (i != best)
-			{
-				for (j = 0; j < n; j++)
-					point[i][j] = (point[i][j] + point[best][j]) / 2;
-				value[i] = evaluate(s, point[i], NULL);
-			}
+		turn_over(s, &x);
 	}
-	j = 0;
-	for (i = 1; i <= n; i++)
-		if (value[i] < value[j])
-			j = i;
-	memcpy(theta, point[j], n * sizeof(double));
-	return value[j];
+	rank_points(&x);
+	memcpy(theta, x.point[x.best], n * sizeof(double));
+	return x.value[x.best];
 }
 
 /*

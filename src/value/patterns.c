@@ -438,17 +438,35 @@ float_array(const double *v, int n)
  * The estimate as a row: parameters, their standard errors, (effects of
  * covariates and theirs,) and how the fit went.
  */
+static CrmValueFit *
+fit_patterns(PatternState *s, CrmValueModel model)
+{
+	CrmValueFit *fit = palloc(sizeof(*fit));
+	CrmPatterns patterns;
+	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "crm fit",
+											   ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(work);
+
+	patterns.count = s->count;
+	patterns.width = s->width;
+	patterns.ndropout = Max(s->ndropout, 0);
+	patterns.npurchase = s->npurchase;
+	patterns.row = s->row;
+	patterns.weight = s->weight;
+	crm_value_fit(model, &patterns, &crm_value_host, fit);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(work);
+	return fit;
+}
+
 static Datum
 fit_row(FunctionCallInfo fcinfo, CrmValueModel model, bool covariates)
 {
 	PatternState *s;
-	CrmPatterns patterns;
 	CrmValueFit *fit;
 	TupleDesc	desc;
 	Datum		value[32];
 	bool		null[32] = {false};
-	MemoryContext work,
-				old;
 	int			np = crm_value_parameters(model),
 				c = 0,
 				i,
@@ -461,20 +479,7 @@ fit_row(FunctionCallInfo fcinfo, CrmValueModel model, bool covariates)
 		elog(ERROR, "return type must be a row type");
 	desc = BlessTupleDesc(desc);
 
-	fit = palloc(sizeof(*fit));
-	patterns.count = s->count;
-	patterns.width = s->width;
-	patterns.ndropout = Max(s->ndropout, 0);
-	patterns.npurchase = s->npurchase;
-	patterns.row = s->row;
-	patterns.weight = s->weight;
-	work = AllocSetContextCreate(CurrentMemoryContext, "crm fit",
-								 ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(work);
-	crm_value_fit(model, &patterns, &crm_value_host, fit);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(work);
-
+	fit = fit_patterns(s, model);
 	for (kind = 0; kind < 2; kind++)
 		for (i = 0; i < np; i++)
 		{
@@ -485,7 +490,7 @@ fit_row(FunctionCallInfo fcinfo, CrmValueModel model, bool covariates)
 		}
 	if (covariates)
 	{
-		int			nd = patterns.ndropout;
+		int			nd = Max(s->ndropout, 0);
 
 		for (kind = 0; kind < 2; kind++)
 		{
@@ -493,7 +498,7 @@ fit_row(FunctionCallInfo fcinfo, CrmValueModel model, bool covariates)
 
 			null[c] = null[c + 1] = fit->state == CRM_FIT_TOO_FEW;
 			value[c++] = float_array(v + np, nd);
-			value[c++] = float_array(v + np + nd, patterns.npurchase);
+			value[c++] = float_array(v + np + nd, s->npurchase);
 		}
 	}
 	null[c] = fit->state == CRM_FIT_TOO_FEW ||
