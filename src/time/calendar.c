@@ -99,190 +99,6 @@ in_range(int64 at)
 	return at >= CRM_CALENDAR_BEGIN && at < CRM_CALENDAR_END;
 }
 
-static int64
-floor_div(int64 a, int64 b)
-{
-	int64		q = a / b;
-
-	return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
-}
-
-/* ---- the rules: what is open on a civil day ---- */
-
-static const CalDay *
-find_day(const CalDay *days, int n, int32 date)
-{
-	int			lo = 0;
-	int			hi = n;
-
-	while (lo < hi)
-	{
-		int			mid = (lo + hi) / 2;
-
-		if (days[mid].date < date)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return (lo < n && days[lo].date == date) ? &days[lo] : NULL;
-}
-
-static bool
-contains_date(const int32 *dates, int n, int32 date)
-{
-	int			lo = 0;
-	int			hi = n;
-
-	while (lo < hi)
-	{
-		int			mid = (lo + hi) / 2;
-
-		if (dates[mid] < date)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo < n && dates[lo] == date;
-}
-
-/* Is a civil day a holiday by one of the yearly rules? */
-static bool
-yearly_holiday(const CalRules *rules, int32 date)
-{
-	for (int i = 0; i < rules->nyearly; i++)
-	{
-		const CalYearly *r = &rules->yearly[i];
-
-		if (r->nexcept > 0 && contains_date(r->except, r->nexcept, date))
-			continue;
-		for (int k = 0; k < r->length; k++)
-		{
-			int			year,
-						month,
-						day;
-
-			if (r->jalali)
-				crm_jalali_from_days(date - k, &year, &month, &day);
-			else
-				crm_gregorian_from_days(date - k, &year, &month, &day);
-			if (month == r->month && day == r->day &&
-				year >= r->from_year && year <= r->to_year)
-				return true;
-		}
-	}
-	return false;
-}
-
-/*
- * The open spans of a civil day before breaks: a special day's own, else
- * nothing on a holiday, else the weekday's.
- */
-static const CalDay *
-day_hours(const CalRules *rules, int32 date)
-{
-	static const CalDay closed = {0, 0, NULL};
-	const CalDay *day = find_day(rules->special, rules->nspecial, date);
-
-	if (day != NULL)
-		return day;
-	day = &rules->weekly[crm_weekday(date)];
-	if (day->nspans == 0)
-		return day;
-	if (contains_date(rules->holidays, rules->nholidays, date) ||
-		yearly_holiday(rules, date))
-		return &closed;
-	return day;
-}
-
-/*
- * Call emit for each open span of a civil day, in order, breaks taken out.
- * Returns whether there was any.
- */
-static bool
-day_spans(const CalRules *rules, int32 date,
-		  void (*emit) (void *arg, int32 from, int32 to), void *arg)
-{
-	const CalDay *day = day_hours(rules, date);
-	const CalDay *off;
-	bool		any = false;
-
-	if (day->nspans == 0)
-		return false;
-	off = find_day(rules->breaks, rules->nbreaks, date);
-	for (int i = 0; i < day->nspans; i++)
-	{
-		int32		from = day->spans[i].from;
-		int32		to = day->spans[i].to;
-
-		for (int j = 0; off != NULL && j < off->nspans && from < to; j++)
-		{
-			const CalSpan *b = &off->spans[j];
-
-			if (b->to <= from)
-				continue;
-			if (b->from >= to)
-				break;
-			if (b->from > from)
-			{
-				any = true;
-				if (emit)
-					emit(arg, from, b->from);
-			}
-			from = b->to;
-		}
-		if (from < to)
-		{
-			any = true;
-			if (emit)
-				emit(arg, from, to);
-		}
-	}
-	return any;
-}
-
-/* Can anything ever be open by these rules? */
-bool
-crm_calendar_rules_open(const CalRules *rules)
-{
-	if (rules->has_weekly)
-		return true;
-	for (int i = 0; i < rules->nspecial; i++)
-		if (day_spans(rules, rules->special[i].date, NULL, NULL))
-			return true;
-	return false;
-}
-
-/* The first instant of a civil day, or of the next that the zone did not skip. */
-int64
-crm_calendar_date_start(const CalRules *rules, int32 date)
-{
-	int64		wall = date * INT64CONST(86400);
-	int64		at = wall - 30 * 3600;	/* before any zone's midnight */
-
-	for (;;)
-	{
-		int64		end;
-		int32		offset = rules->stretch(rules->zone, at, &end);
-
-		if (wall - offset < end)
-			return Max(wall - offset, at) * CRM_USECS;
-		at = end;
-	}
-}
-
-/* What the wall clock reads at an instant: civil day and second. */
-static int32
-local_time(const CalRules *rules, int64 at, int32 *second)
-{
-	int64		secs = floor_div(at, CRM_USECS);
-	int64		end;
-	int64		wall = secs + rules->stretch(rules->zone, secs, &end);
-	int64		date = floor_div(wall, CRM_DAY_SECONDS);
-
-	*second = (int32) (wall - date * CRM_DAY_SECONDS);
-	return (int32) date;
-}
-
 /* ---- compiling ---- */
 
 typedef struct EmitState
@@ -331,12 +147,12 @@ compile_rules(Builder *b, const CalRules *rules)
 
 	while (at < hi)
 	{
-		int64		secs = floor_div(at, CRM_USECS);
+		int64		secs = crm_floor_div(at, CRM_USECS);
 		int64		until;
 		int32		offset = rules->stretch(rules->zone, secs, &until);
 		int64		end = (until >= hi / CRM_USECS + 1) ? hi : Min(hi, until * CRM_USECS);
-		int32		first = (int32) floor_div(secs + offset, CRM_DAY_SECONDS);
-		int32		last = (int32) floor_div(floor_div(end - 1, CRM_USECS) + offset, CRM_DAY_SECONDS);
+		int32		first = (int32) crm_floor_div(secs + offset, CRM_DAY_SECONDS);
+		int32		last = (int32) crm_floor_div(crm_floor_div(end - 1, CRM_USECS) + offset, CRM_DAY_SECONDS);
 		EmitState	e;
 
 		e.b = b;
@@ -345,7 +161,7 @@ compile_rules(Builder *b, const CalRules *rules)
 		for (int32 date = first; date <= last; date++)
 		{
 			e.midnight = (date * INT64CONST(86400) - offset) * CRM_USECS;
-			day_spans(rules, date, emit_piece, &e);
+			crm_calendar_day_spans(rules, date, emit_piece, &e);
 		}
 		at = end;
 	}
@@ -791,7 +607,7 @@ date_is_open(const Calendar *cal, int32 date)
 			break;
 		}
 	}
-	return day_spans(rules, date, NULL, NULL);
+	return crm_calendar_day_spans(rules, date, NULL, NULL);
 }
 
 /*
@@ -814,7 +630,7 @@ crm_calendar_add_days(Calendar *cal, int64 start, int32 days, int64 *result)
 		return CAL_OUT_OF_RANGE;
 	if (days == 0)
 		return crm_calendar_next_open(cal, start, result);
-	date = local_time(rules_at(cal, start), start, &second);
+	date = crm_calendar_local(rules_at(cal, start), start, &second);
 	while (left > 0)
 	{
 		int			k;
@@ -855,13 +671,13 @@ crm_calendar_add_days(Calendar *cal, int64 start, int32 days, int64 *result)
 			from = end;
 		}
 	}
-	at += start - floor_div(start, CRM_USECS) * CRM_USECS;
+	at += start - crm_floor_div(start, CRM_USECS) * CRM_USECS;
 	if (days > 0)
 		return crm_calendar_next_open(cal, at, result);
 
 	/* backwards: the date stays, so what lies after its last hours goes back */
 	if (crm_calendar_next_open(cal, at, result) == CAL_OK &&
-		local_time(rules_at(cal, *result), *result, &second) == date)
+		crm_calendar_local(rules_at(cal, *result), *result, &second) == date)
 		return CAL_OK;
 	return crm_calendar_prev_open(cal, at, result);
 }

@@ -79,10 +79,23 @@ typedef enum CalAnswer
 	CAL_NEVER_CLOSES
 } CalAnswer;
 
-extern bool crm_calendar_rules_open(const CalRules *rules);
-extern Calendar *crm_calendar_create(MemoryContext context, int nrules, CalRules *rules);
-extern int64 crm_calendar_date_start(const CalRules *rules, int32 date);
+static inline int64
+crm_floor_div(int64 a, int64 b)
+{
+	int64		q = a / b;
 
+	return (a % b != 0 && (a < 0) != (b < 0)) ? q - 1 : q;
+}
+
+/* calendar_rules.c */
+extern bool crm_calendar_day_spans(const CalRules *rules, int32 date,
+								   void (*emit) (void *arg, int32 from, int32 to), void *arg);
+extern bool crm_calendar_rules_open(const CalRules *rules);
+extern int64 crm_calendar_date_start(const CalRules *rules, int32 date);
+extern int32 crm_calendar_local(const CalRules *rules, int64 at, int32 *second);
+
+/* calendar.c */
+extern Calendar *crm_calendar_create(MemoryContext context, int nrules, CalRules *rules);
 extern CalAnswer crm_calendar_elapsed(Calendar *cal, int64 from, int64 to, int64 *usecs);
 extern CalAnswer crm_calendar_add(Calendar *cal, int64 start, int64 usecs, int64 *result);
 extern CalAnswer crm_calendar_is_open(Calendar *cal, int64 at, bool *open);
