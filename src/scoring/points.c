@@ -92,22 +92,23 @@ rule_value(const PointsRule *r, const PointsRuleState *s, int64 at)
 		case DECAY_HALF_LIFE:
 			return s->value == 0 ? 0 : s->value * exp2(-age_of(at, s->as_of) / r->period);
 		default:
-			for (int i = 0; i < s->ntimes; i++)
-				sum += crm_points_decayed(r->points, age_of(at, s->times[i]),
+			for (int i = 0; i < s->times.n; i++)
+				sum += crm_points_decayed(r->points, age_of(at, s->times.at[i]),
 										  r->decay, r->period, r->share);
 			return sum;
 	}
 }
 
 static void
-push(int64 **list, int *n, int64 v)
+push(PointsList *list, int64 v)
 {
-	/* the list may have shrunk: ask how much room it has */
-	if (*list == NULL)
-		*list = palloc(sizeof(int64) * 4);
-	else if ((Size) (*n + 1) * sizeof(int64) > GetMemoryChunkSpace(*list) - 2 * MAXIMUM_ALIGNOF)
-		*list = repalloc_huge(*list, sizeof(int64) * 2 * (*n + 1));
-	(*list)[(*n)++] = v;
+	if (list->n == list->room)
+	{
+		list->room = list->room == 0 ? 4 : 2 * list->room;
+		list->at = list->at == NULL ? palloc(sizeof(int64) * list->room) :
+			repalloc_huge(list->at, sizeof(int64) * list->room);
+	}
+	list->at[list->n++] = v;
 }
 
 /*
@@ -120,27 +121,27 @@ crowded(const PointsRule *r, const PointsRuleState *s, int64 at)
 	int			before = 0;
 	bool		late = false;
 
-	if (s->nrecent < r->times)
+	if (s->recent.n < r->times)
 		return false;
-	for (int i = 0; i < s->nrecent; i++)
+	for (int i = 0; i < s->recent.n; i++)
 	{
-		if (s->recent[i] > at)
+		if (s->recent.at[i] > at)
 			late = true;
-		else if ((at - s->recent[i]) / SECOND < r->window)
+		else if ((at - s->recent.at[i]) / SECOND < r->window)
 			before++;
 	}
 	/* usually the event is the last one, and so is the window that ends with it */
 	if (before >= r->times || !late)
 		return before >= r->times;
-	for (int i = -1; i < s->nrecent; i++)
+	for (int i = -1; i < s->recent.n; i++)
 	{
-		int64		from = i < 0 ? at : s->recent[i];
+		int64		from = i < 0 ? at : s->recent.at[i];
 		int			inside = 0;
 
 		if (from > at || (at - from) / SECOND >= r->window)
 			continue;
-		for (int j = 0; j < s->nrecent; j++)
-			if (s->recent[j] >= from && (s->recent[j] - from) / SECOND < r->window)
+		for (int j = 0; j < s->recent.n; j++)
+			if (s->recent.at[j] >= from && (s->recent.at[j] - from) / SECOND < r->window)
 				inside++;
 		if (inside >= r->times)
 			return true;
@@ -166,26 +167,26 @@ admit(const PointsRule *r, PointsRuleState *s, int64 at, int64 object, bool has_
 			/* events without an object are taken as of one object */
 			if (!has_object)
 				object = 0;
-			for (int i = 0; i < s->nobjects; i++)
-				if (s->objects[i] == object)
+			for (int i = 0; i < s->objects.n; i++)
+				if (s->objects.at[i] == object)
 					return false;
-			push(&s->objects, &s->nobjects, object);
+			push(&s->objects, object);
 			break;
 		case REPEAT_LIMITED:
 			if (crowded(r, s, at))
 				return false;
-			for (int i = 1; i < s->nrecent; i++)
-				if (s->recent[i] < s->recent[oldest])
+			for (int i = 1; i < s->recent.n; i++)
+				if (s->recent.at[i] < s->recent.at[oldest])
 					oldest = i;
 
 			/*
 			 * For events in order the last ones that counted suffice; more
 			 * are kept for those that come late.
 			 */
-			if (s->nrecent < Max(2 * r->times, POINTS_KEPT_TIMES))
-				push(&s->recent, &s->nrecent, at);
-			else if (at > s->recent[oldest])
-				s->recent[oldest] = at;
+			if (s->recent.n < Max(2 * r->times, POINTS_KEPT_TIMES))
+				push(&s->recent, at);
+			else if (at > s->recent.at[oldest])
+				s->recent.at[oldest] = at;
 			break;
 	}
 	return true;
@@ -229,13 +230,13 @@ crm_points_fold(const PointsModel *m, PointsState *state, int rule, int64 at,
 		case DECAY_LINEAR:
 		case DECAY_STEP:
 			s->as_of = s->count == 1 ? at : Max(s->as_of, at);
-			push(&s->times, &s->ntimes, at);
+			push(&s->times, at);
 			/* forget what is worth nothing by now */
-			for (int i = 0; i < s->ntimes;)
+			for (int i = 0; i < s->times.n;)
 			{
-				if (crm_points_decayed(1, age_of(s->as_of, s->times[i]), r->decay, r->period,
+				if (crm_points_decayed(1, age_of(s->as_of, s->times.at[i]), r->decay, r->period,
 									   r->share) < 1e-15)
-					s->times[i] = s->times[--s->ntimes];
+					s->times.at[i] = s->times.at[--s->times.n];
 				else
 					i++;
 			}

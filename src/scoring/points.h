@@ -79,19 +79,23 @@ typedef struct PointsModel
 	double		rank_half_life; /* longest equivalent half-life; 0: nothing decays */
 } PointsModel;
 
+/* A list that grows, and shrinks without giving room back. */
+typedef struct PointsList
+{
+	int64	   *at;				/* NULL while it never held anything */
+	int			n;
+	int			room;
+} PointsList;
+
 /* The state of one rule for one lead. */
 typedef struct PointsRuleState
 {
 	double		value;			/* at as_of, before the cap; fit: 1 where it holds */
 	int64		as_of;			/* microseconds since 2000 */
 	int64		count;			/* events that counted */
-	int			ntimes;			/* linear and step decay: the events alive;
-								 * limited repeats: the last that counted */
-	int64	   *times;
-	int			nrecent;
-	int64	   *recent;
-	int			nobjects;
-	int64	   *objects;
+	PointsList	times;			/* linear and step decay: the events alive */
+	PointsList	recent;			/* limited repeats: the last that counted */
+	PointsList	objects;		/* once for each object: those that counted */
 } PointsRuleState;
 
 typedef struct PointsState

@@ -36,10 +36,10 @@ typedef struct PackedHead
 #define HAS_OBJECTS 8
 
 static void
-pack_list(StringInfo buf, const int64 *list, int32 n)
+pack_list(StringInfo buf, const PointsList *list)
 {
-	appendBinaryStringInfo(buf, (char *) &n, sizeof(n));
-	appendBinaryStringInfo(buf, (char *) list, sizeof(int64) * n);
+	appendBinaryStringInfo(buf, (char *) &list->n, sizeof(list->n));
+	appendBinaryStringInfo(buf, (char *) list->at, sizeof(int64) * list->n);
 }
 
 bytea *
@@ -63,9 +63,9 @@ crm_points_pack(const PointsModel *m, const PointsState *s)
 		bool		fit = m->rules[i].event == NULL;
 		uint8		flags = fit ? (r->value != 0 ? HAS_DATA : 0) :
 		(r->count > 0 ? HAS_DATA : 0) |
-		(r->ntimes > 0 ? HAS_TIMES : 0) |
-		(r->nrecent > 0 ? HAS_RECENT : 0) |
-		(r->nobjects > 0 ? HAS_OBJECTS : 0);
+		(r->times.n > 0 ? HAS_TIMES : 0) |
+		(r->recent.n > 0 ? HAS_RECENT : 0) |
+		(r->objects.n > 0 ? HAS_OBJECTS : 0);
 
 		appendBinaryStringInfo(&buf, (char *) &flags, 1);
 		if (fit || !flags)
@@ -74,11 +74,11 @@ crm_points_pack(const PointsModel *m, const PointsState *s)
 		appendBinaryStringInfo(&buf, (char *) &r->as_of, sizeof(int64));
 		appendBinaryStringInfo(&buf, (char *) &r->count, sizeof(int64));
 		if (flags & HAS_TIMES)
-			pack_list(&buf, r->times, r->ntimes);
+			pack_list(&buf, &r->times);
 		if (flags & HAS_RECENT)
-			pack_list(&buf, r->recent, r->nrecent);
+			pack_list(&buf, &r->recent);
 		if (flags & HAS_OBJECTS)
-			pack_list(&buf, r->objects, r->nobjects);
+			pack_list(&buf, &r->objects);
 	}
 	SET_VARSIZE(buf.data, buf.len);
 	return (bytea *) buf.data;
@@ -103,16 +103,17 @@ take(const char **p, const char *end, void *to, Size size)
 }
 
 static void
-take_list(const char **p, const char *end, int64 **list, int *n)
+take_list(const char **p, const char *end, PointsList *list)
 {
 	int32		count;
 
 	take(p, end, &count, sizeof(count));
 	if (count < 0 || (Size) count * sizeof(int64) > (Size) (end - *p))
 		malformed();
-	*list = palloc(sizeof(int64) * Max(count, 1));
-	take(p, end, *list, sizeof(int64) * count);
-	*n = count;
+	list->at = palloc(sizeof(int64) * Max(count, 1));
+	take(p, end, list->at, sizeof(int64) * count);
+	list->n = count;
+	list->room = Max(count, 1);
 }
 
 PointsState *
@@ -156,11 +157,11 @@ crm_points_unpack(const PointsModel *m, bytea *packed)
 		take(&p, end, &r->as_of, sizeof(int64));
 		take(&p, end, &r->count, sizeof(int64));
 		if (flags & HAS_TIMES)
-			take_list(&p, end, &r->times, &r->ntimes);
+			take_list(&p, end, &r->times);
 		if (flags & HAS_RECENT)
-			take_list(&p, end, &r->recent, &r->nrecent);
+			take_list(&p, end, &r->recent);
 		if (flags & HAS_OBJECTS)
-			take_list(&p, end, &r->objects, &r->nobjects);
+			take_list(&p, end, &r->objects);
 	}
 	if (p != end)
 		malformed();
