@@ -74,7 +74,16 @@ end_of_transaction(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			for (Level *l = top; l != NULL; l = l->below)
+			{
+				/* none is active any more, and a long group is toasted, which needs one */
+				bool		pushed = l->pending != NULL && !ActiveSnapshotSet();
+
+				if (pushed)
+					PushActiveSnapshot(GetTransactionSnapshot());
 				append_level(l);
+				if (pushed)
+					PopActiveSnapshot();
+			}
 			break;
 		case XACT_EVENT_COMMIT:
 		case XACT_EVENT_PREPARE:
