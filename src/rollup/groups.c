@@ -45,7 +45,9 @@ crm_groups_init(RollupGroups *p, const RollupShape *shape, MemoryContext cx)
 	memset(p, 0, sizeof(RollupGroups));
 	p->shape = shape;
 	p->cx = cx;
-	p->group_size = MAXALIGN((Size) (GROUP_NULLS(shape, (char *) 0) + shape->nkeys));
+	p->group_size = MAXALIGN(sizeof(Datum) * (1 + shape->nkeys + shape->nmeasures) +
+							 sizeof(SmallSum) * (shape->has_numeric ? shape->nmeasures : 0) +
+							 sizeof(bool) * shape->nkeys);
 	p->capacity = 2;
 	p->groups = MemoryContextAlloc(cx, p->group_size * p->capacity);
 }
