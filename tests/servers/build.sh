@@ -1,7 +1,7 @@
 # Servers that check themselves, built from source, for sourcing by run.sh.
 #
-#   asserts      PostgreSQL's assertions, and memory that is overwritten when freed
-#   valgrind     asserts, and memory contexts that tell valgrind what is allocated; runs under it
+#   asserts      PostgreSQL's assertions, and memory that is overwritten when freed; memory
+#                contexts tell valgrind what is allocated, so that it can be run under it
 #   sanitizers   asserts; server and extension with AddressSanitizer, which memory contexts
 #                and the buffer pool tell what may be touched (poison/); the extension with
 #                UndefinedBehaviorSanitizer too
@@ -24,8 +24,7 @@ server_to_build() { # the number of the version
 
 build_flags() {     # kind
     case $1 in
-        asserts) echo "-O1 -g -fno-omit-frame-pointer";;
-        valgrind) echo "-O1 -g -fno-omit-frame-pointer -DUSE_VALGRIND";;
+        asserts) echo "-O1 -g -fno-omit-frame-pointer -DUSE_VALGRIND";;
         sanitizers) echo "-O1 -g -fno-omit-frame-pointer -DUSE_VALGRIND -fsanitize=address -I$BUILT/poison";;
     esac
 }
@@ -52,7 +51,7 @@ build_server() {    # kind, number
     if [ "$(cat "$BUILT/.complete" 2>/dev/null)" = "$mark" ]; then return 0; fi
     need gcc gcc make make bison bison flex flex perl perl bzip2 bzip2 xz xz-utils \
         /usr/include/zlib.h zlib1g-dev /usr/include/libxml2/libxml/parser.h libxml2-dev /usr/include/unicode/ucol.h libicu-dev pkg-config pkg-config || return
-    [ "$kind" != valgrind ] || need /usr/include/valgrind/memcheck.h valgrind valgrind valgrind || return
+    [ "$kind" != asserts ] || need /usr/include/valgrind/memcheck.h valgrind || return
     echo "building PostgreSQL $version for $kind in $BUILT"
     rm -rf "$BUILT" && mkdir -p "$BUILT" && cp -r "$servers/poison" "$BUILT/"
     work=$(mktemp -d "${TMPDIR:-/tmp}/crm-build.XXXXXX")
@@ -67,7 +66,7 @@ test_built() {      # kind, words
     local kind=$1 number
     archive_open || { skip "$kind" "no source of PostgreSQL is to be had"; return; }
     number=$(server_to_build) || { skip "$kind" "no source package of a supported PostgreSQL is to be had"; return; }
-    build_server "$kind" "$number" || { skip "$kind" "the server could not be built"; return; }
+    build_server "${kind/valgrind/asserts}" "$number" || { skip "$kind" "the server could not be built"; return; }
     echo "== PostgreSQL $number with $kind"
     case $kind in
         sanitizers)
