@@ -168,6 +168,10 @@ extern void crm_check_keys(TupleDesc desc, const bool *allowed, Datum given,
 extern HeapTuple crm_given_values(TupleDesc desc, HeapTuple base, Datum given,
 								  const char *of);
 
+/* aggregate.c */
+extern bool crm_setting_is_fixed(FunctionCallInfo fcinfo, int argument);
+extern void crm_setting_differs(const char *aggregate, const char *setting) pg_attribute_noreturn();
+
 /* condition.c */
 extern Datum crm_path_call(PGFunction function, Datum row, Datum path,
 						   bool *isnull);

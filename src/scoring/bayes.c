@@ -130,6 +130,8 @@ crm_naive_bayes_accum(PG_FUNCTION_ARGS)
 					 errhint("Pass 1 to add one row to every level, or less.")));
 		s->fields = w.n;
 	}
+	if (PG_ARGISNULL(3) || s->alpha != PG_GETARG_FLOAT8(3))
+		crm_setting_differs("crm.naive_bayes_fit", "alpha");
 	if (w.n != s->fields)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),

@@ -118,7 +118,11 @@ crm_encoding_accum(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(old);
 	}
 	else
+	{
 		s = (EncodingState *) PG_GETARG_POINTER(0);
+		if (s->min_count != (PG_ARGISNULL(2) ? 0 : PG_GETARG_INT32(2)))
+			crm_setting_differs("crm.encoding_fit", "min_count");
+	}
 	if (PG_ARGISNULL(1))
 		PG_RETURN_POINTER(s);
 	s->rows++;

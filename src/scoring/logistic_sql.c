@@ -169,6 +169,8 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 		rows->skipped = skipped;
 		MemoryContextSwitchTo(old);
 	}
+	if (rows->lambda != PG_GETARG_FLOAT8(3))
+		crm_setting_differs("crm.logistic_fit", "lambda");
 	if (k != rows->k)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -242,7 +244,8 @@ crm_logistic_final(PG_FUNCTION_ARGS)
 	values[i++] = Float8GetDatum(ranks.auc);
 	values[i++] = Float8GetDatum(ranks.ks);
 	values[i++] = Float8GetDatum(ranks.average_precision);
-	values[i++] = Float8GetDatum(crm_lift_of_top(won, rows->n, rows->wins, order, 0.1));
+	values[i++] = Float8GetDatum(crm_lift_of_top(fit.eta, won, rows->n, rows->wins,
+													order, 0.1));
 	values[i++] = Float8GetDatum(crm_expected_calibration_error(&bins, rows->n));
 	values[i++] = Int32GetDatum(fit.iterations);
 	values[i++] = BoolGetDatum(fit.converged);

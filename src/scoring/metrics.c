@@ -171,7 +171,8 @@ sort_sides(const double *score, const uint8 *won, int64 n, Sides *s)
 
 /*
  * AUC as the share of (win, loss) pairs in the right order, ties counting
- * half; KS as the largest true positive rate less false positive rate;
+ * half; KS as the largest distance between true and false positive rate,
+ * whichever of them is ahead;
  * average precision as the sum of precision over the steps of recall.  All
  * three only look between distinct scores.
  */
@@ -203,7 +204,7 @@ crm_rank_metrics(const double *score, const uint8 *won, int64 n, RankMetrics *ou
 		fp += l;
 		if (w > 0)
 			ap += (double) w / s.wins * ((double) tp / (tp + fp));
-		ks = Max(ks, (double) tp / s.wins - (double) fp / s.losses);
+		ks = Max(ks, fabs((double) tp / s.wins - (double) fp / s.losses));
 	}
 	out->auc = pairs / ((double) s.wins * s.losses);
 	out->ks = ks;
@@ -211,18 +212,30 @@ crm_rank_metrics(const double *score, const uint8 *won, int64 n, RankMetrics *ou
 	pfree(s.room);
 }
 
-/* Win rate of the best ceil(fraction * n) rows over that of all. */
+/*
+ * Win rate of the best ceil(fraction * n) rows over that of all.  Where the
+ * last of them share their score with rows left out, each of these rows counts
+ * with the chance to be taken: the order of equal scores says nothing.
+ */
 double
-crm_lift_of_top(const uint8 *won, int64 n, int64 wins, const uint32 *order,
-				double fraction)
+crm_lift_of_top(const double *score, const uint8 *won, int64 n, int64 wins,
+				const uint32 *order, double fraction)
 {
 	int64		top = (int64) ceil(fraction * n - 1e-9);
-	int64		hit = 0;
+	int64		above,
+				below;
+	double		last;
+	int64		hit = 0,
+				tied = 0;
 
 	top = Max(1, Min(top, n));
-	for (int64 i = 0; i < top; i++)
-		hit += won[order[i]];
-	return ((double) hit / top) / ((double) wins / n);
+	last = score[order[top - 1]];
+	for (above = 0; score[order[above]] != last; above++)
+		hit += won[order[above]];
+	for (below = above; below < n && score[order[below]] == last; below++)
+		tied += won[order[below]];
+	return ((hit + (double) tied * (top - above) / (below - above)) / top) /
+		((double) wins / n);
 }
 
 /* Mean log-loss; probabilities are held 1e-15 away from 0 and 1. */

@@ -34,8 +34,8 @@ typedef struct CalibrationBins
 extern void crm_rank_scores(const double *score, int64 n, uint32 *order);
 extern void crm_rank_metrics(const double *score, const uint8 *won, int64 n,
 							 RankMetrics *out);
-extern double crm_lift_of_top(const uint8 *won, int64 n, int64 wins,
-							  const uint32 *order, double fraction);
+extern double crm_lift_of_top(const double *score, const uint8 *won, int64 n,
+							  int64 wins, const uint32 *order, double fraction);
 extern double crm_log_loss(const double *p, const uint8 *won, int64 n);
 extern double crm_brier_score(const double *p, const uint8 *won, int64 n);
 extern void crm_calibration_bins(const double *p, const uint8 *won, int64 n,

@@ -96,7 +96,10 @@ crm_lift_accum(PG_FUNCTION_ARGS)
 	if (!(fraction > 0 && fraction <= 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the fraction of \"crm.lift\" is not above 0 and at most 1")));
+				 errmsg("the fraction of \"crm.lift\" is not above 0 and at most 1"),
+				 errhint("Pass 0.1 for the best tenth.")));
+	if (state->fraction >= 0 && state->fraction != fraction)
+		crm_setting_differs("crm.lift", "fraction");
 	state->fraction = fraction;
 	PG_RETURN_POINTER(state);
 }
@@ -169,7 +172,7 @@ crm_lift_final(PG_FUNCTION_ARGS)
 
 	if (s == NULL || s->wins == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(crm_lift_of_top(s->won, s->n, s->wins, ranked(s),
+	PG_RETURN_FLOAT8(crm_lift_of_top(s->score, s->won, s->n, s->wins, ranked(s),
 									 ((ScoredState *) PG_GETARG_POINTER(0))->fraction));
 }
 
@@ -303,6 +306,19 @@ crm_isotonic_predict(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(y[lo] + (y[hi] - y[lo]) * ((score - x[lo]) / (x[hi] - x[lo])));
 }
 
+/* The threshold of the first row stands behind the four counts, as its bits. */
+static void
+check_threshold(int64 *counts, double threshold)
+{
+	int64		bits;
+
+	memcpy(&bits, &threshold, sizeof(bits));
+	if (counts[4] != 0 && counts[5] != bits)
+		crm_setting_differs("crm.fairness", "threshold");
+	counts[4] = 1;
+	counts[5] = bits;
+}
+
 /*
  * (counts, y, p, threshold): wins selected and not, losses selected and not.
  */
@@ -322,6 +338,8 @@ crm_fairness_accum(PG_FUNCTION_ARGS)
 				 errmsg("the threshold of \"crm.fairness\" is null")));
 	/* ours alone since the first row: changed in place */
 	state = PG_GETARG_ARRAYTYPE_P(0);
+	counts = (int64 *) ARR_DATA_PTR(state);
+	check_threshold(counts, PG_GETARG_FLOAT8(3));
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_ARRAYTYPE_P(state);
 	won = crm_model_outcome(PG_GETARG_FLOAT8(1), "fairness");
@@ -329,7 +347,6 @@ crm_fairness_accum(PG_FUNCTION_ARGS)
 	if (isnan(PG_GETARG_FLOAT8(2)))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("a score is NaN")));
-	counts = (int64 *) ARR_DATA_PTR(state);
 	counts[(won ? 0 : 2) + (selected ? 0 : 1)]++;
 	PG_RETURN_ARRAYTYPE_P(state);
 }

@@ -22,14 +22,20 @@
 #include "value/cluster_math.h"
 #include "value/value_face.h"
 
-typedef struct BasketState
+/* What the caller asks for; compared byte by byte, so it is zeroed first. */
+typedef struct BasketSettings
 {
-	MemoryContext context;
 	double		min_support;
 	double		min_confidence;
 	int32		min_length;
 	int32		max_length;
 	int32		max_right;
+} BasketSettings;
+
+typedef struct BasketState
+{
+	MemoryContext context;
+	BasketSettings set;
 	uint64		count;
 	uint64		room;
 	int64	   *basket;
@@ -117,6 +123,46 @@ share_arg(FunctionCallInfo fcinfo, int i, const char *name)
 	return v;
 }
 
+static BasketSettings
+basket_settings(FunctionCallInfo fcinfo)
+{
+	BasketSettings set;
+
+	memset(&set, 0, sizeof(set));
+	set.min_support = share_arg(fcinfo, 3, "min_support");
+	set.max_length = length_arg(fcinfo, PG_NARGS() > 5 ? 6 : 4, 10, "max_length");
+	set.min_length = 1;
+	if (PG_NARGS() > 5)
+	{
+		set.min_confidence = share_arg(fcinfo, 4, "min_confidence");
+		set.min_length = length_arg(fcinfo, 5, 2, "min_length");
+		set.max_right = length_arg(fcinfo, 7, 1, "max_right");
+	}
+	if (set.max_length > 20)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("max_length must be at most 20")));
+	return set;
+}
+
+/* Settings that the query gives as constants need no comparison. */
+static void
+check_settings(FunctionCallInfo fcinfo, const BasketState *s)
+{
+	BasketSettings set;
+
+	for (int i = 3; i < PG_NARGS(); i++)
+		if (!crm_setting_is_fixed(fcinfo, i))
+		{
+			set = basket_settings(fcinfo);
+			if (memcmp(&set, &s->set, sizeof(set)) != 0)
+				crm_setting_differs(PG_NARGS() > 5 ? "crm.association_rules"
+									: "crm.frequent_itemsets",
+									"min_support or another limit");
+			return;
+		}
+}
+
 /*
  * For sets: state, basket, item, min_support, max_length; for rules: state,
  * basket, item, min_support, min_confidence, min_length, max_length,
@@ -136,20 +182,7 @@ crm_baskets_accumulate(PG_FUNCTION_ARGS)
 			elog(ERROR, "aggregate function called outside an aggregate");
 		s = MemoryContextAllocZero(context, sizeof(BasketState));
 		s->context = context;
-		s->min_support = share_arg(fcinfo, 3, "min_support");
-		s->max_length = length_arg(fcinfo, PG_NARGS() > 5 ? 6 : 4, 10,
-								   "max_length");
-		s->min_length = 1;
-		if (PG_NARGS() > 5)
-		{
-			s->min_confidence = share_arg(fcinfo, 4, "min_confidence");
-			s->min_length = length_arg(fcinfo, 5, 2, "min_length");
-			s->max_right = length_arg(fcinfo, 7, 1, "max_right");
-		}
-		if (s->max_length > 20)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("max_length must be at most 20")));
+		s->set = basket_settings(fcinfo);
 		s->room = 1024;
 		s->basket = MemoryContextAlloc(context, s->room * sizeof(int64));
 		s->item = MemoryContextAlloc(context, s->room * sizeof(int32));
@@ -159,7 +192,10 @@ crm_baskets_accumulate(PG_FUNCTION_ARGS)
 		rehash_names(s);
 	}
 	else
+	{
 		s = (BasketState *) PG_GETARG_POINTER(0);
+		check_settings(fcinfo, s);
+	}
 	if (PG_ARGISNULL(1))
 		PG_RETURN_POINTER(s);
 	if (s->count == s->room)
@@ -221,8 +257,8 @@ count_sets(const BasketState *s, CrmItemsets *sets)
 	pfree(key);
 
 	/* count >= support * baskets, where rounding must not add a basket */
-	least = (int64) ceil(s->min_support * n * (1 - 1e-12));
-	crm_eclat(number, item, rows, n, s->items, Max(least, 1), s->max_length,
+	least = (int64) ceil(s->set.min_support * n * (1 - 1e-12));
+	crm_eclat(number, item, rows, n, s->items, Max(least, 1), s->set.max_length,
 			  &crm_value_host, sets);
 	return n;
 }
@@ -343,7 +379,7 @@ make_rule(const BasketState *s, TupleDesc desc, Collected *out, double n,
 				spread;
 	int			c = 0;
 
-	if (confidence < s->min_confidence * (1 - 1e-12))
+	if (confidence < s->set.min_confidence * (1 - 1e-12))
 		return;
 	/* exact where counts are */
 	leverage = (both * n - on_left * on_right) / (n * n);
@@ -398,7 +434,7 @@ crm_association_rules_final(PG_FUNCTION_ARGS)
 		uint32		mask;
 		int			k;
 
-		if (set->length < s->min_length)
+		if (set->length < s->set.min_length)
 			continue;
 		CHECK_FOR_INTERRUPTS();
 		/* mask: the items on the right */
@@ -409,9 +445,9 @@ crm_association_rules_final(PG_FUNCTION_ARGS)
 						nleft = 0,
 						nright = 0;
 
-			if (pg_popcount32(mask) > s->max_right)
+			if (pg_popcount32(mask) > s->set.max_right)
 				continue;
-			if (mask == (1u << set->length) - 1 && s->min_length > 1)
+			if (mask == (1u << set->length) - 1 && s->set.min_length > 1)
 				continue;
 			for (k = 0; k < set->length; k++)
 				if (mask & (1u << k))

@@ -47,6 +47,8 @@ crm_cohort_clv_accumulate(PG_FUNCTION_ARGS)
 	}
 	else
 		s = (CohortState *) PG_GETARG_POINTER(0);
+	if (PG_ARGISNULL(4) || s->rate != PG_GETARG_FLOAT8(4))
+		crm_setting_differs("crm.cohort_clv", "rate");
 	if (PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
 		PG_RETURN_POINTER(s);
 	period = PG_GETARG_INT32(1);

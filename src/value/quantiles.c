@@ -82,6 +82,9 @@ crm_rows_combine(PG_FUNCTION_ARGS)
 		a->count = 0;
 		a->left_out = 0;
 	}
+	/* each worker has compared its own rows only */
+	if (a->number != b->number || a->starts != b->starts || a->seed != b->seed)
+		crm_setting_differs("crm.quantile_edges or crm.kmeans", "buckets, clusters, seed or starts");
 	a->left_out += b->left_out;
 	if (b->count > 0)
 	{
@@ -155,7 +158,11 @@ crm_quantile_edges_accumulate(PG_FUNCTION_ARGS)
 		s->number = buckets;
 	}
 	else
+	{
 		s = (RowState *) PG_GETARG_POINTER(0);
+		if (PG_ARGISNULL(2) || s->number != PG_GETARG_INT32(2))
+			crm_setting_differs("crm.quantile_edges", "buckets");
+	}
 	if (PG_ARGISNULL(1))
 	{
 		s->left_out++;
@@ -210,34 +217,6 @@ crm_quantile_edges_final(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_ARRAYTYPE_P(construct_array(edge, s->number - 1, FLOAT8OID, 8,
 										  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
-/* 1 + edges strictly below the value; from the top if lower is better */
-PG_FUNCTION_INFO_V1(crm_edge_score);
-Datum
-crm_edge_score(PG_FUNCTION_ARGS)
-{
-	double		v = PG_GETARG_FLOAT8(0);
-	ArrayType  *edges = PG_GETARG_ARRAYTYPE_P(1);
-	bool		lower_is_better = PG_GETARG_BOOL(2);
-	int			n = ArrayGetNItems(ARR_NDIM(edges), ARR_DIMS(edges)),
-				below = 0,
-				i;
-	double	   *edge = (double *) ARR_DATA_PTR(edges);
-
-	if (ARR_HASNULL(edges) || isnan(v))
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("value and edges must be numbers")));
-	for (i = 0; i < n; i++)
-	{
-		if (i > 0 && edge[i] < edge[i - 1])
-			ereport(ERROR,
-					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-					 errmsg("edges must not fall")));
-		below += edge[i] < v;
-	}
-	PG_RETURN_INT32(lower_is_better ? n + 1 - below : 1 + below);
 }
 
 /* ---- k-means ---- */
@@ -296,7 +275,15 @@ crm_kmeans_accumulate(PG_FUNCTION_ARGS)
 					 errmsg("number of starts must be from 1 to 10000")));
 	}
 	else
+	{
 		s = (RowState *) PG_GETARG_POINTER(0);
+		if (PG_ARGISNULL(2) || s->number != PG_GETARG_INT32(2))
+			crm_setting_differs("crm.kmeans", "clusters");
+		if (PG_ARGISNULL(3) || s->seed != PG_GETARG_INT64(3))
+			crm_setting_differs("crm.kmeans", "seed");
+		if (PG_ARGISNULL(4) || s->starts != PG_GETARG_INT32(4))
+			crm_setting_differs("crm.kmeans", "starts");
+	}
 	n = PG_ARGISNULL(1) ? -1 : point_arg(fcinfo, 1, &value);
 	if (n < 0)
 	{

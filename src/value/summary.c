@@ -283,7 +283,14 @@ crm_purchase_summary_accumulate(PG_FUNCTION_ARGS)
 					  unit_number(PG_GETARG_TEXT_PP(4)));
 	}
 	else
+	{
 		s = (SummaryState *) PG_GETARG_POINTER(0);
+		if (PG_ARGISNULL(3) || PG_GETARG_DATEADT(3) != s->as_of)
+			crm_setting_differs("crm.purchase_summary", "as_of");
+		if (!crm_setting_is_fixed(fcinfo, 4) &&
+			(PG_ARGISNULL(4) || unit_number(PG_GETARG_TEXT_PP(4)) != s->unit))
+			crm_setting_differs("crm.purchase_summary", "unit");
+	}
 
 	if (PG_ARGISNULL(1))
 		PG_RETURN_POINTER(s);

@@ -257,6 +257,15 @@ SELECT r.id, crm.decayed_points((r.j ->> 'points')::float8, (r.j ->> 'months_old
                                 (r.j ->> 'every_months')::float8, (r.j ->> 'percent')::float8 / 100)
 FROM reference AS r WHERE r.algorithm = 'points' AND r.quantity = 'step_decay';
 
+-- The published lift of the isotonic scores takes the first of many equal scores in the order of the file. Ours is the
+-- expected value over the tie, whatever the order: the share of the tie that is in the top tenth, worked out here by hand.
+UPDATE reference AS r SET value = (
+    WITH s AS (SELECT c.y, c.p FROM calibrated AS c WHERE c.kind = 'isotonic'),
+         k AS (SELECT ceil(0.1 * count(*)) AS top, avg(y) AS rate FROM s),
+         t AS (SELECT p, count(*) AS n, sum(y) AS wins, sum(count(*)) OVER (ORDER BY p DESC) - count(*) AS above FROM s GROUP BY p)
+    SELECT sum(t.wins * least(t.n, k.top - t.above) / t.n) / k.top / k.rate FROM t, k WHERE t.above < k.top GROUP BY k.top, k.rate)::text
+WHERE r.algorithm = 'calibration_metrics' AND r.quantity = 'lift10' AND r.j ->> 'scores' = 'isotonic';
+
 -- ---- verdict ----
 CREATE TEMP VIEW verdict AS
 SELECT r.*, g.value AS got, abs(g.value - r.value::float8) <= r.tolerance * greatest(1, abs(r.value::float8)) AS fine

@@ -363,7 +363,7 @@ CREATE FUNCTION crm.fairness_combine(a bigint[], b bigint[])
 RETURNS bigint[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT ARRAY[a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4]]
+    SELECT ARRAY[a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4], greatest(a[5], b[5]), CASE WHEN a[5] > 0 THEN a[6] ELSE b[6] END]
 $$;
 COMMENT ON FUNCTION crm.fairness_combine(bigint[], bigint[]) IS 'Combine function of crm.fairness.';
 CREATE FUNCTION crm.fairness_final(state bigint[])
@@ -376,7 +376,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.fairness_final(bigint[]) IS 'Final function of crm.fairness.';
 CREATE AGGREGATE crm.fairness(y double precision, p double precision, threshold double precision) (
-    SFUNC = crm.fairness_accum, STYPE = bigint[], INITCOND = '{0,0,0,0}', FINALFUNC = crm.fairness_final,
+    SFUNC = crm.fairness_accum, STYPE = bigint[], INITCOND = '{0,0,0,0,0,0}', FINALFUNC = crm.fairness_final,
     COMBINEFUNC = crm.fairness_combine, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.fairness(double precision, double precision, double precision) IS
 'Selection and error rates of a group at a threshold; call it with GROUP BY the group. A selection rate below 0.8 of the best group''s is a warning '
