@@ -170,7 +170,8 @@ extern HeapTuple crm_given_values(TupleDesc desc, HeapTuple base, Datum given,
 
 /* aggregate.c */
 extern bool crm_setting_is_fixed(FunctionCallInfo fcinfo, int argument);
-extern void crm_setting_differs(const char *aggregate, const char *setting) pg_attribute_noreturn();
+pg_noreturn extern void crm_setting_differs(const char *aggregate,
+											const char *setting);
 
 /* condition.c */
 extern Datum crm_path_call(PGFunction function, Datum row, Datum path,

@@ -26,13 +26,15 @@ crm_edge_score(PG_FUNCTION_ARGS)
 	if (ARR_HASNULL(edges) || isnan(v))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("value and edges must be numbers")));
+				 errmsg("value and edges must be numbers"),
+				 errhint("Edges are what crm.quantile_edges() returned.")));
 	for (i = 0; i < n; i++)
 	{
 		if (i > 0 && edge[i] < edge[i - 1])
 			ereport(ERROR,
 					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-					 errmsg("edges must not fall")));
+					 errmsg("edges must not fall"),
+					 errhint("Edges are what crm.quantile_edges() returned.")));
 		below += edge[i] < v;
 	}
 	PG_RETURN_INT32(lower_is_better ? n + 1 - below : 1 + below);
