@@ -21,219 +21,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
-#include "utils/typcache.h"
 
-/* what segments look at besides the row, as in the column uses */
-static const char *const sources[] = {"score_events", "activities", "orders", "lead_scores"};
-
-#define SCORES 3				/* place of lead_scores */
-
-typedef struct Segment
-{
-	int64		id;
-	Datum		condition;		/* jsonpath; 0: every row */
-	bool		more;			/* asks for more than the row says */
-	bool		announce;
-	uint32		uses;			/* bits, by place in sources */
-	int			nrefers;
-	int64	   *refers;			/* segments it refers to */
-	bool		whole;			/* may look at any column */
-	Bitmapset  *columns;		/* else at these */
-} Segment;
-
-/* The segments of a table and tenant. */
-typedef struct SegmentGroup
-{
-	NameData	table;
-	int64		tenant;
-	int			n;
-	Segment    *segments;
-	bool		more;			/* some segment asks for more */
-	/* what follows from the table's columns */
-	uint64		identity;		/* of the row type; 0: not looked at yet */
-	MemoryContext context;
-	bool		whole;
-	Bitmapset  *columns;
-	CrmRowShape *shape;
-} SegmentGroup;
-
-static CrmConfigWatch watch = {.table = "segments"};
-static MemoryContext config_context = NULL;
-static SegmentGroup *groups = NULL;
-static int	ngroups = 0;
-static uint32 used = 0;			/* by any segment */
-static uint64 compiled_at = 0;
-
-static int
-compare_place(const char *table, int64 tenant, const SegmentGroup *g)
-{
-	int			c = strcmp(table, NameStr(g->table));
-
-	if (c != 0)
-		return c;
-	return tenant < g->tenant ? -1 : tenant > g->tenant;
-}
-
-static void
-read_uses(Segment *s, ArrayType *uses)
-{
-	Datum	   *names;
-	bool	   *nulls;
-	int			n;
-
-	deconstruct_array(uses, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
-	s->more = n > 0;
-	for (int i = 0; i < n; i++)
-		for (int j = 0; !nulls[i] && j < lengthof(sources); j++)
-			if (strcmp(TextDatumGetCString(names[i]), sources[j]) == 0)
-				s->uses |= 1u << j;
-}
-
-static void
-read_refers(Segment *s, ArrayType *ids)
-{
-	Datum	   *values;
-	bool	   *nulls;
-
-	deconstruct_array(ids, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &values, &nulls, &s->nrefers);
-	s->refers = palloc(sizeof(int64) * Max(s->nrefers, 1));
-	for (int i = 0; i < s->nrefers; i++)
-		s->refers[i] = DatumGetInt64(values[i]);
-}
-
-static void
-compile(void)
-{
-	uint64		generation = crm_config_generation(&watch);
-	MemoryContext fresh;
-	MemoryContext old;
-	CrmOwnerSwitch me;
-	Segment    *list;
-	SegmentGroup	   *places;
-	uint32		all = 0;
-	int			n;
-	int			m = 0;
-
-	if (compiled_at == generation)
-		return;
-	fresh = AllocSetContextCreate(TopMemoryContext, "crm segments",
-								  ALLOCSET_SMALL_SIZES);
-	crm_become(watch.owner, &me);
-	crm_read_config("SELECT s.subject_table, s.tenant_id, s.id, s.condition, s.uses, s.announce, s.refers_to_ids"
-					" FROM crm.segments AS s WHERE s.active AND s.kind OPERATOR(pg_catalog.=) 'dynamic'"
-					" ORDER BY s.subject_table COLLATE \"C\", s.tenant_id, s.id",
-					0, NULL, NULL);
-	crm_become_self(&me);
-	n = SPI_processed;
-	old = MemoryContextSwitchTo(fresh);
-	list = palloc0(sizeof(Segment) * Max(n, 1));
-	places = palloc0(sizeof(SegmentGroup) * Max(n, 1));
-	for (int i = 0; i < n; i++)
-	{
-		Segment    *s = &list[i];
-		char	   *table = SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1);
-		bool		isnull;
-		int64		tenant = DatumGetInt64(crm_spi_value(i, 2, &isnull));
-		Datum		path;
-
-		s->id = DatumGetInt64(crm_spi_value(i, 3, &isnull));
-		path = crm_spi_value(i, 4, &isnull);
-		if (!isnull)
-			s->condition = PointerGetDatum(PG_DETOAST_DATUM_COPY(path));
-		read_uses(s, DatumGetArrayTypeP(crm_spi_value(i, 5, &isnull)));
-		s->announce = DatumGetBool(crm_spi_value(i, 6, &isnull));
-		read_refers(s, DatumGetArrayTypeP(crm_spi_value(i, 7, &isnull)));
-		if (m == 0 || compare_place(table, tenant, &places[m - 1]) != 0)
-		{
-			namestrcpy(&places[m].table, table);
-			places[m].tenant = tenant;
-			places[m++].segments = s;
-		}
-		places[m - 1].n++;
-		places[m - 1].more |= s->more;
-		all |= s->uses;
-	}
-	MemoryContextSwitchTo(old);
-	SPI_freetuptable(SPI_tuptable);
-	/* somebody further up the stack may still be reading the old ones */
-	if (config_context != NULL)
-		MemoryContextSetParent(config_context, TopTransactionContext);
-	config_context = fresh;
-	groups = places;
-	ngroups = m;
-	used = all;
-	compiled_at = generation;
-}
-
-/* The news of a change may have come without anybody looking. */
-static void
-be_current(void)
-{
-	if (compiled_at == crm_config_generation(&watch))
-		return;
-	SPI_connect();
-	compile();
-	SPI_finish();
-}
-
-static SegmentGroup *
-find(const char *table, int64 tenant)
-{
-	int			low = 0;
-	int			high = ngroups;
-
-	while (low < high)
-	{
-		int			mid = (low + high) / 2;
-		int			c = compare_place(table, tenant, &groups[mid]);
-
-		if (c == 0)
-			return &groups[mid];
-		if (c > 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
-}
-
-/* Which columns of a row matter, anew where the table has changed. */
-static void
-look_at_columns(SegmentGroup *g, TupleDesc desc)
-{
-	uint64		identity = assign_record_type_identifier(desc->tdtypeid, desc->tdtypmod);
-	MemoryContext old;
-
-	if (g->identity == identity)
-		return;
-	g->identity = 0;
-	if (g->context)
-		MemoryContextReset(g->context);
-	else
-		g->context = AllocSetContextCreate(config_context, "crm segments of a table",
-										   ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(g->context);
-	g->whole = false;
-	g->columns = NULL;
-	for (int i = 0; i < g->n; i++)
-	{
-		Segment    *s = &g->segments[i];
-
-		s->whole = false;
-		s->columns = NULL;
-		if (s->condition != (Datum) 0)
-			s->whole = !crm_path_columns(s->condition, desc, &s->columns);
-		g->whole |= s->whole;
-		g->columns = bms_add_members(g->columns, s->columns);
-	}
-	/* no columns are not the same as all */
-	g->shape = crm_row_shape(desc, g->whole ? NULL :
-							 g->columns ? g->columns : bms_make_singleton(0));
-	MemoryContextSwitchTo(old);
-	g->identity = identity;
-}
+#include "marketing/segment.h"
 
 /* Those of some columns that two rows differ in. */
 static Bitmapset *
@@ -453,7 +242,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 	HeapTuple	row;
 	const char *table;
 	int64		tenant;
-	SegmentGroup	   *g;
+	SegmentGroup *g;
 	Bitmapset  *changed = NULL;
 	bool		compared = false;
 	bool		announce = false;
@@ -486,14 +275,12 @@ crm_segment_row(PG_FUNCTION_ARGS)
 		before = trigdata->tg_trigtuple;
 	row = after ? after : before;
 
-	be_current();
-	if (ngroups == 0)
+	if (!crm_segment_uses()->any)
 		return PointerGetDatum(NULL);
 	tenant = int_column(row, desc, "tenant_id");
-	g = find(table, tenant);
-	if (g == NULL)
+	g = crm_segment_group(RelationGetRelid(trigdata->tg_relation), tenant);
+	if (g->n == 0)
 		return PointerGetDatum(NULL);
-	look_at_columns(g, desc);
 
 	if (before && after && !g->whole && int_column(before, desc, "tenant_id") == tenant)
 	{
@@ -539,7 +326,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 
 	subject = Int64GetDatum(int_column(row, desc, "id"));
 	SPI_connect();
-	crm_become(watch.owner, &me);
+	crm_become(crm_segment_owner(), &me);
 	moved.n = 0;
 	if (in.n + out.n > 0)
 		keep_states(table, Int64GetDatum(tenant), subject, &in, &out, announce, &moved);
@@ -580,15 +367,15 @@ crm_segment_row(PG_FUNCTION_ARGS)
 static int
 source_of(Relation rel)
 {
-	for (int i = 0; i < lengthof(sources); i++)
-		if (strcmp(RelationGetRelationName(rel), sources[i]) == 0)
+	for (int i = 0; i < SEGMENT_SOURCES; i++)
+		if (strcmp(RelationGetRelationName(rel), crm_segment_source_names[i]) == 0)
 			return i;
 	ereport(ERROR,
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 			 errmsg("segments do not look at table \"%s\"", RelationGetRelationName(rel))));
 }
 
-/* By place in sources: each subject once, in one order, so that two loads cannot lock each other out for good. */
+/* By place in crm_segment_source_names: each subject once, in one order, so that two loads cannot lock each other out for good. */
 static const char *const touch_sql[] = {
 	"SELECT crm_internal.touch_segments(x.tenant_id, 'leads', x.lead_id, x.ids, NULL, NULL)"
 	" FROM (SELECT c.tenant_id, c.lead_id, pg_catalog.array_agg(s.id ORDER BY s.id) AS ids"
@@ -636,13 +423,12 @@ crm_segment_sources(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired after each statement by the trigger manager",
 						"crm.segment_sources")));
-	be_current();
 	source = source_of(trigdata->tg_relation);
-	if (!(used & (1u << source)) || source == SCORES)
+	if (!(crm_segment_uses()->used & (1u << source)) || source == SEGMENT_SCORES)
 		return PointerGetDatum(NULL);
 	SPI_connect();
 	SPI_register_trigger_data(trigdata);
-	crm_become(watch.owner, &me);
+	crm_become(crm_segment_owner(), &me);
 	crm_execute(touch_sql[source], 0, NULL, NULL, NULL, false, 0);
 	crm_become_self(&me);
 	SPI_finish();
@@ -655,15 +441,13 @@ touch_score(HeapTuple row, TupleDesc desc)
 {
 	static const Oid types[] = {INT8OID, INT8OID, INT8ARRAYOID};
 	int64		tenant = int_column(row, desc, "tenant_id");
-	SegmentGroup	   *g = find("leads", tenant);
+	SegmentGroup *g = crm_segment_group(crm_table_oid("leads", false), tenant);
 	Answers		judged;
 	Datum		values[3];
 
-	if (g == NULL)
-		return;
 	answers_init(&judged, g->n);
 	for (int i = 0; i < g->n; i++)
-		if (g->segments[i].uses & (1u << SCORES))
+		if (g->segments[i].uses & (1u << SEGMENT_SCORES))
 			answer(&judged, g->segments[i].id, false);
 	if (judged.n == 0)
 		return;
@@ -693,12 +477,11 @@ crm_segment_score(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired after each row by the trigger manager",
 						"crm.segment_score")));
-	be_current();
-	if (!(used & (1u << SCORES)))
+	if (!(crm_segment_uses()->used & (1u << SEGMENT_SCORES)))
 		return PointerGetDatum(NULL);
 	desc = RelationGetDescr(trigdata->tg_relation);
 	SPI_connect();
-	crm_become(watch.owner, &me);
+	crm_become(crm_segment_owner(), &me);
 	touch_score(trigdata->tg_trigtuple, desc);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
 		int_column(trigdata->tg_trigtuple, desc, "lead_id") != int_column(trigdata->tg_newtuple, desc, "lead_id"))

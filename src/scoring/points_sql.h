@@ -38,7 +38,7 @@ extern PointsModel *crm_points_compile(Jsonb *definition);
 
 /* points_kept.c */
 extern const PointsModel *crm_points_model(FunctionCallInfo fcinfo, int argno);
-extern const PointsModel *crm_points_held_model(Datum definition, MemoryContext holder);
+extern const PointsModel *crm_points_held_model(Datum definition);
 
 /* points_state.c */
 extern bytea *crm_points_pack(const PointsModel *m, const PointsState *s);

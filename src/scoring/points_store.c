@@ -18,9 +18,7 @@
 #include "common/hashfn.h"
 #include "executor/spi.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
-#include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
@@ -31,78 +29,47 @@
 
 typedef struct TenantModels
 {
-	int64		tenant;			/* key */
 	int			n;
 	ScoredModel *models;		/* without the compiled form */
 } TenantModels;
 
-static CrmConfigWatch watch = {.table = "score_models"};
-static MemoryContext config_context = NULL;
-static HTAB *tenants = NULL;
-static uint64 read_at = 0;
+static void *
+build_models(const void *key, MemoryContext context)
+{
+	static const Oid types[] = {INT8OID};
+	Datum		args[1] = {Int64GetDatum(*(const int64 *) key)};
+	TenantModels *t;
+	MemoryContext old;
+
+	crm_read_config("SELECT m.id, m.version, m.definition FROM crm.score_models AS m "
+					"WHERE m.tenant_id = $1 AND m.active ORDER BY m.id", 1, types, args);
+	old = MemoryContextSwitchTo(context);
+	t = palloc(sizeof(TenantModels));
+	t->n = (int) SPI_processed;
+	t->models = palloc0(sizeof(ScoredModel) * Max(t->n, 1));
+	for (int i = 0; i < t->n; i++)
+	{
+		ScoredModel *m = &t->models[i];
+		bool		isnull;
+
+		m->id = DatumGetInt64(crm_spi_value(i, 1, &isnull));
+		m->version = DatumGetInt32(crm_spi_value(i, 2, &isnull));
+		m->definition = PointerGetDatum(PG_DETOAST_DATUM_COPY(crm_spi_value(i, 3, &isnull)));
+	}
+	MemoryContextSwitchTo(old);
+	return t;
+}
+
+static CrmKept active_models = {
+	.what = "active score models",
+	.tables = {"score_models"},
+	.build = build_models,
+};
 
 Oid
 crm_scorer_owner(void)
 {
-	(void) crm_config_generation(&watch);
-	return watch.owner;
-}
-
-static TenantModels *
-models_of(int64 tenant)
-{
-	static const Oid types[] = {INT8OID};
-	uint64		generation = crm_config_generation(&watch);
-	Datum		args[1] = {Int64GetDatum(tenant)};
-	TenantModels *t;
-	MemoryContext old;
-	bool		found;
-
-	if (read_at != generation)
-	{
-		HASHCTL		ctl = {.keysize = sizeof(int64), .entrysize = sizeof(TenantModels)};
-
-		read_at = 0;
-		if (config_context)
-			MemoryContextDelete(config_context);
-		config_context = AllocSetContextCreate(TopMemoryContext, "crm active score models", ALLOCSET_SMALL_SIZES);
-		ctl.hcxt = config_context;
-		tenants = hash_create("crm active score models", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		read_at = generation;
-	}
-	t = hash_search(tenants, &tenant, HASH_FIND, NULL);
-	if (t)
-		return t;
-	crm_read_config("SELECT m.id, m.version, m.definition FROM crm.score_models AS m "
-					"WHERE m.tenant_id = $1 AND m.active ORDER BY m.id", 1, types, args);
-	if (read_at != crm_config_generation(&watch))
-	{
-		/* news came while reading */
-		SPI_freetuptable(SPI_tuptable);
-		return models_of(tenant);
-	}
-	old = MemoryContextSwitchTo(config_context);
-	{
-		ScoredModel *models = palloc(sizeof(ScoredModel) * Max(SPI_processed, 1));
-		int			n = SPI_processed;
-
-		for (int i = 0; i < n; i++)
-		{
-			bool		isnull;
-
-			models[i].id = DatumGetInt64(crm_spi_value(i, 1, &isnull));
-			models[i].version = DatumGetInt32(crm_spi_value(i, 2, &isnull));
-			models[i].definition =
-				PointerGetDatum(PG_DETOAST_DATUM_COPY(crm_spi_value(i, 3, &isnull)));
-			models[i].model = NULL;
-		}
-		t = hash_search(tenants, &tenant, HASH_ENTER, &found);
-		t->n = n;
-		t->models = models;
-	}
-	MemoryContextSwitchTo(old);
-	SPI_freetuptable(SPI_tuptable);
-	return t;
+	return crm_kept_owner(&active_models);
 }
 
 /*
@@ -150,15 +117,14 @@ crm_scorer_open(int64 tenant)
 		DirectFunctionCall1(pg_advisory_xact_lock_shared_int8, Int64GetDatum(lock_key(tenant)));
 	/* who had the lock before us may have changed the rules */
 	AcceptInvalidationMessages();
-	t = models_of(tenant);
+	t = crm_kept(&active_models, &tenant, sizeof(tenant));
 	s->tenant = tenant;
 	s->n = t->n;
 	s->models = palloc(sizeof(ScoredModel) * Max(t->n, 1));
 	for (int i = 0; i < t->n; i++)
 	{
 		s->models[i] = t->models[i];
-		s->models[i].definition = datumCopy(t->models[i].definition, false, -1);
-		s->models[i].model = crm_points_held_model(s->models[i].definition, CurrentMemoryContext);
+		s->models[i].model = crm_points_held_model(t->models[i].definition);
 	}
 	s->now = GetCurrentTransactionStartTimestamp();
 	s->lead =
