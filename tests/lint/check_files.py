@@ -39,12 +39,13 @@ def places(tree):
     rooms = '|'.join(tree.rooms)
     shape = {
         'sql': rf'sql/(?:(?:{rooms})/(?:{"|".join(KINDS)})/\d\d_[a-z][a-z0-9_]*\.sql'
-               r'|upgrade/(?:crm|crm_tables)--\d[\w.]*--\d[\w.]*\.sql|upgrade/README\.md)',
+               r'|upgrade/(?:crm|crm_tables)--\d[\w.]*--\d[\w.]*\.sql|upgrade/README\.md|upgrade/record\.sh'
+               r'|upgrade/released/\d[\w.]*/(?:crm|crm_tables|crm_code)\.sql\.gz)',
         'src': rf'src/(?:module\.c|(?:{rooms})/[a-z][a-z0-9_]*\.[ch])',
         'expected': r'expected/[a-z][a-z0-9_]*\.out',
     }
     why = {
-        'sql': 'the build takes sql/<room>/<kind>/NN_name.sql and sql/upgrade/crm[_tables]--A--B.sql',
+        'sql': 'the build takes sql/<room>/<kind>/NN_name.sql and sql/upgrade/crm[_tables]--A--B.sql, a test sql/upgrade/released/V/',
         'src': 'the build takes src/<room>/name.c',
         'expected': 'the tests take expected/<test>.out',
     }

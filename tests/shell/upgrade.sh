@@ -3,6 +3,7 @@
 # constraint, under the version 0.8, with two steps that lead from there to today by way of 0.9.
 set -eu
 . "$REPO/tests/helpers/cluster.sh"
+. "$REPO/tests/helpers/release.sh"
 status=0
 version=$(sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" "$REPO/crm.control")
 tables=$STAGED_EXTENSION/crm_tables--$version.sql
@@ -37,21 +38,6 @@ Q
 [ "$(value upgrade_old "SELECT string_agg(coalesce(from_version, '-') || '>' || to_version, ' ' ORDER BY id) FROM crm.installation")" = "->0.8 0.8>0.9 0.9>$version" ] ||
     { echo "the steps are not recorded"; status=1; }
 
-schema_of() {   # column order counts as names only: an added column stands last
-    sql -At -d "$1" <<'Q'
-SET search_path = pg_catalog;
-SELECT c.oid::regclass::text COLLATE "C", a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid)
-FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-LEFT JOIN pg_attrdef AS d ON d.adrelid = c.oid AND d.adnum = a.attnum
-WHERE c.relnamespace::regnamespace::text LIKE 'crm%' AND c.relkind IN ('r', 'p', 'v') ORDER BY 1, 2;
-SELECT conrelid::regclass::text COLLATE "C", conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace::regnamespace::text LIKE 'crm%' ORDER BY 1, 2;
-SELECT indexdef FROM pg_indexes WHERE schemaname LIKE 'crm%' ORDER BY 1;
-SELECT tgrelid::regclass::text COLLATE "C", pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2;
-SELECT schemaname, tablename, policyname, cmd, qual, with_check FROM pg_policies ORDER BY 1, 2, 3;
-SELECT p.oid::regprocedure::text COLLATE "C", md5(pg_get_functiondef(p.oid)), p.proacl::text FROM pg_proc AS p WHERE p.pronamespace::regnamespace::text LIKE 'crm%' AND p.prokind = 'f' ORDER BY 1;
-SELECT pg_describe_object(classoid, objoid, objsubid) COLLATE "C", description FROM pg_description WHERE pg_describe_object(classoid, objoid, objsubid) LIKE '%crm%' ORDER BY 1;
-Q
-}
 schema_of upgrade_fresh >"$WORK/fresh"
 schema_of upgrade_old >"$WORK/old"
 diff -u "$WORK/fresh" "$WORK/old" >"$WORK/diff" || { echo "upgraded differs from fresh:"; head -40 "$WORK/diff"; status=1; }
