@@ -119,7 +119,7 @@ dist: $(EXTENSION_SCRIPT)
 		--prefix=crm-$(SEMVERSION)/ HEAD
 .PHONY: dist
 
-# headers are few and every room may use them: rebuild on any change
-$(OBJS): $(wildcard src/*.h src/*/*.h)
+# headers are few and every room may use them, and the version is compiled in: rebuild on any change
+$(OBJS): $(wildcard src/*.h src/*/*.h) crm.control
 
 endif
