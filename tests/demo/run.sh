@@ -20,7 +20,7 @@ trap 'code=$?; cluster_stop; rm -rf "$work"; exit $code' EXIT
 trap 'exit 130' INT TERM
 
 echo "== Building, and starting a private PostgreSQL $("$PG_CONFIG" --version | sed 's/PostgreSQL //') in $work"
-cluster_start "$work/cluster" "shared_buffers = 512MB" "work_mem = 64MB"
+cluster_start "$work/cluster"
 createdb demo
 export PGDATABASE=demo
 export PGOPTIONS='-c client_min_messages=warning'
