@@ -1,4 +1,4 @@
--- Tickets: what keeps them right for every writer, and the commands.
+-- What a new tenant has for service: priorities, types of tickets, and the pipeline support.
 
 CREATE OR REPLACE FUNCTION crm.seed_service(tenant_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE

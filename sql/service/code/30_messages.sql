@@ -1,3 +1,5 @@
+-- Messages: what is said on tickets from any channel, and the ticket that a message from outside belongs to.
+
 -- Nothing said to a merged ticket is lost: it goes where the ticket went.
 CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_place() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -119,12 +121,11 @@ BEGIN
                 END;
             END IF;
         ELSE
-            INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, type, priority, queue_id, contact_id,
-                                          account_id, product_id, order_id, skill_ids, language, follow_up_of_id)
-            VALUES (t, ticket.subject, add_ticket_message.body, way, ticket.type, ticket.priority, ticket.queue_id,
-                    ticket.contact_id, ticket.account_id, ticket.product_id, ticket.order_id, ticket.skill_ids,
-                    ticket.language, ticket.id)
-            RETURNING k.* INTO follow_up;
+            follow_up := crm.carry_row(follow_up, ticket, 'follow_up');
+            follow_up.description := add_ticket_message.body;
+            follow_up.channel := way;
+            follow_up.follow_up_of_id := ticket.id;
+            follow_up := crm.insert_row(follow_up);
             ticket := follow_up;
         END IF;
     END IF;
@@ -154,7 +155,67 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.add_ticket_message(bigint, text, text, text, text, bigint, bigint, text, boolean, text, text, text, text, jsonb, timestamptz) IS
-'Adds what was said to a ticket and returns the message; one with an external_id the channel has delivered before is not stored again but returned. A customer''s message to a solved ticket reopens it within the reopening window of its queue (7 days without a queue) and opens a follow-up later: look at ticket_id of the answer. Messages to a merged ticket go to the one that goes on. author_kind defaults to customer for direction in and to agent otherwise. Errors: P0002 for an unknown ticket.';
+'Adds what was said to a ticket and returns the message; one with an external_id the channel has delivered before is not stored again but returned. A '
+'customer''s message to a solved ticket reopens it within the reopening window of its queue (7 days without a queue) and opens a follow-up later: look '
+'at ticket_id of the answer. Messages to a merged ticket go to the one that goes on. author_kind defaults to customer for direction in and to agent '
+'otherwise. Errors: P0002 for an unknown ticket.';
+
+CREATE OR REPLACE FUNCTION crm.message_sender(channel text, from_address text)
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    address_kind CONSTANT text := CASE channel WHEN 'mail' THEN 'email' WHEN 'phone' THEN 'phone' END;
+BEGIN
+    RETURN (SELECT p.contact_id FROM crm.contact_points AS p
+            WHERE p.tenant_id = t AND p.contact_id IS NOT NULL
+              AND p.value_key = CASE WHEN address_kind IS NULL THEN crm.fold_text(from_address)
+                                     ELSE crm.contact_point_key(address_kind, from_address) END
+              AND (address_kind IS NULL OR p.kind = address_kind OR address_kind = 'phone' AND p.kind = 'mobile')
+            ORDER BY p.id LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION crm.message_sender(text, text) IS 'The contact with an address, as a channel gives it; the oldest of several. NULL: nobody is known by it.';
+
+CREATE OR REPLACE FUNCTION crm.message_ticket(channel text, sender_id bigint, from_address text, subject text, thread_id text, in_reply_to text)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ticket bigint;
+BEGIN
+    -- the message it answers, else its conversation, else the number in the headline
+    SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
+    WHERE m.tenant_id = t AND m.channel = message_ticket.channel AND m.external_id = message_ticket.in_reply_to;
+    IF ticket IS NULL AND message_ticket.thread_id IS NOT NULL THEN
+        -- two messages of a new conversation at once
+        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || message_ticket.channel || '.' || message_ticket.thread_id, t));
+        SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = message_ticket.channel AND m.thread_id = message_ticket.thread_id
+        ORDER BY m.id DESC LIMIT 1;
+    END IF;
+    IF ticket IS NULL AND message_ticket.subject ~ '\[#[0-9]{1,18}\]' THEN
+        -- only from somebody who has to do with the ticket: numbers can be guessed
+        SELECT k.id INTO ticket FROM crm.tickets AS k
+        WHERE k.tenant_id = t AND k.id = substring(message_ticket.subject FROM '\[#([0-9]{1,18})\]')::bigint
+          AND (k.contact_id = sender_id
+               OR EXISTS (SELECT FROM crm.ticket_followers AS f
+                          WHERE f.tenant_id = t AND f.ticket_id = k.id AND f.contact_id = sender_id)
+               OR EXISTS (SELECT FROM crm.ticket_messages AS m
+                          WHERE m.tenant_id = t AND m.ticket_id = k.id AND m.direction = 'in'
+                            AND crm.fold_text(m.author_address) = crm.fold_text(message_ticket.from_address)));
+    END IF;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.message_ticket(text, bigint, text, text, text, text) IS
+'The ticket an incoming message belongs to: that of the message it answers, else of its conversation, else [#number] in the headline if the '
+'sender has to do with that ticket. NULL: a new one is to be opened. Until the end of the transaction nobody else decides it for the conversation.';
 
 CREATE OR REPLACE FUNCTION crm.receive_message(
     channel text,
@@ -167,7 +228,8 @@ CREATE OR REPLACE FUNCTION crm.receive_message(
     queue text DEFAULT NULL,
     automatic boolean DEFAULT false,
     attachments jsonb DEFAULT '[]',
-    sent_at timestamptz DEFAULT now())
+    sent_at timestamptz DEFAULT now(),
+    columns jsonb DEFAULT '{}')
 RETURNS crm.ticket_messages
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -177,9 +239,9 @@ DECLARE
     t CONSTANT bigint := crm.tenant_id();
     made crm.ticket_messages;
     ticket bigint;
+    opened crm.tickets;
     sender bigint;
     fresh boolean := false;
-    address_kind CONSTANT text := CASE receive_message.channel WHEN 'mail' THEN 'email' WHEN 'phone' THEN 'phone' END;
 BEGIN
     -- the same message from two mail collectors at once
     IF receive_message.external_id IS NOT NULL THEN
@@ -191,40 +253,15 @@ BEGIN
         END IF;
     END IF;
 
-    SELECT p.contact_id INTO sender
-    FROM crm.contact_points AS p
-    WHERE p.tenant_id = t AND p.contact_id IS NOT NULL
-      AND p.value_key = CASE WHEN address_kind IS NULL THEN crm.fold_text(receive_message.from_address)
-                             ELSE crm.contact_point_key(address_kind, receive_message.from_address) END
-      AND (address_kind IS NULL OR p.kind = address_kind OR address_kind = 'phone' AND p.kind = 'mobile')
-    ORDER BY p.id LIMIT 1;
-
-    -- the message it answers, else its conversation, else the number in the headline
-    SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
-    WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.external_id = receive_message.in_reply_to;
-    IF ticket IS NULL AND receive_message.thread_id IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.thread_id, t));
-        SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
-        WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.thread_id = receive_message.thread_id
-        ORDER BY m.id DESC LIMIT 1;
-    END IF;
-    IF ticket IS NULL AND receive_message.subject ~ '\[#[0-9]{1,18}\]' THEN
-        -- only from somebody who has to do with the ticket: numbers can be guessed
-        SELECT k.id INTO ticket FROM crm.tickets AS k
-        WHERE k.tenant_id = t AND k.id = substring(receive_message.subject FROM '\[#([0-9]{1,18})\]')::bigint
-          AND (k.contact_id = sender
-               OR EXISTS (SELECT FROM crm.ticket_followers AS f
-                          WHERE f.tenant_id = t AND f.ticket_id = k.id AND f.contact_id = sender)
-               OR EXISTS (SELECT FROM crm.ticket_messages AS m
-                          WHERE m.tenant_id = t AND m.ticket_id = k.id AND m.direction = 'in'
-                            AND crm.fold_text(m.author_address) = crm.fold_text(receive_message.from_address)));
-    END IF;
+    sender := crm.message_sender(receive_message.channel, receive_message.from_address);
+    ticket := crm.message_ticket(receive_message.channel, sender, receive_message.from_address, receive_message.subject,
+                                 receive_message.thread_id, receive_message.in_reply_to);
     IF ticket IS NULL THEN
         fresh := true;
-        INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, queue_id, contact_id)
-        VALUES (t, coalesce(nullif(btrim(receive_message.subject), ''), left(btrim(receive_message.body), 80), '-'),
-                receive_message.body, receive_message.channel, crm.find_queue(receive_message.queue), sender)
-        RETURNING k.id INTO ticket;
+        opened := crm.open_ticket(coalesce(nullif(btrim(receive_message.subject), ''), left(btrim(receive_message.body), 80), '-'),
+                                  receive_message.body, receive_message.channel, sender, queue => receive_message.queue,
+                                  route => false, columns => receive_message.columns);
+        ticket := opened.id;
     END IF;
     made := crm.add_ticket_message(
         ticket_id => ticket, body => receive_message.body, direction => 'in', channel => receive_message.channel,
@@ -239,5 +276,8 @@ BEGIN
     RETURN made;
 END
 $$;
-COMMENT ON FUNCTION crm.receive_message(text, text, text, text, text, text, text, text, boolean, jsonb, timestamptz) IS
-'What a mailbox, chat or telephone gateway calls for each incoming message: stores it once (external_id), finds the ticket by the message it answers, its conversation or [#number] in the headline from somebody known to the ticket, and opens a ticket otherwise; finds the contact by address. automatic: an answering machine wrote it (it neither reopens nor counts as an answer). Returns the message.';
+COMMENT ON FUNCTION crm.receive_message(text, text, text, text, text, text, text, text, boolean, jsonb, timestamptz, jsonb) IS
+'What a mailbox, chat or telephone gateway calls for each incoming message: stores it once (external_id), finds the ticket by the message it answers, '
+'its conversation or [#number] in the headline from somebody known to the ticket, and opens a ticket otherwise; finds the contact by address. '
+'automatic: an answering machine wrote it (it neither reopens nor counts as an answer). columns: of the ticket that is opened, as for '
+'crm.open_ticket(). Returns the message.';

@@ -1,3 +1,5 @@
+-- Two tickets made one, and one made two: nothing that was said or is known of either is lost.
+
 CREATE OR REPLACE FUNCTION crm.merge_tickets(source_id bigint, target_id bigint)
 RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
@@ -7,7 +9,7 @@ DECLARE
     t CONSTANT bigint := crm.tenant_id();
     source crm.tickets;
     target crm.tickets;
-    stage bigint;
+    stage text;
 BEGIN
     -- in one order, whoever merges what into what
     PERFORM crm.get_ticket(least(source_id, target_id), true);
@@ -26,13 +28,7 @@ BEGIN
             coalesce(source.merged_into_id, target.merged_into_id)
             USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Use the ticket that goes on.';
     END IF;
-    SELECT s.id INTO stage FROM crm.stages AS s
-    WHERE s.tenant_id = t AND s.pipeline_id = source.pipeline_id AND s.active AND s.type = 'cancelled'
-    ORDER BY s.code = 'merged' DESC, s.position LIMIT 1;
-    IF stage IS NULL THEN
-        RAISE EXCEPTION 'the process of ticket % has no stage of type cancelled', source_id
-            USING ERRCODE = 'CR107', HINT = 'Add a stage with code merged and type cancelled.';
-    END IF;
+    stage := (crm.first_stage(t, source.pipeline_id, '{cancelled}', 'merged')).code;
 
     PERFORM crm.move_children('tickets', source.id, target.id);
     INSERT INTO crm.ticket_followers (tenant_id, ticket_id, user_id, contact_id)
@@ -45,25 +41,20 @@ BEGIN
         VALUES (t, target.id, source.contact_id) ON CONFLICT DO NOTHING;
     END IF;
     UPDATE crm.tickets AS k SET parent_id = nullif(target.id, k.id) WHERE k.tenant_id = t AND k.parent_id = source.id;
-    UPDATE crm.tickets AS k SET stage_id = stage, merged_into_id = target.id
-    WHERE k.tenant_id = t AND k.id = source.id;
+    PERFORM crm.move_row(source, source.id, stage, jsonb_build_object('merged_into_id', target.id));
     INSERT INTO crm.ticket_messages (tenant_id, ticket_id, channel, direction, author_kind, author_user_id, is_public, body)
     VALUES (t, target.id, 'api', 'internal', 'system', crm.user_id(), false,
             format('Ticket %s "%s" was merged into this one.', source.id, source.subject));
-    UPDATE crm.tickets AS k
-    SET tags = (SELECT coalesce(array_agg(DISTINCT x), '{}') FROM unnest(target.tags || source.tags) AS x),
-        contact_id = coalesce(k.contact_id, source.contact_id),
-        account_id = coalesce(k.account_id, source.account_id),
-        product_id = coalesce(k.product_id, source.product_id),
-        order_id = coalesce(k.order_id, source.order_id),
-        first_response_at = least(k.first_response_at, source.first_response_at)
-    WHERE k.tenant_id = t AND k.id = target.id
-    RETURNING k.* INTO target;
-    RETURN target;
+    -- as it is now: what followed above may have changed it
+    target := crm.get_ticket(target_id, true);
+    RETURN crm.update_row(target, crm.carry_row(target, source, 'merge'));
 END
 $$;
 COMMENT ON FUNCTION crm.merge_tickets(bigint, bigint) IS
-'Merges a ticket into another that goes on in its place, and returns that one: messages, followers and tags come over, children follow, the asker becomes a follower; the merged ticket is closed in the stage merged and its clocks end, neither met nor missed. Errors: CR204 for a ticket and itself, 55000 where one of them has been merged before, CR107 where the process has no stage of type cancelled.';
+'Merges a ticket into another that goes on in its place, and returns that one: messages and followers come over, children follow, the asker becomes a '
+'follower; every column keeps the target''s value and takes the merged ticket''s where there is none, lists, shares and custom fields are joined '
+'(exceptions: crm.column_rules); the merged ticket is closed in the stage merged and its clocks end, neither met nor missed. Errors: CR204 for a '
+'ticket and itself, 55000 where one of them has been merged before, CR107 where the process has no stage of type cancelled.';
 
 CREATE OR REPLACE FUNCTION crm.split_ticket(ticket_id bigint, message_ids bigint[], subject text DEFAULT NULL)
 RETURNS crm.tickets
@@ -90,12 +81,11 @@ BEGIN
         RAISE EXCEPTION 'nothing would be left of ticket %', source.id
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave at least one message behind.';
     END IF;
-    INSERT INTO crm.tickets AS k (tenant_id, subject, description, channel, type, priority, queue_id, contact_id, account_id,
-                                  product_id, order_id, skill_ids, language, tags, owner_id, team_id, split_from_id)
-    VALUES (t, coalesce(split_ticket.subject, source.subject), first_body, source.channel, source.type, source.priority,
-            source.queue_id, source.contact_id, source.account_id, source.product_id, source.order_id, source.skill_ids,
-            source.language, source.tags, source.owner_id, source.team_id, source.id)
-    RETURNING k.* INTO made;
+    made := crm.carry_row(made, source, 'copy');
+    made.subject := coalesce(split_ticket.subject, source.subject);
+    made.description := first_body;
+    made.split_from_id := source.id;
+    made := crm.insert_row(made);
     UPDATE crm.ticket_messages AS m SET ticket_id = made.id
     WHERE m.tenant_id = t AND m.ticket_id = source.id AND m.id = ANY (message_ids);
     INSERT INTO crm.ticket_followers (tenant_id, ticket_id, user_id, contact_id)
@@ -107,4 +97,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.split_ticket(bigint, bigint[], text) IS
-'Makes a ticket of its own from some messages of a ticket, with the same asker, queue and owner, and returns it. Errors: P0002 where a message is not the ticket''s, 22023 where nothing would be left.';
+'Makes a ticket of its own from some messages of a ticket, and returns it. It has what the ticket has, asker, queue, owner and custom fields among it '
+'(exceptions: crm.column_rules). Errors: P0002 where a message is not the ticket''s, 22023 where nothing would be left.';

@@ -1,3 +1,5 @@
+-- Routing of tickets; how a choice is made stands in the room process.
+
 CREATE OR REPLACE FUNCTION crm.route_ticket(ticket_id bigint, reassign boolean DEFAULT false, as_of timestamptz DEFAULT now())
 RETURNS crm.assignments
 LANGUAGE plpgsql VOLATILE

@@ -68,7 +68,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.write_article(text, text, text, text, text, bigint, text[], boolean) IS
-'Writes a new version of an article, and the article itself where the code is new; visibility, product and tags stay as they are unless given (a new article is internal). Returns the version.';
+'Writes a new version of an article, and the article itself where the code is new; visibility, product and tags stay as they are unless given (a new '
+'article is internal). Returns the version.';
 
 CREATE OR REPLACE FUNCTION crm.publish_article(code text, language text DEFAULT 'en', number integer DEFAULT NULL)
 RETURNS crm.article_versions
@@ -102,7 +103,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.publish_article(text, text, integer) IS
-'Makes a version (the newest unless given) the one that is read in its language, and returns it. An older number brings an older text back. Errors: P0002 where there is no such version.';
+'Makes a version (the newest unless given) the one that is read in its language, and returns it. An older number brings an older text back. Errors: '
+'P0002 where there is no such version.';
 
 CREATE OR REPLACE FUNCTION crm.archive_article(code text)
 RETURNS crm.articles
@@ -160,7 +162,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.search_articles(text, text, text, bigint, integer) IS
-'Published articles that match, best first, as far as visible_to: public; customers (public ones as well); internal (all). The query is written as for a search engine: words, "phrases", or, -not. Spellings of Persian and Arabic letters and digits meet, beginnings of Persian words match, English words match by their stem. Errors: 22023 for an unknown visibility.';
+'Published articles that match, best first, as far as visible_to: public; customers (public ones as well); internal (all). The query is written as for '
+'a search engine: words, "phrases", or, -not. Spellings of Persian and Arabic letters and digits meet, beginnings of Persian words match, English '
+'words match by their stem. Errors: 22023 for an unknown visibility.';
 
 CREATE OR REPLACE FUNCTION crm.record_deflection(
     article_id bigint, outcome text, contact_id bigint DEFAULT NULL, ticket_id bigint DEFAULT NULL, query text DEFAULT NULL)
@@ -179,4 +183,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.record_deflection(bigint, text, bigint, bigint, text) IS
-'Notes what came of an article: viewed, solved (no ticket was needed), not_solved (one was opened all the same), linked (an agent answered with it). Returns the note. Errors: 23503 for an unknown article, 23514 for an unknown outcome.';
+'Notes what came of an article: viewed, solved (no ticket was needed), not_solved (one was opened all the same), linked (an agent answered with it). '
+'Returns the note. Errors: 23503 for an unknown article, 23514 for an unknown outcome.';

@@ -122,7 +122,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.send_survey(text, bigint, text, bigint) IS
-'Sends a survey to a contact at once, about a record or in general, and returns the row the answer will be written to. The event survey.send in the outbox carries the token that answers it. Errors: 42704 for an unknown survey.';
+'Sends a survey to a contact at once, about a record or in general, and returns the row the answer will be written to. The event survey.send in the '
+'outbox carries the token that answers it. Errors: 42704 for an unknown survey.';
 SELECT crm.declare_function('crm.send_survey', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.send_due_surveys(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
@@ -142,7 +143,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.send_due_surveys(timestamptz, integer) IS
-'Sends planned surveys whose time has come, for all tenants, each once however many callers there are. Returns how many. A maintenance task; for the owner of the CRM.';
+'Sends planned surveys whose time has come, for all tenants, each once however many callers there are. Returns how many. A maintenance task; for the '
+'owner of the CRM.';
 SELECT crm.declare_function('crm.send_due_surveys', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.next_survey_at() RETURNS timestamptz
@@ -185,5 +187,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.answer_survey(text, integer, text, timestamptz) IS
-'Writes down the answer of whoever has the token; until the survey expires the last answer counts. Returns the row. Errors: P0002 for an unknown token, 55000 after expiry, 22003 for a score off the scale.';
+'Writes down the answer of whoever has the token; until the survey expires the last answer counts. Returns the row. Errors: P0002 for an unknown '
+'token, 55000 after expiry, 22003 for a score off the scale.';
 SELECT crm.declare_function('crm.answer_survey', 'agent');
