@@ -211,7 +211,7 @@ add_number(Carry *c, int i, Datum value)
 /* ---- all of them ---- */
 
 static void
-carry_column(Carry *c, int i, CrmColumn *column)
+carry_column(Carry *c, int i, const CrmColumn *column)
 {
 	const char *name = column->rule == CRM_COLUMN_FROM ? NameStr(column->other) :
 		NameStr(TupleDescAttr(c->target, i)->attname);
@@ -248,7 +248,7 @@ carry_column(Carry *c, int i, CrmColumn *column)
 
 /* A column that belongs to another one goes where that one went, empty or not */
 static void
-carry_companion(Carry *c, int i, CrmColumn *column)
+carry_companion(Carry *c, int i, const CrmColumn *column)
 {
 	int			other = crm_column_number(c->target, NameStr(column->other)) - 1;
 	const char *name = NameStr(TupleDescAttr(c->target, i)->attname);
@@ -264,7 +264,7 @@ carry_companion(Carry *c, int i, CrmColumn *column)
 }
 
 static void
-carry_columns(Carry *c, CrmColumns *columns, bool same_table)
+carry_columns(Carry *c, const CrmColumns *columns, bool same_table)
 {
 	for (int i = 0; i < c->target->natts; i++)
 	{
@@ -322,7 +322,7 @@ crm_carry_row(PG_FUNCTION_ARGS)
 	Relation	rel;
 	HeapTupleHeader source;
 	Carry		c = {0};
-	CrmColumns *columns;
+	const CrmColumns *columns;
 	Datum		result;
 
 	if (PG_ARGISNULL(2))

@@ -8,45 +8,24 @@
  * a plain value fills an empty one, lists and documents are joined.  Only the
  * exceptions are written down, as rows of crm.column_rules beside the table.
  *
- * The rules of a table for a purpose are compiled once per backend, and again
- * when the table, its indexes or crm.column_rules changed.  Callers are given a
- * copy: converting values can run any code, which may compile anew meanwhile.
+ * The rules of a table for a purpose are kept (see kept.c) until the table, its
+ * indexes or crm.column_rules change.
  */
 #include "base/crm.h"
 
 #include "access/genam.h"
 #include "access/relation.h"
-#include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
-#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
-
-static CrmConfigWatch rules_watch = {.table = "column_rules"};
 
 typedef struct ColumnsKey
 {
 	Oid			relid;
 	NameData	purpose;
 } ColumnsKey;
-
-typedef struct ColumnsEntry
-{
-	ColumnsKey	key;			/* hash key: must be first */
-	bool		valid;
-	uint64		generation;		/* of crm.column_rules */
-	CrmColumns *columns;
-} ColumnsEntry;
-
-static HTAB *cache = NULL;
-static uint64 invalidations = 0;	/* of any relation */
 
 static const struct
 {
@@ -63,19 +42,6 @@ static const struct
 	{"with", CRM_COLUMN_WITH},
 	{"from", CRM_COLUMN_FROM},
 };
-
-static void
-forget_columns(Datum arg, Oid relid)
-{
-	HASH_SEQ_STATUS status;
-	ColumnsEntry *entry;
-
-	invalidations++;
-	hash_seq_init(&status, cache);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		if (relid == InvalidOid || entry->key.relid == relid)
-			entry->valid = false;
-}
 
 /* The number of a column, 0 for none */
 AttrNumber
@@ -170,12 +136,9 @@ exceptions_of(CrmColumns *columns, Relation rel, const char *purpose)
 	TupleDesc	desc = RelationGetDescr(rel);
 	Oid			types[2] = {TEXTOID, TEXTOID};
 	Datum		values[2];
-	CrmOwnerSwitch saved;
 
 	values[0] = CStringGetTextDatum(crm_subject_name(rel));
 	values[1] = CStringGetTextDatum(purpose);
-	SPI_connect();
-	crm_become(rules_watch.owner, &saved);
 	crm_read_config("SELECT r.column_name, r.rule, r.other FROM crm.column_rules AS r"
 					" WHERE r.table_name OPERATOR(pg_catalog.=) ANY (ARRAY['*', $1])"
 					" AND (r.purposes OPERATOR(pg_catalog.@>) ARRAY[$2]"
@@ -200,65 +163,43 @@ exceptions_of(CrmColumns *columns, Relation rel, const char *purpose)
 				c->rule = rule_names[j].rule;
 		namestrcpy(&c->other, other ? other : "");
 	}
-	crm_become_self(&saved);
-	SPI_finish();
 }
 
+static void *
+build_column_rules(const void *key, MemoryContext context)
+{
+	const ColumnsKey *k = key;
+	Relation	rel = relation_open(k->relid, NoLock);	/* the caller's */
+	int			natts = RelationGetNumberOfAttributes(rel);
+	CrmColumns *columns = MemoryContextAllocZero(context, offsetof(CrmColumns, columns) +
+												 sizeof(CrmColumn) * natts);
+
+	crm_kept_depends(k->relid);
+	columns->natts = natts;
+	by_nature(columns, RelationGetDescr(rel));
+	keys_of(columns, rel);
+	exceptions_of(columns, rel, NameStr(k->purpose));
+	relation_close(rel, NoLock);
+	return columns;
+}
+
+static CrmKept kept_column_rules = {
+	.what = "rules of columns",
+	.tables = {"column_rules"},
+	.build = build_column_rules,
+};
+
 /*
- * What becomes of the columns of a table for a purpose, in the current memory
- * context.  The relation has to be open.
+ * What becomes of the columns of a table for a purpose; lives as long as the
+ * current memory context.  The relation has to be open.
  */
-CrmColumns *
+const CrmColumns *
 crm_columns(Relation rel, const char *purpose)
 {
-	int			natts = RelationGetNumberOfAttributes(rel);
-	Size		size = offsetof(CrmColumns, columns) + sizeof(CrmColumn) * natts;
-	uint64		generation = crm_config_generation(&rules_watch);
-	CrmColumns *columns;
 	ColumnsKey	key;
-	ColumnsEntry *entry;
-	uint64		seen;
-	bool		found;
 
 	memset(&key, 0, sizeof(key));
 	key.relid = RelationGetRelid(rel);
 	namestrcpy(&key.purpose, purpose);
-	if (cache == NULL)
-	{
-		HASHCTL		ctl = {0};
-
-		ctl.keysize = sizeof(ColumnsKey);
-		ctl.entrysize = sizeof(ColumnsEntry);
-		ctl.hcxt = CacheMemoryContext;
-		cache = hash_create("crm columns", 32, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-		CacheRegisterRelcacheCallback(forget_columns, (Datum) 0);
-	}
-
-	columns = palloc0(size);
-	entry = hash_search(cache, &key, HASH_FIND, NULL);
-	if (entry != NULL && entry->valid && entry->generation == generation &&
-		entry->columns->natts == natts)
-	{
-		memcpy(columns, entry->columns, size);
-		return columns;
-	}
-
-	seen = invalidations;
-	columns->natts = natts;
-	by_nature(columns, RelationGetDescr(rel));
-	keys_of(columns, rel);
-	exceptions_of(columns, rel, purpose);
-
-	entry = hash_search(cache, &key, HASH_ENTER, &found);
-	if (!found)
-		entry->columns = NULL;
-	/* nobody holds what is replaced: callers have copies */
-	if (entry->columns != NULL)
-		pfree(entry->columns);
-	entry->columns = MemoryContextAlloc(CacheMemoryContext, size);
-	memcpy(entry->columns, columns, size);
-	entry->generation = generation;
-	/* what changed while it was compiled may not be in it */
-	entry->valid = seen == invalidations;
-	return columns;
+	return crm_kept(&kept_column_rules, &key, sizeof(key));
 }

@@ -152,7 +152,7 @@ typedef struct CrmColumns
 	CrmColumn	columns[FLEXIBLE_ARRAY_MEMBER];
 } CrmColumns;
 
-extern CrmColumns *crm_columns(Relation rel, const char *purpose);
+extern const CrmColumns *crm_columns(Relation rel, const char *purpose);
 extern AttrNumber crm_column_number(TupleDesc desc, const char *name);
 extern char *crm_subject_name(Relation rel);
 

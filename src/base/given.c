@@ -157,7 +157,7 @@ crm_check_keys(TupleDesc desc, const bool *allowed, Datum given, const char *mes
 static bool *
 may_be_given(Relation rel, const char *purpose)
 {
-	CrmColumns *columns = crm_columns(rel, purpose);
+	const CrmColumns *columns = crm_columns(rel, purpose);
 	bool	   *allowed = palloc(sizeof(bool) * Max(columns->natts, 1));
 
 	for (int i = 0; i < columns->natts; i++)
