@@ -103,9 +103,9 @@ CREATE OR REPLACE TRIGGER leads_before_tally_update BEFORE UPDATE ON crm.leads
     EXECUTE FUNCTION crm_internal.leads_tally();
 
 -- clocks run only where something is promised for leads
-CREATE OR REPLACE FUNCTION crm_internal.lead_clocks(old crm.leads, new crm.leads)
-RETURNS void
-LANGUAGE plpgsql VOLATILE
+CREATE OR REPLACE FUNCTION crm_internal.leads_clock()
+RETURNS trigger
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -113,52 +113,38 @@ DECLARE
     happens CONSTANT text[] := '{stage_id,stage_entered_at,closed_at,first_response_at,last_capture_at,capture_count,disqualification_reason,'
                                'disqualification_note,recycle_at,recycle_count,opportunity_id,converted_at,merged_into_id,owner_id,'
                                'shared_user_ids,shared_team_ids,version,updated_at}';
-    moved CONSTANT boolean := old.stage_id <> new.stage_id;
-    changed CONSTANT boolean := crm.row_facts(old, happens) <> crm.row_facts(new, happens);
     old_type text;
     stage crm.stages;
-    event text;
-    data jsonb := '{}';
+    changed boolean;
 BEGIN
-    IF moved THEN
-        SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = new.tenant_id AND s.id = old.stage_id;
-        SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = new.tenant_id AND s.id = new.stage_id;
-        event := CASE
-            WHEN stage.type IN ('done', 'won') THEN 'resolved'
-            WHEN stage.type IN ('lost', 'cancelled') THEN 'cancelled'
-            WHEN old_type NOT IN ('open', 'on_hold') THEN 'reopened'
-            ELSE 'stage' END;
-        data := jsonb_build_object('stage', stage.code, 'stage_type', stage.type);
-    ELSIF changed THEN
-        event := 'changed';
-    END IF;
-    IF old.first_response_at IS NULL AND new.first_response_at IS NOT NULL THEN
-        PERFORM crm.record_sla_event('leads', new.id, 'agent_message', greatest(new.first_response_at, new.created_at));
-    END IF;
-    IF event IS NOT NULL THEN
-        PERFORM crm.record_sla_event('leads', new.id, event, CASE WHEN moved THEN new.stage_entered_at ELSE now() END, data,
-                                     CASE WHEN changed THEN to_jsonb(new) END);
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.lead_clocks(crm.leads, crm.leads) IS 'What a change of a lead means to its clocks.';
-
-CREATE OR REPLACE FUNCTION crm_internal.leads_clock()
-RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        IF EXISTS (SELECT FROM crm.sla_subjects AS s
-                   WHERE s.tenant_id = NEW.tenant_id AND s.subject_type = 'leads' AND s.subject_id = NEW.id) THEN
-            PERFORM crm_internal.lead_clocks(OLD, NEW);
+    IF TG_OP = 'INSERT' THEN
+        IF NEW.closed_at IS NULL AND EXISTS (SELECT FROM crm.sla_policies AS p
+                                             WHERE p.tenant_id = NEW.tenant_id AND p.subject_type = 'leads' AND p.active) THEN
+            SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
+            PERFORM crm.record_sla_event('leads', NEW.id, 'opened', NEW.created_at,
+                                         jsonb_build_object('stage', stage.code, 'stage_type', stage.type), to_jsonb(NEW));
         END IF;
-    ELSIF NEW.closed_at IS NULL AND EXISTS (SELECT FROM crm.sla_policies AS p
-                                            WHERE p.tenant_id = NEW.tenant_id AND p.subject_type = 'leads' AND p.active) THEN
-        PERFORM crm.record_sla_event('leads', NEW.id, 'opened', NEW.created_at, jsonb_build_object('stage', s.code, 'stage_type', s.type),
-                                     to_jsonb(NEW))
-        FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
+        RETURN NULL;
+    END IF;
+    IF NOT EXISTS (SELECT FROM crm.sla_subjects AS s
+                   WHERE s.tenant_id = NEW.tenant_id AND s.subject_type = 'leads' AND s.subject_id = NEW.id) THEN
+        RETURN NULL;
+    END IF;
+    IF OLD.first_response_at IS NULL AND NEW.first_response_at IS NOT NULL THEN
+        PERFORM crm.record_sla_event('leads', NEW.id, 'agent_message', greatest(NEW.first_response_at, NEW.created_at));
+    END IF;
+    changed := crm.row_facts(OLD, happens) <> crm.row_facts(NEW, happens);
+    IF OLD.stage_id <> NEW.stage_id THEN
+        SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
+        SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
+        PERFORM crm.record_sla_event('leads', NEW.id,
+            CASE WHEN stage.type IN ('done', 'won') THEN 'resolved'
+                 WHEN stage.type IN ('lost', 'cancelled') THEN 'cancelled'
+                 WHEN old_type NOT IN ('open', 'on_hold') THEN 'reopened'
+                 ELSE 'stage' END,
+            NEW.stage_entered_at, jsonb_build_object('stage', stage.code, 'stage_type', stage.type), CASE WHEN changed THEN to_jsonb(NEW) END);
+    ELSIF changed THEN
+        PERFORM crm.record_sla_event('leads', NEW.id, 'changed', now(), '{}', to_jsonb(NEW));
     END IF;
     RETURN NULL;
 END
