@@ -58,7 +58,7 @@ ISOLATION_OPTS = --inputdir=tests --outputdir=.
 EXTRA_CLEAN = sql/crm_tables--*.sql sql/crm_code--*.sql results regression.diffs regression.out
 
 # PGXS needs the server's headers; the goals below bring them first, so they must not load it.
-ONE_COMMAND_GOALS = demo test bench setup lint docs META.json test-versions test-asserts test-sanitizers test-valgrind
+ONE_COMMAND_GOALS = demo test bench setup lint docs META.json test-versions test-asserts test-sanitizers test-valgrind test-discard
 ifneq ($(filter $(ONE_COMMAND_GOALS),$(MAKECMDGOALS)),)
 
 .PHONY: $(ONE_COMMAND_GOALS)
@@ -80,6 +80,9 @@ META.json:
 # on other servers: see tests/servers/run.sh
 test-versions test-asserts test-sanitizers test-valgrind:
 	@tests/servers/run.sh $(patsubst test-%,%,$@) $(T)
+# on a server whose caches can be discarded: such servers are built with assertions
+test-discard:
+	@CRM_DISCARD_CACHES=1 tests/servers/run.sh asserts discard
 # needs neither a server nor a build
 lint:
 	@tests/helpers/setup.sh lint

@@ -31,7 +31,7 @@
  * to the backend's only when nothing can go wrong any more: an error while
  * building leaves nothing behind.
  *
- * crm.debug_discard_kept makes every look find its entry out of date, and
+ * crm.debug_discard_kept makes every look compile anew and empty the cache, and
  * fills freed memory with rubbish where the C library can.  What is used too
  * long then shows at once on an ordinary server.
  */
@@ -311,12 +311,18 @@ crm_kept_building(const CrmKept *cache)
 static MemoryContext
 new_context(const char *what)
 {
+	static uint32 made = 0;
 	MemoryContext context;
 
-	/* contexts of the usual sizes are kept for reuse by the server, with what is in them */
+	/*
+	 * The server keeps contexts of the usual sizes for reuse, with what is in
+	 * them.  Sizes that differ make it less likely that the same thing is built
+	 * at the same place again, where it would hide that it was used too long.
+	 */
 	if (crm_discard_kept)
 		context = AllocSetContextCreate(CurrentMemoryContext, "crm kept entry",
-										ALLOCSET_SMALL_MINSIZE, 4096, ALLOCSET_DEFAULT_MAXSIZE);
+										ALLOCSET_SMALL_MINSIZE, 4096 + 1024 * (made++ % 64),
+										ALLOCSET_DEFAULT_MAXSIZE);
 	else
 		context = AllocSetContextCreate(CurrentMemoryContext, "crm kept entry",
 										ALLOCSET_SMALL_SIZES);
@@ -431,7 +437,7 @@ list_entry(KeptEntry *entry)
 	bool		found;
 
 	slot = (KeptSlot *) hash_search(state->slots, &entry->key, HASH_FIND, NULL);
-	if (slot == NULL && hash_get_num_entries(state->slots) >= limit)
+	if (crm_discard_kept || (slot == NULL && hash_get_num_entries(state->slots) >= limit))
 		drop_all(entry->cache);
 	slot = (KeptSlot *) hash_search(state->slots, &entry->key, HASH_ENTER, &found);
 	/* nothing can go wrong from here on */

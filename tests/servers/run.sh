@@ -3,6 +3,7 @@
 #
 #   tests/servers/run.sh versions [word ...]      on every supported version                   make test-versions
 #   tests/servers/run.sh asserts [word ...]       on a server that checks itself               make test-asserts
+#   (make test-discard: asserts, the one test discard)
 #   tests/servers/run.sh sanitizers [word ...]    with address and undefined-behaviour checks  make test-sanitizers
 #   tests/servers/run.sh valgrind [word ...]      chosen tests under valgrind                  make test-valgrind
 #
