@@ -132,11 +132,20 @@ def variables(tokens):
             name = tokens[i - 2] if a.low in ('text', 'name') and i > 1 and tokens[i - 1].low == 'constant' else \
                 tokens[i - 1] if a.low in ('text', 'name') and i else a
             given.setdefault(name.low, []).append(tokens[i + 2:j])
-        if a.low in ('into', 'foreach', 'for') and b.kind == 'word':
-            j = i + 1
-            while j < len(tokens) and (tokens[j].kind == 'word' or tokens[j].text == ',') and tokens[j].low not in ('from', 'in', 'using'):
-                filled.add(tokens[j].low)
-                j += 1
+        if a.low == 'into' and b.kind == 'word':
+            targets = names_after(tokens, i + 1)
+            values = selected(tokens, i)
+            if len(targets) == len(values):
+                for name, value in zip(targets, values):
+                    given.setdefault(name, []).append(value)
+            else:
+                filled |= set(targets)
+        if a.low == 'foreach' and b.kind == 'word' and tokens[i + 2].low == 'in' and tokens[i + 3].low == 'array':
+            given.setdefault(b.low, []).append(tokens[i + 4:i + 5])
+        elif a.low in ('for', 'foreach') and b.kind == 'word':
+            filled |= set(names_after(tokens, i + 1))
+        if a.low == 'unnest' and b.text == '(' and i + 5 < len(tokens) and tokens[i + 3].text == ')' and tokens[i + 4].low == 'as':
+            given.setdefault(tokens[i + 5].low, []).append(tokens[i + 2:i + 3])
     more = True
     while more:
         more = False
@@ -145,6 +154,36 @@ def variables(tokens):
                 found.add(name)
                 more = True
     return found
+
+
+def names_after(tokens, at):
+    """The names of a list: a, b, c."""
+    found = []
+    while at < len(tokens) and tokens[at].kind == 'word':
+        found.append(tokens[at].low)
+        if at + 1 >= len(tokens) or tokens[at + 1].text != ',':
+            break
+        at += 2
+    return found
+
+
+def selected(tokens, at):
+    """What a SELECT gives to the INTO at this place, expression by expression."""
+    depth, begin = 0, at - 1
+    while begin >= 0 and not (depth == 0 and tokens[begin].low in ('select', ';')):
+        depth += {')': 1, '(': -1}.get(tokens[begin].text, 0)
+        begin -= 1
+    if begin < 0 or tokens[begin].low != 'select':
+        return []
+    found, current, depth = [], [], 0
+    for t in tokens[begin + 1:at]:
+        depth += {'(': 1, ')': -1, '[': 1, ']': -1}.get(t.text, 0)
+        if t.text == ',' and depth == 0:
+            found.append(current)
+            current = []
+        else:
+            current.append(t)
+    return found + [current]
 
 
 def harmless(words, known):

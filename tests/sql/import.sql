@@ -67,6 +67,18 @@ SELECT rows_inserted, rows_bad FROM crm.import_table('staging.lines', '{
 SELECT r.line, r.reason FROM crm.import_rows AS r JOIN crm.import_batches AS b ON b.id = r.batch_id AND b.target_table = 'order_lines' WHERE r.state = 'bad';
 SELECT amount FROM crm.orders WHERE number = 'B-1';
 
+-- what the mapping says may hold any sign, and so may names of the owner's columns
+SELECT rows_read, rows_inserted, rows_bad FROM crm.import_table('staging.deals', '{
+    "target": "opportunities", "source_system": "odd", "key": "no",
+    "columns": {"name": "no", "stage_id": {"column": "stage", "lookup": "stages", "pipeline": "50 % s"}}}');
+ALTER TABLE crm.teams ADD COLUMN "noted by" bigint;
+CREATE TABLE staging.teams (no text, title text, seller text);
+INSERT INTO staging.teams VALUES ('t1', 'North', 'Sara'), ('t2', 'South', 'Nobody');
+SELECT rows_read, rows_inserted, rows_bad FROM crm.import_table('staging.teams', '{
+    "target": "teams", "source_system": "odd", "key": "no",
+    "columns": {"name": "title", "noted by": {"column": "seller", "lookup": "users"}}}');
+SELECT t.name, u.name AS noted_by FROM crm.teams AS t JOIN crm.users AS u ON u.id = t."noted by";
+
 -- mistakes in the mapping are refused and change nothing
 \set SHOW_CONTEXT never
 SELECT crm.import_table('staging.deals', '{"target": "opportunities"}');

@@ -101,7 +101,7 @@ BEGIN
     END IF;
     raw := format('crm.import_text(r.data, %L)', spec);
     IF lookup IS NOT NULL THEN
-        RETURN format('l_%s.id', target_column);
+        RETURN format('%I.id', 'l_' || target_column);
     END IF;
     SELECT t.time_zone INTO zone FROM crm.tenants AS t WHERE t.tenant_id = crm.tenant_id();
     CASE
@@ -130,7 +130,7 @@ AS $$
 DECLARE
     lookup text := spec ->> 'lookup';
     matches text;
-    within text := '';
+    within text;        -- further condition on a table, after its alias; NULL: none
 BEGIN
     IF lookup NOT IN ('accounts', 'contacts', 'users', 'teams', 'products', 'territories', 'stages', 'pipelines', 'price_books', 'opportunities', 'orders', 'leads', 'queues') THEN
         RAISE EXCEPTION 'column "%" is looked up in "%", which cannot be looked up in', target_column, lookup
@@ -142,7 +142,7 @@ BEGIN
         WHEN lookup IN ('territories', 'price_books') THEN 'false'
         ELSE format('s.source_system = %L AND s.source_id = d.key', batch.source_system) END;
     IF lookup = 'stages' THEN
-        within := format('AND %%1$s.pipeline_id = (SELECT p.id FROM crm.pipelines AS p WHERE p.tenant_id = %s AND p.code = %L)',
+        within := format('pipeline_id = (SELECT p.id FROM crm.pipelines AS p WHERE p.tenant_id = %s AND p.code = %L)',
                          batch.tenant_id, coalesce(spec ->> 'pipeline', 'sales'));
     END IF;
     -- each distinct value is looked up once: by code or the source's own key first, then by the folded name
@@ -151,9 +151,9 @@ BEGIN
                          WHERE x.tenant_id = %2$s AND x.batch_id = %5$s AND x.line BETWEEN $1 AND $2) AS d
                    LEFT JOIN crm.%1$I AS s ON s.tenant_id = %2$s AND %3$s %7$s
                    LEFT JOIN crm.%1$I AS n ON n.tenant_id = %2$s AND %9$s %8$s
-                   WHERE d.key IS NOT NULL GROUP BY d.key) AS l_%6$s
-                   ON l_%6$s.key = crm.import_text(r.data, %4$L)',
-                  lookup, batch.tenant_id, matches, spec, batch.id, target_column, format(within, 's'), format(within, 'n'),
+                   WHERE d.key IS NOT NULL GROUP BY d.key) AS %6$I
+                   ON %6$I.key = crm.import_text(r.data, %4$L)',
+                  lookup, batch.tenant_id, matches, spec, batch.id, 'l_' || target_column, 'AND s.' || within, 'AND n.' || within,
                   CASE lookup WHEN 'orders' THEN 'n.number = d.key' ELSE 'replace(crm.name_key(n.name), '' '', '''') = replace(crm.name_key(d.key), '' '', '''')' END);
 END
 $$;
@@ -246,8 +246,8 @@ BEGIN
         IF spec ? 'lookup' THEN
             joins := joins || crm.import_lookup(name, spec, batch);
             IF coalesce(spec ->> 'missing', 'error') = 'error' THEN
-                checks := checks || format('CASE WHEN l_%s.id IS NULL AND crm.import_text(r.data, %L) IS NOT NULL THEN %L || crm.import_text(r.data, %L) || ''"'' END',
-                                           name, spec, format('%s: %s has no "', name, spec ->> 'lookup'), spec);
+                checks := checks || format('CASE WHEN %I.id IS NULL AND crm.import_text(r.data, %L) IS NOT NULL THEN %L || crm.import_text(r.data, %L) || ''"'' END',
+                                           'l_' || name, spec, format('%s: %s has no "', name, spec ->> 'lookup'), spec);
             END IF;
         END IF;
     END LOOP;
@@ -434,10 +434,10 @@ BEGIN
         END IF;
         EXECUTE format('INSERT INTO crm.%I (tenant_id, name, source_system, source_id)
                         SELECT %s, m.key_, %L, m.key_
-                        FROM (SELECT DISTINCT crm.import_text(r.data, %L) AS key_, l_%s.id FROM crm.import_rows AS r %s
+                        FROM (SELECT DISTINCT crm.import_text(r.data, %L) AS key_, %I.id FROM crm.import_rows AS r %s
                               WHERE r.tenant_id = %s AND r.batch_id = %s AND r.state = ''pending'') AS m
                         WHERE m.key_ IS NOT NULL AND m.id IS NULL ON CONFLICT DO NOTHING',
-                       spec ->> 'lookup', batch.tenant_id, batch.source_system, spec, name,
+                       spec ->> 'lookup', batch.tenant_id, batch.source_system, spec, 'l_' || name,
                        crm.import_lookup(name, spec, batch), batch.tenant_id, batch.id)
         USING 0::bigint, 9223372036854775807;
     END LOOP;
