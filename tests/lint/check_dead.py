@@ -109,13 +109,19 @@ def sql_functions(tree):
 def table_columns(tree):
     """A column counts as used where a statement, a C file or a page of docs/ names both it and its table."""
     places = []
+    # a trigger function speaks of NEW and OLD: its tables are those of the triggers
+    triggers = {}
+    for f in tree.sql_files():
+        for m in re.finditer(r'\bTRIGGER\b[^;]*?\bON\s+crm\.(\w+)[^;]*?\bEXECUTE FUNCTION\s+([\w.]+)', f.bare, re.S):
+            triggers.setdefault(m.group(2), set()).add(m.group(1))
     for f in tree.sql_files():
         for s in f.statements:
             w = s.words(2)
             if w == ['comment', 'on'] or w == ['create', 'table'] and f.path.split('/')[2] == 'tables':
                 continue
             text = '\n'.join(f.bare.split('\n')[s.line - 1:s.end_line])
-            places.append(set(re.findall(r'[a-z_][a-z0-9_]*', text)))
+            made = {o.name for o in f.objects if o.statement is s}
+            places.append(set(re.findall(r'[a-z_][a-z0-9_]*', text)).union(*[triggers.get(n, ()) for n in made]))
     for f in tree.c_files():
         places.append({w for _, text, _ in f.strings() for w in re.findall(r'[a-z_][a-z0-9_]*', text)})
     for f in documents(tree):
@@ -126,10 +132,26 @@ def table_columns(tree):
                 continue
             name = o.name.split('.')[1]
             near = [p for p in places if name in p]
+            # what a generated column of the same table is made of
+            near += [set(m.split()) for m in generated(o)]
             for line, column in columns(o.statement):
                 if column not in COMMON and not any(column in p for p in near):
                     yield Finding('unused-column', f.path, line, f'{o.name}.{column}',
                                   f'nothing reads or documents {o.name}.{column}: give it a reader or take it out')
+
+
+def generated(o):
+    """Words of each GENERATED ALWAYS AS (...) of a CREATE TABLE."""
+    t = o.statement.tokens
+    for i in range(len(t) - 3):
+        if [x.low for x in t[i:i + 3]] == ['generated', 'always', 'as'] and t[i + 3].text == '(':
+            words, depth = [], 0
+            for x in t[i + 3:]:
+                depth += {'(': 1, ')': -1}.get(x.text, 0)
+                if depth == 0:
+                    break
+                words.append(x.low)
+            yield ' '.join(words)
 
 
 # ---- settings, codes, tasks ----

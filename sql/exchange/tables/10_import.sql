@@ -14,7 +14,6 @@ CREATE TABLE crm.import_batches (
     rows_bad bigint NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
-    undone_at timestamptz,
     CONSTRAINT import_batches_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT import_batches_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id)
 );
@@ -31,7 +30,6 @@ COMMENT ON COLUMN crm.import_batches.rows_unchanged IS 'Rows that were there alr
 COMMENT ON COLUMN crm.import_batches.rows_bad IS 'Rows that could not be taken over; crm.import_rows says why.';
 COMMENT ON COLUMN crm.import_batches.started_at IS 'When the import began.';
 COMMENT ON COLUMN crm.import_batches.finished_at IS 'When it ended; NULL: it has not.';
-COMMENT ON COLUMN crm.import_batches.undone_at IS 'When it was taken back; NULL: it was not.';
 
 CREATE TABLE crm.import_rows (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),

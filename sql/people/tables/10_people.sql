@@ -150,7 +150,6 @@ CREATE TABLE crm.contact_points (
     value_key text GENERATED ALWAYS AS (crm.contact_point_key(kind, value, coalesce(country, '')::text)) STORED,
     label text,
     is_primary boolean NOT NULL DEFAULT false,
-    verified_at timestamptz,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT contact_points_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT contact_points_contact_id_fkey FOREIGN KEY (tenant_id, contact_id) REFERENCES crm.contacts (tenant_id, id) ON DELETE CASCADE,
@@ -172,7 +171,6 @@ COMMENT ON COLUMN crm.contact_points.kind IS 'email, phone, mobile, fax, web, so
 COMMENT ON COLUMN crm.contact_points.value IS 'Address or number as it was entered.';
 COMMENT ON COLUMN crm.contact_points.label IS 'What it is used for, such as office.';
 COMMENT ON COLUMN crm.contact_points.is_primary IS 'The one to use first among those of its kind.';
-COMMENT ON COLUMN crm.contact_points.verified_at IS 'When it was found to work; NULL: never tried.';
 
 CREATE TABLE crm.relationships (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
