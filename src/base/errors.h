@@ -44,8 +44,4 @@
 /* 5: analytics */
 #define ERRCODE_CRM_ROLLUP					CRM_ERRCODE('5', '0', '1')
 
-/* 6: marketing and trust */
-#define ERRCODE_CRM_CONSENT_MISSING			CRM_ERRCODE('6', '0', '1')
-#define ERRCODE_CRM_KEY_UNAVAILABLE			CRM_ERRCODE('6', '0', '2')
-
 #endif							/* CRM_ERRORS_H */
