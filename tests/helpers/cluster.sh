@@ -152,3 +152,11 @@ fresh_database() {  # name ...
 sql() { psql -X -q -v ON_ERROR_STOP=1 "$@"; }
 # one value of a query in database $1
 value() { sql -At -d "$1" -c "$2"; }
+# for scripts: why it failed, and the end; what a query that counts faults finds
+fail() { echo "FAILED: $*"; exit 1; }
+none() {    # database, what it counts, query giving 0
+    local n; n=$(value "$1" "$3") || fail "$2: the query fails"
+    [ "$n" = 0 ] || fail "$2: $n"
+}
+# sums of rollups that differ from a recompute
+wrong_sums() { value "$1" "SELECT count(*) FROM crm.rollups AS r, crm.verify_rollup(r.name)"; }

@@ -62,10 +62,7 @@ wait $! || { cat "$WORK/rules.log"; exit 1; }
 grep -hE 'processed|failed' "$WORK/write.log" "$WORK/rules.log"
 if grep -hE 'ERROR|deadlock|aborted' "$WORK/write.log" "$WORK/rules.log"; then exit 1; fi
 
-check() {   # what, query giving 0
-    local n; n=$(value $db "$2")
-    [ "$n" = 0 ] || { echo "$1: $n"; exit 1; }
-}
+check() { none $db "$@"; }   # what, query giving 0
 [ "$(value $db 'SELECT count(*) > 200 FROM crm.score_events')" = t ] || { echo "too few events"; exit 1; }
 check "states of the present rules that are not what a replay gives" "SELECT count(*) FROM crm.score_models AS m, crm.verify_lead_scores(m.name) AS v WHERE v.reason !~ '^state of version'"
 for _ in 1 2 3 4 5 6; do sql -d $db -c 'SELECT crm.replay_stale_scores(batch => 1000000)' >/dev/null; done
