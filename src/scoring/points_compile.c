@@ -9,7 +9,6 @@
 
 #include <math.h>
 
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/jsonpath.h"
 #include "utils/numeric.h"
@@ -418,6 +417,17 @@ compile_thresholds(PointsModel *m, JsonbContainer *root, const Place *p)
 	}
 }
 
+/* Of the definition as text: its bytes differ between machines. */
+static uint64
+fingerprint_of(Jsonb *definition)
+{
+	char	   *text = JsonbToCString(NULL, &definition->root, VARSIZE(definition));
+	uint64		fingerprint = crm_points_hash(text, strlen(text), 1);
+
+	pfree(text);
+	return fingerprint;
+}
+
 PointsModel *
 crm_points_compile(Jsonb *definition)
 {
@@ -430,8 +440,7 @@ crm_points_compile(Jsonb *definition)
 	if (!JB_ROOT_IS_OBJECT(definition))
 		complain(&p, "it is no JSON object", NULL);
 	only_keys(root, &p, keys);
-	m->fingerprint = hash_bytes_extended((unsigned char *) VARDATA_ANY(definition),
-										 VARSIZE_ANY_EXHDR(definition), 1);
+	m->fingerprint = fingerprint_of(definition);
 	m->min = -get_float8_infinity();
 	m->max = get_float8_infinity();
 	number_of(root, "min", &p, &m->min);

@@ -8,7 +8,6 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
@@ -365,8 +364,7 @@ crm_points_fold_event(PointsFolding *f, MemoryContext context, text *kind, text 
 		holds[i] = true;
 	}
 	if (object)
-		hash = (int64) hash_bytes_extended((unsigned char *) VARDATA_ANY(object),
-										   VARSIZE_ANY_EXHDR(object), 7);
+		hash = (int64) crm_points_hash(VARDATA_ANY(object), VARSIZE_ANY_EXHDR(object), 7);
 	old = MemoryContextSwitchTo(context);
 	if (notice)
 	{

@@ -41,6 +41,7 @@ extern const PointsModel *crm_points_model(FunctionCallInfo fcinfo, int argno);
 extern const PointsModel *crm_points_held_model(Datum definition);
 
 /* points_state.c */
+extern uint64 crm_points_hash(const char *bytes, Size length, uint8 purpose);
 extern bytea *crm_points_pack(const PointsModel *m, const PointsState *s);
 extern PointsState *crm_points_unpack(const PointsModel *m, bytea *packed);
 extern bool crm_points_equal(bytea *a, bytea *b);

@@ -5,9 +5,16 @@
  * It changes with every event and is read as a whole, so one row and one value
  * beat a row per rule.  crm.points_explain shows what it holds, and it can
  * always be computed again from the events.
+ *
+ * A dump may be restored on a machine of the other byte order, so numbers are
+ * stored with their low byte first, and what is hashed and how does not depend
+ * on the machine either.
  */
 #include "base/crm.h"
 
+#include <sodium.h>
+
+#include "port/pg_bswap.h"
 #include "utils/builtins.h"
 
 #include "scoring/points_sql.h"
@@ -35,11 +42,54 @@ typedef struct PackedHead
 #define HAS_RECENT 4
 #define HAS_OBJECTS 8
 
+/* From the machine's order of bytes to that of states, and back. */
+#ifdef WORDS_BIGENDIAN
+#define stored32(x) pg_bswap32(x)
+#define stored64(x) pg_bswap64(x)
+#else
+#define stored32(x) (x)
+#define stored64(x) (x)
+#endif
+
+static void
+turn_head(PackedHead *head)
+{
+	head->magic = stored32(head->magic);
+	head->rules = stored32(head->rules);
+	head->fingerprint = stored64(head->fingerprint);
+	head->clock = stored64((uint64) head->clock);
+	head->inside = stored32(head->inside);
+	head->fit_grade = stored32((uint32) head->fit_grade);
+	head->engagement_grade = stored32((uint32) head->engagement_grade);
+}
+
+/* A number for some bytes that is the same on every machine. */
+uint64
+crm_points_hash(const char *bytes, Size length, uint8 purpose)
+{
+	unsigned char key[crypto_shorthash_KEYBYTES] = {purpose};
+	uint64		hash;
+
+	StaticAssertStmt(crypto_shorthash_BYTES == sizeof(hash), "short hashes have 64 bits");
+	crypto_shorthash((unsigned char *) &hash, (const unsigned char *) bytes, length, key);
+	return stored64(hash);
+}
+
+static void
+pack64(StringInfo buf, uint64 number)
+{
+	number = stored64(number);
+	appendBinaryStringInfo(buf, (char *) &number, sizeof(number));
+}
+
 static void
 pack_list(StringInfo buf, const PointsList *list)
 {
-	appendBinaryStringInfo(buf, (char *) &list->n, sizeof(list->n));
-	appendBinaryStringInfo(buf, (char *) list->at, sizeof(int64) * list->n);
+	uint32		n = stored32((uint32) list->n);
+
+	appendBinaryStringInfo(buf, (char *) &n, sizeof(n));
+	for (int i = 0; i < list->n; i++)
+		pack64(buf, (uint64) list->at[i]);
 }
 
 bytea *
@@ -56,10 +106,12 @@ crm_points_pack(const PointsModel *m, const PointsState *s)
 	head.engagement_grade = s->engagement_grade;
 	initStringInfo(&buf);
 	appendStringInfoSpaces(&buf, VARHDRSZ);
+	turn_head(&head);
 	appendBinaryStringInfo(&buf, (char *) &head, sizeof(head));
 	for (int i = 0; i < m->nrules; i++)
 	{
 		const PointsRuleState *r = &s->rules[i];
+		uint64		value;
 		bool		fit = m->rules[i].event == NULL;
 		uint8		flags = fit ? (r->value != 0 ? HAS_DATA : 0) :
 		(r->count > 0 ? HAS_DATA : 0) |
@@ -70,9 +122,10 @@ crm_points_pack(const PointsModel *m, const PointsState *s)
 		appendBinaryStringInfo(&buf, (char *) &flags, 1);
 		if (fit || !flags)
 			continue;
-		appendBinaryStringInfo(&buf, (char *) &r->value, sizeof(double));
-		appendBinaryStringInfo(&buf, (char *) &r->as_of, sizeof(int64));
-		appendBinaryStringInfo(&buf, (char *) &r->count, sizeof(int64));
+		memcpy(&value, &r->value, sizeof(value));
+		pack64(&buf, value);
+		pack64(&buf, (uint64) r->as_of);
+		pack64(&buf, (uint64) r->count);
 		if (flags & HAS_TIMES)
 			pack_list(&buf, &r->times);
 		if (flags & HAS_RECENT)
@@ -102,16 +155,28 @@ take(const char **p, const char *end, void *to, Size size)
 	*p += size;
 }
 
+static uint64
+take64(const char **p, const char *end)
+{
+	uint64		number;
+
+	take(p, end, &number, sizeof(number));
+	return stored64(number);
+}
+
 static void
 take_list(const char **p, const char *end, PointsList *list)
 {
+	uint32		stored;
 	int32		count;
 
-	take(p, end, &count, sizeof(count));
+	take(p, end, &stored, sizeof(stored));
+	count = (int32) stored32(stored);
 	if (count < 0 || (Size) count * sizeof(int64) > (Size) (end - *p))
 		malformed();
 	list->at = palloc(sizeof(int64) * Max(count, 1));
-	take(p, end, list->at, sizeof(int64) * count);
+	for (int i = 0; i < count; i++)
+		list->at[i] = (int64) take64(p, end);
 	list->n = count;
 	list->room = Max(count, 1);
 }
@@ -129,6 +194,7 @@ crm_points_unpack(const PointsModel *m, bytea *packed)
 	p = VARDATA_ANY(packed);
 	end = p + VARSIZE_ANY_EXHDR(packed);
 	take(&p, end, &head, sizeof(head));
+	turn_head(&head);
 	if (head.magic != STATE_MAGIC)
 		malformed();
 	if (head.fingerprint != m->fingerprint || head.rules != m->nrules)
@@ -144,6 +210,7 @@ crm_points_unpack(const PointsModel *m, bytea *packed)
 	{
 		PointsRuleState *r = &s->rules[i];
 		uint8		flags;
+		uint64		value;
 
 		take(&p, end, &flags, 1);
 		if (m->rules[i].event == NULL)
@@ -153,9 +220,10 @@ crm_points_unpack(const PointsModel *m, bytea *packed)
 		}
 		if (!flags)
 			continue;
-		take(&p, end, &r->value, sizeof(double));
-		take(&p, end, &r->as_of, sizeof(int64));
-		take(&p, end, &r->count, sizeof(int64));
+		value = take64(&p, end);
+		memcpy(&r->value, &value, sizeof(value));
+		r->as_of = (int64) take64(&p, end);
+		r->count = (int64) take64(&p, end);
 		if (flags & HAS_TIMES)
 			take_list(&p, end, &r->times);
 		if (flags & HAS_RECENT)
@@ -199,6 +267,7 @@ crm_points_go_on_from(const PointsModel *m, PointsState *s, bytea *before)
 	if (VARSIZE_ANY_EXHDR(before) < sizeof(head))
 		return;
 	memcpy(&head, VARDATA_ANY(before), sizeof(head));
+	turn_head(&head);
 	if (head.magic == STATE_MAGIC && head.fingerprint == m->fingerprint)
 		s->fit_grade = head.fit_grade;
 }

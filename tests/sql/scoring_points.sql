@@ -43,6 +43,10 @@ EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS h = PG_EXCEPTION_HINT; RETURN
 END $$;
 SELECT pg_temp.said(d) FROM wrong;
 
+-- a state has the same bytes on every machine, so that a dump moves between them
+SELECT encode(crm.points_replay('{"rules": [{"name": "visit", "event": "v", "points": 2.5, "repeat": "once_per_object"}, {"name": "late", "event": "v", "points": 1, "decay": "linear", "period": "10 days"}]}',
+    'v', o, at, NULL ORDER BY at), 'hex') AS state FROM (VALUES ('page one', '2026-01-01Z'::timestamptz), ('صفحه', '2026-01-02Z')) AS e (o, at);
+
 -- order: decay, rule cap, group cap, total. Two events of 50, half gone, cap 60: 50, not 30
 SELECT (crm.points_score(d, s, '2026-01-31Z')).score FROM
   (SELECT '{"groups": {"g": {"cap": 60}}, "rules": [{"name": "a", "event": "e", "group": "g", "points": 50, "decay": "half_life", "period": "30 days"}]}'::jsonb AS d) AS m,
