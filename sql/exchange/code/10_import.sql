@@ -4,74 +4,6 @@
 -- CONFLICT moves a range of lines. Where it fails, the range is halved until the bad line stands alone and is
 -- marked with the error: good data costs one statement, a bad row the logarithm of the batch.
 
--- a value of the source row: empty is NULL, renamed by "values" where it is named there
-CREATE OR REPLACE FUNCTION crm.import_text(data jsonb, spec jsonb)
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (SELECT CASE WHEN spec -> 'values' ? v.v THEN spec -> 'values' ->> v.v ELSE v.v END
-        FROM (SELECT nullif(btrim(coalesce(spec ->> 'value', data ->> CASE jsonb_typeof(spec) WHEN 'string' THEN spec #>> '{}' ELSE spec ->> 'column' END)), '') AS v) AS v);
-COMMENT ON FUNCTION crm.import_text(jsonb, jsonb) IS 'Text of a source row that a column of a mapping names.';
-
--- Persian and Arabic digits and separators, thousands separators, a leading currency sign
-CREATE OR REPLACE FUNCTION crm.import_number(value text)
-RETURNS numeric
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN regexp_replace(translate(value, '۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩٫٬$€£﷼ ', '01234567890123456789.,'), ',(?=\d{3}(\D|$))', '', 'g')::numeric;
-COMMENT ON FUNCTION crm.import_number(text) IS 'A number as exports write it: digits in three scripts, thousands separators, a currency sign.';
-
-CREATE OR REPLACE FUNCTION crm.import_other_timestamp(value text, date_order text, zone text)
-RETURNS timestamptz
-LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    folded text := translate(value, '۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩', '01234567890123456789');
-    m text[];
-    y int;
-    mo int;
-    d int;
-    rest text;
-BEGIN
-    m := regexp_match(folded, '^(\d{1,4})[-/.](\d{1,2})[-/.](\d{1,4})(?:[ T](.*))?$');
-    IF m IS NULL THEN
-        -- an ISO instant with zone, or nothing we know
-        IF folded ~ '^\d{4}-\d{2}-\d{2}' THEN
-            RETURN folded::timestamptz;
-        END IF;
-        RAISE EXCEPTION 'not a date: "%"', value USING ERRCODE = 'invalid_datetime_format',
-            HINT = 'Dates are three numbers; say their order with "date_order": ymd, dmy, mdy or jalali.';
-    END IF;
-    IF length(m[1]) = 4 OR date_order IN ('ymd', 'jalali') THEN
-        y := m[1]; mo := m[2]; d := m[3];
-    ELSIF date_order = 'dmy' THEN
-        d := m[1]; mo := m[2]; y := m[3];
-    ELSIF date_order = 'mdy' THEN
-        mo := m[1]; d := m[2]; y := m[3];
-    END IF;
-    IF y < 100 THEN
-        RAISE EXCEPTION 'year of two digits in date "%"', value USING ERRCODE = 'invalid_datetime_format';
-    END IF;
-    rest := coalesce(m[4], '00:00');
-    IF rest ~ '([+-]\d{2}(:?\d{2})?|Z)$' THEN
-        RETURN (CASE WHEN y BETWEEN 1200 AND 1599 OR date_order = 'jalali' THEN crm.from_jalali(y, mo, d) ELSE make_date(y, mo, d) END::text
-                || ' ' || rest)::timestamptz;
-    END IF;
-    RETURN (CASE WHEN y BETWEEN 1200 AND 1599 OR date_order = 'jalali' THEN crm.from_jalali(y, mo, d) ELSE make_date(y, mo, d) END
-            + rest::time) AT TIME ZONE zone;
-END
-$$;
-COMMENT ON FUNCTION crm.import_other_timestamp(text, text, text) IS 'crm.import_timestamp for what is not a plain ISO date.';
-
--- plain ISO dates are what most exports hold: they take the short way
-CREATE OR REPLACE FUNCTION crm.import_timestamp(value text, date_order text, zone text)
-RETURNS timestamptz
-LANGUAGE sql STABLE PARALLEL SAFE
-RETURN CASE WHEN value ~ '^(1[6-9]\d{2}|2\d{3})-\d{2}-\d{2}$' THEN value::date::timestamp AT TIME ZONE zone
-            ELSE crm.import_other_timestamp(value, date_order, zone) END;
-COMMENT ON FUNCTION crm.import_timestamp(text, text, text) IS
-'An instant or date as exports write it, in the given order (ymd, dmy, mdy, jalali); Jalali years are recognised by themselves. Date alone: midnight in the '
-'zone.';
-
 CREATE OR REPLACE FUNCTION crm.import_expression(target regclass, target_column text, spec jsonb, source_system text, mapping jsonb)
 RETURNS text
 LANGUAGE plpgsql STABLE
@@ -122,6 +54,21 @@ END
 $$;
 COMMENT ON FUNCTION crm.import_expression(regclass, text, jsonb, text, jsonb) IS 'SQL expression that gives one target column of an import.';
 
+-- by what a row of a table m is found, as a condition on the key d.key; the columns are those the table declares
+CREATE OR REPLACE FUNCTION crm.import_match(way text, alias text, batch crm.import_batches)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE way
+        WHEN 'source' THEN format('%1$I.source_system = %2$L AND %1$I.source_id = d.key', alias, batch.source_system)
+        WHEN 'code' THEN format('%I.code = lower(d.key)', alias)
+        WHEN 'name' THEN format($f$replace(crm.name_key(%I.name), ' ', '') = replace(crm.name_key(d.key), ' ', '')$f$, alias)
+        ELSE format('%I.%I = d.key', alias, way) END
+$$;
+COMMENT ON FUNCTION crm.import_match(text, text, crm.import_batches) IS 'Condition by which an import finds a row; way as in the option found_by of '
+'crm.table_options().';
+
 CREATE OR REPLACE FUNCTION crm.import_lookup(target_column text, spec jsonb, batch crm.import_batches)
 RETURNS text
 LANGUAGE plpgsql STABLE
@@ -129,35 +76,51 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     lookup text := spec ->> 'lookup';
-    matches text;
-    within text;        -- further condition on a table, after its alias; NULL: none
+    known record;
+    within text := '';
+    joins text;
+    ids text;
 BEGIN
-    IF lookup NOT IN ('accounts', 'contacts', 'users', 'teams', 'products', 'territories', 'stages', 'pipelines', 'price_books', 'opportunities', 'orders', 'leads', 'queues') THEN
+    SELECT r.relation, r.options -> 'found_by' AS ways INTO known FROM crm.registered_as('found_by') AS r WHERE r.subject = lookup;
+    IF NOT FOUND THEN
         RAISE EXCEPTION 'column "%" is looked up in "%", which cannot be looked up in', target_column, lookup
             USING ERRCODE = 'invalid_parameter_value',
-                  HINT = 'Look up in accounts, contacts, users, teams, products, territories, stages, pipelines, price_books, opportunities, orders, leads or queues.';
+                  HINT = (SELECT 'Look up in ' || string_agg(r.subject, ', ') || '.' FROM crm.registered_as('found_by') AS r);
     END IF;
-    matches := CASE
-        WHEN lookup IN ('stages', 'pipelines', 'queues') THEN 's.code = lower(d.key)'
-        WHEN lookup IN ('territories', 'price_books') THEN 'false'
-        ELSE format('s.source_system = %L AND s.source_id = d.key', batch.source_system) END;
-    IF lookup = 'stages' THEN
-        within := format('pipeline_id = (SELECT p.id FROM crm.pipelines AS p WHERE p.tenant_id = %s AND p.code = %L)',
-                         batch.tenant_id, coalesce(spec ->> 'pipeline', 'sales'));
+    IF crm.column_exists(known.relation, 'pipeline_id') AND NOT crm.column_exists(known.relation, 'stage_id') THEN
+        -- codes of stages mean something within a pipeline: the one that is named, or the target's default
+        within := format('.pipeline_id = (SELECT p.id FROM crm.pipelines AS p WHERE p.tenant_id = %s AND ', batch.tenant_id)
+            || CASE WHEN spec ? 'pipeline' THEN format('p.code = %L', spec ->> 'pipeline') ELSE format('p.subject_table = %L', batch.target_table) END
+            || ' ORDER BY p.is_default DESC, p.id LIMIT 1)';
     END IF;
-    -- each distinct value is looked up once: by code or the source's own key first, then by the folded name
-    RETURN format('LEFT JOIN (SELECT d.key, coalesce(min(s.id), min(n.id)) AS id
-                   FROM (SELECT DISTINCT crm.import_text(x.data, %4$L) AS key FROM crm.import_rows AS x
-                         WHERE x.tenant_id = %2$s AND x.batch_id = %5$s AND x.line BETWEEN $1 AND $2) AS d
-                   LEFT JOIN crm.%1$I AS s ON s.tenant_id = %2$s AND %3$s %7$s
-                   LEFT JOIN crm.%1$I AS n ON n.tenant_id = %2$s AND %9$s %8$s
-                   WHERE d.key IS NOT NULL GROUP BY d.key) AS %6$I
-                   ON %6$I.key = crm.import_text(r.data, %4$L)',
-                  lookup, batch.tenant_id, matches, spec, batch.id, 'l_' || target_column, 'AND s.' || within, 'AND n.' || within,
-                  CASE lookup WHEN 'orders' THEN 'n.number = d.key' ELSE 'replace(crm.name_key(n.name), '' '', '''') = replace(crm.name_key(d.key), '' '', '''')' END);
+    SELECT string_agg(format(' LEFT JOIN %s AS %I ON %I.tenant_id = %s AND ', known.relation::regclass, 'm' || w.n, 'm' || w.n, batch.tenant_id)
+                      || crm.import_match(w.way, 'm' || w.n, batch)
+                      || CASE WHEN within <> '' THEN format(' AND %I', 'm' || w.n) || within ELSE '' END, '' ORDER BY w.n),
+           string_agg(format('min(%I.id)', 'm' || w.n), ', ' ORDER BY w.n)
+    INTO joins, ids
+    FROM jsonb_array_elements_text(known.ways) WITH ORDINALITY AS w (way, n);
+    -- each distinct value is looked up once, by the first way that finds anything
+    RETURN format('LEFT JOIN (SELECT d.key, coalesce(' || ids || ') AS id
+                   FROM (SELECT DISTINCT crm.import_text(x.data, %1$L) AS key FROM crm.import_rows AS x
+                         WHERE x.tenant_id = %2$s AND x.batch_id = %3$s AND x.line BETWEEN $1 AND $2) AS d', spec, batch.tenant_id, batch.id)
+        || joins
+        || format(' WHERE d.key IS NOT NULL GROUP BY d.key) AS %1$I ON %1$I.key = crm.import_text(r.data, %2$L)', 'l_' || target_column, spec);
 END
 $$;
 COMMENT ON FUNCTION crm.import_lookup(text, jsonb, crm.import_batches) IS 'Join that turns the names of a source column into ids.';
+
+CREATE OR REPLACE FUNCTION crm.import_creates(relation regclass)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT EXISTS (SELECT FROM crm.registered_as('import') AS r WHERE r.relation = import_creates.relation)
+       AND crm.column_exists(relation, 'name')
+       AND NOT EXISTS (SELECT FROM pg_attribute AS a
+                       WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attnotnull AND NOT a.atthasdef
+                         AND a.attidentity = '' AND a.attname <> 'name')
+$$;
+COMMENT ON FUNCTION crm.import_creates(regclass) IS 'Whether an import can make a row of a table out of nothing but a name.';
 
 CREATE OR REPLACE FUNCTION crm.import_history_dates(batch crm.import_batches)
 RETURNS text
@@ -169,7 +132,8 @@ DECLARE
     date_order text := coalesce(batch.mapping ->> 'date_order', 'ymd');
     dates text;
 BEGIN
-    IF batch.target_table NOT IN ('opportunities', 'leads', 'tickets') OR jsonb_typeof(batch.mapping -> 'history') <> 'array' THEN
+    IF NOT EXISTS (SELECT FROM crm.registered_as('process') AS r WHERE r.subject = batch.target_table)
+       OR jsonb_typeof(batch.mapping -> 'history') <> 'array' THEN
         RAISE EXCEPTION 'rows of "%" have no history that can be imported', batch.target_table
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Write "history": [{"stage": "code", "at": "column"}, {"at": "column"}]; the last step is the stage the row is in.';
     END IF;
@@ -211,7 +175,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    target regclass := format('crm.%I', batch.target_table)::regclass;
+    target regclass := crm.require_registered(batch.target_table, 'import');
     mapping jsonb := batch.mapping;
     spec jsonb;
     name text;
@@ -220,7 +184,7 @@ DECLARE
     custom text[] := '{}';
     joins text[] := '{}';
     checks text[] := '{}';
-    dates text;
+    dated CONSTANT text[] := ARRAY(SELECT d FROM unnest('{created_at,stage_entered_at,closed_at}'::text[]) AS d WHERE crm.column_exists(target, d));
     expression text;
     self_lookup boolean;
 BEGIN
@@ -275,10 +239,9 @@ BEGIN
         RAISE EXCEPTION 'mapping fills no column of table %', target USING ERRCODE = 'invalid_parameter_value';
     END IF;
     IF mapping ? 'history' THEN
-        dates := crm.import_history_dates(batch);
-        columns := columns || '{created_at,stage_entered_at,closed_at}'::text[];
-        expressions := expressions || '{h_.first,h_.last,h_.last}'::text[];
-        joins := joins || format('CROSS JOIN LATERAL (SELECT min(a.at) AS first, max(a.at) AS last FROM unnest(ARRAY[%s]) AS a(at)) AS h_', dates);
+        columns := columns || dated;
+        expressions := expressions || ARRAY(SELECT CASE d WHEN 'created_at' THEN 'h_.first' ELSE 'h_.last' END FROM unnest(dated) AS d);
+        joins := joins || format('CROSS JOIN LATERAL (SELECT min(a.at) AS first, max(a.at) AS last FROM unnest(ARRAY[%s]) AS a(at)) AS h_', crm.import_history_dates(batch));
     END IF;
     IF custom <> '{}' THEN
         columns := columns || 'custom'::text;
@@ -374,10 +337,10 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    relation CONSTANT regclass := crm.require_registered(batch.target_table, 'process');
     subject_ids bigint[];
     stage_ids bigint[];
     entered_at timestamptz[];
-    written bigint;
 BEGIN
     -- the steps a row says it took; the last one is always the stage it is in
     EXECUTE format($q$
@@ -385,18 +348,19 @@ BEGIN
         FROM (
             SELECT v.target_id, v.stage_id, v.at
             FROM (
-                SELECT r.target_id, coalesce(g.id, t.stage_id) AS stage_id, coalesce(h.at, CASE WHEN h.code IS NULL THEN t.stage_entered_at END) AS at,
+                SELECT r.target_id, coalesce(g.id, t.stage_id) AS stage_id, coalesce(h.at, CASE WHEN h.code IS NULL THEN %7$s END) AS at,
                        h.code IS NULL AS is_last, bool_or(g.id = t.stage_id AND h.at IS NOT NULL) OVER (PARTITION BY r.target_id) AS there_already
                 FROM crm.import_rows AS r
-                JOIN crm.%1$I AS t ON t.tenant_id = r.tenant_id AND t.id = r.target_id
+                JOIN %1$s AS t ON t.tenant_id = r.tenant_id AND t.id = r.target_id
                 CROSS JOIN LATERAL unnest(%2$L::text[], ARRAY[%3$s]::timestamptz[]) WITH ORDINALITY AS h(code, at, n)
                 LEFT JOIN crm.stages AS g ON g.tenant_id = r.tenant_id AND g.pipeline_id = t.pipeline_id AND g.code = h.code
                 WHERE r.tenant_id = %4$s AND r.batch_id = %5$s AND r.state IN ('inserted', 'updated') AND h.n <= %6$s
             ) AS v
             WHERE v.at IS NOT NULL AND NOT (v.is_last AND v.there_already)
         ) AS w
-        $q$, batch.target_table, (SELECT array_agg(h.step ->> 'stage' ORDER BY h.n) FROM jsonb_array_elements(batch.mapping -> 'history') WITH ORDINALITY AS h(step, n)),
-             crm.import_history_dates(batch), batch.tenant_id, batch.id, jsonb_array_length(batch.mapping -> 'history'))
+        $q$, relation, (SELECT array_agg(h.step ->> 'stage' ORDER BY h.n) FROM jsonb_array_elements(batch.mapping -> 'history') WITH ORDINALITY AS h(step, n)),
+             crm.import_history_dates(batch), batch.tenant_id, batch.id, jsonb_array_length(batch.mapping -> 'history'),
+             CASE WHEN crm.column_exists(relation, 'stage_entered_at') THEN 't.stage_entered_at' ELSE 'NULL::timestamptz' END)
     INTO subject_ids, stage_ids, entered_at;
     IF subject_ids IS NULL THEN
         RETURN 0;
@@ -429,15 +393,17 @@ BEGIN
     WHERE r.tenant_id = batch.tenant_id AND r.batch_id = batch.id AND r.state = 'pending' AND r.line = d.line AND d.line > d.first;
 
     FOR name, spec IN SELECT e.key, e.value FROM jsonb_each(batch.mapping -> 'columns') AS e WHERE e.value ->> 'missing' = 'create' LOOP
-        IF spec ->> 'lookup' NOT IN ('accounts', 'contacts', 'users', 'teams', 'products') THEN
-            RAISE EXCEPTION 'rows of "%" cannot be created by an import', spec ->> 'lookup' USING ERRCODE = 'invalid_parameter_value';
+        IF crm.import_creates(crm.subject_relation(spec ->> 'lookup')) IS NOT TRUE THEN
+            RAISE EXCEPTION 'rows of "%" cannot be created by an import', spec ->> 'lookup' USING ERRCODE = 'invalid_parameter_value',
+                HINT = (SELECT 'It can create ' || string_agg(r.subject, ', ') || '.'
+                        FROM crm.registered_as('import') AS r WHERE crm.import_creates(r.relation));
         END IF;
-        EXECUTE format('INSERT INTO crm.%I (tenant_id, name, source_system, source_id)
+        EXECUTE format('INSERT INTO %s (tenant_id, name, source_system, source_id)
                         SELECT %s, m.key_, %L, m.key_
                         FROM (SELECT DISTINCT crm.import_text(r.data, %L) AS key_, %I.id FROM crm.import_rows AS r %s
                               WHERE r.tenant_id = %s AND r.batch_id = %s AND r.state = ''pending'') AS m
                         WHERE m.key_ IS NOT NULL AND m.id IS NULL ON CONFLICT DO NOTHING',
-                       spec ->> 'lookup', batch.tenant_id, batch.source_system, spec, 'l_' || name,
+                       crm.subject_relation(spec ->> 'lookup')::regclass, batch.tenant_id, batch.source_system, spec, 'l_' || name,
                        crm.import_lookup(name, spec, batch), batch.tenant_id, batch.id)
         USING 0::bigint, 9223372036854775807;
     END LOOP;
@@ -499,11 +465,7 @@ BEGIN
         RAISE EXCEPTION 'mapping of an import is incomplete' USING ERRCODE = 'invalid_parameter_value',
             DETAIL = 'It needs "target" (table), "source_system" (name), "key" (column or columns that tell rows apart) and "columns" (target: source).';
     END IF;
-    IF NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = to_regclass(format('crm.%I', target)) AND a.attname = 'source_id' AND NOT a.attisdropped)
-       OR target LIKE 'import%' THEN
-        RAISE EXCEPTION 'there is no table "crm.%" to import into', target USING ERRCODE = 'undefined_table',
-            HINT = 'Tables with the columns source_system and source_id can be imported into: accounts, contacts, users, teams, products, opportunities, activities ...';
-    END IF;
+    PERFORM crm.require_registered(target, 'import');
     IF coalesce(mapping ->> 'date_order', 'ymd') NOT IN ('ymd', 'dmy', 'mdy', 'jalali') THEN
         RAISE EXCEPTION 'unknown date_order "%"', mapping ->> 'date_order' USING ERRCODE = 'invalid_parameter_value', HINT = 'It is one of ymd, dmy, mdy, jalali.';
     END IF;
@@ -583,3 +545,33 @@ AS $$
     ORDER BY r.state, count(*) DESC, r.reason
 $$;
 COMMENT ON FUNCTION crm.import_report(bigint) IS 'What became of the rows of a batch, by state and reason.';
+
+CREATE OR REPLACE FUNCTION crm_internal.apply_import(relation regclass)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF crm_internal.table_is(relation, 'import') AND NOT EXISTS (
+        SELECT FROM pg_index AS i
+        WHERE i.indrelid = relation AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND i.indexprs IS NULL
+          AND (SELECT array_agg(a.attname::text ORDER BY a.attname)
+               FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attnum = ANY (i.indkey)) = '{source_id,source_system,tenant_id}')
+    THEN
+        RAISE EXCEPTION 'imports cannot tell the rows of table % apart', relation
+            USING ERRCODE = 'invalid_table_definition', HINT = 'Add a constraint: UNIQUE (tenant_id, source_system, source_id).';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.apply_import(regclass) IS 'Error where a table that is registered for import has no key of the source.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_import(regclass)');
+
+CREATE OR REPLACE FUNCTION crm.attach_import(table_name regclass)
+RETURNS text
+LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT crm.attach(table_name, '{"import": true, "found_by": ["source"]}') $$;
+COMMENT ON FUNCTION crm.attach_import(regclass) IS
+'Lets crm.import_table() fill a table of the owner''s own: it needs columns tenant_id, id, source_system and source_id, and a unique constraint on '
+'(tenant_id, source_system, source_id). Returns the name that the mapping''s target and lookup call it by. Errors as crm.attach.';
+SELECT crm.declare_function('crm.attach_import', 'owner');
