@@ -121,23 +121,22 @@ SELECT round(crm.normal_two_sided(1.959963985)::numeric, 5), round(crm.normal_tw
 ROLLBACK;
 -- people of every level get their answers, and the import runs for an admin who is not the owner
 BEGIN;
-CREATE ROLE regress_value_reader;
-CREATE ROLE regress_value_admin;
-SELECT count(*) FROM crm.grant_access('regress_value_reader', 'reader');
-SELECT count(*) FROM crm.grant_access('regress_value_admin', 'admin');
+\getenv srcdir PG_ABS_SRCDIR
+\set helper :srcdir '/helpers/levels.sql'
+\i :helper
 INSERT INTO crm.accounts (name) VALUES ('One');
 INSERT INTO crm.orders (account_id, ordered_at, amount) SELECT id, '2024-01-01', 10 FROM crm.accounts WHERE name = 'One';
 CREATE TEMPORARY TABLE staged (code text, title text);
 INSERT INTO staged VALUES ('c1', 'Imported');
-GRANT SELECT ON staged TO regress_value_admin;
-SET ROLE regress_value_reader;
+GRANT SELECT ON staged TO regress_crm_admin;
+SET ROLE regress_crm_reader;
 SELECT account_name, orders FROM crm_analytics.customer_value WHERE account_name = 'One';
 SELECT count(*) >= 0 FROM crm_analytics.retention_list;
 SELECT count(*) >= 0 FROM crm_analytics.value_by_need;
 SELECT count(*) >= 0 FROM crm_analytics.cross_sell();
 SELECT treated FROM crm_analytics.winback_effect('none');
 RESET ROLE;
-SET ROLE regress_value_admin;
+SET ROLE regress_crm_admin;
 SELECT rows_inserted, rows_bad FROM crm.import_table('staged', '{"target": "accounts", "source_system": "x", "key": "code", "columns": {"name": "title"}}');
 RESET ROLE;
 ROLLBACK;

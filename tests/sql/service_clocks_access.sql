@@ -5,24 +5,18 @@
 SET datestyle = 'ISO, YMD';
 SET timezone = 'UTC';
 BEGIN;
-SET client_min_messages = warning;
-CREATE ROLE regress_clock_admin; CREATE ROLE regress_clock_agent; CREATE ROLE regress_clock_reader; CREATE ROLE regress_clock_other;
-RESET client_min_messages;
-SELECT t.tenant_id AS first FROM crm.tenants AS t ORDER BY 1 LIMIT 1 \gset
-SELECT t.tenant_id AS second FROM crm.create_tenant('Second') AS t \gset
-SET LOCAL crm.tenant = :'first';
-SELECT count(*) FROM (VALUES ('regress_clock_admin', 'admin'), ('regress_clock_agent', 'agent'), ('regress_clock_reader', 'reader')) AS v (r, l), LATERAL crm.grant_access(v.r::name, v.l);
-SET LOCAL crm.tenant = :'second';
-SELECT access FROM crm.grant_access('regress_clock_other', 'admin');
+\getenv srcdir PG_ABS_SRCDIR
+\set helper :srcdir '/helpers/levels.sql'
+\i :helper
 RESET crm.tenant;
 
-SET LOCAL ROLE regress_clock_admin;
+SET LOCAL ROLE regress_crm_admin;
 SELECT c.code FROM crm.define_calendar('access', '{"zone": "UTC", "weekly": {"mon": [["09:00","17:00"]], "tue": [["09:00","17:00"]]}}') AS c;
 SELECT c.id AS calendar FROM crm.calendars AS c WHERE c.code = 'access' \gset
 INSERT INTO crm.sla_policies (subject_type, name, calendar_id) VALUES ('access', 'p', :calendar);
 INSERT INTO crm.sla_targets (policy_id, metric, seconds) SELECT p.id, 'resolution', 36000 FROM crm.sla_policies AS p WHERE p.name = 'p';
 
-SET LOCAL ROLE regress_clock_agent;
+SET LOCAL ROLE regress_crm_agent;
 SELECT e.event, e.user_id FROM crm.record_sla_event('access', 1, 'opened', '2020-07-13 10:00Z') AS e;
 SELECT c.state, c.due_at FROM crm.clock_state('access', 1, '2020-07-13 12:00Z') AS c;
 SELECT s.state, s.overdue FROM crm.sla_clock_status AS s WHERE s.subject_type = 'access';
@@ -33,18 +27,18 @@ SELECT crm.define_calendar('mine', '{"zone": "UTC", "weekly": {"mon": [["09:00",
 UPDATE crm.sla_policies SET active = false;
 SELECT count(*) AS policies_changed FROM crm.sla_policies AS p WHERE NOT p.active;
 
-SET LOCAL ROLE regress_clock_reader;
+SET LOCAL ROLE regress_crm_reader;
 SELECT crm.business_elapsed(:calendar, '2020-07-13 10:00Z', '2020-07-13 12:00Z') AS seconds;
 SELECT c.state FROM crm.clock_state('access', 1, '2020-07-13 12:00Z') AS c;
 SELECT crm.record_sla_event('access', 1, 'resolved');
 
 -- holidays of an admin reach clocks that the admin cannot write
-SET LOCAL ROLE regress_clock_admin;
+SET LOCAL ROLE regress_crm_admin;
 SELECT crm.import_holidays(:calendar, 'feed', '[{"date": "2020-07-14"}]') AS imported;
 SELECT s.due_at, s.breached_at FROM crm.sla_clock_status AS s WHERE s.subject_type = 'access';
 
 -- another company sees nothing of it
-SET LOCAL ROLE regress_clock_other;
+SET LOCAL ROLE regress_crm_other;
 SELECT count(*) AS clocks FROM crm.sla_clock_status;
 SELECT count(*) AS clocks FROM crm.clock_state('access', 1);
 SELECT * FROM crm.sla_fold('access', 1, tenant_id => :first);
