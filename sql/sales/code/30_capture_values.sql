@@ -72,6 +72,9 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    IF NOT payload ?| '{url,utm,gclid,fbclid,referrer}' AND payload::text NOT ILIKE '%"utm\_%' THEN
+        RETURN '{}';
+    END IF;
     RETURN (
         SELECT coalesce(jsonb_object_agg(left(k.name, 100), to_jsonb(left(k.value #>> '{}', 1000)) ORDER BY k.rank), '{}')
         FROM (

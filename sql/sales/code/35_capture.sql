@@ -26,47 +26,41 @@ $$;
 COMMENT ON FUNCTION crm_internal.further_columns(jsonb, jsonb) IS
 'Columns of leads that a payload names and that need no reading but by their type; NULL: none.';
 
-CREATE OR REPLACE FUNCTION crm_internal.with_columns(l crm.leads, columns jsonb)
-RETURNS crm.leads
+CREATE OR REPLACE FUNCTION crm_internal.acceptable_columns(columns jsonb)
+RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     c record;
 BEGIN
-    IF columns IS NULL THEN
-        RETURN l;
-    END IF;
-    BEGIN
-        RETURN crm.given_row(l, columns, 'open');
-    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
-        -- a value that is none of its column is left out; crm_internal.capture_troubles() tells
-    END;
     FOR c IN SELECT e.key, e.value FROM jsonb_each(columns) AS e LOOP
         BEGIN
-            l := crm.given_row(l, jsonb_build_object(c.key, c.value), 'open');
+            PERFORM crm.given_row(NULL::crm.leads, jsonb_build_object(c.key, c.value), 'open');
         EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+            columns := columns - c.key;
         END;
     END LOOP;
-    RETURN l;
+    RETURN columns;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.with_columns(crm.leads, jsonb) IS 'A lead with columns of a payload, as far as they are values of theirs.';
+COMMENT ON FUNCTION crm_internal.acceptable_columns(jsonb) IS
+'Those columns of a payload that are values of theirs; the others are left out, and crm_internal.capture_troubles() tells of them.';
 
-CREATE OR REPLACE FUNCTION crm_internal.captured_row(t bigint, p jsonb, way text, further jsonb)
+CREATE OR REPLACE FUNCTION crm_internal.captured_row(l crm.leads, t bigint, p jsonb, way text)
 RETURNS crm.leads
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     utm CONSTANT jsonb := crm_internal.capture_utm(p);
-    at timestamptz := least(crm_internal.typed_instant(p ->> 'captured_at'), now());
-    l crm.leads;
+    at timestamptz := now();
+    n numeric;
 BEGIN
-    IF NOT isfinite(at) THEN
-        at := now();
+    IF p ? 'captured_at' THEN
+        at := least(crm_internal.typed_instant(p ->> 'captured_at'), now());
+        at := CASE WHEN isfinite(at) THEN at ELSE now() END;
     END IF;
-    l := crm_internal.with_columns(l, further);
     l.tenant_id := t;
     l.channel := way;
     l.email := coalesce(p ->> 'email', p ->> 'from');
@@ -89,10 +83,13 @@ BEGIN
     l.campaign := coalesce(p ->> 'campaign', utm ->> 'utm_campaign');
     -- what a form's visitor mistyped must not lose the lead; the payload keeps it
     IF p ? 'employees' THEN
-        l.employees := (SELECT n::integer FROM crm_internal.typed_number(p ->> 'employees') AS n WHERE n = trunc(n) AND n < 1000000000);
+        n := crm_internal.typed_number(p ->> 'employees');
+        l.employees := CASE WHEN n = trunc(n) AND n < 1000000000 THEN n END;
     END IF;
-    l.amount := round(crm_internal.typed_number(p ->> 'amount'), 4);
-    IF l.amount IS NOT NULL THEN
+    IF p ? 'amount' THEN
+        l.amount := round(crm_internal.typed_number(p ->> 'amount'), 4);
+    END IF;
+    IF l.amount IS NOT NULL AND p ? 'currency' THEN
         l.currency := (SELECT c.code FROM crm.currencies AS c WHERE c.code = upper(p ->> 'currency'));
     END IF;
     IF p ?| '{product,product_id}' THEN
@@ -118,11 +115,11 @@ BEGIN
     RETURN l;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.captured_row(bigint, jsonb, text, jsonb) IS
-'The lead that a payload is of, not stored. Error 22023 where it says neither a name nor an address.';
+COMMENT ON FUNCTION crm_internal.captured_row(crm.leads, bigint, jsonb, text) IS
+'The lead that a payload is of, with the columns that it has already; not stored. Error 22023 where it says neither a name nor an address.';
 
 -- a program's mistake loses no lead either, but is told
-CREATE OR REPLACE FUNCTION crm_internal.capture_troubles(p jsonb, further jsonb, l crm.leads)
+CREATE OR REPLACE FUNCTION crm_internal.capture_troubles(p jsonb, further jsonb, accepted jsonb, l crm.leads)
 RETURNS text[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -140,10 +137,10 @@ BEGIN
     IF p ? 'team_id' AND l.team_id IS NULL THEN
         troubles := troubles || format('team_id %s is no team', p -> 'team_id');
     END IF;
-    IF further IS NOT NULL AND NOT crm.row_facts(l, '{}') ?& ARRAY(SELECT jsonb_object_keys(further)) THEN
-        FOR c IN SELECT e.key, e.value FROM jsonb_each(further) AS e WHERE to_jsonb(l) -> e.key = 'null' LOOP
+    IF accepted <> further THEN
+        FOR c IN SELECT e.key, e.value FROM jsonb_each(further) AS e WHERE NOT accepted ? e.key LOOP
             BEGIN
-                PERFORM crm.given_row(l, jsonb_build_object(c.key, c.value), 'open');
+                PERFORM crm.given_row(NULL::crm.leads, jsonb_build_object(c.key, c.value), 'open');
             EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
                 troubles := troubles || format('%s was left out: %s', c.key, SQLERRM);
             END;
@@ -152,20 +149,20 @@ BEGIN
     RETURN troubles;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.capture_troubles(jsonb, jsonb, crm.leads) IS 'What a payload says that did not come into its lead.';
+COMMENT ON FUNCTION crm_internal.capture_troubles(jsonb, jsonb, jsonb, crm.leads) IS 'What a payload says that did not come into its lead.';
 
 -- ---- recognising ----
 
 -- by the source's own key, then e-mail, then telephone
 CREATE OR REPLACE FUNCTION crm_internal.match_lead(t bigint, given crm.leads)
-RETURNS TABLE (id bigint, how text)
-LANGUAGE plpgsql STABLE ROWS 1
+RETURNS crm.lead_captures
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+DECLARE
+    c crm.lead_captures;
 BEGIN
-    RETURN QUERY
-    SELECT m.id, m.how FROM (
+    SELECT m.id, m.how INTO c.lead_id, c.matched_by FROM (
         SELECT l.id, 'source' AS how, 1 AS rank, true AS open, l.created_at
         FROM crm.leads AS l
         WHERE l.tenant_id = t AND l.source_system = given.source_system AND l.source_id = given.source_id
@@ -180,9 +177,11 @@ BEGIN
           AND (l.email_key IS NULL OR given.email_key IS NULL)
     ) AS m
     ORDER BY NOT m.open, m.rank, m.created_at DESC, m.id DESC LIMIT 1;
+    RETURN c;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.match_lead(bigint, crm.leads) IS 'The lead that a captured one is already, and how it is known: source, email, phone.';
+COMMENT ON FUNCTION crm_internal.match_lead(bigint, crm.leads) IS
+'The lead that a captured one is already: lead_id and matched_by (source, email, phone) of a capture, empty where there is none.';
 
 CREATE OR REPLACE FUNCTION crm_internal.lead_that_goes_on(t bigint, lead bigint)
 RETURNS crm.leads
@@ -211,7 +210,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     l crm.leads;
-    known record;
+    known crm.lead_conversions;
 BEGIN
     IF old.id IS NOT NULL THEN
         l := crm.carry_row(old, given, 'capture');
@@ -226,7 +225,7 @@ BEGIN
         RETURN crm.update_row(old, l);
     END IF;
     l := given;
-    SELECT m.* INTO known FROM crm_internal.match_contact(t, given.email_key, given.phone_key) AS m;
+    known := crm_internal.match_contact(t, given.email_key, given.phone_key);
     l.contact_id := known.contact_id;
     l.account_id := known.account_id;
     IF l.account_id IS NULL AND given.company_key <> '' THEN
@@ -241,13 +240,12 @@ $$;
 COMMENT ON FUNCTION crm_internal.write_captured(bigint, crm.leads, crm.leads, text) IS
 'Makes a captured lead, or adds what is new about the one that is there.';
 
-CREATE OR REPLACE FUNCTION crm_internal.store_captured(t bigint, old crm.leads, given crm.leads, p jsonb, further jsonb)
+CREATE OR REPLACE FUNCTION crm_internal.store_captured(t bigint, old crm.leads, given crm.leads, p jsonb, further jsonb, troubles text[])
 RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    troubles text[] := crm_internal.capture_troubles(p, further, given);
     l crm.leads;
     violated text;
     bad text[];
@@ -285,8 +283,8 @@ BEGIN
     RETURN l;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.store_captured(bigint, crm.leads, crm.leads, jsonb, jsonb) IS
-'Stores a captured lead without what may not be stored of it, and tells what that was.';
+COMMENT ON FUNCTION crm_internal.store_captured(bigint, crm.leads, crm.leads, jsonb, jsonb, text[]) IS
+'Stores a captured lead without what may not be stored of it, and tells that and the troubles there were before.';
 
 -- what else is done about a lead may fail without losing it
 CREATE OR REPLACE FUNCTION crm_internal.after_capture(l crm.leads, p jsonb, way text, utm jsonb, at timestamptz)
@@ -349,8 +347,8 @@ DECLARE
     way text;
     message_key text;
     seen bigint;
-    known bigint;
-    how text;
+    accepted jsonb;
+    known crm.lead_captures;
     given crm.leads;
     old crm.leads;
     l crm.leads;
@@ -366,7 +364,14 @@ BEGIN
             HINT = 'Channels are form, mail, chat, phone, event, import and api.';
     END IF;
     further := crm_internal.further_columns(payload, p);
-    given := crm_internal.captured_row(t, p, way, further);
+    BEGIN
+        accepted := further;
+        given := crm.given_row(given, further, 'open');
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation THEN
+        accepted := crm_internal.acceptable_columns(further);
+        given := crm.given_row(given, accepted, 'open');
+    END;
+    given := crm_internal.captured_row(given, t, p, way);
     message_key := crm_internal.short_key(p ->> 'external_id');
     PERFORM crm_internal.lock_lead_keys(t, ARRAY['e' || given.email_key, 'p' || given.phone_key, 'x' || way || ' ' || message_key,
                                                  's' || given.source_system || ' ' || given.source_id]);
@@ -381,22 +386,22 @@ BEGIN
         END IF;
     END IF;
     -- the same person again
-    SELECT m.id, m.how INTO known, how FROM crm_internal.match_lead(t, given) AS m;
-    IF known IS NOT NULL THEN
-        old := crm_internal.lead_that_goes_on(t, known);
+    known := crm_internal.match_lead(t, given);
+    IF known.lead_id IS NOT NULL THEN
+        old := crm_internal.lead_that_goes_on(t, known.lead_id);
         -- converted while we waited: it is a new lead of a known contact
-        IF how <> 'source' AND (old.id IS NULL OR old.converted_at IS NOT NULL) THEN
+        IF known.matched_by <> 'source' AND (old.id IS NULL OR old.converted_at IS NOT NULL) THEN
             old := NULL;
-            how := NULL;
+            known.matched_by := NULL;
         END IF;
     END IF;
 
-    l := crm_internal.store_captured(t, old, given, p, further);
+    l := crm_internal.store_captured(t, old, given, p, further, crm_internal.capture_troubles(p, further, accepted, given));
     INSERT INTO crm.lead_captures (tenant_id, lead_id, channel, source, medium, campaign, utm, matched_by, external_id, payload, captured_at)
-    VALUES (t, l.id, way, given.source, given.medium, given.campaign, given.utm, how, message_key, payload, given.last_capture_at);
+    VALUES (t, l.id, way, given.source, given.medium, given.campaign, given.utm, known.matched_by, message_key, payload, given.last_capture_at);
     PERFORM crm_internal.after_capture(l, p, way, given.utm, given.last_capture_at);
     SELECT x.* INTO l FROM crm.leads AS x WHERE x.tenant_id = t AND x.id = l.id;
-    RETURN CASE WHEN how IS NULL THEN l ELSE crm_internal.lead_as_seen(l) END;
+    RETURN CASE WHEN known.matched_by IS NULL THEN l ELSE crm_internal.lead_as_seen(l) END;
 END
 $$;
 COMMENT ON FUNCTION crm.capture_lead(jsonb) IS

@@ -26,10 +26,12 @@ AS $$
 #variable_conflict use_column
 DECLARE
     t CONSTANT bigint := l.tenant_id;
+    known crm.lead_conversions;
 BEGIN
     IF given IS NULL THEN
-        RETURN QUERY SELECT m.contact_id, m.account_id, m.matched_by FROM crm_internal.match_contact(t, l.email_key, l.phone_key) AS m;
-        IF FOUND THEN
+        known := crm_internal.match_contact(t, l.email_key, l.phone_key);
+        IF known.contact_id IS NOT NULL THEN
+            RETURN QUERY SELECT known.contact_id, known.account_id, known.contact_matched_by;
             RETURN;
         END IF;
     END IF;
