@@ -31,7 +31,8 @@ crm_process_subject_oid(const char *subject)
 	if (!OidIsValid(relid))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table \"%s.%s\" does not exist", rv->schemaname, rv->relname)));
+				 errmsg("table \"%s.%s\" does not exist", rv->schemaname, rv->relname),
+				 errhint("Tables of schema crm are named alone, others with their schema.")));
 	return relid;
 }
 
