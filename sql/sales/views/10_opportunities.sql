@@ -1,3 +1,5 @@
+-- Reports on opportunities that are under way.
+
 CREATE OR REPLACE VIEW crm_analytics.rotting_opportunities WITH (security_invoker = true) AS
 SELECT o.tenant_id, o.id AS opportunity_id, o.name, o.owner_id, o.team_id, o.pipeline_id, o.stage_id,
        s.name AS stage_name, o.amount, o.currency, o.stage_entered_at, a.last_activity_at,

@@ -1,3 +1,5 @@
+-- Reports on leads: duplicates, responses, and how they end by where they came from.
+
 CREATE OR REPLACE VIEW crm_analytics.duplicate_leads WITH (security_invoker = true) AS
 SELECT l.tenant_id, l.id AS lead_id, d.id AS duplicate_id,
        CASE WHEN d.email_key = l.email_key THEN 'email' ELSE 'phone' END AS matched_by
