@@ -82,6 +82,12 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #define EvalPlanQualInit(epq, estate, plan, marks, param, relations) \
 	EvalPlanQualInit(epq, estate, plan, marks, param)
 
+/* what 16 no longer has: used by mistake, it stops the build on 15 too */
+#pragma GCC poison pg_class_ownercheck pg_namespace_ownercheck
+#pragma GCC poison pg_proc_ownercheck pg_type_ownercheck pg_database_ownercheck
+#pragma GCC poison pg_namespace_aclcheck pg_database_aclcheck pg_language_aclcheck
+#pragma GCC poison pg_proc_aclcheck pg_type_aclcheck
+
 #endif							/* before 16 */
 
 #if PG_VERSION_NUM < 180000

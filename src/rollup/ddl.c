@@ -247,7 +247,7 @@ lock_parent_first(const RangeVar *name, Oid relid, Oid oldrelid, void *arg)
 		*parent = InvalidOid;
 	}
 	if (relid == oldrelid || !OidIsValid(relid) || !get_rel_relispartition(relid) ||
-		!pg_class_ownercheck(relid, GetUserId()))
+		!object_ownercheck(RelationRelationId, relid, GetUserId()))
 		return;
 	*parent = get_partition_parent(relid, true);
 	if (OidIsValid(*parent))
