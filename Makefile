@@ -82,7 +82,7 @@ test-versions test-asserts test-sanitizers test-valgrind:
 	@tests/servers/run.sh $(patsubst test-%,%,$@) $(T)
 # on a server whose caches can be discarded: such servers are built with assertions
 test-discard:
-	@CRM_DISCARD_CACHES=1 tests/servers/run.sh asserts discard
+	@CRM_DISCARD_CACHES=1 TEST_LIMIT=3600 tests/servers/run.sh asserts discard
 # needs neither a server nor a build
 lint:
 	@tests/helpers/setup.sh lint
