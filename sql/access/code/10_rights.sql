@@ -142,6 +142,13 @@ BEGIN
     END IF;
 
     EXECUTE format('GRANT USAGE ON SCHEMA crm, crm_analytics TO %I', role_name);
+    FOR relations IN
+        SELECT DISTINCT n.nspname FROM crm_internal.table_rules() AS t
+        JOIN pg_class AS c ON c.oid = t.relation JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE t.class <> 'owner' AND NOT has_schema_privilege(role_name, n.oid, 'USAGE')
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', relations, role_name);
+    END LOOP;
     SELECT string_agg(r.relation::text, ', ') INTO relations
     FROM (SELECT t.relation FROM crm_internal.table_rules() AS t WHERE t.class <> 'owner'
           UNION SELECT c.oid::regclass FROM pg_class AS c
@@ -166,6 +173,22 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.apply_access(name, text) IS
 'Gives a role the rights of a level and no other rights on the CRM; level NULL: none.';
+
+-- what an owner attaches is there at once for those who have access; the CRM's own tables are granted at the end of an installation
+CREATE OR REPLACE FUNCTION crm_internal.apply_grants(relation regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM crm.registry AS r WHERE r.relation = apply_grants.relation AND r.declared_at IS NULL AND r.class IS NOT NULL) THEN
+        PERFORM crm_internal.apply_access(g.db_role, g.access)
+        FROM crm.access_grants AS g JOIN pg_roles AS r ON r.rolname = g.db_role;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.apply_grants(regclass) IS 'Rights on a table of the owner''s own, for the roles that have access.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_grants(regclass)');
 
 CREATE OR REPLACE FUNCTION crm.grant_access(role_name name, level text, user_id bigint DEFAULT NULL)
 RETURNS crm.access_grants

@@ -102,59 +102,6 @@ CREATE OR REPLACE TRIGGER leads_before_tally_update BEFORE UPDATE ON crm.leads
     FOR EACH ROW WHEN (OLD.closed_at IS NOT NULL OR NEW.closed_at IS NOT NULL OR NEW.recycle_at IS NOT NULL)
     EXECUTE FUNCTION crm_internal.leads_tally();
 
--- clocks run only where something is promised for leads
-CREATE OR REPLACE FUNCTION crm_internal.leads_clock()
-RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    -- what happens to a lead, not what it is; all other columns are looked at by the conditions of policies
-    happens CONSTANT text[] := '{stage_id,stage_entered_at,closed_at,first_response_at,last_capture_at,capture_count,disqualification_reason,'
-                               'disqualification_note,recycle_at,recycle_count,opportunity_id,converted_at,merged_into_id,owner_id,'
-                               'shared_user_ids,shared_team_ids,version,updated_at}';
-    old_type text;
-    stage crm.stages;
-    changed boolean;
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        IF NEW.closed_at IS NULL AND EXISTS (SELECT FROM crm.sla_policies AS p
-                                             WHERE p.tenant_id = NEW.tenant_id AND p.subject_type = 'leads' AND p.active) THEN
-            SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
-            PERFORM crm.record_sla_event('leads', NEW.id, 'opened', NEW.created_at,
-                                         jsonb_build_object('stage', stage.code, 'stage_type', stage.type), to_jsonb(NEW));
-        END IF;
-        RETURN NULL;
-    END IF;
-    IF NOT EXISTS (SELECT FROM crm.sla_subjects AS s
-                   WHERE s.tenant_id = NEW.tenant_id AND s.subject_type = 'leads' AND s.subject_id = NEW.id) THEN
-        RETURN NULL;
-    END IF;
-    IF OLD.first_response_at IS NULL AND NEW.first_response_at IS NOT NULL THEN
-        PERFORM crm.record_sla_event('leads', NEW.id, 'agent_message', greatest(NEW.first_response_at, NEW.created_at));
-    END IF;
-    changed := crm.row_facts(OLD, happens) <> crm.row_facts(NEW, happens);
-    IF OLD.stage_id <> NEW.stage_id THEN
-        SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
-        SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
-        PERFORM crm.record_sla_event('leads', NEW.id,
-            CASE WHEN stage.type IN ('done', 'won') THEN 'resolved'
-                 WHEN stage.type IN ('lost', 'cancelled') THEN 'cancelled'
-                 WHEN old_type NOT IN ('open', 'on_hold') THEN 'reopened'
-                 ELSE 'stage' END,
-            NEW.stage_entered_at, jsonb_build_object('stage', stage.code, 'stage_type', stage.type), CASE WHEN changed THEN to_jsonb(NEW) END);
-    ELSIF changed THEN
-        PERFORM crm.record_sla_event('leads', NEW.id, 'changed', now(), '{}', to_jsonb(NEW));
-    END IF;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.leads_clock() IS 'Trigger: service clocks of leads, for tenants with a policy of subject type leads.';
-CREATE OR REPLACE TRIGGER leads_after_clock_insert AFTER INSERT ON crm.leads
-    FOR EACH ROW EXECUTE FUNCTION crm_internal.leads_clock();
-CREATE OR REPLACE TRIGGER leads_after_clock_update AFTER UPDATE ON crm.leads
-    FOR EACH ROW EXECUTE FUNCTION crm_internal.leads_clock();
-
 CREATE OR REPLACE FUNCTION crm_internal.activities_of_leads()
 RETURNS trigger
 LANGUAGE plpgsql
