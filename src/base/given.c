@@ -137,7 +137,8 @@ crm_check_keys(TupleDesc desc, const bool *allowed, Datum given, const char *mes
 		AttrNumber	att = crm_column_number(desc, name);
 
 		if (att == 0 || !allowed[att - 1])
-			appendStringInfo(&wrong, "%s%s", wrong.len > 0 ? ", " : "", name);
+			appendStringInfo(&wrong, "%s%s", wrong.len > 0 ? ", " : "",
+							 name[0] != '\0' ? name : "\"\"");
 		(void) JsonbIteratorNext(&it, &v, true);
 	}
 	if (wrong.len == 0)

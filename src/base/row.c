@@ -30,6 +30,7 @@
 #include "utils/json.h"
 #include "utils/jsonb.h"
 #include "utils/jsonpath.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/rel.h"
@@ -52,6 +53,29 @@ struct CrmRowShape
 	Datum	   *values;
 	bool	   *nulls;
 };
+
+/*
+ * The number of a column that a trigger reads.  A trigger can be put onto any
+ * table by whoever owns it and us: a column of another type, read as if it were
+ * ours, would be read as a pointer.
+ */
+AttrNumber
+crm_typed_column(TupleDesc desc, const char *name, Oid type)
+{
+	int			attnum = SPI_fnumber(desc, name);
+	const char *table = desc->natts > 0 ? get_rel_name(TupleDescAttr(desc, 0)->attrelid) : NULL;
+
+	if (attnum <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("table \"%s\" has no column \"%s\"", table ? table : "", name)));
+	if (getBaseType(TupleDescAttr(desc, attnum - 1)->atttypid) != type)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" of table \"%s\" is not of type %s", name,
+						table ? table : "", format_type_be(type))));
+	return attnum;
+}
 
 /* jsonb's order of keys: shorter first */
 static int

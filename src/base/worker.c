@@ -100,8 +100,8 @@ static shmem_startup_hook_type prev_shmem_startup_hook = NULL;
 /* the earliest instant this transaction asks for; DT_NOEND: none */
 static TimestampTz wish = DT_NOEND;
 
-PGDLLEXPORT void crm_launcher_main(Datum arg);
-PGDLLEXPORT void crm_worker_main(Datum arg);
+pg_noreturn PGDLLEXPORT void crm_launcher_main(Datum arg);
+pg_noreturn PGDLLEXPORT void crm_worker_main(Datum arg);
 
 /* ---- settings and shared memory ---- */
 

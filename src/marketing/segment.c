@@ -55,16 +55,13 @@ whole_row(HeapTuple tuple, TupleDesc desc)
 static int64
 int_column(HeapTuple tuple, TupleDesc desc, const char *name)
 {
-	int			attnum = SPI_fnumber(desc, name);
-	bool		isnull = true;
-	Datum		value = (Datum) 0;
+	bool		isnull;
+	Datum		value = heap_getattr(tuple, crm_typed_column(desc, name, INT8OID), desc, &isnull);
 
-	if (attnum > 0)
-		value = SPI_getbinval(tuple, desc, attnum, &isnull);
 	if (isnull)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("segments need the column \"%s\"", name)));
+				(errcode(ERRCODE_NOT_NULL_VIOLATION),
+				 errmsg("segments need a value in column \"%s\"", name)));
 	return DatumGetInt64(value);
 }
 

@@ -491,13 +491,8 @@ crm_check_custom_fields(PG_FUNCTION_ARGS)
 		trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	desc = RelationGetDescr(trigdata->tg_relation);
 	table = trigdata->tg_trigger->tgargs[0];
-	attnum = SPI_fnumber(desc, "custom");
-	tenant_attnum = SPI_fnumber(desc, "tenant_id");
-	if (attnum <= 0 || tenant_attnum <= 0 || TupleDescAttr(desc, attnum - 1)->atttypid != JSONBOID)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table \"%s\" has no column custom of type jsonb with a tenant_id", table)));
-
+	attnum = crm_typed_column(desc, "custom", JSONBOID);
+	tenant_attnum = crm_typed_column(desc, "tenant_id", INT8OID);
 	tenant = heap_getattr(tuple, tenant_attnum, desc, &tenant_isnull);
 	value = heap_getattr(tuple, attnum, desc, &isnull);
 	if (isnull || tenant_isnull)

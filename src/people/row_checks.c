@@ -37,26 +37,6 @@ check_trigger(FunctionCallInfo fcinfo, const char *name, bool before, bool for_r
 						before ? "before" : "after")));
 }
 
-/* The number of a column this room's triggers rely on. */
-static int
-column(Relation rel, const char *name, Oid type)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	int			attnum = SPI_fnumber(desc, name);
-
-	if (attnum <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("table \"%s\" has no column \"%s\"",
-						RelationGetRelationName(rel), name)));
-	if (TupleDescAttr(desc, attnum - 1)->atttypid != type)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("column \"%s\" of table \"%s\" is not of type %s", name,
-						RelationGetRelationName(rel), format_type_be(type))));
-	return attnum;
-}
-
 PG_FUNCTION_INFO_V1(crm_check_version);
 
 /*
@@ -86,8 +66,8 @@ crm_check_version(PG_FUNCTION_ARGS)
 							   trigdata->tg_trigtuple : NULL);
 	rel = trigdata->tg_relation;
 	desc = RelationGetDescr(rel);
-	columns[0] = column(rel, "version", INT4OID);
-	columns[1] = column(rel, "updated_at", TIMESTAMPTZOID);
+	columns[0] = crm_typed_column(RelationGetDescr(rel), "version", INT4OID);
+	columns[1] = crm_typed_column(RelationGetDescr(rel), "updated_at", TIMESTAMPTZOID);
 
 	old_version = DatumGetInt32(heap_getattr(trigdata->tg_trigtuple, columns[0], desc, &old_null));
 	new_version = DatumGetInt32(heap_getattr(trigdata->tg_newtuple, columns[0], desc, &new_null));
@@ -183,7 +163,7 @@ crm_check_tags(PG_FUNCTION_ARGS)
 	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
 		trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	rel = trigdata->tg_relation;
-	attnum = column(rel, "tags", TEXTARRAYOID);
+	attnum = crm_typed_column(RelationGetDescr(rel), "tags", TEXTARRAYOID);
 	value = heap_getattr(tuple, attnum, RelationGetDescr(rel), &isnull);
 	if (isnull || ArrayGetNItems(ARR_NDIM(DatumGetArrayTypeP(value)),
 								 ARR_DIMS(DatumGetArrayTypeP(value))) == 0)

@@ -29,13 +29,7 @@
 static int64
 bigint_column(HeapTuple tuple, TupleDesc desc, const char *name, bool *isnull)
 {
-	int			attnum = SPI_fnumber(desc, name);
-
-	if (attnum <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("trigger function \"crm.check_tree\" finds no column \"%s\"", name)));
-	return DatumGetInt64(heap_getattr(tuple, attnum, desc, isnull));
+	return DatumGetInt64(heap_getattr(tuple, crm_typed_column(desc, name, INT8OID), desc, isnull));
 }
 
 /* The quoted name of a table, of the whole one where it is a partition. */

@@ -6,6 +6,7 @@
  * once are kept until the table itself is made anew.
  */
 #include "base/crm.h"
+#include "base/json.h"
 
 #include <math.h>
 
@@ -69,7 +70,7 @@ typedef struct TermsKey
 static JsonbValue *
 member(JsonbContainer *object, const char *key)
 {
-	JsonbValue *v = getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
+	JsonbValue *v = crm_json_member(object, key, NULL);
 
 	return (v == NULL || v->type == jbvNull) ? NULL : v;
 }
@@ -82,7 +83,10 @@ number_member(JsonbContainer *object, const char *key)
 	if (v == NULL)
 		return 0;
 	if (v->type != jbvNumeric)
-		elog(ERROR, "\"%s\" in service terms is not a number", key);
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" in service terms is not a number", key),
+				 errhint("Terms are written by crm.sla_terms_id() alone.")));
 	return DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(v->val.numeric)));
 }
 
@@ -109,24 +113,24 @@ parse_terms(Jsonb *definition)
 			strcmp(mode, "never") == 0 ? REOPEN_NEVER : REOPEN_RESUME;
 	}
 	metrics = member(&definition->root, "metrics");
-	for (int m = 0; metrics != NULL && metrics->type == jbvBinary && m < CLOCK_METRICS; m++)
+	for (int m = 0; crm_json_object(metrics) != NULL && m < CLOCK_METRICS; m++)
 	{
 		JsonbValue *one = member(metrics->val.binary.data, crm_clock_metric_names[m]);
 		ClockTerm  *term = &terms->metric[m];
 		JsonbValue *pause;
 
-		if (one == NULL || one->type != jbvBinary)
+		if (crm_json_object(one) == NULL)
 			continue;
 		term->target_id = (int64) number_member(one->val.binary.data, "target_id");
 		term->usecs = (int64) rint(number_member(one->val.binary.data, "seconds") * 1e6);
 		term->calendar = (int64) number_member(one->val.binary.data, "calendar_id");
 		pause = member(one->val.binary.data, "pause");
-		if (pause != NULL && pause->type == jbvBinary && JsonContainerIsArray(pause->val.binary.data))
+		if (crm_json_array(pause) != NULL)
 		{
 			term->npause = JsonContainerSize(pause->val.binary.data);
 			term->pause = (char **) palloc(sizeof(char *) * Max(1, term->npause));
 			for (int i = 0; i < term->npause; i++)
-				term->pause[i] = string_value(getIthJsonbValueFromContainer(pause->val.binary.data, i));
+				term->pause[i] = string_value(crm_json_element(pause->val.binary.data, i));
 		}
 	}
 	return terms;

@@ -7,6 +7,7 @@
  */
 #include "process/process.h"
 #include "access/identity.h"
+#include "base/json.h"
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
@@ -42,7 +43,7 @@ custom_is_filled(Move *move, const char *key, const char *name)
 		return false;
 	if (!JB_ROOT_IS_OBJECT(DatumGetJsonbP(custom)))
 		return false;
-	v = getKeyJsonValueFromContainer(&DatumGetJsonbP(custom)->root, key, strlen(key), &found);
+	v = crm_json_member(&DatumGetJsonbP(custom)->root, key, &found);
 	if (v == NULL || v->type == jbvNull)
 		return false;
 	if (v->type == jbvString)

@@ -33,6 +33,12 @@ static const char *const column_names[] = {
 	"stretches", "stretch_calendars", "escalated", "escalate_at"
 };
 
+static const Oid column_types[] = {
+	INT8OID, TEXTOID, INT8OID, TEXTOID, INT4OID, TEXTOID, INT8OID,
+	FLOAT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID, TIMESTAMPTZOID, BOOLOID,
+	TIMESTAMPTZARRAYOID, INT8ARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID
+};
+
 enum Col
 {
 	COL_TENANT, COL_TYPE, COL_SUBJECT, COL_METRIC, COL_CYCLE, COL_STATE, COL_POLICY,
@@ -290,11 +296,7 @@ build_clock_columns(const void *key, MemoryContext context)
 	crm_kept_depends(relid);
 	rel = table_open(relid, NoLock);	/* whoever asks has it open */
 	for (int i = 0; i < NCOLS; i++)
-	{
-		columns[i] = SPI_fnumber(RelationGetDescr(rel), column_names[i]);
-		if (columns[i] <= 0)
-			elog(ERROR, "crm.sla_clocks has no column \"%s\"", column_names[i]);
-	}
+		columns[i] = crm_typed_column(RelationGetDescr(rel), column_names[i], column_types[i]);
 	table_close(rel, NoLock);
 	return columns;
 }
@@ -337,6 +339,10 @@ crm_schedule_escalation(PG_FUNCTION_ARGS)
 	columns = crm_kept(&clock_columns, &relid, sizeof(relid));
 	for (int i = 0; i < NCOLS; i++)
 		values[i] = heap_getattr(row, columns[i], desc, &nulls[i]);
+	/* a NULL where there must be none is for the column's own constraint to refuse */
+	for (int i = COL_TENANT; i <= COL_STATE; i++)
+		if (nulls[i])
+			return PointerGetDatum(row);
 	ladder = crm_ladder(DatumGetInt64(values[COL_TENANT]));
 	if (ladder->nsteps == 0 && nulls[COL_AT])
 		return PointerGetDatum(row);

@@ -10,6 +10,7 @@
  */
 #include "process/process.h"
 #include "access/identity.h"
+#include "base/json.h"
 
 #include "access/relation.h"
 #include "catalog/namespace.h"
@@ -204,7 +205,7 @@ append_changes(Wanted *w, TupleDesc desc, Datum changes, StringInfo sql,
 		JsonbValue	found;
 
 		if (att->attisdropped ||
-			getKeyJsonValueFromContainer(&object->root, name, strlen(name), &found) == NULL)
+			crm_json_member(&object->root, name, &found) == NULL)
 			continue;
 		/* fields of their own are added to those there are */
 		appendStringInfo(sql, att->attnum == w->columns->custom ?

@@ -12,35 +12,57 @@
 #include "fmgr.h"
 #include "miscadmin.h"
 
-/* Logarithm of the hypergeometric probability of a table with fixed margins. */
-static double
-log_table(double a, double b, double c, double d)
+/* A sum of numbers given by their logarithms. */
+typedef struct LogSum
 {
-	return lgamma(a + b + 1) + lgamma(c + d + 1) + lgamma(a + c + 1) + lgamma(b + d + 1)
-		- lgamma(a + b + c + d + 1) - lgamma(a + 1) - lgamma(b + 1) - lgamma(c + 1) - lgamma(d + 1);
+	double		top;			/* the largest so far */
+	double		sum;			/* in its units */
+} LogSum;
+
+static void
+add_log(LogSum *s, double v)
+{
+	if (v <= s->top)
+		s->sum += exp(v - s->top);
+	else
+	{
+		s->sum = s->sum * exp(s->top - v) + 1;
+		s->top = v;
+	}
 }
 
 /*
  * Fisher's exact test, two-sided: the probability of all tables with these
- * margins that are no likelier than the one seen.
+ * margins that are no likelier than the one seen.  Tables are reached from the
+ * one seen by moving one case at a time, each as a ratio to the one before:
+ * so small cells are exact however large the others are.
  */
 static double
-fisher(double a, double b, double c, double d)
+fisher(int64 a, int64 b, int64 c, int64 d)
 {
-	double		seen = log_table(a, b, c, d) + 1e-7,
-				sum = 0,
-				low = Max(0, a - d),
-				high = Min(a + b, a + c);
+	LogSum		all = {0, 1};
+	LogSum		tail = {0, 1};
 
-	for (double x = low; x <= high; x++)
+	for (int up = 0; up < 2; up++)
 	{
-		double		p = log_table(x, a + b - x, a + c - x, d - a + x);
+		/* a case moves from the cells from1, from2 to the cells to1, to2 */
+		int64		from1 = up ? b : a;
+		int64		from2 = up ? c : d;
+		double		to1 = up ? a : b;
+		double		to2 = up ? d : c;
+		double		weight = 0;
 
-		if (p <= seen)
-			sum += exp(p);
-		CHECK_FOR_INTERRUPTS();
+		while (from1 > 0 && from2 > 0)
+		{
+			CHECK_FOR_INTERRUPTS();
+			weight += log((double) from1-- / ++to1 * ((double) from2-- / ++to2));
+			add_log(&all, weight);
+			/* a hair of slack: as likely as the one seen */
+			if (weight <= 1e-7)
+				add_log(&tail, weight);
+		}
 	}
-	return Min(sum, 1);
+	return Min(tail.sum / all.sum * exp(tail.top - all.top), 1);
 }
 
 PG_FUNCTION_INFO_V1(crm_association_p);
@@ -68,7 +90,8 @@ crm_association_p(PG_FUNCTION_ARGS)
 	{
 		/* the sum has as many terms as the smallest margin */
 		if (Min(Min(a + b, c + d), Min(a + c, b + d)) <= 1e6)
-			PG_RETURN_FLOAT8(fisher(a, b, c, d));
+			PG_RETURN_FLOAT8(fisher(PG_GETARG_INT64(0), PG_GETARG_INT64(1),
+									PG_GETARG_INT64(2), PG_GETARG_INT64(3)));
 	}
 	x = (a * d - b * c) / sqrt(a + b) / sqrt(c + d) / sqrt(a + c) / sqrt(b + d);
 	PG_RETURN_FLOAT8(erfc(sqrt(x * x * n / 2)));

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "base/compat.h"
+#include "base/json.h"
 #include "reports/chart.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
@@ -35,7 +36,7 @@ bad_data(const char *what, const char *hint)
 static JsonbValue *
 field(JsonbContainer *object, const char *name)
 {
-	JsonbValue *v = getKeyJsonValueFromContainer(object, name, strlen(name), NULL);
+	JsonbValue *v = crm_json_member(object, name, NULL);
 
 	return v != NULL && v->type == jbvNull ? NULL : v;
 }
@@ -145,7 +146,7 @@ checked_count(JsonbContainer *array, int most, const char *what)
 static JsonbContainer *
 object_at(JsonbContainer *array, int i, const char *what)
 {
-	JsonbValue *v = getIthJsonbValueFromContainer(array, i);
+	JsonbValue *v = crm_json_element(array, i);
 
 	if (v == NULL || v->type != jbvBinary || !JsonContainerIsObject(v->val.binary.data))
 		bad_data(psprintf("%s %d is not an object", what, i + 1), NULL);
@@ -209,7 +210,7 @@ read_series(Chart *c, JsonbContainer *data)
 	c->labels = palloc0(sizeof(char *) * Max(c->nlabels, 1));
 	for (int i = 0; i < c->nlabels; i++)
 	{
-		char	   *name = value_text(getIthJsonbValueFromContainer(labels, i));
+		char	   *name = value_text(crm_json_element(labels, i));
 
 		c->labels[i] = name ? name : "";
 	}
@@ -225,7 +226,7 @@ read_series(Chart *c, JsonbContainer *data)
 			bad_data(psprintf("series %d has %d values for %d labels", s + 1,
 							  values ? (int) JsonContainerSize(values) : 0, c->nlabels), NULL);
 		for (int i = 0; i < c->nlabels; i++)
-			c->series[s].nulls[i] = !value_number(getIthJsonbValueFromContainer(values, i),
+			c->series[s].nulls[i] = !value_number(crm_json_element(values, i),
 												  &c->series[s].values[i]);
 	}
 }
@@ -279,7 +280,7 @@ draw_tiles(Chart *c, JsonbContainer *tiles)
 			double	   *values = palloc(sizeof(double) * Max(points, 1));
 
 			for (int p = 0; p < points; p++)
-				if (value_number(getIthJsonbValueFromContainer(trend, p), &values[kept]))
+				if (value_number(crm_json_element(trend, p), &values[kept]))
 					kept++;
 			crm_chart_spark(c->out, values, kept, c->rtl);
 		}
@@ -311,7 +312,7 @@ draw_heads(Chart *c, JsonbContainer *columns, int ncolumns, char **formats)
 static JsonbContainer *
 row_at(JsonbContainer *rows, int r, int ncolumns)
 {
-	JsonbValue *row = getIthJsonbValueFromContainer(rows, r);
+	JsonbValue *row = crm_json_element(rows, r);
 
 	if (row == NULL || row->type != jbvBinary ||
 		!JsonContainerIsArray(row->val.binary.data) ||
@@ -373,7 +374,7 @@ draw_table(Chart *c, JsonbContainer *data)
 
 		for (int k = 0; k < ncolumns; k++)
 			if (strcmp(formats[k], "bar") == 0 &&
-				value_number(getIthJsonbValueFromContainer(row, k), &number))
+				value_number(crm_json_element(row, k), &number))
 				most[k] = Max(most[k], number);
 	}
 	for (int r = 0; r < nrows; r++)
@@ -382,7 +383,7 @@ draw_table(Chart *c, JsonbContainer *data)
 
 		appendStringInfoString(c->out, "<tr>");
 		for (int k = 0; k < ncolumns; k++)
-			draw_cell(c, getIthJsonbValueFromContainer(row, k), formats[k], most[k]);
+			draw_cell(c, crm_json_element(row, k), formats[k], most[k]);
 		appendStringInfoString(c->out, "</tr>");
 	}
 	appendStringInfoString(c->out, "</tbody></table></div>");

@@ -9,6 +9,7 @@
  */
 #include "rollup/rollup.h"
 
+#include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "access/htup_details.h"
@@ -35,6 +36,21 @@
 #include "utils/ruleutils.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
+
+static Relation
+open_source(Oid relid)
+{
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+
+	if (rel == NULL || (rel->rd_rel->relkind != RELKIND_RELATION &&
+						rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table",
+						rel != NULL ? RelationGetRelationName(rel) : psprintf("%u", relid)),
+				 errhint("The source of a rollup is an ordinary or partitioned table.")));
+	return rel;
+}
 
 /* ---- text to tree ---- */
 
@@ -326,7 +342,7 @@ crm_rollup_parse(PG_FUNCTION_ARGS)
 	ListCell   *cell;
 
 	InitMaterializedSRF(fcinfo, 0);
-	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+	rel = open_source(PG_GETARG_OID(0));
 	if (!PG_ARGISNULL(1))
 	{
 		text_array(PG_GETARG_ARRAYTYPE_P(1), &texts);
@@ -356,7 +372,7 @@ PG_FUNCTION_INFO_V1(crm_rollup_expression);
 Datum
 crm_rollup_expression(PG_FUNCTION_ARGS)
 {
-	Relation	rel = table_open(PG_GETARG_OID(0), AccessShareLock);
+	Relation	rel = open_source(PG_GETARG_OID(0));
 	ResTarget  *item = parse_item("expression", text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	char	   *text = deparse(rel, analyse(rel, item->val, "expression"));
 

@@ -100,16 +100,22 @@ crm_rollup_delta_oid(int64 source, bool missing_ok)
 List *
 crm_rollup_view_targets(Oid view, Oid *root, Index *varno)
 {
-	Relation	rel = relation_open(view, AccessShareLock);
-	Query	   *query;
+	Relation	rel = try_relation_open(view, AccessShareLock);
+	Query	   *query = NULL;
 	List	   *targets;
 
-	if (rel->rd_rel->relkind != RELKIND_VIEW)
-		elog(ERROR, "\"%s\" is not a view", RelationGetRelationName(rel));
-	query = get_view_query(rel);
-	if (list_length(query->jointree->fromlist) != 1 ||
-		!IsA(linitial(query->jointree->fromlist), RangeTblRef))
-		elog(ERROR, "view \"%s\" does not read one table", RelationGetRelationName(rel));
+	if (rel != NULL && rel->rd_rel->relkind == RELKIND_VIEW)
+		query = get_view_query(rel);
+	if (query == NULL || query->jointree == NULL ||
+		list_length(query->jointree->fromlist) != 1 ||
+		!IsA(linitial(query->jointree->fromlist), RangeTblRef) ||
+		rt_fetch(linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex,
+				 query->rtable)->rtekind != RTE_RELATION)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not the view of a rollup source",
+						rel != NULL ? RelationGetRelationName(rel) : psprintf("%u", view)),
+				 errhint("Such views are called crm_internal.rollup_source_<id>.")));
 	*varno = linitial_node(RangeTblRef, query->jointree->fromlist)->rtindex;
 	*root = rt_fetch(*varno, query->rtable)->relid;
 	targets = copyObject(query->targetList);

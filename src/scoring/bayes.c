@@ -329,20 +329,20 @@ compile_bayes(Jsonb *source)
 	if (!JB_ROOT_IS_OBJECT(source))
 		crm_jsonb_number(NULL, "the whole");
 	m->terms = counts_create(CurrentMemoryContext, 64, NULL);
-	alpha = crm_jsonb_number(crm_jsonb_child(&source->root, "alpha", &a), "alpha");
-	m->base = log(crm_jsonb_number(crm_jsonb_child(&source->root, "won", &v), "won") /
-				  crm_jsonb_number(crm_jsonb_child(&source->root, "lost", &a), "lost"));
-	fields = crm_jsonb_child(&source->root, "fields", &f);
-	if (fields == NULL || fields->type != jbvBinary || !isfinite(m->base))
+	alpha = crm_jsonb_number(crm_json_member(&source->root, "alpha", &a), "alpha");
+	m->base = log(crm_jsonb_number(crm_json_member(&source->root, "won", &v), "won") /
+				  crm_jsonb_number(crm_json_member(&source->root, "lost", &a), "lost"));
+	fields = crm_json_member(&source->root, "fields", &f);
+	if (crm_json_array(fields) == NULL || !isfinite(m->base))
 		crm_jsonb_number(NULL, "fields");
 	m->fields = JsonContainerSize(fields->val.binary.data);
 	for (int i = 0; i < m->fields; i++)
 	{
-		JsonbValue *field = getIthJsonbValueFromContainer(fields->val.binary.data, i);
+		JsonbValue *field = crm_json_element(fields->val.binary.data, i);
 		double		n[2] = {0, 0};
 		int			levels = 0;
 
-		if (field == NULL || field->type != jbvBinary)
+		if (crm_json_object(field) == NULL)
 			crm_jsonb_number(NULL, "a field");
 		for (int pass = 0; pass < 2; pass++)
 		{
@@ -358,11 +358,7 @@ compile_bayes(Jsonb *source)
 					k = v;
 				if (t != WJB_VALUE)
 					continue;
-				if (v.type != jbvBinary)
-					crm_jsonb_number(NULL, "a count");
-				for (int j = 0; j < 2; j++)
-					c[j] = crm_jsonb_number(getIthJsonbValueFromContainer(v.val.binary.data, j),
-											"a count");
+				crm_jsonb_counts(&v, c);
 				if (pass == 0)
 				{
 					n[0] += c[0];

@@ -158,12 +158,6 @@ crm_jsonb_push_string(JsonbParseState **state, bool element, const char *s, int 
 	pushJsonbValue(state, element ? WJB_ELEM : WJB_VALUE, &v);
 }
 
-JsonbValue *
-crm_jsonb_child(JsonbContainer *object, const char *key, JsonbValue *to)
-{
-	return getKeyJsonValueFromContainer(object, key, strlen(key), to);
-}
-
 double
 crm_jsonb_number(const JsonbValue *v, const char *what)
 {
@@ -174,6 +168,20 @@ crm_jsonb_number(const JsonbValue *v, const char *what)
 				 errhint("Pass the result of the fitting aggregate unchanged.")));
 	return DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
 											  NumericGetDatum(v->val.numeric)));
+}
+
+/* A pair of counts. */
+void
+crm_jsonb_counts(const JsonbValue *v, double *c)
+{
+	JsonbContainer *pair = crm_json_array(v);
+
+	for (int j = 0; j < 2; j++)
+	{
+		c[j] = crm_jsonb_number(crm_json_element(pair, j), "a count");
+		if (!(c[j] >= 0 && c[j] <= 1e100))
+			crm_jsonb_number(NULL, "a count");
+	}
 }
 
 /* A scalar as text; NULL for null, an object or an array. */

@@ -5,7 +5,7 @@
 #ifndef CRM_COUNTS_H
 #define CRM_COUNTS_H
 
-#include "utils/jsonb.h"
+#include "base/json.h"
 
 typedef struct CountEntry
 {
@@ -45,8 +45,8 @@ extern void *crm_compiled_model(FunctionCallInfo fcinfo, int argno, CompileModel
 extern void crm_jsonb_push_key(JsonbParseState **state, const char *key, int len);
 extern void crm_jsonb_push_number(JsonbParseState **state, bool element, double value);
 extern void crm_jsonb_push_string(JsonbParseState **state, bool element, const char *s, int len);
-extern JsonbValue *crm_jsonb_child(JsonbContainer *object, const char *key, JsonbValue *to);
 extern double crm_jsonb_number(const JsonbValue *v, const char *what);
+extern void crm_jsonb_counts(const JsonbValue *v, double *c);
 extern char *crm_jsonb_scalar_text(const JsonbValue *v, int *len);
 
 #endif							/* CRM_COUNTS_H */

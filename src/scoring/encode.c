@@ -326,7 +326,7 @@ static bool
 flag(JsonbContainer *object, const char *key)
 {
 	JsonbValue	v;
-	JsonbValue *f = crm_jsonb_child(object, key, &v);
+	JsonbValue *f = crm_json_member(object, key, &v);
 
 	return f != NULL && f->type == jbvBool && f->val.boolean;
 }
@@ -340,8 +340,8 @@ compile_encoding(Jsonb *source)
 				*fields;
 	int			max = 32;
 
-	fields = JB_ROOT_IS_OBJECT(source) ? crm_jsonb_child(&source->root, "fields", &a) : NULL;
-	if (fields == NULL || fields->type != jbvBinary)
+	fields = JB_ROOT_IS_OBJECT(source) ? crm_json_member(&source->root, "fields", &a) : NULL;
+	if (crm_json_array(fields) == NULL)
 		crm_jsonb_number(NULL, "fields");
 	m->n = JsonContainerSize(fields->val.binary.data);
 	m->fields = palloc0(sizeof(EncodedField) * Max(m->n, 1));
@@ -352,38 +352,38 @@ compile_encoding(Jsonb *source)
 	for (int i = 0; i < m->n; i++)
 	{
 		EncodedField *f = &m->fields[i];
-		JsonbValue *one = getIthJsonbValueFromContainer(fields->val.binary.data, i);
+		JsonbValue *one = crm_json_element(fields->val.binary.data, i);
 		JsonbContainer *object;
 		JsonbValue *part;
 
-		if (one == NULL || one->type != jbvBinary)
+		if (crm_json_object(one) == NULL)
 			crm_jsonb_number(NULL, "a field");
 		object = one->val.binary.data;
-		part = crm_jsonb_child(object, "field", &v);
+		part = crm_json_member(object, "field", &v);
 		if (part == NULL || part->type != jbvString)
 			crm_jsonb_number(NULL, "a field's name");
 		f->name = pnstrdup(part->val.string.val, part->val.string.len);
 		crm_counts_add(m->index, f->name, strlen(f->name))->levels = i;
 		f->column = f->other = f->missing = -1;
-		if ((part = crm_jsonb_child(object, "mean", &v)) != NULL)
+		if ((part = crm_json_member(object, "mean", &v)) != NULL)
 		{
 			f->numeric = true;
 			f->mean = crm_jsonb_number(part, "mean");
-			f->sd = crm_jsonb_number(crm_jsonb_child(object, "sd", &v), "sd");
+			f->sd = crm_jsonb_number(crm_json_member(object, "sd", &v), "sd");
 			f->column = new_column(m, &max, i, f->name);
 		}
 		else
 		{
 			JsonbValue	b;
-			JsonbValue *levels = crm_jsonb_child(object, "levels", &b);
+			JsonbValue *levels = crm_json_member(object, "levels", &b);
 
-			if ((part = crm_jsonb_child(object, "base", &v)) != NULL && part->type == jbvString)
+			if ((part = crm_json_member(object, "base", &v)) != NULL && part->type == jbvString)
 				level_entry(m, i, part->val.string.val, part->val.string.len, true)->levels = -1;
-			if (levels == NULL || levels->type != jbvBinary)
+			if (crm_json_array(levels) == NULL)
 				crm_jsonb_number(NULL, "levels");
 			for (int j = 0; j < JsonContainerSize(levels->val.binary.data); j++)
 			{
-				part = getIthJsonbValueFromContainer(levels->val.binary.data, j);
+				part = crm_json_element(levels->val.binary.data, j);
 				if (part == NULL || part->type != jbvString)
 					crm_jsonb_number(NULL, "a level");
 				level_entry(m, i, part->val.string.val, part->val.string.len, true)->levels =

@@ -20,7 +20,9 @@ void
 crm_model_memory(FunctionCallInfo fcinfo, MemoryContext *context, const char *name)
 {
 	if (!AggCheckCallContext(fcinfo, context))
-		elog(ERROR, "%s called in non-aggregate context", name);
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("function of aggregate %s called outside an aggregate", name)));
 }
 
 /* An outcome is 0 or 1. */

@@ -57,6 +57,11 @@ crm_z_scores(PG_FUNCTION_ARGS)
 	{
 		if (bitmap && !(bitmap[i / 8] & (1 << (i % 8))))
 			continue;
+		if (!isfinite(m[i]) || !isfinite(s[i]) || isinf(v[values]))
+			ereport(ERROR,
+					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+					 errmsg("feature %d, its mean or standard deviation is not finite", i + 1),
+					 errdetail("They are %g, %g and %g.", v[values], m[i], s[i])));
 		v[values] = s[i] > 0 ? (v[values] - m[i]) / s[i] : 0;
 		values++;
 	}
@@ -77,7 +82,8 @@ crm_psi(PG_FUNCTION_ARGS)
 		h[i] = crm_model_double_array(PG_GETARG_DATUM(i), &n[i], &has_null[i]);
 		for (int j = 0; !has_null[i] && j < n[i]; j++)
 		{
-			if (!(h[i][j] >= 0) || isinf(h[i][j]))
+			/* so that their sum is finite, too */
+			if (!(h[i][j] >= 0 && h[i][j] <= 1e100))
 				ereport(ERROR,
 						(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 						 errmsg("bin %d of a histogram holds %g", j + 1, h[i][j]),

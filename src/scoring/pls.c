@@ -92,25 +92,16 @@ model_add(PlsModel *m, const char *team, int team_len, const char *field,
 }
 
 static void
-read_pair(const JsonbValue *v, double *c)
-{
-	if (v == NULL || v->type != jbvBinary)
-		crm_jsonb_number(NULL, "a count");
-	for (int j = 0; j < 2; j++)
-		c[j] = crm_jsonb_number(getIthJsonbValueFromContainer(v->val.binary.data, j), "a count");
-}
-
-static void
 note_lists(JsonbContainer *root, counts_hash *lists)
 {
 	JsonbValue	v;
-	JsonbValue *named = crm_jsonb_child(root, "lists", &v);
+	JsonbValue *named = crm_json_member(root, "lists", &v);
 
-	if (named == NULL || named->type != jbvBinary)
+	if (crm_json_array(named) == NULL)
 		return;
 	for (int i = 0; i < JsonContainerSize(named->val.binary.data); i++)
 	{
-		JsonbValue *name = getIthJsonbValueFromContainer(named->val.binary.data, i);
+		JsonbValue *name = crm_json_element(named->val.binary.data, i);
 
 		if (name == NULL || name->type != jbvString)
 			crm_jsonb_number(NULL, "lists");
@@ -122,14 +113,16 @@ static void
 add_stages(PlsModel *m, const JsonbValue *team, JsonbContainer *counts)
 {
 	JsonbValue	part;
-	JsonbValue *list = crm_jsonb_child(counts, "stages", &part);
+	JsonbValue *list = crm_json_member(counts, "stages", &part);
 	double		c[2];
 
+	if (list != NULL && crm_json_array(list) == NULL)
+		crm_jsonb_number(NULL, "stages");
 	for (int i = 0; list != NULL && i < JsonContainerSize(list->val.binary.data); i++)
 	{
 		int			stage = i + 1;
 
-		read_pair(getIthJsonbValueFromContainer(list->val.binary.data, i), c);
+		crm_jsonb_counts(crm_json_element(list->val.binary.data, i), c);
 		model_add(m, team->val.string.val, team->val.string.len, STAGE_FIELD, 1,
 				  (char *) &stage, sizeof(int), c);
 	}
@@ -156,7 +149,7 @@ add_values(PlsModel *m, const JsonbValue *team, const JsonbValue *field, JsonbCo
 			value = v;
 		if (t != WJB_VALUE)
 			continue;
-		read_pair(&v, c);
+		crm_jsonb_counts(&v, c);
 		model_add(m, team->val.string.val, team->val.string.len,
 				  field->val.string.val, field->val.string.len,
 				  value.val.string.val, value.val.string.len, c);
@@ -172,13 +165,13 @@ static void
 add_fields(PlsModel *m, const JsonbValue *team, JsonbContainer *counts, counts_hash *lists)
 {
 	JsonbValue	part;
-	JsonbValue *list = crm_jsonb_child(counts, "fields", &part);
+	JsonbValue *list = crm_json_member(counts, "fields", &part);
 	JsonbIterator *fields;
 	JsonbIteratorToken t;
 	JsonbValue	v;
 	JsonbValue	field = {0};
 
-	if (list == NULL || list->type != jbvBinary)
+	if (crm_json_object(list) == NULL)
 		crm_jsonb_number(NULL, "fields");
 	fields = JsonbIteratorInit(list->val.binary.data);
 	while ((t = JsonbIteratorNext(&fields, &v, true)) != WJB_DONE)
@@ -207,8 +200,8 @@ compile_pls(Jsonb *source)
 	m->counts = counts_create(CurrentMemoryContext, 256, NULL);
 	initStringInfo(&m->key);
 	note_lists(&source->root, lists);
-	teams = crm_jsonb_child(&source->root, "teams", &v);
-	if (teams == NULL || teams->type != jbvBinary)
+	teams = crm_json_member(&source->root, "teams", &v);
+	if (crm_json_object(teams) == NULL)
 		crm_jsonb_number(NULL, "teams");
 	it = JsonbIteratorInit(teams->val.binary.data);
 	while ((t = JsonbIteratorNext(&it, &v, true)) != WJB_DONE)

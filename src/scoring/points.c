@@ -24,6 +24,7 @@
 
 #include <math.h>
 
+#include "common/int.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 #include "scoring/points.h"
@@ -72,10 +73,17 @@ crm_points_new_state(const PointsModel *m)
 	return s;
 }
 
+/* Instants lie up to 292,000 years apart: more than a signed number holds. */
+static inline uint64
+since(int64 then, int64 at)
+{
+	return (uint64) at - (uint64) then;
+}
+
 static inline double
 age_of(int64 at, int64 then)
 {
-	return at <= then ? 0 : (double) (at - then) / SECOND;
+	return at <= then ? 0 : (double) since(then, at) / SECOND;
 }
 
 static double
@@ -127,7 +135,7 @@ crowded(const PointsRule *r, const PointsRuleState *s, int64 at)
 	{
 		if (s->recent.at[i] > at)
 			late = true;
-		else if ((at - s->recent.at[i]) / SECOND < r->window)
+		else if (since(s->recent.at[i], at) / SECOND < r->window)
 			before++;
 	}
 	/* usually the event is the last one, and so is the window that ends with it */
@@ -138,10 +146,10 @@ crowded(const PointsRule *r, const PointsRuleState *s, int64 at)
 		int64		from = i < 0 ? at : s->recent.at[i];
 		int			inside = 0;
 
-		if (from > at || (at - from) / SECOND >= r->window)
+		if (from > at || since(from, at) / SECOND >= r->window)
 			continue;
 		for (int j = 0; j < s->recent.n; j++)
-			if (s->recent.at[j] >= from && (s->recent.at[j] - from) / SECOND < r->window)
+			if (s->recent.at[j] >= from && since(from, s->recent.at[j]) / SECOND < r->window)
 				inside++;
 		if (inside >= r->times)
 			return true;
@@ -334,6 +342,7 @@ first_crossing(Search *f, int64 from, int64 to, int64 *at)
 {
 	int64		middle;
 
+	CHECK_FOR_INTERRUPTS();
 	if (f->budget-- <= 0)
 	{
 		*at = to;				/* hardly ever: look again then */
@@ -343,14 +352,14 @@ first_crossing(Search *f, int64 from, int64 to, int64 *at)
 				   bound(f->m, f->s, to, from, &f->work),
 				   bound(f->m, f->s, from, to, &f->work)))
 		return false;
-	if (to - from <= RESOLUTION)
+	if (since(from, to) <= RESOLUTION)
 	{
 		double		score = bound(f->m, f->s, to, to, &f->work);
 
 		*at = to;
 		return may_cross(f->m, f->s->inside, score, score);
 	}
-	middle = from + (to - from) / 2;
+	middle = from + (int64) (since(from, to) / 2);
 	return first_crossing(f, from, middle, at) || first_crossing(f, middle, to, at);
 }
 
@@ -379,9 +388,14 @@ crm_points_next_crossing(const PointsModel *m, const PointsState *s, int64 after
 	 */
 	while (!found && from < until)
 	{
-		found = first_crossing(&f, from, from + span, at);
-		from += span;
-		span *= 4;
+		int64		to;
+
+		if (pg_add_s64_overflow(from, span, &to))
+			to = PG_INT64_MAX;	/* the end of time */
+		found = first_crossing(&f, from, to, at);
+		from = to;
+		if (span < PG_INT64_MAX / 4)
+			span *= 4;
 	}
 	found = found && *at <= until;
 	pfree(f.work.rule);
@@ -505,59 +519,4 @@ crm_points_rank_bound(const PointsModel *m, double ceiling, double key, int64 at
 	if (key > POINTS_NO_KEY && m->rank_half_life > 0)
 		fading = exp2(key - (double) at / SECOND / m->rank_half_life);
 	return ceiling + fading + 1e-7 * (1 + fabs(ceiling) + fading);
-}
-
-/* units of the last digit */
-static int128
-units_of(double v)
-{
-	return (int128) rintl((long double) v * 1e10L);
-}
-
-/*
- * Round the parts of a total so that they add up to the rounded total: all are
- * rounded down, and the parts with the largest remainders get one unit more.
- * A difference that no rounding to units explains is of the doubles' own
- * digits, and belongs to the largest part.
- */
-void
-crm_points_apportion(const double *value, int n, double total, int128 *units)
-{
-	long double *rest = palloc(sizeof(long double) * Max(n, 1));
-	int128		left = units_of(total);
-	int			largest = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		long double exact = (long double) value[i] * 1e10L;
-		long double down = floorl(exact);
-
-		units[i] = (int128) down;
-		rest[i] = exact - down;
-		left -= units[i];
-		if (fabs(value[i]) > fabs(value[largest]))
-			largest = i;
-	}
-	/* beside 1e16 the digits of 0.3 are lost: that is the large part's doing */
-	if (n > 0 && (left < -n || left > n))
-	{
-		units[largest] += left;
-		left = 0;
-	}
-	while (left != 0 && n > 0)
-	{
-		int			best = -1;
-
-		/* parts of 0 stay 0 unless nothing else is left */
-		for (int i = 0; i < n; i++)
-			if (value[i] != 0 &&
-				(best < 0 || (left > 0 ? rest[i] > rest[best] : rest[i] < rest[best])))
-				best = i;
-		if (best < 0)
-			best = 0;
-		units[best] += left > 0 ? 1 : -1;
-		rest[best] += left > 0 ? -1 : 1;
-		left += left > 0 ? -1 : 1;
-	}
-	pfree(rest);
 }

@@ -49,7 +49,7 @@ static char *
 text_of(JsonbContainer *o, const char *key, const Place *p)
 {
 	JsonbValue	v;
-	JsonbValue *f = crm_jsonb_child(o, key, &v);
+	JsonbValue *f = crm_json_member(o, key, &v);
 
 	if (f == NULL || f->type == jbvNull)
 		return NULL;
@@ -62,7 +62,7 @@ static bool
 number_of(JsonbContainer *o, const char *key, const Place *p, double *to)
 {
 	JsonbValue	v;
-	JsonbValue *f = crm_jsonb_child(o, key, &v);
+	JsonbValue *f = crm_json_member(o, key, &v);
 
 	if (f == NULL || f->type == jbvNull)
 		return false;
@@ -79,7 +79,7 @@ static bool
 span_of(JsonbContainer *o, const char *key, const Place *p, double *to)
 {
 	JsonbValue	v;
-	JsonbValue *f = crm_jsonb_child(o, key, &v);
+	JsonbValue *f = crm_json_member(o, key, &v);
 
 	if (f == NULL || f->type == jbvNull)
 		return false;
@@ -310,14 +310,14 @@ static int
 levels_of(JsonbContainer *o, const char *key, double *to, const Place *p)
 {
 	JsonbValue	v;
-	JsonbContainer *a = container(crm_jsonb_child(o, key, &v), true, p, key);
+	JsonbContainer *a = container(crm_json_member(o, key, &v), true, p, key);
 	int			n = a ? JsonContainerSize(a) : 0;
 
 	if (n > 3)
 		complain(p, psprintf("\"%s\" has more than 3 bounds", key), "Four grades have three bounds between them.");
 	for (int i = 0; i < n; i++)
 	{
-		JsonbValue *e = getIthJsonbValueFromContainer(a, i);
+		JsonbValue *e = crm_json_element(a, i);
 
 		if (e->type != jbvNumeric)
 			complain(p, psprintf("\"%s\" holds what is no number", key), NULL);
@@ -332,7 +332,7 @@ static void
 compile_point_rules(PointsModel *m, JsonbContainer *root, const Place *p)
 {
 	JsonbValue	v;
-	JsonbContainer *list = container(crm_jsonb_child(root, "rules", &v), true, p, "rules");
+	JsonbContainer *list = container(crm_json_member(root, "rules", &v), true, p, "rules");
 	int			n = list ? JsonContainerSize(list) : 0;
 
 	if (n > POINTS_MAX_RULES)
@@ -341,7 +341,7 @@ compile_point_rules(PointsModel *m, JsonbContainer *root, const Place *p)
 	m->groups = palloc0(sizeof(PointsGroup) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		JsonbValue *e = getIthJsonbValueFromContainer(list, i);
+		JsonbValue *e = crm_json_element(list, i);
 
 		if (e->type != jbvBinary || !JsonContainerIsObject(e->val.binary.data))
 			complain(p, "a rule is no object", NULL);
@@ -354,7 +354,7 @@ compile_groups(PointsModel *m, JsonbContainer *root, const Place *p)
 {
 	static const char *const keys[] = {"cap", NULL};
 	JsonbValue	v;
-	JsonbContainer *list = container(crm_jsonb_child(root, "groups", &v), false, p, "groups");
+	JsonbContainer *list = container(crm_json_member(root, "groups", &v), false, p, "groups");
 	JsonbIterator *it;
 	JsonbIteratorToken t;
 	JsonbValue	g;
@@ -386,7 +386,7 @@ compile_thresholds(PointsModel *m, JsonbContainer *root, const Place *p)
 {
 	static const char *const keys[] = {"name", "enter", "leave", NULL};
 	JsonbValue	v;
-	JsonbContainer *list = container(crm_jsonb_child(root, "thresholds", &v), true, p, "thresholds");
+	JsonbContainer *list = container(crm_json_member(root, "thresholds", &v), true, p, "thresholds");
 	int			n = list ? JsonContainerSize(list) : 0;
 
 	if (n > POINTS_MAX_THRESHOLDS)
@@ -394,7 +394,7 @@ compile_thresholds(PointsModel *m, JsonbContainer *root, const Place *p)
 	m->thresholds = palloc0(sizeof(PointsThreshold) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
-		JsonbValue *e = getIthJsonbValueFromContainer(list, i);
+		JsonbValue *e = crm_json_element(list, i);
 		PointsThreshold *t = &m->thresholds[i];
 		Place		q = {"threshold", NULL};
 

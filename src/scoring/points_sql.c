@@ -33,51 +33,6 @@ PG_FUNCTION_INFO_V1(crm_points_explain);
 PG_FUNCTION_INFO_V1(crm_points_leaves);
 PG_FUNCTION_INFO_V1(crm_decayed_points);
 
-/* Units of the last digit as numeric, without trailing zeros. */
-static Datum
-numeric_of_units(int128 units)
-{
-	char		buf[64];
-	char	   *p = buf + sizeof(buf);
-	bool		negative = units < 0;
-	unsigned __int128 u = negative ? -(unsigned __int128) units : (unsigned __int128) units;
-	int			digits = 0;
-	bool		nonzero = false;
-
-	*--p = '\0';
-	while (digits <= POINTS_SCALE || u != 0)
-	{
-		int			d = (int) (u % 10);
-
-		u /= 10;
-		if (digits == POINTS_SCALE && nonzero)
-			*--p = '.';
-		if (digits >= POINTS_SCALE || nonzero || d != 0)
-		{
-			*--p = '0' + d;
-			nonzero = nonzero || digits < POINTS_SCALE;
-		}
-		digits++;
-	}
-	if (negative)
-		*--p = '-';
-	return DirectFunctionCall3(numeric_in, CStringGetDatum(p),
-							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
-}
-
-/* A value in units of the last digit. */
-int128
-crm_points_units(double value)
-{
-	return (int128) rintl((long double) value * 1e10L);
-}
-
-Datum
-crm_points_rounded(double value)
-{
-	return numeric_of_units(crm_points_units(value));
-}
-
 /*
  * Does the condition of a rule hold?  One that cannot be worked out, such as
  * text where a number was expected, says no and is remembered as failed.
@@ -136,13 +91,18 @@ crm_points_check(PG_FUNCTION_ARGS)
 Datum
 crm_decayed_points(PG_FUNCTION_ARGS)
 {
-	char	   *decay = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	double		points = PG_GETARG_FLOAT8(0);
-	double		age = PG_GETARG_FLOAT8(1);
+	char	   *decay;
+	double		points;
+	double		age;
 	double		period = PG_ARGISNULL(3) ? 0 : PG_GETARG_FLOAT8(3);
 	double		share = PG_ARGISNULL(4) ? 0 : PG_GETARG_FLOAT8(4);
 	PointsDecay d;
 
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		PG_RETURN_NULL();
+	points = PG_GETARG_FLOAT8(0);
+	age = PG_GETARG_FLOAT8(1);
+	decay = text_to_cstring(PG_GETARG_TEXT_PP(2));
 	if (strcmp(decay, "none") == 0)
 		d = DECAY_NONE;
 	else if (strcmp(decay, "half_life") == 0)
@@ -669,7 +629,7 @@ crm_points_explain(PG_FUNCTION_ARGS)
 			values[5] = crm_points_rounded(score.raw[i]);
 			values[6] = crm_points_rounded(score.raw[i] - score.rule[i]);
 		}
-		values[7] = numeric_of_units(units[i]);
+		values[7] = crm_points_numeric(units[i]);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();

@@ -62,6 +62,7 @@ extern ArrayType *crm_points_failed(const PointsModel *m, const PointsState *s);
 extern char *crm_points_grade_text(const PointsModel *m, const PointsState *s,
 								   const PointsScore *score);
 extern int128 crm_points_units(double value);
+extern Datum crm_points_numeric(int128 units);
 extern Datum crm_points_rounded(double value);
 
 #endif							/* CRM_POINTS_SQL_H */

@@ -12,6 +12,7 @@
  */
 #include "base/crm.h"
 
+#include <math.h>
 #include <sodium.h>
 
 #include "port/pg_bswap.h"
@@ -137,11 +138,12 @@ crm_points_pack(const PointsModel *m, const PointsState *s)
 	return (bytea *) buf.data;
 }
 
-static void
+pg_noreturn static void
 malformed(void)
 {
+	/* what is kept is always well formed: it was written by hand */
 	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("the state of a score is malformed"),
 			 errhint("Bring it back from the events with crm.replay_scores().")));
 }
@@ -224,6 +226,8 @@ crm_points_unpack(const PointsModel *m, bytea *packed)
 		memcpy(&r->value, &value, sizeof(value));
 		r->as_of = (int64) take64(&p, end);
 		r->count = (int64) take64(&p, end);
+		if (!isfinite(r->value) || r->count < 0)
+			malformed();
 		if (flags & HAS_TIMES)
 			take_list(&p, end, &r->times);
 		if (flags & HAS_RECENT)

@@ -12,11 +12,11 @@
  * whole tables.
  */
 #include "base/crm.h"
+#include "base/json.h"
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
-#include "executor/spi.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
@@ -340,7 +340,7 @@ number_in(Jsonb *object, const char *key)
 	JsonbValue	v;
 
 	if (object == NULL ||
-		getKeyJsonValueFromContainer(&object->root, key, strlen(key), &v) == NULL ||
+		crm_json_member(&object->root, key, &v) == NULL ||
 		v.type != jbvNumeric)
 		return 0;
 	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(v.val.numeric)));

@@ -30,28 +30,27 @@ PG_FUNCTION_INFO_V1(crm_take_score_events);
 PG_FUNCTION_INFO_V1(crm_points_replay_leads);
 
 static TriggerData *
-statement_trigger(FunctionCallInfo fcinfo, const char *name)
+statement_trigger(FunctionCallInfo fcinfo, const char *name, const char *const *tables)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Oid			relid;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
 		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event) || trigdata->tg_newtable == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired after each statement, with a table of new rows", name)));
-	return trigdata;
-}
-
-static AttrNumber
-column_of(Relation rel, const char *name)
-{
-	AttrNumber	att = get_attnum(RelationGetRelid(rel), name);
-
-	if (att <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(rel))));
-	return att;
+	/* the queries over the new rows are kept, so the rows must always be of one kind */
+	relid = RelationGetRelid(trigdata->tg_relation);
+	for (; *tables != NULL; tables++)
+		if (relid == crm_table_oid(*tables, true))
+			return trigdata;
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("function \"%s\" is not for table \"%s\"", name,
+					RelationGetRelationName(trigdata->tg_relation)),
+			 errhint("Drop trigger \"%s\".", trigdata->tg_trigger->tgname)));
+	return NULL;				/* not reached */
 }
 
 /* Read the new rows of a statement from the first on. */
@@ -97,8 +96,9 @@ touched_rows(TriggerData *trigdata, int *n)
 {
 	int64		size = tuplestore_tuple_count(trigdata->tg_newtable);
 	Touched    *rows = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Touched) * Max(size, 1));
-	AttrNumber	tenant = column_of(trigdata->tg_relation, "tenant_id");
-	AttrNumber	id = column_of(trigdata->tg_relation, "id");
+	TupleDesc	desc = RelationGetDescr(trigdata->tg_relation);
+	AttrNumber	tenant = crm_typed_column(desc, "tenant_id", INT8OID);
+	AttrNumber	id = crm_typed_column(desc, "id", INT8OID);
 	TupleTableSlot *slot = begin_rows(trigdata);
 	int			k = 0;
 
@@ -156,11 +156,13 @@ report_trouble(const char *table, const Touched *row, const ErrorData *error)
 				5, types, args, NULL, false, 0);
 }
 
+static const char *const scored_tables[] = {"leads", "accounts", "contacts", NULL};
+
 /* crm.score_changed_leads() -- of leads, accounts and contacts, with a transition table new_rows */
 Datum
 crm_score_changed_leads(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigdata = statement_trigger(fcinfo, "crm.score_changed_leads");
+	TriggerData *trigdata = statement_trigger(fcinfo, "crm.score_changed_leads", scored_tables);
 	char	   *table = RelationGetRelationName(trigdata->tg_relation);
 	Touched    *rows;
 	Touched    *leads;
@@ -290,7 +292,10 @@ Datum
 crm_take_score_events(PG_FUNCTION_ARGS)
 {
 	static const char *const columns[] = {"tenant_id", "lead_id", "id", "occurred_at", "kind", "object", "attributes"};
-	TriggerData *trigdata = statement_trigger(fcinfo, "crm.take_score_events");
+	static const Oid types[] = {INT8OID, INT8OID, INT8OID, TIMESTAMPTZOID, TEXTOID, TEXTOID,
+	JSONBOID};
+	static const char *const tables[] = {"score_events", NULL};
+	TriggerData *trigdata = statement_trigger(fcinfo, "crm.take_score_events", tables);
 	int64		n = tuplestore_tuple_count(trigdata->tg_newtable);
 	EventTaker	taker = {0};
 	CrmOwnerSwitch me;
@@ -307,7 +312,8 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 
 		(void) tuplestore_gettupleslot(trigdata->tg_newtable, true, false, slot);
 		for (int i = 0; i < lengthof(columns); i++)
-			values[i] = slot_getattr(slot, column_of(trigdata->tg_relation, columns[i]), &nulls[i]);
+			values[i] = slot_getattr(slot, crm_typed_column(slot->tts_tupleDescriptor, columns[i],
+															types[i]), &nulls[i]);
 		take_row(&taker, values, nulls);
 		ExecDropSingleTupleTableSlot(slot);
 	}

@@ -16,6 +16,9 @@
 
 #include "common/unicode_norm.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
+
+#define POLL_EVERY 8192			/* characters between looks for a cancel */
 
 /* The state of a fold under way. */
 typedef struct FoldState
@@ -252,9 +255,12 @@ crm_fold(const char *in, int len, StringInfo out)
 	const unsigned char *p = (const unsigned char *) in;
 	const unsigned char *end = p + len;
 	FoldState	state = {out, false, out->len};
+	unsigned	n = 0;
 
 	while (p < end)
 	{
+		if (++n % POLL_EVERY == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (*p < 0x80)
 			fold_char(&state, *p++, false);
 		else
@@ -299,11 +305,15 @@ crm_fold_tokens(StringInfo folded, char **tokens, int max)
 	char	   *to = folded->data;
 	char	   *end = folded->data + folded->len;
 	int			n = 0;
+	unsigned	read = 0;
 	bool		inside = false;
 
 	while (p < end)
 	{
 		int			len = separator_length(p);
+
+		if (++read % POLL_EVERY == 0)
+			CHECK_FOR_INTERRUPTS();
 
 		if (len > 0)
 		{

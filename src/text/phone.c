@@ -11,6 +11,7 @@
  */
 #include "text/text.h"
 
+#define MAX_INPUT 1000			/* bytes; longer is no telephone number */
 #define MAX_DIGITS 15			/* of E.164, country code included */
 
 typedef struct NumberingPlan
@@ -382,6 +383,8 @@ crm_phone_normalize(const char *in, int len, const char *country, StringInfo out
 	bool		plus;
 	bool		valid;
 
+	if (len > MAX_INPUT)
+		return false;
 	initStringInfo(&folded);
 	crm_fold(in, len, &folded);
 	valid = collect_digits(folded.data, digits, &plus);

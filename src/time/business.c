@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "funcapi.h"
 #include "time/time_face.h"
@@ -195,9 +196,8 @@ crm_calendar_guard(PG_FUNCTION_ARGS)
 						"crm.calendar_guard")));
 	row = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
 		trigdata->tg_newtuple : trigdata->tg_trigtuple;
-	column = SPI_fnumber(RelationGetDescr(trigdata->tg_relation), "definition");
-	if (column <= 0)
-		elog(ERROR, "column definition is missing");
+	column = crm_typed_column(RelationGetDescr(trigdata->tg_relation), "definition",
+							  JSONBOID);
 	definition = heap_getattr(row, column, RelationGetDescr(trigdata->tg_relation), &isnull);
 	if (!isnull)
 	{

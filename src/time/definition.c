@@ -74,7 +74,7 @@ compare_spans(const void *a, const void *b)
 static void
 read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *day)
 {
-	JsonbContainer *list = crm_def_array(v);
+	JsonbContainer *list = crm_json_array(v);
 	int			limit = (kind == WEEKLY) ? 2 * DAY : DAY;
 
 	day->nspans = 0;
@@ -87,7 +87,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 	day->spans = (CalSpan *) palloc(sizeof(CalSpan) * Max(JsonContainerSize(list), 1));
 	for (int i = 0; i < JsonContainerSize(list); i++)
 	{
-		JsonbContainer *pair = crm_def_array(crm_def_element(list, i));
+		JsonbContainer *pair = crm_json_array(crm_json_element(list, i));
 		char	   *here = psprintf("%s[%d]", place, i);
 		char	   *text[2];
 		int32		at[2];
@@ -100,7 +100,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 		}
 		for (int j = 0; j < 2; j++)
 		{
-			text[j] = crm_def_string(crm_def_element(pair, j));
+			text[j] = crm_def_string(crm_json_element(pair, j));
 			at[j] = text[j] ? parse_time(text[j]) : -1;
 			if (at[j] < 0)
 			{
@@ -158,7 +158,7 @@ merge_spans(CalDay *day)
 static void
 read_weekly(Reader *r, JsonbValue *v, CalRules *rules)
 {
-	JsonbContainer *object = crm_def_object(v);
+	JsonbContainer *object = crm_json_object(v);
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	key;
@@ -244,7 +244,7 @@ crm_compare_dates(const void *a, const void *b)
 static CalDay *
 read_dated(Reader *r, JsonbValue *v, const char *what, int *n)
 {
-	JsonbContainer *object = crm_def_object(v);
+	JsonbContainer *object = crm_json_object(v);
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	key;

@@ -5,6 +5,7 @@
 #ifndef CRM_DEFINITION_H
 #define CRM_DEFINITION_H
 
+#include "base/json.h"
 #include "time/calendar.h"
 #include "time/time_face.h"
 
@@ -16,10 +17,7 @@ typedef struct Reader
 /* definition_read.c */
 extern void crm_def_fault(Reader *r, const char *reason, const char *place, const char *fmt,...)
 pg_attribute_printf(4, 5);
-extern JsonbContainer *crm_def_array(JsonbValue *v);
-extern JsonbContainer *crm_def_object(JsonbValue *v);
 extern char *crm_def_string(JsonbValue *v);
-extern JsonbValue *crm_def_element(JsonbContainer *array, int i);
 extern JsonbValue *crm_def_member(JsonbContainer *object, const char *key);
 extern int	crm_def_int(Reader *r, JsonbContainer *object, const char *key, const char *place,
 						int lowest, int highest, int missing);

@@ -58,7 +58,7 @@ read_one_date(Reader *r, JsonbValue *date, const char *place, int length, bool o
 static void
 read_except(Reader *r, JsonbValue *except, const char *place, CalYearly *rule)
 {
-	JsonbContainer *list = crm_def_array(except);
+	JsonbContainer *list = crm_json_array(except);
 
 	if (list == NULL)
 	{
@@ -69,7 +69,7 @@ read_except(Reader *r, JsonbValue *except, const char *place, CalYearly *rule)
 	for (int i = 0; i < JsonContainerSize(list); i++)
 	{
 		char	   *here = psprintf("%s.except[%d]", place, i);
-		char	   *one = crm_def_string(crm_def_element(list, i));
+		char	   *one = crm_def_string(crm_json_element(list, i));
 
 		if (one == NULL)
 			crm_def_fault(r, "date", here, "must be a string of the form YYYY-MM-DD");
@@ -143,7 +143,7 @@ read_holiday_object(Reader *r, JsonbContainer *object, const char *place, CalRul
 void
 crm_def_holidays(Reader *r, JsonbValue *v, CalRules *rules)
 {
-	JsonbContainer *list = crm_def_array(v);
+	JsonbContainer *list = crm_json_array(v);
 
 	if (list == NULL)
 	{
@@ -152,9 +152,9 @@ crm_def_holidays(Reader *r, JsonbValue *v, CalRules *rules)
 	}
 	for (int i = 0; i < JsonContainerSize(list); i++)
 	{
-		JsonbValue *one = crm_def_element(list, i);
+		JsonbValue *one = crm_json_element(list, i);
 		char	   *place = psprintf("holidays[%d]", i);
-		JsonbContainer *object = crm_def_object(one);
+		JsonbContainer *object = crm_json_object(one);
 		char	   *text = crm_def_string(one);
 		int32		date;
 

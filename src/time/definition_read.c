@@ -36,39 +36,17 @@ crm_def_fault(Reader *r, const char *reason, const char *place, const char *fmt,
 	*r->faults = lappend(*r->faults, f);
 }
 
-JsonbContainer *
-crm_def_array(JsonbValue *v)
-{
-	return (v->type == jbvBinary && JsonContainerIsArray(v->val.binary.data) &&
-			!JsonContainerIsScalar(v->val.binary.data)) ? v->val.binary.data : NULL;
-}
-
-JsonbContainer *
-crm_def_object(JsonbValue *v)
-{
-	return (v->type == jbvBinary && JsonContainerIsObject(v->val.binary.data)) ?
-		v->val.binary.data : NULL;
-}
-
 char *
 crm_def_string(JsonbValue *v)
 {
 	return v->type == jbvString ? pnstrdup(v->val.string.val, v->val.string.len) : NULL;
 }
 
-/* Elements of an array: NULL after the last. */
-JsonbValue *
-crm_def_element(JsonbContainer *array, int i)
-{
-	return i < JsonContainerSize(array) ?
-		getIthJsonbValueFromContainer(array, i) : NULL;
-}
-
 /* The value of a key; NULL where it is missing or null. */
 JsonbValue *
 crm_def_member(JsonbContainer *object, const char *key)
 {
-	JsonbValue *v = getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
+	JsonbValue *v = crm_json_member(object, key, NULL);
 
 	return (v == NULL || v->type == jbvNull) ? NULL : v;
 }

@@ -26,7 +26,7 @@ extern int32 crm_zone_stretch(void *zone, int64 at, int64 *end);
 
 /* definition.c */
 extern CalRules *crm_calendar_parse(Jsonb *definition, List **faults);
-extern void crm_calendar_raise(List *faults, const char *code);
+pg_noreturn extern void crm_calendar_raise(List *faults, const char *code);
 extern int	crm_compare_dates(const void *a, const void *b);
 
 /* cache.c */

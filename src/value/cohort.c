@@ -59,10 +59,11 @@ crm_cohort_clv_accumulate(PG_FUNCTION_ARGS)
 				 errmsg("period %d is not from 0 to %d", period,
 						MOST_PERIODS - 1),
 				 errhint("0 is the period of the first purchase.")));
-	if (isnan(margin) || isinf(margin))
+	if (!(fabs(margin) <= CRM_VALUE_MOST))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("margin must be finite")));
+				 errmsg("margin must be finite and at most %g", CRM_VALUE_MOST),
+				 errdetail("It is %g.", margin)));
 	s->margin[period] += margin;
 	s->customers[period] += crm_value_not_negative(PG_GETARG_FLOAT8(3),
 												   "customers");

@@ -62,6 +62,7 @@ discount_arg(FunctionCallInfo fcinfo, int i, bool finite_without,
  * discounted by (1 + rate)^-i.
  */
 #define MOST_AT_ONCE 16
+#define MOST_PERIODS 100000		/* days of 270 years */
 typedef void (*Expected) (const void *model, double x, double t_x,
 						  double age, double step, int n, double *expected);
 
@@ -76,20 +77,19 @@ by_period(FunctionCallInfo fcinfo, Expected expected, const void *model,
 				before = 0,
 				factor = 1,
 				sum = 0;
-	int32		periods = PG_GETARG_INT32(8),
-				i;
+	int32		periods = PG_GETARG_INT32(8);
 
 	if (isnan(spend) || isinf(spend))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("spend must be finite")));
-	if (periods < 0)
+	if (periods < 0 || periods > MOST_PERIODS)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("number of periods must be zero or more")));
+				 errmsg("number of periods must be from zero to %d", MOST_PERIODS)));
 	if (periods <= MOST_AT_ONCE && periods > 0)
 		expected(model, x, t_x, age, step, periods, now);
-	for (i = 0; i < periods; i++)
+	for (int i = 0; i < periods; i++)
 	{
 		if (periods > MOST_AT_ONCE)
 		{

@@ -167,7 +167,8 @@ recount(const double *point, size_t n, int d, int k, Work *w,
 
 /* An empty cluster takes the point farthest from its centre */
 static bool
-fill_empty(const double *point, size_t n, int d, int k, Work *w)
+fill_empty(const double *point, size_t n, int d, int k, Work *w,
+		   const CrmFitHost *host)
 {
 	bool		filled = false;
 	int			c;
@@ -185,6 +186,8 @@ fill_empty(const double *point, size_t n, int d, int k, Work *w)
 			double		s = distance2(point + i * d, w->centre +
 									  (size_t) w->of[i] * d, d);
 
+			if (i % POLL_EVERY == 0)
+				host->poll();
 			if (s > most && w->size[w->of[i]] > 1)
 			{
 				most = s;
@@ -362,7 +365,7 @@ lloyd(const double *point, size_t n, int d, int k, Work *w,
 
 	first_bounds(point, n, d, k, w, host);
 	recount(point, n, d, k, w, host);
-	if (fill_empty(point, n, d, k, w))
+	if (fill_empty(point, n, d, k, w, host))
 		recount(point, n, d, k, w, host);
 	variance = n >= MANY_POINTS ? mean_variance(point, n, d) : 0;
 
@@ -381,7 +384,7 @@ lloyd(const double *point, size_t n, int d, int k, Work *w,
 			w->lower[i] -= w->of[i] == moves.most_of ? moves.next : moves.most;
 			changed += assign_point(point, i, d, k, w);
 		}
-		if (fill_empty(point, n, d, k, w))
+		if (fill_empty(point, n, d, k, w, host))
 		{
 			/* bounds of all points are void */
 			recount(point, n, d, k, w, host);

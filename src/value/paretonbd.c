@@ -60,6 +60,9 @@ leaving(const CrmPareto *m, double R, double t_x, double age,
 			(1 + k_other * (grown - 1));
 		panel = 2 / fmax(fabs(rate), 0.7);
 		panel = fmax(panel, next);
+		/* a search for parameters may try infinite ones */
+		if (!(panel > 0))
+			break;
 		next = panel * 3;
 		if (from + panel > width)
 			panel = width - from;
@@ -257,6 +260,9 @@ crm_pareto_any(const CrmPareto *m, double x, double t_x, double age,
 					middle;
 		int			i;
 
+		/* within the range of arguments that the callers allow it never is */
+		if (!(panel > 0))
+			return NAN;
 		next = panel * 3;
 		if (from + panel > width)
 			panel = width - from;

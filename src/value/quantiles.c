@@ -221,22 +221,23 @@ crm_quantile_edges_final(PG_FUNCTION_ARGS)
 
 /* ---- k-means ---- */
 
+#define MOST_COORDINATE 1e100	/* squares of distances stay in the range */
 /* Doubles of a point; -1 coordinates where one is NULL */
 static int
 point_arg(FunctionCallInfo fcinfo, int i, double **value)
 {
 	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(i);
-	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array)),
-				j;
+	int			n = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 
 	if (ARR_HASNULL(array))
 		return -1;
 	*value = (double *) ARR_DATA_PTR(array);
-	for (j = 0; j < n; j++)
-		if (isnan((*value)[j]) || isinf((*value)[j]))
+	for (int j = 0; j < n; j++)
+		if (!(fabs((*value)[j]) <= MOST_COORDINATE))
 			ereport(ERROR,
 					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-					 errmsg("coordinates must be finite")));
+					 errmsg("coordinates must be finite and at most %g", MOST_COORDINATE),
+					 errhint("Bring them to one scale, for instance by crm.z_scores().")));
 	if (n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
@@ -557,7 +558,7 @@ crm_silhouette_final(PG_FUNCTION_ARGS)
 		double		v = s->row[i * s->width + d];
 
 		for (c = 0; c < clusters && label[c] != v; c++)
-			;
+			CHECK_FOR_INTERRUPTS();
 		if (c == clusters)
 			label[clusters++] = v;
 		of[i] = c;

@@ -2,7 +2,9 @@
  * value_face.c
  *	  Checks of arguments and answers that all SQL functions of this room share.
  *
- * Everything is checked here, so that the mathematics may rely on it.
+ * Everything is checked here, so that the mathematics may rely on it: numbers
+ * lie between 1e-100 and 1e100, so that no product or quotient of a few of them
+ * leaves the range and no step of an integration becomes zero.
  */
 #include "base/crm.h"
 
@@ -20,6 +22,13 @@ crm_value_positive(double v, const char *name)
 						name),
 				 errdetail("It is %g.", v),
 				 errhint("Give the parameters that a fit of the model returned.")));
+	if (v < CRM_VALUE_LEAST || v > CRM_VALUE_MOST)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+				 errmsg("parameter \"%s\" must be between %g and %g", name,
+						CRM_VALUE_LEAST, CRM_VALUE_MOST),
+				 errdetail("It is %g.", v),
+				 errhint("Give the parameters that a fit of the model returned.")));
 	return v;
 }
 
@@ -32,6 +41,13 @@ crm_value_not_negative(double v, const char *name)
 				 errmsg("\"%s\" must be zero or more, and finite", name),
 				 errdetail("It is %g.", v),
 				 errhint("Times and amounts are numbers that are not negative.")));
+	if (v > CRM_VALUE_MOST || (v > 0 && v < CRM_VALUE_LEAST))
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+				 errmsg("\"%s\" must be zero or between %g and %g", name,
+						CRM_VALUE_LEAST, CRM_VALUE_MOST),
+				 errdetail("It is %g.", v),
+				 errhint("Count times and amounts in units that make them ordinary numbers.")));
 	return v;
 }
 

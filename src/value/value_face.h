@@ -9,6 +9,10 @@
 
 #include "value/value_math.h"
 
+/* arguments other than zero and counts lie between these */
+#define CRM_VALUE_LEAST 1e-100
+#define CRM_VALUE_MOST 1e100
+
 extern double crm_value_positive(double v, const char *name);
 extern double crm_value_not_negative(double v, const char *name);
 extern double crm_value_whole(double v, const char *name);

@@ -3,6 +3,8 @@
 -- Roles belong to the cluster, so they may be there already.
 \set ON_ERROR_STOP 1
 SET client_min_messages = warning;
+-- each statement is run once: compiling it takes longer than running it
+SET jit = off;
 DO $$
 DECLARE r text;
 BEGIN
@@ -29,5 +31,9 @@ SET crm.tenant = :'second';
 SELECT sum(row_count) AS n FROM crm.generate_demo(1, 77) \gset
 SELECT count(*) AS granted FROM (VALUES ('reader', NULL::bigint), ('agent', 2), ('manager', 0), ('admin', 1)) AS l (level, n),
     LATERAL crm.grant_access(('attack_' || l.level || '_2')::name, l.level, (SELECT u.id FROM crm.users AS u WHERE u.tenant_id = :second AND l.n IS NOT NULL ORDER BY u.id OFFSET l.n LIMIT 1)) AS g \gset
+-- what the generator leaves out
+INSERT INTO crm.escalation_steps (tenant_id, policy_id, metric, "position", name, percent, recipients)
+SELECT p.tenant_id, p.id, 'resolution', 1, 'half', 50, '{owner}' FROM crm.sla_policies AS p;
 RESET crm.tenant;
 RESET SESSION AUTHORIZATION;
+ANALYZE;

@@ -3,6 +3,7 @@
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_words(language text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN $1 = 'fa' THEN
     '{"pipeline": "قیف فروش", "dashboard": "نمای کلی", "customer": "پرونده مشتری", "made": "تهیه‌شده در", "currency": "مبالغ به", "none": "داده‌ای نیست",
@@ -60,6 +61,7 @@ COMMENT ON FUNCTION crm_analytics.report_words(text) IS 'Words of the reports in
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_date(on_date date, language text, form text DEFAULT 'day') RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN $2 = 'fa' THEN crm.format_jalali($1, CASE $3 WHEN 'month' THEN 'TMMonth TMYY' WHEN 'short' THEN 'TMFMMM/TMFMDD' ELSE 'TMFMDD TMMonth TMYYYY' END)
                 ELSE pg_catalog.to_char($1, CASE $3 WHEN 'month' THEN 'Mon YY' WHEN 'short' THEN 'DD Mon' ELSE 'FMDD Mon YYYY' END) END
@@ -69,6 +71,7 @@ COMMENT ON FUNCTION crm_analytics.report_date(date, text, text) IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_card(title text, note text, body text, wide boolean DEFAULT false) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT '<section class="card' || CASE WHEN $4 THEN ' wide' ELSE '' END || '"><h2>' || crm.escape_html(coalesce($1, '')) || '</h2>'
            || CASE WHEN $2 IS NULL THEN '' ELSE '<p class="sub">' || (SELECT string_agg('<bdi>' || crm.escape_html(part) || '</bdi>', ' · ' ORDER BY place)
@@ -78,6 +81,7 @@ COMMENT ON FUNCTION crm_analytics.report_card(text, text, text, boolean) IS 'One
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_page(title text, subtitle text, body text, language text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT '<!DOCTYPE html>' || chr(10) || '<html lang="' || CASE WHEN $4 = 'fa' THEN 'fa" dir="rtl' ELSE 'en" dir="ltr' END || '"><head><meta charset="utf-8">'
         || '<meta http-equiv="Content-Security-Policy" content="default-src ''none''; style-src ''unsafe-inline''; img-src data:">'

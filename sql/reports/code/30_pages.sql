@@ -16,14 +16,23 @@ COMMENT ON FUNCTION crm_analytics.report_setting(text) IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_months(calendar text, last_day date, months integer)
 RETURNS SETOF date
-LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 12
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 12
+SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT DISTINCT crm_analytics.month_start(d::date, $1)
-    FROM pg_catalog.generate_series(crm_analytics.month_start($2, $1) - ($3 - 1) * 30 - 15, crm_analytics.month_start($2, $1), interval '10 days') AS d
-    WHERE crm_analytics.month_number(d::date, $1) > crm_analytics.month_number($2, $1) - $3
+BEGIN
+    IF NOT isfinite(last_day) OR months NOT BETWEEN 1 AND 1200 THEN
+        RAISE EXCEPTION 'months must be from 1 to 1200, up to a finite day, not % up to %', months, last_day
+            USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    RETURN QUERY
+    SELECT DISTINCT crm_analytics.month_start(d::date, calendar)
+    FROM generate_series(crm_analytics.month_start(last_day, calendar) - (months - 1) * 30 - 15,
+                         crm_analytics.month_start(last_day, calendar), interval '10 days') AS d
+    WHERE crm_analytics.month_number(d::date, calendar) > crm_analytics.month_number(last_day, calendar) - months
     UNION
-    SELECT crm_analytics.month_start($2, $1)
-    ORDER BY 1
+    SELECT crm_analytics.month_start(last_day, calendar)
+    ORDER BY 1;
+END
 $$;
 COMMENT ON FUNCTION crm_analytics.report_months(text, date, integer) IS
 'First days of the last months up to that of a day, in the calendar gregorian or jalali.';

@@ -76,10 +76,11 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN c.i = 1 THEN '(intercept)' ELSE coalesce(terms[c.i - 1], 'x' || (c.i - 1)) END,
-           c.w, s.e, c.w / nullif(s.e, 0), crm.two_sided_p(c.w / nullif(s.e, 0)),
+           c.w, s.e, r.z, crm.two_sided_p(r.z),
            CASE WHEN c.w < 709 THEN exp(greatest(c.w, -745)) END
     FROM unnest(coefficients) WITH ORDINALITY AS c (w, i)
     LEFT JOIN unnest(std_errors) WITH ORDINALITY AS s (e, i) USING (i)
+    CROSS JOIN LATERAL (SELECT CASE WHEN abs(c.w) < 'Infinity' THEN c.w / nullif(s.e, 0) END AS z) AS r
     ORDER BY c.i
 $$;
 COMMENT ON FUNCTION crm.logistic_terms(double precision[], double precision[], text[]) IS

@@ -144,7 +144,7 @@ AS $$
     -- a customer of a month is one who bought in the silence_days before it; lost is who then does not buy for as long
     WITH months AS (
         SELECT g::date AS month FROM (SELECT min(d.ordered_on) AS first FROM crm_analytics.account_days AS d WHERE d.tenant_id = crm.tenant_id()) AS f,
-             generate_series(date_trunc('month', f.first + silence_days) + interval '1 month', date_trunc('month', (until - silence_days)::timestamp), interval '1 month') AS g
+             generate_series(date_trunc('month', f.first + silence_days) + interval '1 month', date_trunc('month', (least(until, current_date) - silence_days)::timestamp), interval '1 month') AS g
     ), c AS (
         SELECT m.month, d.account_id, max(d.ordered_on) FILTER (WHERE d.ordered_on >= m.month AND d.purchases > 0) IS NULL AS lost,
                sum(d.revenue) FILTER (WHERE d.ordered_on < m.month) AS revenue
@@ -165,7 +165,10 @@ RETURNS TABLE (tenant_id bigint, cohort date, months_since integer, customers bi
 LANGUAGE sql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH first AS (
+    -- months that have not begun yet are none, however far until is
+    WITH last AS (
+        SELECT least(until, current_date) AS month
+    ), first AS (
         SELECT h.account_id, date_trunc('month', h.first_order_on)::date AS cohort FROM crm_analytics.purchase_histories(until) AS h
     ), size AS (
         SELECT f.cohort, count(*) AS customers FROM first AS f GROUP BY f.cohort
@@ -179,7 +182,9 @@ AS $$
     SELECT crm.tenant_id(), s.cohort, n.n, s.customers, coalesce(x.active, 0),
            CASE WHEN (s.cohort + make_interval(months => n.n + 1))::date <= until + 1 THEN round(100.0 * coalesce(x.active, 0) / s.customers, 2) END, coalesce(x.revenue, 0)
     FROM size AS s
-    CROSS JOIN LATERAL generate_series(0, (extract(year FROM until) * 12 + extract(month FROM until) - extract(year FROM s.cohort) * 12 - extract(month FROM s.cohort))::integer) AS n(n)
+    CROSS JOIN last AS l
+    CROSS JOIN LATERAL generate_series(0, (extract(year FROM l.month) * 12 + extract(month FROM l.month)
+                                           - extract(year FROM s.cohort) * 12 - extract(month FROM s.cohort))::integer) AS n(n)
     LEFT JOIN seen AS x ON x.cohort = s.cohort AND x.n = n.n
     ORDER BY s.cohort, n.n
 $$;
