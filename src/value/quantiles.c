@@ -235,7 +235,7 @@ point_arg(FunctionCallInfo fcinfo, int i, double **value)
 	for (int j = 0; j < n; j++)
 		if (!(fabs((*value)[j]) <= MOST_COORDINATE))
 			ereport(ERROR,
-					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 					 errmsg("coordinates must be finite and at most %g", MOST_COORDINATE),
 					 errhint("Bring them to one scale, for instance by crm.z_scores().")));
 	if (n == 0)
