@@ -176,10 +176,8 @@ crm_baskets_accumulate(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 	{
-		MemoryContext context;
+		MemoryContext context = crm_value_state_context(fcinfo);
 
-		if (!AggCheckCallContext(fcinfo, &context))
-			elog(ERROR, "aggregate function called outside an aggregate");
 		s = MemoryContextAllocZero(context, sizeof(BasketState));
 		s->context = context;
 		s->set = basket_settings(fcinfo);

@@ -34,10 +34,8 @@ crm_cohort_clv_accumulate(PG_FUNCTION_ARGS)
 
 	if (PG_ARGISNULL(0))
 	{
-		MemoryContext context;
+		MemoryContext context = crm_value_state_context(fcinfo);
 
-		if (!AggCheckCallContext(fcinfo, &context))
-			elog(ERROR, "aggregate function called outside an aggregate");
 		if (PG_ARGISNULL(4))
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
