@@ -10,11 +10,13 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/bitmapset.h"
 #include "utils/date.h"
 #include "utils/guc.h"
+#include "utils/queryenvironment.h"
 #include "utils/relcache.h"
 #include "utils/timestamp.h"
 
@@ -28,7 +30,21 @@ extern char *crm_history_reason;
 extern bool crm_tenant_set;
 extern int64 crm_tenant_setting_id;
 
-/* plan.c: how C runs SQL; SPI must be connected */
+/* Run as the owner of a table, then come back. */
+typedef struct CrmOwnerSwitch
+{
+	Oid			saved_user;
+	int			saved_context;
+	int			path;			/* level of the settings' stack, 0: was pinned */
+} CrmOwnerSwitch;
+
+/* plan.c: how C runs SQL, between connecting and disconnecting */
+extern void crm_connect(void);
+extern void crm_disconnect(void);
+extern void crm_connect_as(Oid owner, CrmOwnerSwitch *saved);
+extern void crm_disconnect_self(const CrmOwnerSwitch *saved);
+extern void crm_see_transition_tables(TriggerData *trigdata);
+extern void crm_see_rows(EphemeralNamedRelation rows);
 extern int	crm_execute(const char *sql, int nargs, const Oid *argtypes,
 						Datum *values, const char *nulls, bool read_only,
 						long limit);
@@ -44,15 +60,8 @@ extern void crm_read_config(const char *sql, int nargs, const Oid *argtypes,
 							Datum *values);
 extern Portal crm_cursor_open(const char *sql);
 extern void crm_cursor_fetch(Portal portal, long count);
+extern void crm_cursor_close(Portal portal);
 extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
-
-/* Run as the owner of a table, then come back. */
-typedef struct CrmOwnerSwitch
-{
-	Oid			saved_user;
-	int			saved_context;
-	int			path;			/* level of the settings' stack, 0: was pinned */
-} CrmOwnerSwitch;
 
 extern void crm_become(Oid owner, CrmOwnerSwitch *saved);
 extern void crm_become_self(const CrmOwnerSwitch *saved);

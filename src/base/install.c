@@ -402,8 +402,7 @@ crm_install(PG_FUNCTION_ARGS)
 				 errmsg("the CRM needs a database with encoding UTF8"),
 				 errhint("Create one: CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0.")));
 
-	SPI_connect();
-	crm_become(GetUserId(), &caller);	/* pins the path */
+	crm_connect_as(GetUserId(), &caller);	/* pins the path */
 	nestlevel = NewGUCNestLevel();
 	(void) set_config_option("check_function_bodies", "off", PGC_USERSET,
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
@@ -443,10 +442,9 @@ crm_install(PG_FUNCTION_ARGS)
 	run_script(CODE_PREFIX CRM_VERSION ".sql", false);
 
 	AtEOXact_GUC(true, nestlevel);
-	crm_become_self(&caller);
 	MemoryContextSwitchTo(mine);
 	answer = cstring_to_text(done.data);
-	SPI_finish();
+	crm_disconnect_self(&caller);
 	PG_RETURN_TEXT_P(answer);
 }
 

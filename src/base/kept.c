@@ -355,8 +355,7 @@ fill_entry(KeptEntry *entry)
 		entry->value = cache->build(entry->key.bytes, entry->context);
 		return;
 	}
-	SPI_connect();
-	crm_become(cache->state->watches[0].owner, &saved);
+	crm_connect_as(cache->state->watches[0].owner, &saved);
 	/* a parallel query may not take one; what it reads is read again after it */
 	if (IsInParallelMode())
 		crm_config_reread();
@@ -368,8 +367,7 @@ fill_entry(KeptEntry *entry)
 	entry->value = cache->build(entry->key.bytes, entry->context);
 	if (pushed)
 		PopActiveSnapshot();
-	crm_become_self(&saved);
-	SPI_finish();
+	crm_disconnect_self(&saved);
 }
 
 /* An entry without a value, below the current context. */

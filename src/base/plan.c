@@ -135,7 +135,61 @@ checked(int rc, const char *sql)
 	return rc;
 }
 
-/* ---- running; SPI must be connected ---- */
+/* ---- connecting ---- */
+
+/*
+ * Open a level of SPI: its memory is the current context until it is closed.
+ * An error closes it with the transaction or subtransaction.
+ */
+void
+crm_connect(void)
+{
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+}
+
+void
+crm_disconnect(void)
+{
+	SPI_finish();
+}
+
+/* The same, acting as somebody else meanwhile; see crm_become(). */
+void
+crm_connect_as(Oid owner, CrmOwnerSwitch *saved)
+{
+	crm_connect();
+	crm_become(owner, saved);
+}
+
+void
+crm_disconnect_self(const CrmOwnerSwitch *saved)
+{
+	crm_become_self(saved);
+	SPI_finish();
+}
+
+/* Let queries of this level read the transition tables of a trigger. */
+void
+crm_see_transition_tables(TriggerData *trigdata)
+{
+	int			rc = SPI_register_trigger_data(trigdata);
+
+	if (rc < 0)
+		elog(ERROR, "SPI_register_trigger_data failed: %s", SPI_result_code_string(rc));
+}
+
+/* Let queries of this level read rows of ours under a name. */
+void
+crm_see_rows(EphemeralNamedRelation rows)
+{
+	int			rc = SPI_register_relation(rows);
+
+	if (rc != SPI_OK_REL_REGISTER)
+		elog(ERROR, "SPI_register_relation failed: %s", SPI_result_code_string(rc));
+}
+
+/* ---- running, on a level that is open ---- */
 
 /*
  * Run a query from a kept plan.  Returns the SPI code; results stand in
@@ -248,6 +302,12 @@ crm_cursor_fetch(Portal portal, long count)
 
 	SPI_cursor_fetch(portal, true, count);
 	unpin_path(path);
+}
+
+void
+crm_cursor_close(Portal portal)
+{
+	SPI_cursor_close(portal);
 }
 
 /* One value of the last result; rows count from 0, columns from 1. */

@@ -75,7 +75,7 @@ finish(Statement *s, bool *found)
 		appendStringInfo(&s->sql, " %u", s->types[i]);
 	appendStringInfoString(&s->sql, " */");
 
-	SPI_connect();
+	crm_connect();
 	crm_execute_variant(s->sql.data, s->n, s->types, s->values, s->nulls, false, 0);
 	*found = SPI_processed > 0;
 	if (*found)
@@ -85,7 +85,7 @@ finish(Statement *s, bool *found)
 		row = datumCopy(crm_spi_value(0, 1, &isnull), false, -1);
 		MemoryContextSwitchTo(old);
 	}
-	SPI_finish();
+	crm_disconnect();
 	return row;
 }
 

@@ -580,7 +580,7 @@ begin_pass(void)
 	/* like a function of the role's own: no way back to the superuser */
 	SetUserIdAndSecContext(role, SECURITY_LOCAL_USERID_CHANGE);
 	PushActiveSnapshot(GetTransactionSnapshot());
-	SPI_connect();
+	crm_connect();
 	if (StatementTimeout > 0)
 		enable_timeout_after(STATEMENT_TIMEOUT, StatementTimeout);
 	return true;
@@ -591,7 +591,7 @@ end_pass(bool begun)
 {
 	if (begun)
 	{
-		SPI_finish();
+		crm_disconnect();
 		PopActiveSnapshot();
 	}
 	CommitTransactionCommand();

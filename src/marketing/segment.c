@@ -206,7 +206,7 @@ keep_states(const char *table, Datum tenant, Datum subject,
 }
 
 static bool
-contains(const Answers *a, int64 id)
+id_among(const Answers *a, int64 id)
 {
 	for (int i = 0; i < a->n; i++)
 		if (DatumGetInt64(a->ids[i]) == id)
@@ -218,7 +218,7 @@ static bool
 refers_to(const Segment *s, const Answers *a)
 {
 	for (int i = 0; i < s->nrefers; i++)
-		if (contains(a, s->refers[i]))
+		if (id_among(a, s->refers[i]))
 			return true;
 	return false;
 }
@@ -322,8 +322,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 
 	subject = Int64GetDatum(int_column(row, desc, "id"));
-	SPI_connect();
-	crm_become(crm_segment_owner(), &me);
+	crm_connect_as(crm_segment_owner(), &me);
 	moved.n = 0;
 	if (in.n + out.n > 0)
 		keep_states(table, Int64GetDatum(tenant), subject, &in, &out, announce, &moved);
@@ -340,7 +339,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 		memcpy(judged.ids, more.ids, sizeof(Datum) * more.n);
 		judged.n = more.n;
 		for (int i = 0; moved.n > 0 && i < g->n; i++)
-			if (refers_to(&g->segments[i], &moved) && !contains(&more, g->segments[i].id))
+			if (refers_to(&g->segments[i], &moved) && !id_among(&more, g->segments[i].id))
 				judged.ids[judged.n++] = Int64GetDatum(g->segments[i].id);
 		if (judged.n > 0)
 		{
@@ -354,8 +353,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 						6, types, values, after ? NULL : "     n", false, 0);
 		}
 	}
-	crm_become_self(&me);
-	SPI_finish();
+	crm_disconnect_self(&me);
 	return PointerGetDatum(NULL);
 }
 
@@ -423,12 +421,10 @@ crm_segment_sources(PG_FUNCTION_ARGS)
 	source = source_of(trigdata->tg_relation);
 	if (!(crm_segment_uses()->used & (1u << source)) || source == SEGMENT_SCORES)
 		return PointerGetDatum(NULL);
-	SPI_connect();
-	SPI_register_trigger_data(trigdata);
-	crm_become(crm_segment_owner(), &me);
+	crm_connect_as(crm_segment_owner(), &me);
+	crm_see_transition_tables(trigdata);
 	crm_execute(touch_sql[source], 0, NULL, NULL, NULL, false, 0);
-	crm_become_self(&me);
-	SPI_finish();
+	crm_disconnect_self(&me);
 	return PointerGetDatum(NULL);
 }
 
@@ -477,13 +473,11 @@ crm_segment_score(PG_FUNCTION_ARGS)
 	if (!(crm_segment_uses()->used & (1u << SEGMENT_SCORES)))
 		return PointerGetDatum(NULL);
 	desc = RelationGetDescr(trigdata->tg_relation);
-	SPI_connect();
-	crm_become(crm_segment_owner(), &me);
+	crm_connect_as(crm_segment_owner(), &me);
 	touch_score(trigdata->tg_trigtuple, desc);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
 		int_column(trigdata->tg_trigtuple, desc, "lead_id") != int_column(trigdata->tg_newtuple, desc, "lead_id"))
 		touch_score(trigdata->tg_newtuple, desc);
-	crm_become_self(&me);
-	SPI_finish();
+	crm_disconnect_self(&me);
 	return PointerGetDatum(NULL);
 }

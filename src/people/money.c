@@ -105,7 +105,8 @@ tenant_of(int64 id)
 	if (tenant == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_NO_TENANT),
-				 errmsg("there is no tenant " INT64_FORMAT, id)));
+				 errmsg("there is no tenant " INT64_FORMAT, id),
+				 errhint("Tenants are rows of crm.tenants.")));
 	return tenant;
 }
 
@@ -228,7 +229,8 @@ crm_convert_currency(PG_FUNCTION_ARGS)
 	if (isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_NO_TENANT),
-				 errmsg("the current role works for no tenant, so there are no rates")));
+				 errmsg("the current role works for no tenant, so there are no rates"),
+				 errhint("Map the role to a user of a tenant (crm.users, column db_role), or pass tenant_id.")));
 	tenant = tenant_of(tenant_id);
 
 	if (strcmp(mode, "at_event_date") == 0)
@@ -337,7 +339,7 @@ read_rates(QueryRates *known, const PairKey *key)
 	values[0] = Int64GetDatum(key->tenant);
 	values[1] = CStringGetTextDatum(key->from);
 	values[2] = CStringGetTextDatum(key->to);
-	SPI_connect();
+	crm_connect();
 	crm_execute("SELECT DISTINCT ON (x.valid_from) x.valid_from, x.rate"
 				" FROM (SELECT r.valid_from, 0 AS inverse, r.rate FROM crm.exchange_rates AS r"
 				"       WHERE r.tenant_id = $1 AND r.from_currency = $2 AND r.to_currency = $3"
@@ -346,7 +348,7 @@ read_rates(QueryRates *known, const PairKey *key)
 				"       WHERE r.tenant_id = $1 AND r.from_currency = $3 AND r.to_currency = $2) AS x"
 				" ORDER BY x.valid_from, x.inverse", 3, types, values, NULL, true, 0);
 	take_rates(&fresh, known->context);
-	SPI_finish();
+	crm_disconnect();
 	pair = (Pair *) hash_search(known->pairs, key, HASH_ENTER, &found);
 	*pair = fresh;
 	return pair;

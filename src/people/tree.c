@@ -100,8 +100,7 @@ crm_check_tree(PG_FUNCTION_ARGS)
 				   quote_identifier(parent_column), whole_table(trigdata->tg_relation));
 	values[0] = Int64GetDatum(tenant);
 
-	SPI_connect();
-	crm_become(crm_table_owner(RelationGetRelid(trigdata->tg_relation)), &saved);
+	crm_connect_as(crm_table_owner(RelationGetRelid(trigdata->tg_relation)), &saved);
 	CommandCounterIncrement();
 	for (;;)
 	{
@@ -122,8 +121,8 @@ crm_check_tree(PG_FUNCTION_ARGS)
 					(errcode(ERRCODE_CRM_CIRCULAR_TREE),
 					 errmsg("tree in column \"%s\" of table \"%s\" is circular or deeper than %d",
 							parent_column, table, MAX_DEPTH),
-					 errdetail("Reached row " INT64_FORMAT " on the way up from row " INT64_FORMAT ".",
-							   at, id)));
+					 errdetail("Reached row " INT64_FORMAT " on the way up from row " INT64_FORMAT ".", at, id),
+					 errhint("Look at the rows named, and give one of them another parent.")));
 		values[1] = Int64GetDatum(at);
 		crm_read_newest(sql, 2, types, values, 1);
 		/* a parent that is not there is the foreign key's matter */
@@ -134,7 +133,6 @@ crm_check_tree(PG_FUNCTION_ARGS)
 		if (isnull)
 			break;
 	}
-	crm_become_self(&saved);
-	SPI_finish();
+	crm_disconnect_self(&saved);
 	return PointerGetDatum(NULL);
 }

@@ -47,7 +47,7 @@ time_elapsed(void *arg, int64 calendar, int64 from, int64 to)
 
 /* Another tenant's clocks are for the owner alone. */
 static void
-check_tenant(int64 tenant)
+check_clock_tenant(int64 tenant)
 {
 	bool		isnull;
 
@@ -402,9 +402,9 @@ crm_sla_fold(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("as_of must be a finite timestamp")));
 	tenant = PG_GETARG_INT64(4);
-	check_tenant(tenant);
+	check_clock_tenant(tenant);
 
-	SPI_connect();
+	crm_connect();
 	events = read_events(tenant, PG_GETARG_DATUM(0), PG_GETARG_INT64(1), has_as_of, as_of,
 						 has_known, has_known ? PG_GETARG_TIMESTAMPTZ(3) : 0, &n);
 	fold = crm_clock_fold(events, n, &time, has_as_of, as_of);
@@ -412,7 +412,7 @@ crm_sla_fold(PG_FUNCTION_ARGS)
 		if (fold->clocks[i]->promised)
 			put_clock(rsinfo, fold->clocks[i]);
 	MemoryContextSwitchTo(outer);
-	SPI_finish();
+	crm_disconnect();
 	return (Datum) 0;
 }
 
@@ -446,11 +446,12 @@ get_running(FunctionCallInfo fcinfo, int calendar_arg, int since_arg)
 	if (PG_ARGISNULL(since_arg + 3))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_NO_TENANT),
-				 errmsg("no tenant to read calendars of")));
+				 errmsg("no tenant to read calendars of"),
+				 errhint("Pass tenant_id, or map the role to a user of a tenant.")));
 	n /= 2;
 	r = (Running *) palloc(offsetof(Running, stretches) + sizeof(ClockStretch) * n);
 	r->tenant = PG_GETARG_INT64(since_arg + 3);
-	check_tenant(r->tenant);
+	check_clock_tenant(r->tenant);
 	r->calendar = PG_ARGISNULL(calendar_arg) ? 0 : PG_GETARG_INT64(calendar_arg);
 	r->running = !PG_ARGISNULL(since_arg);
 	r->since = r->running ? PG_GETARG_TIMESTAMPTZ(since_arg) : 0;

@@ -421,7 +421,7 @@ crm_escalate(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("batch must be positive")));
 
-	SPI_connect();
+	crm_connect();
 	args[0] = TimestampTzGetDatum(as_of);
 	args[1] = Int32GetDatum(batch);
 	crm_execute("SELECT " LADDER_CLOCK_COLUMNS " FROM crm.sla_clocks AS c "
@@ -431,7 +431,7 @@ crm_escalate(PG_FUNCTION_ARGS)
 	n = (int) SPI_processed;
 	if (n == 0)
 	{
-		SPI_finish();
+		crm_disconnect();
 		PG_RETURN_INT64(0);
 	}
 	clocks = palloc0(sizeof(LadderClock) * n);
@@ -457,6 +457,6 @@ crm_escalate(PG_FUNCTION_ARGS)
 		done += fire_group(clocks, which, nwhich, as_of);
 	}
 	AtEOXact_GUC(true, nestlevel);
-	SPI_finish();
+	crm_disconnect();
 	PG_RETURN_INT64(done);
 }

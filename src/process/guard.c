@@ -49,6 +49,29 @@ allowed_stages(Move *move)
 	return names == NIL ? "none" : names_joined(names);
 }
 
+/* Refuse a loss without the reason or the note it needs. */
+static void
+refuse_loss(Move *move, Verdict *v)
+{
+	if (v->loss_reason_missing)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_LOSS_REASON_MISSING),
+				 errmsg("%s needs a loss reason in stage \"%s\"", crm_process_row_name(move), move->to->code),
+				 errdetail("Missing: loss_reason."),
+				 errhint("Set loss_reason to a code of crm.loss_reasons.")));
+	if (v->loss_note_missing)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_LOSS_REASON_MISSING),
+				 errmsg("the loss reason of %s needs a note", crm_process_row_name(move)),
+				 errdetail("Missing: loss_note."),
+				 errhint("Say in loss_note what happened.")));
+	if (v->loss_reason_inactive)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_LOSS_REASON_MISSING),
+				 errmsg("the loss reason of %s is no longer in use", crm_process_row_name(move)),
+				 errhint("Choose an active one of crm.loss_reasons.")));
+}
+
 static void
 refuse(Move *move, Verdict *v)
 {
@@ -59,7 +82,8 @@ refuse(Move *move, Verdict *v)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_TRANSITION_NOT_ALLOWED),
 				 errmsg("%s cannot enter stage \"%s\" of pipeline \"%s\": it is no longer in use",
-						crm_process_row_name(move), to->code, to->pipeline->code)));
+						crm_process_row_name(move), to->code, to->pipeline->code),
+				 errhint("Choose an active stage: see crm.allowed_moves_of().")));
 	if (v->not_allowed)
 	{
 		if (move->from == NULL || move->from->pipeline != to->pipeline)
@@ -67,12 +91,14 @@ refuse(Move *move, Verdict *v)
 					(errcode(ERRCODE_CRM_TRANSITION_NOT_ALLOWED),
 					 errmsg("%s cannot enter pipeline \"%s\" in stage \"%s\"",
 							crm_process_row_name(move), to->pipeline->code, to->code),
-					 errdetail("Stages to begin in: %s.", allowed_stages(move))));
+					 errdetail("Stages to begin in: %s.", allowed_stages(move)),
+					 errhint("Begin in one of these stages, then move on.")));
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_TRANSITION_NOT_ALLOWED),
 				 errmsg("%s cannot move from stage \"%s\" to \"%s\"",
 						crm_process_row_name(move), move->from->code, to->code),
-				 errdetail("Stages it can move to: %s.", allowed_stages(move))));
+				 errdetail("Stages it can move to: %s.", allowed_stages(move)),
+				 errhint("Move through one of these stages, or let an administrator add the move with crm.define_pipeline().")));
 	}
 	if (v->role_refused)
 	{
@@ -84,7 +110,8 @@ refuse(Move *move, Verdict *v)
 				(errcode(ERRCODE_CRM_ROLE_NOT_ALLOWED),
 				 errmsg("access level %s may not move %s to stage \"%s\"",
 						v->access, crm_process_row_name(move), to->code),
-				 errdetail("Levels that may: %s.", names_joined(roles))));
+				 errdetail("Levels that may: %s.", names_joined(roles)),
+				 errhint("Ask somebody with one of these levels to move it.")));
 	}
 	if (v->missing != NIL)
 	{
@@ -96,29 +123,15 @@ refuse(Move *move, Verdict *v)
 				 errdetail("Missing: %s.", names_joined(v->missing)),
 				 errhint("Fill these columns in the same statement.")));
 	}
-	if (v->loss_reason_missing)
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_LOSS_REASON_MISSING),
-				 errmsg("%s needs a loss reason in stage \"%s\"", crm_process_row_name(move), to->code),
-				 errdetail("Missing: loss_reason."),
-				 errhint("Set loss_reason to a code of crm.loss_reasons.")));
-	if (v->loss_note_missing)
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_LOSS_REASON_MISSING),
-				 errmsg("the loss reason of %s needs a note", crm_process_row_name(move)),
-				 errdetail("Missing: loss_note.")));
-	if (v->loss_reason_inactive)
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_LOSS_REASON_MISSING),
-				 errmsg("the loss reason of %s is no longer in use", crm_process_row_name(move)),
-				 errhint("Choose an active one of crm.loss_reasons.")));
+	refuse_loss(move, v);
 	if (v->guard_failed)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_GUARD_FAILED),
 				 errmsg("%s cannot move to stage \"%s\": %s", crm_process_row_name(move), to->code,
 						edge->message ? edge->message : "its condition does not hold"),
 				 errdetail("Condition: %s.",
-						   DatumGetCString(DirectFunctionCall1(jsonpath_out, edge->guard)))));
+						   DatumGetCString(DirectFunctionCall1(jsonpath_out, edge->guard))),
+				 errhint("Change the record so that the condition holds, then move it.")));
 	if (v->approval != NULL && strcmp(v->approval, "approved") != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_APPROVAL_MISSING),

@@ -193,8 +193,7 @@ crm_process_use_approval(const char *subject, int64 tenant, int64 id, int64 stag
 	values[1] = CStringGetTextDatum(subject);
 	values[2] = Int64GetDatum(id);
 	values[3] = Int64GetDatum(stage);
-	SPI_connect();
-	crm_become(crm_process_periods_owner(), &saved);
+	crm_connect_as(crm_process_periods_owner(), &saved);
 	crm_execute("UPDATE crm.approvals AS a SET used_at = pg_catalog.now()"
 				" WHERE a.tenant_id OPERATOR(pg_catalog.=) $1 AND a.id OPERATOR(pg_catalog.=) ("
 				"SELECT pg_catalog.min(b.id) FROM crm.approvals AS b"
@@ -206,8 +205,7 @@ crm_process_use_approval(const char *subject, int64 tenant, int64 id, int64 stag
 				" AND a.used_at IS NULL",
 				4, types, values, NULL, false, 0);
 	done = SPI_processed > 0;
-	crm_become_self(&saved);
-	SPI_finish();
+	crm_disconnect_self(&saved);
 	return done;
 }
 
@@ -225,8 +223,7 @@ approval_state(Move *move)
 	values[1] = CStringGetTextDatum(move->subject);
 	values[2] = Int64GetDatum(move->id);
 	values[3] = Int64GetDatum(move->to->id);
-	SPI_connect();
-	crm_become(crm_process_periods_owner(), &saved);
+	crm_connect_as(crm_process_periods_owner(), &saved);
 	crm_execute("SELECT pg_catalog.bool_or(b.state OPERATOR(pg_catalog.=) 'approved')"
 				" FROM crm.approvals AS b"
 				" WHERE b.tenant_id OPERATOR(pg_catalog.=) $1"
@@ -242,8 +239,7 @@ approval_state(Move *move)
 		if (!isnull)
 			state = DatumGetBool(approved) ? "approved" : "requested";
 	}
-	crm_become_self(&saved);
-	SPI_finish();
+	crm_disconnect_self(&saved);
 	return state;
 }
 

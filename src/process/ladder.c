@@ -378,7 +378,7 @@ crm_escalation_schedule(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	args[1] = PG_GETARG_DATUM(0);
 	args[2] = PG_GETARG_DATUM(1);
-	SPI_connect();
+	crm_connect();
 	ladder = crm_ladder(DatumGetInt64(args[0]));
 	crm_execute("SELECT " LADDER_CLOCK_COLUMNS " FROM crm.sla_clocks AS c WHERE c.tenant_id = $1 AND c.subject_type = $2 AND c.subject_id = $3 "
 				"AND c.state = 'running' ORDER BY c.metric, c.cycle",
@@ -407,6 +407,6 @@ crm_escalation_schedule(PG_FUNCTION_ARGS)
 		}
 	}
 	MemoryContextSwitchTo(outer);
-	SPI_finish();
+	crm_disconnect();
 	return (Datum) 0;
 }

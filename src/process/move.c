@@ -254,14 +254,14 @@ move_row(Wanted *w, Datum changes)
 	appendStringInfoString(&sql, " */");
 	ReleaseTupleDesc(desc);
 
-	SPI_connect();
+	crm_connect();
 	crm_execute_variant(sql.data, n, types, values, nulls, false, 0);
 	if (SPI_processed == 0)
 		refuse_move(w);
 	row = crm_spi_value(0, 1, &isnull);
 	MemoryContextSwitchTo(caller);
 	row = datumCopy(row, false, -1);
-	SPI_finish();
+	crm_disconnect();
 	return row;
 }
 

@@ -165,9 +165,10 @@ crm_allowed_moves_of(PG_FUNCTION_ARGS)
 	if (isnull)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_NO_TENANT),
-				 errmsg("the current role has no tenant")));
+				 errmsg("the current role has no tenant"),
+				 errhint("Map the role to a user of a tenant: crm.users, column db_role.")));
 	InitMaterializedSRF(fcinfo, 0);
-	SPI_connect();
+	crm_connect();
 	row = read_subject_row(subject, tenant, id, &desc);
 	crm_process_find_columns(desc, subject, &columns);
 
@@ -191,7 +192,7 @@ crm_allowed_moves_of(PG_FUNCTION_ARGS)
 		crm_process_prepare(&move, config, subject, &columns, desc, row, wanted);
 		put_move(rsinfo, &move);
 	}
-	SPI_finish();
+	crm_disconnect();
 	return (Datum) 0;
 }
 

@@ -394,10 +394,9 @@ write_notes(void)
 	if (nunwritten == 0 || writing)
 		return;
 
-	SPI_connect();
+	crm_connect_as(crm_process_periods_owner(), &saved);
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "crm stage periods written",
 									ALLOCSET_DEFAULT_SIZES);
-	crm_become(crm_process_periods_owner(), &saved);
 
 	/* a plan made while the history was small must not scan it when it is large */
 	nestlevel = NewGUCNestLevel();
@@ -431,8 +430,7 @@ write_notes(void)
 	}
 	PG_END_TRY();
 	AtEOXact_GUC(true, nestlevel);
-	crm_become_self(&saved);
-	SPI_finish();
+	crm_disconnect_self(&saved);
 	forget_written();
 }
 
@@ -552,13 +550,11 @@ crm_record_stage(PG_FUNCTION_ARGS)
 
 		write_notes();
 		values[0] = CStringGetTextDatum(trigdata->tg_trigger->tgargs[0]);
-		SPI_connect();
-		crm_become(crm_process_periods_owner(), &saved);
+		crm_connect_as(crm_process_periods_owner(), &saved);
 		crm_execute("UPDATE crm.stage_periods AS p SET period = " NEW_UPPER("pg_catalog.now()")
 					" WHERE p.subject_table OPERATOR(pg_catalog.=) $1 AND pg_catalog.upper_inf(p.period)",
 					1, types, values, NULL, false, 0);
-		crm_become_self(&saved);
-		SPI_finish();
+		crm_disconnect_self(&saved);
 	}
 	else
 		write_notes();

@@ -306,8 +306,7 @@ after_drop(void)
 
 	if (!OidIsValid(rollups) || !OidIsValid(crm_table_oid("rollup_sources", true)))
 		return;
-	SPI_connect();
-	crm_become(crm_table_owner(rollups), &saved);
+	crm_connect_as(crm_table_owner(rollups), &saved);
 	/* not read_only: what the command has dropped must be seen as gone */
 	crm_execute("SELECT o.object_identity FROM pg_catalog.pg_event_trigger_dropped_objects() AS o "
 				"JOIN crm.rollup_sources AS s "
@@ -347,8 +346,7 @@ after_drop(void)
 				"JOIN pg_catalog.pg_event_trigger_dropped_objects() AS o "
 				"ON o.schema_name = 'crm_internal' AND o.object_name = 'rollup_source_' || s.id "
 				"WHERE o.object_type = 'view') ORDER BY r.id", 0, NULL, NULL, NULL, false, 0);
-	crm_become_self(&saved);
-	SPI_finish();
+	crm_disconnect_self(&saved);
 }
 
 PG_FUNCTION_INFO_V1(crm_rollup_ddl);

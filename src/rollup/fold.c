@@ -74,7 +74,7 @@ require_right(Relation rel, AclMode mode)
 
 /* k<n> and m<n>; the owner may have added others. */
 static bool
-is_ours(const char *name)
+is_engine_column(const char *name)
 {
 	return (name[0] == 'k' || name[0] == 'm') && name[1] != '\0' &&
 		strspn(name + 1, "0123456789") == strlen(name + 1);
@@ -99,7 +99,7 @@ find_shape(Base *base, Relation delta, Oid root)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		AttrNumber	from;
 
-		if (att->attisdropped || !is_ours(NameStr(att->attname)))
+		if (att->attisdropped || !is_engine_column(NameStr(att->attname)))
 			continue;
 		from = get_attnum(RelationGetRelid(delta), NameStr(att->attname));
 		if (from <= 0)
@@ -490,7 +490,7 @@ open_bases(int64 source, Relation delta, int *nbases)
 	Base	   *bases;
 
 	/* as it is now: an older snapshot would leave a newer rollup out for ever */
-	SPI_connect();
+	crm_connect();
 	crm_read_config("SELECT r.base_table, s.source::pg_catalog.oid FROM crm.rollups AS r "
 					"JOIN crm.rollup_sources AS s ON s.id OPERATOR(pg_catalog.=) r.source_id "
 					"WHERE r.source_id OPERATOR(pg_catalog.=) $1 ORDER BY r.id", 1, types, values);
@@ -509,7 +509,7 @@ open_bases(int64 source, Relation delta, int *nbases)
 					 errmsg("table \"crm_internal.%s\" of a rollup is missing", name),
 					 errhint("Find the rollup in crm.rollup_status, drop it with crm.drop_rollup() and create it again.")));
 	}
-	SPI_finish();
+	crm_disconnect();
 	bases = palloc0(sizeof(Base) * Max(*nbases, 1));
 	for (int i = 0; i < *nbases; i++)
 		open_base(&bases[i], relids[i], delta, root);

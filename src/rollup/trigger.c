@@ -523,8 +523,7 @@ truncate_storage(int64 source, RollupLayout *layout)
 	StringInfoData sql;
 	CrmOwnerSwitch saved;
 
-	crm_become(crm_table_owner(layout->delta), &saved);
-	SPI_connect();
+	crm_connect_as(crm_table_owner(layout->delta), &saved);
 	values[0] = Int64GetDatum(source);
 	crm_execute("SELECT pg_catalog.format('%I.%I', 'crm_internal', r.base_table) "
 				"FROM crm.rollups AS r WHERE r.source_id = $1 ORDER BY r.id",
@@ -536,8 +535,7 @@ truncate_storage(int64 source, RollupLayout *layout)
 		appendStringInfo(&sql, ", %s",
 						 SPI_getvalue(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1));
 	crm_execute_once(sql.data, 0, NULL, NULL, NULL, false, 0);
-	SPI_finish();
-	crm_become_self(&saved);
+	crm_disconnect_self(&saved);
 }
 
 PG_FUNCTION_INFO_V1(crm_rollup_truncate);

@@ -55,7 +55,8 @@ finite_number(const JsonbValue *v)
 	if (!isfinite(x))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("a field is NaN or infinite")));
+				 errmsg("a field is NaN or infinite"),
+				 errhint("Replace it, or leave the field out: it counts as missing then.")));
 	return x;
 }
 
@@ -425,7 +426,8 @@ encode_row(Encoding *m, Jsonb *row, double *x, bool *seen, bool *unseen)
 			if (v.type != jbvNumeric)
 				ereport(ERROR,
 						(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-						 errmsg("field \"%s\" was a number in training and is text now", f->name)));
+						 errmsg("field \"%s\" was a number in training and is text now", f->name),
+						 errhint("Pass it as a number, or train the model again.")));
 			x[f->column] = f->sd > 0 ? (finite_number(&v) - f->mean) / f->sd : 0;
 		}
 		else

@@ -50,7 +50,8 @@ crm_model_refuse_missing_class(int64 n, int64 wins)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DATA),
 				 errmsg("all " INT64_FORMAT " rows have outcome %d", n, wins > 0 ? 1 : 0),
-				 errdetail("A model needs rows of both outcomes.")));
+				 errdetail("A model needs rows of both outcomes."),
+				 errhint("Widen the selection of rows until it has both.")));
 }
 
 TupleDesc
@@ -297,7 +298,8 @@ log_odds(FunctionCallInfo fcinfo, double *eta)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("the log-odds are not a finite number"),
-				 errdetail("A feature or a coefficient is NaN, infinite or too large.")));
+				 errdetail("A feature or a coefficient is NaN, infinite or too large."),
+				 errhint("Look at the values, and scale them as in training.")));
 	return true;
 }
 

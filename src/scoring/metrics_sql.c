@@ -63,7 +63,8 @@ add_pair(FunctionCallInfo fcinfo)
 	if (!isfinite(score))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("a score is %s", isnan(score) ? "NaN" : "infinite")));
+				 errmsg("a score is %s", isnan(score) ? "NaN" : "infinite"),
+				 errhint("Replace it, or make it null to leave the row out.")));
 	if (s->n == s->max)
 	{
 		if (s->max > PG_UINT32_MAX / 2)
@@ -236,7 +237,8 @@ crm_platt_final(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DATA),
 				 errmsg("all " INT64_FORMAT " scores are equal", s->n),
-				 errdetail("A sigmoid cannot be laid through one point.")));
+				 errdetail("A sigmoid cannot be laid through one point."),
+				 errhint("Give scores that tell the rows apart.")));
 	PG_RETURN_ARRAYTYPE_P(crm_model_doubles(c, 2, false));
 }
 
@@ -285,7 +287,8 @@ crm_isotonic_predict(PG_FUNCTION_ARGS)
 				 errmsg("knots and values of an isotonic model are arrays of the same length without nulls")));
 	if (isnan(score))
 		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("a score is NaN")));
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("a score is NaN"),
+				 errhint("Replace it, or pass null.")));
 	if (score <= x[0])
 		PG_RETURN_FLOAT8(y[0]);
 	if (score >= x[nx - 1])
@@ -346,7 +349,8 @@ crm_fairness_accum(PG_FUNCTION_ARGS)
 	selected = PG_GETARG_FLOAT8(2) >= PG_GETARG_FLOAT8(3);
 	if (isnan(PG_GETARG_FLOAT8(2)))
 		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("a score is NaN")));
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("a score is NaN"),
+				 errhint("Replace it, or pass null.")));
 	counts[(won ? 0 : 2) + (selected ? 0 : 1)]++;
 	PG_RETURN_ARRAYTYPE_P(state);
 }

@@ -61,7 +61,8 @@ crm_z_scores(PG_FUNCTION_ARGS)
 			ereport(ERROR,
 					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 					 errmsg("feature %d, its mean or standard deviation is not finite", i + 1),
-					 errdetail("They are %g, %g and %g.", v[values], m[i], s[i])));
+					 errdetail("They are %g, %g and %g.", v[values], m[i], s[i]),
+					 errhint("Replace the value, and use means and deviations of the training rows.")));
 		v[values] = s[i] > 0 ? (v[values] - m[i]) / s[i] : 0;
 		values++;
 	}
@@ -87,7 +88,8 @@ crm_psi(PG_FUNCTION_ARGS)
 				ereport(ERROR,
 						(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 						 errmsg("bin %d of a histogram holds %g", j + 1, h[i][j]),
-						 errdetail("Bins hold counts or shares from 0 on.")));
+						 errdetail("Bins hold counts or shares from 0 on."),
+						 errhint("Replace what is negative, NaN or infinite by 0.")));
 			sum[i] += h[i][j];
 		}
 	}

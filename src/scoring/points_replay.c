@@ -89,8 +89,7 @@ collect_rows(const char *name, int ncolumns, const char *const *columns, const O
 	r->md.enrtype = ENR_NAMED_TUPLESTORE;
 	r->md.enrtuples = 1000;
 	r->reldata = c.rows;
-	if (SPI_register_relation(r) != SPI_OK_REL_REGISTER)
-		elog(ERROR, "SPI_register_relation failed: %s", name);
+	crm_see_rows(r);
 	return c;
 }
 
@@ -361,7 +360,7 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 	r.version = PG_GETARG_INT32(2);
 	r.at = PG_GETARG_TIMESTAMPTZ(6);
 	r.told = palloc0(Max(r.m->nrules, 1));
-	SPI_connect();
+	crm_connect();
 	read_range(&r, read);
 	begin_collecting(&r);
 
@@ -378,6 +377,6 @@ crm_points_replay_range(PG_FUNCTION_ARGS)
 	done = r.facts.n;
 
 	write_range(&r, written);
-	SPI_finish();
+	crm_disconnect();
 	PG_RETURN_INT32(done);
 }

@@ -96,38 +96,37 @@ crm_decayed_points(PG_FUNCTION_ARGS)
 	double		age;
 	double		period = PG_ARGISNULL(3) ? 0 : PG_GETARG_FLOAT8(3);
 	double		share = PG_ARGISNULL(4) ? 0 : PG_GETARG_FLOAT8(4);
-	PointsDecay d;
+	static const char *const decay_names[] = {"none", "half_life", "linear", "step"};
+	int			d;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
 		PG_RETURN_NULL();
 	points = PG_GETARG_FLOAT8(0);
 	age = PG_GETARG_FLOAT8(1);
 	decay = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	if (strcmp(decay, "none") == 0)
-		d = DECAY_NONE;
-	else if (strcmp(decay, "half_life") == 0)
-		d = DECAY_HALF_LIFE;
-	else if (strcmp(decay, "linear") == 0)
-		d = DECAY_LINEAR;
-	else if (strcmp(decay, "step") == 0)
-		d = DECAY_STEP;
-	else
+	for (d = DECAY_NONE; d <= DECAY_STEP; d++)
+		if (strcmp(decay, decay_names[d]) == 0)
+			break;
+	if (d > DECAY_STEP)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_RULE),
 				 errmsg("there is no decay \"%s\"", decay),
 				 errhint("Decays are none, half_life, linear and step.")));
 	if (!isfinite(points) || !isfinite(age))
 		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("points or age are not finite")));
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("points or age are not finite"),
+				 errhint("Pass finite numbers.")));
 	if (d != DECAY_NONE && !(period > 0 && isfinite(period)))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_RULE),
-				 errmsg("decay \"%s\" needs a period above 0", decay)));
+				 errmsg("decay \"%s\" needs a period above 0", decay),
+				 errhint("Pass the period in the unit of age: the half-life, the time to 0, or the length of a step.")));
 	if (d == DECAY_STEP && !(share > 0 && share <= 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_RULE),
-				 errmsg("the share lost at a step is not above 0 and at most 1")));
-	PG_RETURN_FLOAT8(crm_points_decayed(points, age, d, period, share));
+				 errmsg("the share lost at a step is not above 0 and at most 1"),
+				 errhint("Pass a share, such as 0.25 for a quarter.")));
+	PG_RETURN_FLOAT8(crm_points_decayed(points, age, (PointsDecay) d, period, share));
 }
 
 /* The row type of the call, looked up once per backend and type. */

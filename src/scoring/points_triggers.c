@@ -178,8 +178,7 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 
 	if (tuplestore_tuple_count(trigdata->tg_newtable) == 0)
 		return PointerGetDatum(NULL);
-	crm_become(crm_scorer_owner(), &me);
-	SPI_connect();
+	crm_connect_as(crm_scorer_owner(), &me);
 	context = CurrentMemoryContext;
 	rows = touched_rows(trigdata, &n);
 	/* while there is no model, too: one may be on its way that does not know these rows */
@@ -203,7 +202,7 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 			nleads = n;
 			if (strcmp(table, "leads") != 0)
 			{
-				SPI_register_trigger_data(trigdata);
+				crm_see_transition_tables(trigdata);
 				leads = leads_of(strcmp(table, "accounts") == 0 ?
 								 "SELECT DISTINCT l.tenant_id, l.id FROM new_rows AS n "
 								 "JOIN crm.leads AS l ON l.tenant_id = n.tenant_id AND l.account_id = n.id ORDER BY 1, 2" :
@@ -240,8 +239,7 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 		}
 		PG_END_TRY();
 	}
-	SPI_finish();
-	crm_become_self(&me);
+	crm_disconnect_self(&me);
 	return PointerGetDatum(NULL);
 }
 
@@ -304,8 +302,7 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 
 	if (n == 0)
 		return PointerGetDatum(NULL);
-	crm_become(crm_scorer_owner(), &me);
-	SPI_connect();
+	crm_connect_as(crm_scorer_owner(), &me);
 	if (n == 1)
 	{
 		TupleTableSlot *slot = begin_rows(trigdata);
@@ -322,7 +319,7 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 		Portal		portal;
 		uint64		fetched;
 
-		SPI_register_trigger_data(trigdata);
+		crm_see_transition_tables(trigdata);
 		portal = crm_cursor_open("SELECT n.tenant_id, n.lead_id, n.id, n.occurred_at, n.kind, n.object, n.attributes "
 								 "FROM new_events AS n ORDER BY n.tenant_id, n.lead_id, n.id");
 		do
@@ -340,11 +337,10 @@ crm_take_score_events(PG_FUNCTION_ARGS)
 			}
 			SPI_freetuptable(rows);
 		} while (fetched > 0);
-		SPI_cursor_close(portal);
+		crm_cursor_close(portal);
 	}
 	crm_scorer_end_events(taker.lead);
-	SPI_finish();
-	crm_become_self(&me);
+	crm_disconnect_self(&me);
 	return PointerGetDatum(NULL);
 }
 
@@ -361,7 +357,7 @@ crm_points_replay_leads(PG_FUNCTION_ARGS)
 	Scorer	   *s;
 
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &leads, &nulls, &n);
-	SPI_connect();
+	crm_connect();
 	s = crm_scorer_open(PG_GETARG_INT64(0));
 	for (int i = 0; i < n; i++)
 	{
@@ -369,6 +365,6 @@ crm_points_replay_leads(PG_FUNCTION_ARGS)
 		if (!nulls[i])
 			done += crm_scorer_replay_lead(s, PG_GETARG_INT64(1), DatumGetInt64(leads[i]), PG_GETARG_TIMESTAMPTZ(3));
 	}
-	SPI_finish();
+	crm_disconnect();
 	PG_RETURN_INT32(done);
 }

@@ -61,7 +61,8 @@ crm_cohort_clv_accumulate(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("margin must be finite and at most %g", CRM_VALUE_MOST),
-				 errdetail("It is %g.", margin)));
+				 errdetail("It is %g.", margin),
+				 errhint("Replace the value, or leave the row out.")));
 	s->margin[period] += margin;
 	s->customers[period] += crm_value_not_negative(PG_GETARG_FLOAT8(3),
 												   "customers");

@@ -79,14 +79,12 @@ by_period(FunctionCallInfo fcinfo, Expected expected, const void *model,
 				sum = 0;
 	int32		periods = PG_GETARG_INT32(8);
 
-	if (isnan(spend) || isinf(spend))
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("spend must be finite")));
+	(void) crm_value_finite(spend, "spend");
 	if (periods < 0 || periods > MOST_PERIODS)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("number of periods must be from zero to %d", MOST_PERIODS)));
+				 errmsg("number of periods must be from zero to %d", MOST_PERIODS),
+				 errhint("Take longer periods, or look less far ahead.")));
 	if (periods <= MOST_AT_ONCE && periods > 0)
 		expected(model, x, t_x, age, step, periods, now);
 	for (int i = 0; i < periods; i++)
@@ -435,7 +433,8 @@ ahead_arg(double ahead, const char *name)
 	if (ahead > 1e7)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("too many opportunities: %g", ahead)));
+				 errmsg("too many opportunities: %g", ahead),
+				 errhint("Look less far ahead, or fit the model on longer periods.")));
 	return ahead;
 }
 
@@ -594,18 +593,17 @@ crm_contractual_clv(PG_FUNCTION_ARGS)
 				retention = ARG(1),
 				discount = crm_value_not_negative(ARG(2), "discount");
 
-	if (isnan(margin) || isinf(margin))
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("margin must be finite")));
+	(void) crm_value_finite(margin, "margin");
 	if (!(retention >= 0 && retention <= 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("retention must lie between 0 and 1"),
-				 errdetail("It is %g.", retention)));
+				 errdetail("It is %g.", retention),
+				 errhint("Pass a share, such as 0.8 for four of five.")));
 	if (discount == 0 && retention == 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("a customer who never leaves has no finite value without a discount")));
+				 errmsg("a customer who never leaves has no finite value without a discount"),
+				 errhint("Give a discount above 0, or a retention below 1.")));
 	RESULT(margin * retention / (1 + discount - retention));
 }

@@ -183,10 +183,7 @@ accumulate(FunctionCallInfo fcinfo, Door door, bool weighted)
 			break;
 		case SPEND:
 			crm_value_whole(row[0], "x");
-			if (isnan(row[1]) || isinf(row[1]))
-				ereport(ERROR,
-						(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-						 errmsg("mean spend must be finite")));
+			(void) crm_value_finite(row[1], "mean spend");
 
 			/* the model knows neither spend without purchase nor none */
 			if (row[0] == 0 || row[1] <= 0)
@@ -230,13 +227,11 @@ read_covariates(ArrayType *array, double *row, int room, const char *kind)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("too many covariates of %s", kind),
-				 errdetail("A fit has at most %d parameters.", CRM_FIT_MAX)));
+				 errdetail("A fit has at most %d parameters.", CRM_FIT_MAX),
+				 errhint("Pass fewer covariates.")));
 	for (i = 0; i < n; i++)
 	{
-		if (isnan(value[i]) || isinf(value[i]))
-			ereport(ERROR,
-					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-					 errmsg("covariates must be finite")));
+		(void) crm_value_finite(value[i], "covariates");
 		row[i] = value[i];
 	}
 	return n;
@@ -288,7 +283,8 @@ crm_covariate_accumulate(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("every customer needs the same number of covariates"),
 				 errdetail("%d and %d after %d and %d.", nd, np,
-						   s->ndropout, s->npurchase)));
+						   s->ndropout, s->npurchase),
+				 errhint("Pass arrays of one length; 0 stands for what a customer does not have.")));
 	row[0] = PG_GETARG_FLOAT8(1);
 	row[1] = PG_GETARG_FLOAT8(2);
 	row[2] = PG_GETARG_FLOAT8(3);
@@ -310,7 +306,8 @@ merge(PatternState *into, const PatternState *from)
 	if (from->width != into->width || from->ndropout != into->ndropout)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("every customer needs the same number of covariates")));
+				 errmsg("every customer needs the same number of covariates"),
+				 errhint("Pass arrays of one length; 0 stands for what a customer does not have.")));
 	for (i = 0; i < from->count; i++)
 	{
 		if (i % 65536 == 0)
@@ -567,7 +564,8 @@ crm_covariate_factor(PG_FUNCTION_ARGS)
 	if (n != ArrayGetNItems(ARR_NDIM(covariates), ARR_DIMS(covariates)))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("as many effects as covariates are needed")));
+				 errmsg("as many effects as covariates are needed"),
+				 errhint("Pass the covariates in the order and number of the fit.")));
 	for (i = 0; i < n; i++)
 		sum += ((double *) ARR_DATA_PTR(effects))[i] *
 			((double *) ARR_DATA_PTR(covariates))[i];

@@ -60,6 +60,19 @@ new_row(RowState *s)
 	return s->row + s->count++ * s->width;
 }
 
+/* The first row tells how wide all are. */
+static void
+take_width(RowState *s, int width)
+{
+	if (s->count == 0)
+		s->width = width;
+	if (s->width != width)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+				 errmsg("all points need the same number of coordinates"),
+				 errhint("Pass arrays of one length for all rows.")));
+}
+
 PG_FUNCTION_INFO_V1(crm_rows_combine);
 Datum
 crm_rows_combine(PG_FUNCTION_ARGS)
@@ -88,12 +101,7 @@ crm_rows_combine(PG_FUNCTION_ARGS)
 	a->left_out += b->left_out;
 	if (b->count > 0)
 	{
-		if (a->count == 0)
-			a->width = b->width;
-		if (a->width != b->width)
-			ereport(ERROR,
-					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-					 errmsg("all points need the same number of coordinates")));
+		take_width(a, b->width);
 		reserve(a, b->count);
 		memcpy(a->row + a->count * a->width, b->row,
 			   b->count * b->width * sizeof(double));
@@ -169,10 +177,7 @@ crm_quantile_edges_accumulate(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(s);
 	}
 	v = PG_GETARG_FLOAT8(1);
-	if (isnan(v) || isinf(v))
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("values must be finite")));
+	(void) crm_value_finite(v, "values");
 	*new_row(s) = v;
 	PG_RETURN_POINTER(s);
 }
@@ -241,7 +246,8 @@ point_arg(FunctionCallInfo fcinfo, int i, double **value)
 	if (n == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("a point needs at least one coordinate")));
+				 errmsg("a point needs at least one coordinate"),
+				 errhint("Pass an array with one number or more.")));
 	return n;
 }
 
@@ -291,13 +297,7 @@ crm_kmeans_accumulate(PG_FUNCTION_ARGS)
 		s->left_out++;
 		PG_RETURN_POINTER(s);
 	}
-	if (s->count == 0)
-		s->width = n;
-	else if (n != s->width)
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("all points need the same number of coordinates"),
-				 errdetail("%d after %d.", n, s->width)));
+	take_width(s, n);
 	memcpy(new_row(s), value, n * sizeof(double));
 	PG_RETURN_POINTER(s);
 }
@@ -474,7 +474,8 @@ crm_nearest_centre(PG_FUNCTION_ARGS)
 		ARR_DIMS(centres)[1] != n)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("centres must be a matrix with a row a centre, as wide as the point")));
+				 errmsg("centres must be a matrix with a row a centre, as wide as the point"),
+				 errhint("Pass the centres as crm.kmeans() returned them.")));
 	PG_RETURN_INT32(1 + crm_kmeans_nearest((double *) ARR_DATA_PTR(centres),
 										   ARR_DIMS(centres)[0], n, point,
 										   &square));
@@ -511,12 +512,7 @@ crm_silhouette_accumulate(PG_FUNCTION_ARGS)
 		s->left_out++;
 		PG_RETURN_POINTER(s);
 	}
-	if (s->count == 0)
-		s->width = n + 1;
-	else if (n + 1 != s->width)
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("all points need the same number of coordinates")));
+	take_width(s, n + 1);
 	if (s->count >= SILHOUETTE_MOST)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

@@ -51,6 +51,18 @@ crm_value_not_negative(double v, const char *name)
 	return v;
 }
 
+/* An amount that may be negative: refuse what is no number. */
+double
+crm_value_finite(double v, const char *what)
+{
+	if (isnan(v) || isinf(v))
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+				 errmsg("%s must be finite", what),
+				 errhint("Replace the value, or leave the customer out.")));
+	return v;
+}
+
 double
 crm_value_whole(double v, const char *name)
 {

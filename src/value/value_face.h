@@ -15,6 +15,7 @@
 
 extern double crm_value_positive(double v, const char *name);
 extern double crm_value_not_negative(double v, const char *name);
+extern double crm_value_finite(double v, const char *what);
 extern double crm_value_whole(double v, const char *name);
 extern void crm_value_history(double x, double *t_x, double age);
 extern void crm_value_opportunities(double x, double t_x, double n);

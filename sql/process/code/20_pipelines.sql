@@ -111,7 +111,7 @@ DECLARE
     wrong text;
 BEGIN
     IF tenant IS NULL THEN
-        RAISE EXCEPTION 'the current role has no tenant' USING ERRCODE = 'CR010';
+        RAISE EXCEPTION 'the current role has no tenant' USING ERRCODE = 'CR010', HINT = 'Map the role to a user of a tenant: crm.users, column db_role.';
     END IF;
     IF jsonb_typeof(definition) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'the definition of a pipeline must be a JSON object' USING ERRCODE = 'invalid_parameter_value';

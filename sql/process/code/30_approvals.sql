@@ -52,7 +52,8 @@ BEGIN
     WHERE t.tenant_id = OLD.tenant_id AND t.to_stage_id = OLD.to_stage_id AND t.approval_access IS NOT NULL
     ORDER BY array_position(ARRAY['admin', 'manager', 'agent'], t.approval_access) LIMIT 1;
     IF NOT crm.has_access(coalesce(needed, 'agent')) THEN
-        RAISE EXCEPTION 'approval % takes access level %', OLD.id, needed USING ERRCODE = 'CR105';
+        RAISE EXCEPTION 'approval % takes access level %', OLD.id, needed
+            USING ERRCODE = 'CR105', HINT = 'Ask somebody of this level to decide.';
     END IF;
     NEW.decided_by := crm.user_id();
     NEW.decided_role := session_user;

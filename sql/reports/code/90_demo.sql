@@ -569,7 +569,7 @@ BEGIN
     END IF;
     SELECT x.* INTO tenant FROM crm.tenants AS x WHERE x.tenant_id = crm.tenant_id();
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'the current role works for no tenant' USING ERRCODE = 'CR010';
+        RAISE EXCEPTION 'the current role works for no tenant' USING ERRCODE = 'CR010', HINT = 'Map the role to a user of a tenant: crm.users, column db_role.';
     END IF;
     IF EXISTS (SELECT FROM crm.accounts AS a WHERE a.tenant_id = tenant.tenant_id) THEN
         RAISE EXCEPTION 'tenant "%" holds accounts already', tenant.name USING ERRCODE = 'object_not_in_prerequisite_state',

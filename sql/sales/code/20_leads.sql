@@ -82,7 +82,7 @@ BEGIN
         WHERE r.tenant_id = NEW.tenant_id AND r.code = NEW.disqualification_reason;
         IF reason.note_required AND btrim(coalesce(NEW.disqualification_note, '')) = '' THEN
             RAISE EXCEPTION 'reason "%" asks for a note', reason.code
-                USING ERRCODE = 'CR102', DETAIL = 'Missing: disqualification_note.';
+                USING ERRCODE = 'CR102', DETAIL = 'Missing: disqualification_note.', HINT = 'Say in disqualification_note what happened.';
         END IF;
         IF NOT reason.active THEN
             RAISE EXCEPTION 'reason "%" is no longer in use', reason.code

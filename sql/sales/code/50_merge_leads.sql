@@ -31,7 +31,7 @@ BEGIN
     source := crm_internal.lead_for_change(t, source_id);
     target := crm_internal.lead_for_change(t, target_id);
     IF source.id = target.id THEN
-        RAISE EXCEPTION 'lead % cannot be merged into itself', source_id USING ERRCODE = 'CR204';
+        RAISE EXCEPTION 'lead % cannot be merged into itself', source_id USING ERRCODE = 'CR204', HINT = 'Give another lead as target.';
     END IF;
     IF source.merged_into_id = target.id THEN
         RETURN target;

@@ -178,7 +178,7 @@ BEGIN
                     -- what is derived from a banned column is banned with it
                     AND NOT (x = 'log_employees' AND 'employees' = ANY (banned) OR x = 'log_amount' AND 'amount' = ANY (banned)) ORDER BY x);
     IF seen = '{}' THEN
-        RAISE EXCEPTION 'no fields are left to train on' USING ERRCODE = 'CR401';
+        RAISE EXCEPTION 'no fields are left to train on' USING ERRCODE = 'CR401', HINT = 'Name other fields, or ban fewer.';
     END IF;
 
     -- closed leads in the order in which they came; what was known of them then, where that was written down

@@ -17,7 +17,7 @@ BEGIN
     source := crm.get_ticket(source_id, true);
     target := crm.get_ticket(target_id, true);
     IF source.id = target.id THEN
-        RAISE EXCEPTION 'ticket % cannot be merged into itself', source_id USING ERRCODE = 'CR204';
+        RAISE EXCEPTION 'ticket % cannot be merged into itself', source_id USING ERRCODE = 'CR204', HINT = 'Give another ticket as target.';
     END IF;
     IF source.merged_into_id = target.id THEN
         RETURN target;

@@ -154,7 +154,8 @@ BEGIN
         END IF;
     END LOOP;
     IF best IS NULL THEN
-        RAISE EXCEPTION 'no model could be fitted' USING ERRCODE = 'CR401', DETAIL = coalesce(fit ->> 'advice', 'The fit gave no reason.');
+        RAISE EXCEPTION 'no model could be fitted' USING ERRCODE = 'CR401', DETAIL = coalesce(fit ->> 'advice', 'The fit gave no reason.'),
+            HINT = 'Try another kind, or a longer history; crm_analytics.customer_value answers by the baseline until then.';
     END IF;
 
     -- then fitted again to all of it
