@@ -10,3 +10,10 @@ LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_row_holds';
 COMMENT ON FUNCTION crm.row_holds(record, jsonpath) IS
 'Whether a condition holds for a row: crm.condition_holds(to_jsonb(row_value), condition), at a fraction of the cost, as only columns that the condition names are looked at. A NULL condition always holds.';
+
+CREATE FUNCTION crm.path_holds(record jsonb, condition jsonpath) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_path_holds';
+COMMENT ON FUNCTION crm.path_holds(jsonb, jsonpath) IS
+'Whether a SQL/JSON path holds for a record: a predicate that is true, or a filter that finds something. What cannot be compared or computed does not '
+'hold; dates without a time zone are taken in UTC, whatever the session''s.';

@@ -62,12 +62,6 @@ COMMENT ON AGGREGATE crm.total(bigint) IS
 'Sum of whole numbers as bigint: as sum, which answers numeric, and several times as fast over many groups. NULL where there is none; error 22003 beyond the '
 'range of bigint.';
 
-CREATE FUNCTION crm.name_terms(tenant_id bigint, name text) RETURNS text[]
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'crm_name_terms';
-COMMENT ON FUNCTION crm.name_terms(bigint, text) IS
-'The folded words of a name, each with its tenant before it: terms of the indexes that crm.find_contacts() and crm.find_accounts() search.';
-
 CREATE FUNCTION crm.local_day(tenant_id bigint, at timestamptz) RETURNS date
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_local_day';

@@ -56,10 +56,3 @@ COMMENT ON FUNCTION crm.begin_history(text) IS
 'For imports: like crm.bypass_guards, and rows keep the stage_entered_at, closed_at and close_date they are given; their periods begin then. Only the '
 'owner of the CRM and its administrators; error 42501 for others.';
 SELECT crm.declare_function('crm.begin_history', 'admin');
-
-CREATE FUNCTION crm.path_holds(record jsonb, condition jsonpath) RETURNS boolean
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'crm_path_holds';
-COMMENT ON FUNCTION crm.path_holds(jsonb, jsonpath) IS
-'Whether a SQL/JSON path holds for a record: a predicate that is true, or a filter that finds something. What cannot be compared or computed does not '
-'hold; dates without a time zone are taken in UTC, whatever the session''s.';

@@ -37,3 +37,9 @@ AS 'MODULE_PATHNAME', 'crm_contact_point_key';
 COMMENT ON FUNCTION crm.contact_point_key(text, text, text) IS
 'Key by which two contact points are equal: e-mail and web addresses and telephone numbers in their normal form, anything else folded. NULL where the value '
 'is not one of its kind.';
+
+CREATE FUNCTION crm.name_terms(tenant_id bigint, name text) RETURNS text[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_name_terms';
+COMMENT ON FUNCTION crm.name_terms(bigint, text) IS
+'The folded words of a name, each with its tenant before it: terms of the indexes that crm.find_contacts() and crm.find_accounts() search.';
