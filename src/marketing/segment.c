@@ -65,6 +65,18 @@ int_column(HeapTuple tuple, TupleDesc desc, const char *name)
 	return DatumGetInt64(value);
 }
 
+/* The name a table goes by, which the trigger was made with. */
+static const char *
+subject_argument(TriggerData *trigdata, const char *function)
+{
+	if (trigdata->tg_trigger->tgnargs != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" must be given the name its table goes by", function),
+				 errhint("Use crm.attach_segments().")));
+	return trigdata->tg_trigger->tgargs[0];
+}
+
 /* ---- keeping segments that ask for nothing but the row ---- */
 
 typedef struct Answers
@@ -260,7 +272,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 				 errmsg("function \"%s\" must be fired after each row by the trigger manager",
 						"crm.segment_row")));
 	desc = RelationGetDescr(trigdata->tg_relation);
-	table = RelationGetRelationName(trigdata->tg_relation);
+	table = subject_argument(trigdata, "crm.segment_row");
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 	{
 		before = trigdata->tg_trigtuple;
@@ -275,7 +287,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 	if (!crm_segment_uses()->any)
 		return PointerGetDatum(NULL);
 	tenant = int_column(row, desc, "tenant_id");
-	g = crm_segment_group(RelationGetRelid(trigdata->tg_relation), tenant);
+	g = crm_segment_group(RelationGetRelid(trigdata->tg_relation), tenant, table);
 	if (g->n == 0)
 		return PointerGetDatum(NULL);
 
@@ -359,46 +371,6 @@ crm_segment_row(PG_FUNCTION_ARGS)
 
 /* ---- what segments look at besides the row ---- */
 
-static int
-source_of(Relation rel)
-{
-	for (int i = 0; i < SEGMENT_SOURCES; i++)
-		if (strcmp(RelationGetRelationName(rel), crm_segment_source_names[i]) == 0)
-			return i;
-	ereport(ERROR,
-			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-			 errmsg("segments do not look at table \"%s\"", RelationGetRelationName(rel))));
-}
-
-/* By place in crm_segment_source_names: each subject once, in one order, so that two loads cannot lock each other out for good. */
-static const char *const touch_sql[] = {
-	"SELECT crm_internal.touch_segments(x.tenant_id, 'leads', x.lead_id, x.ids, NULL, NULL)"
-	" FROM (SELECT c.tenant_id, c.lead_id, pg_catalog.array_agg(s.id ORDER BY s.id) AS ids"
-	" FROM (SELECT DISTINCT n.tenant_id, n.lead_id FROM changed AS n) AS c"
-	" JOIN crm.segments AS s ON s.tenant_id OPERATOR(pg_catalog.=) c.tenant_id AND s.active"
-	" AND s.subject_table OPERATOR(pg_catalog.=) 'leads' AND s.uses OPERATOR(pg_catalog.@>) '{score_events}'"
-	" GROUP BY 1, 2 ORDER BY 1, 2) AS x",
-
-	"SELECT crm_internal.touch_segments(x.tenant_id, x.subject_table, x.subject_id, x.ids, NULL, NULL)"
-	" FROM (SELECT c.tenant_id, c.subject_table, c.subject_id, pg_catalog.array_agg(s.id ORDER BY s.id) AS ids"
-	" FROM (SELECT DISTINCT n.tenant_id, v.subject_table, v.subject_id FROM changed AS n,"
-	" LATERAL (VALUES ('accounts', n.account_id), ('contacts', n.contact_id),"
-	" ('leads', CASE WHEN n.related_table OPERATOR(pg_catalog.=) 'leads' THEN n.related_id END)) AS v (subject_table, subject_id)"
-	" WHERE v.subject_id IS NOT NULL) AS c"
-	" JOIN crm.segments AS s ON s.tenant_id OPERATOR(pg_catalog.=) c.tenant_id AND s.active"
-	" AND s.subject_table OPERATOR(pg_catalog.=) c.subject_table AND s.uses OPERATOR(pg_catalog.@>) '{activities}'"
-	" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) AS x",
-
-	"SELECT crm_internal.touch_segments(x.tenant_id, x.subject_table, x.subject_id, x.ids, NULL, NULL)"
-	" FROM (SELECT c.tenant_id, c.subject_table, c.subject_id, pg_catalog.array_agg(s.id ORDER BY s.id) AS ids"
-	" FROM (SELECT DISTINCT n.tenant_id, v.subject_table, v.subject_id FROM changed AS n,"
-	" LATERAL (VALUES ('accounts', n.account_id), ('contacts', n.contact_id)) AS v (subject_table, subject_id)"
-	" WHERE v.subject_id IS NOT NULL) AS c"
-	" JOIN crm.segments AS s ON s.tenant_id OPERATOR(pg_catalog.=) c.tenant_id AND s.active"
-	" AND s.subject_table OPERATOR(pg_catalog.=) c.subject_table AND s.uses OPERATOR(pg_catalog.@>) '{orders}'"
-	" GROUP BY 1, 2, 3 ORDER BY 1, 2, 3) AS x"
-};
-
 PG_FUNCTION_INFO_V1(crm_segment_sources);
 
 /*
@@ -410,7 +382,8 @@ crm_segment_sources(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	CrmOwnerSwitch me;
-	int			source;
+	const char *source;
+	const char *query;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
 		!TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event))
@@ -418,14 +391,70 @@ crm_segment_sources(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired after each statement by the trigger manager",
 						"crm.segment_sources")));
-	source = source_of(trigdata->tg_relation);
-	if (!(crm_segment_uses()->used & (1u << source)) || source == SEGMENT_SCORES)
+	source = subject_argument(trigdata, "crm.segment_sources");
+	if (!crm_segments_use(source))
+		return PointerGetDatum(NULL);
+	query = crm_segment_query("touch", "", source);
+	if (query == NULL)
 		return PointerGetDatum(NULL);
 	crm_connect_as(crm_segment_owner(), &me);
 	crm_see_transition_tables(trigdata);
-	crm_execute(touch_sql[source], 0, NULL, NULL, NULL, false, 0);
+	crm_execute_variant(query, 0, NULL, NULL, NULL, false, 0);
 	crm_disconnect_self(&me);
 	return PointerGetDatum(NULL);
+}
+
+PG_FUNCTION_INFO_V1(crm_segment_told);
+
+/*
+ * crm.segment_told(what, subject_table, source, tenant, subject, since, till,
+ * kind, path, most)
+ *
+ * The instants that such a query finds.  Run from here, since every judgement
+ * asks, and a text that PL/pgSQL executes is planned anew each time.
+ */
+Datum
+crm_segment_told(PG_FUNCTION_ARGS)
+{
+	static const Oid types[] = {INT8OID, INT8OID, TIMESTAMPTZOID, TIMESTAMPTZOID,
+	TEXTOID, TEXTOID, INT8OID};
+	char	   *texts[3];
+	Datum		values[7];
+	char		nulls[8];
+	const char *query;
+	MemoryContext caller = CurrentMemoryContext;
+	Datum		told;
+	bool		isnull;
+
+	for (int i = 0; i < 3; i++)
+	{
+		if (PG_ARGISNULL(i))
+			PG_RETURN_NULL();
+		texts[i] = text_to_cstring(PG_GETARG_TEXT_PP(i));
+	}
+	query = crm_segment_query(texts[0], texts[1], texts[2]);
+	if (query == NULL)
+		PG_RETURN_NULL();
+	for (int i = 0; i < 7; i++)
+	{
+		values[i] = PG_GETARG_DATUM(i + 3);
+		nulls[i] = PG_ARGISNULL(i + 3) ? 'n' : ' ';
+	}
+	nulls[7] = '\0';
+	crm_connect();
+	crm_execute_variant(query, 7, types, values, nulls, true, 0);
+	told = crm_spi_value(0, 1, &isnull);
+	if (!isnull)
+	{
+		MemoryContext old = MemoryContextSwitchTo(caller);
+
+		told = datumCopy(told, false, -1);
+		MemoryContextSwitchTo(old);
+	}
+	crm_disconnect();
+	if (isnull)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(told);
 }
 
 /* Judge a lead anew for the segments that ask for scores. */
@@ -434,13 +463,13 @@ touch_score(HeapTuple row, TupleDesc desc)
 {
 	static const Oid types[] = {INT8OID, INT8OID, INT8ARRAYOID};
 	int64		tenant = int_column(row, desc, "tenant_id");
-	SegmentGroup *g = crm_segment_group(crm_table_oid("leads", false), tenant);
+	SegmentGroup *g = crm_segment_group(crm_table_oid("leads", false), tenant, "leads");
 	Answers		judged;
 	Datum		values[3];
 
 	answers_init(&judged, g->n);
 	for (int i = 0; i < g->n; i++)
-		if (g->segments[i].uses & (1u << SEGMENT_SCORES))
+		if (g->segments[i].scores)
 			answer(&judged, g->segments[i].id, false);
 	if (judged.n == 0)
 		return;
@@ -470,7 +499,7 @@ crm_segment_score(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired after each row by the trigger manager",
 						"crm.segment_score")));
-	if (!(crm_segment_uses()->used & (1u << SEGMENT_SCORES)))
+	if (!crm_segments_use("lead_scores"))
 		return PointerGetDatum(NULL);
 	desc = RelationGetDescr(trigdata->tg_relation);
 	crm_connect_as(crm_segment_owner(), &me);

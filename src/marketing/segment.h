@@ -9,17 +9,13 @@
 
 #include "utils/rel.h"
 
-/* what segments look at besides the row, by place in crm_segment_source_names */
-#define SEGMENT_SOURCES 4
-#define SEGMENT_SCORES 3
-
 typedef struct Segment
 {
 	int64		id;
 	Datum		condition;		/* jsonpath; 0: every row */
 	bool		more;			/* asks for more than the row says */
 	bool		announce;
-	uint32		uses;			/* bits, by place in sources */
+	bool		scores;			/* asks for scores of leads */
 	int			nrefers;
 	int64	   *refers;			/* segments it refers to */
 	bool		whole;			/* may look at any column */
@@ -41,13 +37,15 @@ typedef struct SegmentGroup
 typedef struct SegmentUses
 {
 	bool		any;
-	uint32		used;			/* bits, by place in sources */
+	int			n;
+	char	  **names;			/* as in the column uses */
 } SegmentUses;
 
-extern const char *const crm_segment_source_names[SEGMENT_SOURCES];
-
-extern SegmentGroup *crm_segment_group(Oid relid, int64 tenant);
+extern SegmentGroup *crm_segment_group(Oid relid, int64 tenant, const char *subject_table);
 extern const SegmentUses *crm_segment_uses(void);
+extern bool crm_segments_use(const char *source);
+extern const char *crm_segment_query(const char *what, const char *subject_table,
+									 const char *source);
 extern Oid	crm_segment_owner(void);
 
 #endif							/* CRM_SEGMENT_H */

@@ -13,31 +13,28 @@
 
 #include "marketing/segment.h"
 
-/* as in the column uses */
-const char *const crm_segment_source_names[SEGMENT_SOURCES] = {
-	"score_events", "activities", "orders", "lead_scores"
-};
-
+/* The name a table goes by follows, which a partition has from its parent. */
 typedef struct GroupKey
 {
 	int64		tenant;
-	int64		relid;			/* of the subjects' table, as wide as the tenant */
+	int64		relid;			/* whose rows these are, as wide as the tenant */
 } GroupKey;
 
-/* Adds to the bits of sources; whether there is any. */
-static bool
-read_uses(ArrayType *uses, uint32 *bits)
-{
-	Datum	   *names;
-	bool	   *nulls;
-	int			n;
+/* names of tables with their schema, quoted, and more than once */
+#define KEY_SIZE 1024
 
-	deconstruct_array(uses, TEXTOID, -1, false, TYPALIGN_INT, &names, &nulls, &n);
-	for (int i = 0; i < n; i++)
-		for (int j = 0; !nulls[i] && j < SEGMENT_SOURCES; j++)
-			if (strcmp(TextDatumGetCString(names[i]), crm_segment_source_names[j]) == 0)
-				*bits |= 1u << j;
-	return n > 0;
+/* Append a string with its end to the bytes of a key. */
+static Size
+key_add(char *key, Size used, const char *text)
+{
+	Size		length = strlen(text) + 1;
+
+	if (used + length > KEY_SIZE)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("no table goes by so long a name: \"%.60s...\"", text)));
+	memcpy(key + used, text, length);
+	return used + length;
 }
 
 static void
@@ -76,6 +73,7 @@ build_group(const void *key, MemoryContext context)
 {
 	static const Oid types[] = {INT8OID, TEXTOID};
 	const GroupKey *k = (const GroupKey *) key;
+	const char *subject_table = (const char *) key + sizeof(GroupKey);
 	Relation	rel;
 	Datum		args[2];
 	SegmentGroup *g;
@@ -84,8 +82,9 @@ build_group(const void *key, MemoryContext context)
 	crm_kept_depends((Oid) k->relid);
 	rel = table_open((Oid) k->relid, AccessShareLock);
 	args[0] = Int64GetDatum(k->tenant);
-	args[1] = CStringGetTextDatum(RelationGetRelationName(rel));
-	crm_read_config("SELECT s.id, s.condition, s.uses, s.announce, s.refers_to_ids FROM crm.segments AS s"
+	args[1] = CStringGetTextDatum(subject_table);
+	crm_read_config("SELECT s.id, s.condition, s.uses OPERATOR(pg_catalog.<>) '{}',"
+					" 'lead_scores' OPERATOR(pg_catalog.=) ANY (s.uses), s.announce, s.refers_to_ids FROM crm.segments AS s"
 					" WHERE s.tenant_id OPERATOR(pg_catalog.=) $1"
 					" AND s.subject_table OPERATOR(pg_catalog.=) $2"
 					" AND s.active AND s.kind OPERATOR(pg_catalog.=) 'dynamic' ORDER BY s.id",
@@ -104,9 +103,10 @@ build_group(const void *key, MemoryContext context)
 		path = crm_spi_value(i, 2, &isnull);
 		if (!isnull)
 			s->condition = PointerGetDatum(PG_DETOAST_DATUM_COPY(path));
-		s->more = read_uses(DatumGetArrayTypeP(crm_spi_value(i, 3, &isnull)), &s->uses);
-		s->announce = DatumGetBool(crm_spi_value(i, 4, &isnull));
-		read_refers(s, DatumGetArrayTypeP(crm_spi_value(i, 5, &isnull)));
+		s->more = DatumGetBool(crm_spi_value(i, 3, &isnull));
+		s->scores = DatumGetBool(crm_spi_value(i, 4, &isnull));
+		s->announce = DatumGetBool(crm_spi_value(i, 5, &isnull));
+		read_refers(s, DatumGetArrayTypeP(crm_spi_value(i, 6, &isnull)));
 		g->more |= s->more;
 	}
 	note_columns(g, RelationGetDescr(rel));
@@ -123,11 +123,13 @@ static CrmKept groups = {
 
 /* The segments of a table and tenant, good as long as the current memory context. */
 SegmentGroup *
-crm_segment_group(Oid relid, int64 tenant)
+crm_segment_group(Oid relid, int64 tenant, const char *subject_table)
 {
 	GroupKey	key = {tenant, relid};
+	char		bytes[KEY_SIZE];
 
-	return crm_kept(&groups, &key, sizeof(key));
+	memcpy(bytes, &key, sizeof(key));
+	return crm_kept(&groups, bytes, key_add(bytes, sizeof(key), subject_table));
 }
 
 static void *
@@ -135,14 +137,18 @@ build_segment_uses(const void *key, MemoryContext context)
 {
 	SegmentUses *all = MemoryContextAllocZero(context, sizeof(SegmentUses));
 
-	crm_read_config("SELECT DISTINCT s.uses FROM crm.segments AS s"
+	crm_read_config("SELECT DISTINCT u.name FROM crm.segments AS s"
+					" LEFT JOIN LATERAL pg_catalog.unnest(s.uses) AS u (name) ON true"
 					" WHERE s.active AND s.kind OPERATOR(pg_catalog.=) 'dynamic'", 0, NULL, NULL);
 	all->any = SPI_processed > 0;
+	all->names = MemoryContextAlloc(context, sizeof(char *) * Max(SPI_processed, 1));
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		bool		isnull;
+		Datum		name = crm_spi_value(i, 1, &isnull);
 
-		(void) read_uses(DatumGetArrayTypeP(crm_spi_value(i, 1, &isnull)), &all->used);
+		if (!isnull)
+			all->names[all->n++] = MemoryContextStrdup(context, TextDatumGetCString(name));
 	}
 	return all;
 }
@@ -161,6 +167,85 @@ const SegmentUses *
 crm_segment_uses(void)
 {
 	return crm_kept_peek(&kept_uses, "", 0);
+}
+
+/* Whether a segment looks at a table besides the row. */
+bool
+crm_segments_use(const char *source)
+{
+	const SegmentUses *all = crm_segment_uses();
+
+	for (int i = 0; i < all->n; i++)
+		if (strcmp(all->names[i], source) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Queries by which segments of one table count what another one tells.  They
+ * follow from the registry, which takes longer to read than they take to run:
+ * so their text is kept.
+ */
+static void *
+build_query(const void *key, MemoryContext context)
+{
+	static const Oid types[] = {TEXTOID, TEXTOID, TEXTOID};
+	const char *part = (const char *) key;
+	Datum		args[3];
+	Datum		value;
+	bool		isnull;
+
+	for (int i = 0; i < 3; i++)
+	{
+		args[i] = CStringGetTextDatum(part);
+		part += strlen(part) + 1;
+	}
+	/* the table that tells may get another name, or other columns */
+	crm_read_config("SELECT crm.subject_relation($1)::pg_catalog.oid", 1, types, &args[2]);
+	value = crm_spi_value(0, 1, &isnull);
+	if (isnull)
+		return NULL;
+	crm_kept_depends(DatumGetObjectId(value));
+	crm_read_config("SELECT crm_internal.segment_query_text($1, $2, $3)", 3, types, args);
+	value = crm_spi_value(0, 1, &isnull);
+	return isnull ? NULL : MemoryContextStrdup(context, TextDatumGetCString(value));
+}
+
+static CrmKept kept_queries = {
+	.what = "queries of segments",
+	.tables = {"registry"},
+	.build = build_query,
+};
+
+/*
+ * The text of a query (see crm_internal.segment_query_text()), good as long as
+ * the current memory context; NULL where one table tells nothing of the other.
+ */
+const char *
+crm_segment_query(const char *what, const char *subject_table, const char *source)
+{
+	char		key[KEY_SIZE];
+	Size		length = key_add(key, 0, what);
+
+	length = key_add(key, length, subject_table);
+	length = key_add(key, length, source);
+	return crm_kept(&kept_queries, key, length);
+}
+
+PG_FUNCTION_INFO_V1(crm_segment_query_kept);
+
+/* crm.segment_query(text, text, text) */
+Datum
+crm_segment_query_kept(PG_FUNCTION_ARGS)
+{
+	char	   *what = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	char	   *subject_table = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	char	   *source = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	const char *query = crm_segment_query(what, subject_table, source);
+
+	if (query == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(query));
 }
 
 /* The owner of the segments, as whom their states are written. */

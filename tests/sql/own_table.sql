@@ -1,4 +1,4 @@
--- A table of the owner's own gets process, clocks, assignment, import and row security by one call each.
+-- A table of the owner's own gets process, clocks, assignment, import, segments and row security by one call each.
 \set ON_ERROR_ROLLBACK on
 \set SHOW_CONTEXT never
 BEGIN;
@@ -21,11 +21,15 @@ CREATE TABLE public.regress_visits (
     stage_entered_at timestamptz NOT NULL DEFAULT now(),
     closed_at timestamptz,
     first_response_at timestamptz,
+    kind text,
+    made_at timestamptz,
+    account_id bigint,
     owner_id bigint,
     source_system text,
     source_id text,
     created_at timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (tenant_id, id));
+    PRIMARY KEY (tenant_id, id),
+    FOREIGN KEY (tenant_id, account_id) REFERENCES crm.accounts (tenant_id, id));
 
 -- what is missing is said
 SELECT crm.attach_import('public.regress_visits');
@@ -85,6 +89,60 @@ SELECT b.rows_inserted, b.rows_bad FROM crm.import_table('public.regress_staged'
 SELECT v.source_id, v.purpose, s.code, v.owner_id IS NOT NULL AS given FROM public.regress_visits AS v JOIN crm.stages AS s ON s.id = v.stage_id
 WHERE v.source_system = 'diary' ORDER BY 1;
 
+-- segments of its rows, kept while an ordinary agent writes
+SELECT crm.define_segment('{"name": "far", "subject_table": "public.regress_visits", "where": "$.city != \"Tehran\""}');
+SELECT crm.attach_segments('public.regress_visits');
+SELECT s.subject_table FROM crm.define_segment('{"name": "far", "subject_table": "public.regress_visits", "where": "$.city != \"Tehran\""}') AS s;
+SELECT s.uses FROM crm.define_segment('{"name": "far and called", "subject_table": "public.regress_visits", "in": ["far"],
+    "events": [{"kind": "call", "within": "10 days", "at_least": 1}]}') AS s;
+SELECT s.kind FROM crm.define_segment('{"name": "picked", "subject_table": "public.regress_visits", "kind": "static"}') AS s;
+SELECT crm.add_to_segment('picked', '{1,11}');
+SELECT crm.add_to_segment('picked', '{99}');
+SELECT m.segment, m.subject_table, count(*) FROM crm.segment_members AS m WHERE m.subject_table = 'public.regress_visits' GROUP BY 1, 2 ORDER BY 1;
+SET LOCAL ROLE regress_own_agent;
+INSERT INTO public.regress_visits (id, purpose, city, owner_id) VALUES (21, 'far away', 'Zahedan', 970001), (22, 'here', 'Tehran', 970001), (23, 'gone', 'Bam', 970001);
+UPDATE public.regress_visits SET city = 'Kish' WHERE id = 22;
+UPDATE public.regress_visits SET city = 'Tehran' WHERE id = 21;
+DELETE FROM public.regress_visits WHERE id IN (11, 23);
+INSERT INTO crm.activities (kind, subject, related_table, related_id, done_at) VALUES ('call', 'ask', 'public.regress_visits', 22, now()), ('mail', 'tell', 'public.regress_visits', 22, now());
+RESET ROLE;
+SELECT m.segment, m.subject_id FROM crm.segment_members AS m WHERE m.subject_table = 'public.regress_visits' AND m.subject_id NOT BETWEEN 24 AND 1000
+    AND (m.subject_id > 20 OR m.segment = 'picked') ORDER BY 1, 2;
+SELECT s.name, e.subject_id, e.direction, e.cause FROM crm.segment_events AS e JOIN crm.segments AS s ON s.id = e.segment_id
+WHERE e.subject_id IN (11, 21, 22, 23) AND s.subject_table = 'public.regress_visits' AND e.cause <> 'definition' ORDER BY e.id;
+-- it tells of accounts: theirs is what happened at a visit
+SELECT crm.attach('public.regress_visits', '{"happened": "r.made_at + \"x\"", "about": {"account_id": "accounts"}}');
+SELECT crm.attach('public.regress_visits', '{"happened": "r.made_at"}');
+SELECT crm.attach('public.regress_visits', '{"happened": "r.made_at", "about": {"account_id": "accounts"}}');
+INSERT INTO crm.accounts (id, name) VALUES (970001, 'Visited'), (970002, 'Never');
+SELECT s.uses FROM crm.define_segment('{"name": "visited", "subject_table": "accounts",
+    "events": [{"source": "public.regress_visits", "kind": "repair", "within": "30 days", "at_least": 1, "where": "$.city == \"Kish\""}]}') AS s;
+SELECT crm.define_segment('{"name": "x", "subject_table": "contacts", "events": [{"source": "public.regress_visits", "at_least": 1}]}');
+UPDATE public.regress_visits SET account_id = 970001, kind = 'repair', made_at = now() WHERE id IN (21, 22);
+SELECT m.segment, m.subject_id FROM crm.segment_members AS m WHERE m.segment = 'visited';
+SELECT (SELECT count(*) FROM crm.segment_members_at('visited', now() + interval '31 days')) AS a_month_later;
+UPDATE public.regress_visits SET account_id = 970002 WHERE id = 22;
+SELECT m.segment, m.subject_id FROM crm.segment_members AS m WHERE m.segment = 'visited';
+-- another name of the table changes nothing
+ALTER TABLE public.regress_visits RENAME TO regress_calls;
+UPDATE public.regress_calls SET kind = 'talk' WHERE id = 22;
+UPDATE public.regress_calls SET city = 'Tehran' WHERE id = 22;
+ALTER TABLE public.regress_calls RENAME TO regress_visits;
+SELECT m.segment, m.subject_id FROM crm.segment_members AS m WHERE m.segment = 'visited' OR m.subject_id = 22;
+SELECT p.subjects > 5 AS many, p.members FROM crm.preview_segment('{"subject_table": "public.regress_visits", "where": "$.kind == \"talk\""}') AS p;
+SELECT s.name, crm.verify_segment(s.name) AS wrong FROM crm.segments AS s WHERE s.name IN ('far', 'far and called', 'visited') ORDER BY 1;
+-- of another company, nothing is seen
+SELECT count(*) AS strange FROM crm.segment_states AS x JOIN crm.segments AS s ON s.id = x.segment_id WHERE s.tenant_id <> x.tenant_id;
+-- taken back, nobody is a member, and again when it is there and switched on
+SELECT crm.detach('public.regress_visits', 'segments');
+SELECT s.name, s.active FROM crm.segments AS s WHERE s.subject_table = 'public.regress_visits' ORDER BY 1;
+SELECT count(*) FROM crm.segment_members AS m WHERE m.subject_table = 'public.regress_visits';
+UPDATE public.regress_visits SET city = 'Ahvaz' WHERE id = 21;
+UPDATE crm.segments SET active = true WHERE name = 'far';
+SELECT crm.attach_segments('public.regress_visits');
+UPDATE crm.segments SET active = true WHERE name = 'far';
+SELECT crm.verify_segment('far') AS wrong, count(*) FROM crm.segment_members AS m WHERE m.segment = 'far' AND m.subject_id = 21;
+
 -- a reader reads, and no more
 SET LOCAL ROLE regress_own_reader;
 SELECT count(*) FROM public.regress_visits;
@@ -94,5 +152,11 @@ RESET ROLE;
 -- taken back: rows no longer move by rules of the CRM, what was written stays
 SELECT crm.detach('public.regress_visits', 'clocks'), crm.detach('public.regress_visits', 'clocks');
 SELECT string_agg(t.tgname, ' ') AS clock_triggers FROM pg_trigger AS t WHERE t.tgrelid = 'public.regress_visits'::regclass AND t.tgname LIKE '%clock%';
-SELECT crm.attach('crm_analytics.dashboard', '{"segments": true}');
+SELECT crm.attach_segments('crm_analytics.dashboard');
+-- a table that is gone: its segments are empty and stop nobody
+DROP TABLE public.regress_visits;
+SELECT (crm.refresh_segment('far')).active;
+SELECT count(*) FROM crm.segment_members AS m WHERE m.subject_table = 'public.regress_visits';
+DELETE FROM crm.segments WHERE name = 'far and called';
+DELETE FROM crm.segments WHERE subject_table = 'public.regress_visits';
 ROLLBACK;

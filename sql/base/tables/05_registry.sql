@@ -19,7 +19,7 @@ CREATE TABLE crm.registry (
 );
 COMMENT ON TABLE crm.registry IS 'What tables are: the CRM''s own, and those an owner has attached. Row security, rights, import, segments, '
 'clocks, assignment, custom fields, tags and merging go by it.';
-SELECT crm.declare_table('crm.registry', '{"class": "lookup"}');
+SELECT crm.declare_table('crm.registry', '{"class": "lookup", "compiled": true}');
 COMMENT ON COLUMN crm.registry.subject IS 'Name by which columns like subject_table refer to the table: its name, with its schema unless '
 'that is crm. Stays when the table is renamed.';
 COMMENT ON COLUMN crm.registry.relation IS 'The table.';

@@ -80,6 +80,7 @@ DECLARE
     key text;
     names text[];
     circle text;
+    relation CONSTANT regclass := crm.require_registered(s.subject_table, 'segments');
 BEGIN
     s.uses := '{}';
     s.refers_to_ids := '{}';
@@ -105,9 +106,9 @@ BEGIN
         part := d -> 'age';
         PERFORM crm_internal.segment_keys(part, '{column,from,to}', 'age');
         IF NOT EXISTS (SELECT FROM pg_attribute AS a
-                       WHERE a.attrelid = format('crm.%I', s.subject_table)::regclass AND a.attname = part ->> 'column' AND NOT a.attisdropped
+                       WHERE a.attrelid = relation AND a.attname = part ->> 'column' AND NOT a.attisdropped
                          AND a.atttypid IN ('timestamptz'::regtype, 'date'::regtype)) THEN
-            RAISE EXCEPTION 'segment: "age" needs a column of type timestamptz or date of crm.%', s.subject_table USING ERRCODE = 'CR403';
+            RAISE EXCEPTION 'segment: "age" needs a column of type timestamptz or date of table "%"', s.subject_table USING ERRCODE = 'CR403';
         END IF;
         IF NOT part ?| '{from,to}' OR crm_internal.segment_span(part ->> 'from', 'from') >= crm_internal.segment_span(part ->> 'to', 'to') THEN
             RAISE EXCEPTION 'segment: "age" needs from, to, or both with from below to' USING ERRCODE = 'CR403';
@@ -125,9 +126,7 @@ BEGIN
                 PERFORM (part ->> 'where')::jsonpath;
             END IF;
             key := coalesce(part ->> 'source', CASE s.subject_table WHEN 'leads' THEN 'score_events' ELSE 'activities' END);
-            IF key NOT IN ('score_events', 'activities') OR key = 'score_events' AND s.subject_table <> 'leads' THEN
-                RAISE EXCEPTION 'segment: % have no events in "%"', s.subject_table, key USING ERRCODE = 'CR403';
-            END IF;
+            PERFORM crm_internal.require_told(s.subject_table, key);
             IF NOT part ?| '{at_least,at_most}' OR jsonb_path_exists(part, '$.keyvalue() ? (@.key starts with "at_").value ? (@.type() != "number" || @ < 0 || @ > 10000 || @.floor() != @)')
                OR (part ->> 'at_least')::integer > (part ->> 'at_most')::integer THEN
                 RAISE EXCEPTION 'segment: "events" needs at_least or at_most, whole numbers from 0 to 10000' USING ERRCODE = 'CR403';
@@ -139,8 +138,8 @@ BEGIN
         part := d -> 'orders';
         PERFORM crm_internal.segment_keys(part, '{within,count,revenue,margin}', 'orders');
         PERFORM crm_internal.segment_span(part ->> 'within', 'within');
-        IF s.subject_table = 'leads' THEN
-            RAISE EXCEPTION 'segment: leads have no orders' USING ERRCODE = 'CR403';
+        IF s.subject_table NOT IN ('accounts', 'contacts') THEN
+            RAISE EXCEPTION 'segment: % have no orders', s.subject_table USING ERRCODE = 'CR403';
         END IF;
         IF NOT part ?| '{count,revenue,margin}' THEN
             RAISE EXCEPTION 'segment: "orders" needs count, revenue or margin' USING ERRCODE = 'CR403';
@@ -218,61 +217,6 @@ COMMENT ON FUNCTION crm_internal.segment_compile(crm.segments) IS 'Checks a segm
 -- ---- judgement ----
 -- lengths of time were checked by crm_internal.segment_span when the segment was defined, and are read here as it reads them
 
-CREATE OR REPLACE FUNCTION crm_internal.segment_instants(segment crm.segments, part jsonb, subject bigint, as_of timestamptz, most integer)
-RETURNS timestamptz[]
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    span CONSTANT interval := make_interval(secs => extract(epoch FROM (part ->> 'within')::interval)::double precision);
-    since CONSTANT timestamptz := coalesce(as_of - span, '-infinity');
-    instants timestamptz[];
-BEGIN
-    IF coalesce(part ->> 'source', CASE segment.subject_table WHEN 'leads' THEN 'score_events' ELSE 'activities' END) = 'score_events' THEN
-        SELECT array_agg(e.occurred_at ORDER BY e.occurred_at DESC) INTO instants
-        FROM (SELECT e.occurred_at FROM crm.score_events AS e
-              WHERE e.tenant_id = segment.tenant_id AND e.lead_id = subject AND e.occurred_at > since AND e.occurred_at <= as_of
-                AND (part ->> 'kind' IS NULL OR e.kind = part ->> 'kind')
-                AND (part ->> 'where' IS NULL OR crm.condition_holds(to_jsonb(e), (part ->> 'where')::jsonpath))
-              ORDER BY e.occurred_at DESC LIMIT most) AS e;
-    ELSE
-        EXECUTE format('SELECT array_agg(e.at ORDER BY e.at DESC)
-            FROM (SELECT v.at FROM (SELECT a.*, coalesce(a.done_at, CASE WHEN a.kind IN (''mail'', ''message'', ''note'') THEN a.created_at END) AS at
-                                    FROM crm.activities AS a WHERE a.tenant_id = $1 AND %s) AS v
-                  WHERE v.at > $3 AND v.at <= $4 AND ($5 IS NULL OR v.kind = $5)
-                    AND ($6 IS NULL OR crm.condition_holds(to_jsonb(v), $6::jsonpath))
-                  ORDER BY v.at DESC LIMIT $7) AS e',
-            CASE segment.subject_table WHEN 'accounts' THEN 'a.account_id = $2' WHEN 'contacts' THEN 'a.contact_id = $2'
-                 ELSE 'a.related_table = ''leads'' AND a.related_id = $2' END)
-        INTO instants USING segment.tenant_id, subject, since, as_of, part ->> 'kind', part ->> 'where', most;
-    END IF;
-    RETURN coalesce(instants, '{}');
-END
-$$;
-COMMENT ON FUNCTION crm_internal.segment_instants(crm.segments, jsonb, bigint, timestamptz, integer) IS
-'When a subject did what an entry of events counts, the latest first, not more than asked for.';
-
-CREATE OR REPLACE FUNCTION crm_internal.segment_ahead(segment crm.segments, part jsonb, subject bigint, as_of timestamptz)
-RETURNS timestamptz
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-BEGIN
-    -- events of scoring lie in the past
-    IF coalesce(part ->> 'source', CASE segment.subject_table WHEN 'leads' THEN 'score_events' ELSE 'activities' END) = 'score_events' THEN
-        RETURN NULL;
-    END IF;
-    RETURN CASE segment.subject_table
-        WHEN 'accounts' THEN (SELECT min(a.done_at) FROM crm.activities AS a WHERE a.tenant_id = segment.tenant_id AND a.account_id = subject AND a.done_at > as_of)
-        WHEN 'contacts' THEN (SELECT min(a.done_at) FROM crm.activities AS a WHERE a.tenant_id = segment.tenant_id AND a.contact_id = subject AND a.done_at > as_of)
-        ELSE (SELECT min(a.done_at) FROM crm.activities AS a
-              WHERE a.tenant_id = segment.tenant_id AND a.related_table = 'leads' AND a.related_id = subject AND a.done_at > as_of) END;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.segment_ahead(crm.segments, jsonb, bigint, timestamptz) IS
-'When the next activity that is dated ahead begins to count; NULL: none.';
-
 CREATE OR REPLACE FUNCTION crm_internal.judge_segment(segment crm.segments, subject bigint, doc jsonb, as_of timestamptz)
 RETURNS TABLE (member boolean, next_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 500
@@ -322,12 +266,12 @@ BEGIN
         low := (part ->> 'at_least')::integer;
         high := (part ->> 'at_most')::integer;
         span := make_interval(secs => extract(epoch FROM (part ->> 'within')::interval)::double precision);
-        instants := crm_internal.segment_instants(segment, part, subject, as_of, greatest(low, high + 1, 1));
+        instants := crm_internal.segment_instants(segment, part, subject, coalesce(as_of - span, '-infinity'), as_of, greatest(low, high + 1, 1));
         member := member AND cardinality(instants) >= coalesce(low, 0) AND (high IS NULL OR cardinality(instants) <= high);
         next_at := least(next_at,
             CASE WHEN low > 0 AND cardinality(instants) >= low THEN instants[low] + span END,
             CASE WHEN high IS NOT NULL AND cardinality(instants) > high THEN instants[high + 1] + span END,
-            crm_internal.segment_ahead(segment, part, subject, as_of));
+            (crm_internal.segment_instants(segment, part, subject, as_of, NULL, NULL))[1]);
     END LOOP;
 
     IF d ?| '{orders,rfm}' THEN
@@ -427,12 +371,20 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    relation regclass;
     doc jsonb;
 BEGIN
     CASE subject_table
+        -- these from kept plans
         WHEN 'leads' THEN SELECT to_jsonb(x) INTO doc FROM crm.leads AS x WHERE x.tenant_id = tenant AND x.id = subject;
         WHEN 'accounts' THEN SELECT to_jsonb(x) INTO doc FROM crm.accounts AS x WHERE x.tenant_id = tenant AND x.id = subject;
         WHEN 'contacts' THEN SELECT to_jsonb(x) INTO doc FROM crm.contacts AS x WHERE x.tenant_id = tenant AND x.id = subject;
+        ELSE
+            relation := crm.subject_relation(subject_table);
+            -- a table that was dropped has no rows
+            IF relation IS NOT NULL THEN
+                EXECUTE format('SELECT to_jsonb(x) FROM %s AS x WHERE x.tenant_id = $1 AND x.id = $2', relation) INTO doc USING tenant, subject;
+            END IF;
     END CASE;
     RETURN doc;
 END

@@ -100,20 +100,7 @@ $$;
 COMMENT ON FUNCTION crm_internal.touch_segments(bigint, text, bigint, bigint[], boolean[], jsonb, text, timestamptz) IS
 'Judges a subject anew for some segments and for those that refer to them. answers: what the conditions alone said, where that is known.';
 
--- what subjects do, in tables of its own
-DO $$
-DECLARE
-    t text;
-BEGIN
-    FOREACH t IN ARRAY '{score_events,activities,orders}'::text[] LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT ON crm.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.segment_sources()', t || '_after_segment_insert', t);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON crm.%I REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.segment_sources()', t || '_after_segment_update', t);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER UPDATE ON crm.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.segment_sources()', t || '_after_segment_update_old', t);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON crm.%I REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION crm.segment_sources()', t || '_after_segment_delete', t);
-    END LOOP;
-END
-$$;
-CREATE OR REPLACE TRIGGER lead_scores_after_segment AFTER INSERT OR UPDATE OR DELETE ON crm.lead_scores
+CREATE OR REPLACE TRIGGER lead_scores_after_told AFTER INSERT OR UPDATE OR DELETE ON crm.lead_scores
     FOR EACH ROW EXECUTE FUNCTION crm.segment_score();
 
 CREATE OR REPLACE FUNCTION crm_internal.segments_truncated()
@@ -123,7 +110,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     DELETE FROM crm.segment_states AS x USING crm.segments AS s
-    WHERE s.tenant_id = x.tenant_id AND s.id = x.segment_id AND s.subject_table = TG_TABLE_NAME;
+    WHERE s.tenant_id = x.tenant_id AND s.id = x.segment_id AND s.subject_table = TG_ARGV[0];
     RETURN NULL;
 END
 $$;
@@ -140,7 +127,7 @@ DECLARE
 BEGIN
     FOR segment IN
         WITH RECURSIVE concerned AS (
-            SELECT s.tenant_id, s.id, 0 AS depth FROM crm.segments AS s WHERE s.uses @> ARRAY[TG_TABLE_NAME::text] AND s.active
+            SELECT s.tenant_id, s.id, 0 AS depth FROM crm.segments AS s WHERE s.uses @> ARRAY[TG_ARGV[0]] AND s.active
             UNION
             SELECT s.tenant_id, s.id, c.depth + 1 FROM concerned AS c
             JOIN crm.segments AS s ON s.tenant_id = c.tenant_id AND s.refers_to_ids @> ARRAY[c.id] AND s.active
@@ -155,16 +142,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.segment_sources_truncated() IS 'Statement trigger: segments that count what was in an emptied table.';
-DO $$
-DECLARE
-    t text;
-BEGIN
-    FOREACH t IN ARRAY '{score_events,activities,orders}'::text[] LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON crm.%I FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_sources_truncated()', t || '_after_segment_truncate', t);
-    END LOOP;
-END
-$$;
-
 -- lists forget whom there is no more; dynamic segments do it row by row
 CREATE OR REPLACE FUNCTION crm_internal.segment_subjects_deleted()
 RETURNS trigger
@@ -172,30 +149,17 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM crm.segments AS s WHERE s.kind = 'static' AND s.subject_table = TG_TABLE_NAME) THEN
+    IF NOT EXISTS (SELECT FROM crm.segments AS s WHERE s.kind = 'static' AND s.subject_table = TG_ARGV[0]) THEN
         RETURN NULL;
     END IF;
     PERFORM crm_internal.set_segment_state(s, g.id, false, NULL, 'list', now())
     FROM gone AS g
-    JOIN crm.segments AS s ON s.tenant_id = g.tenant_id AND s.kind = 'static' AND s.subject_table = TG_TABLE_NAME
+    JOIN crm.segments AS s ON s.tenant_id = g.tenant_id AND s.kind = 'static' AND s.subject_table = TG_ARGV[0]
     JOIN crm.segment_states AS x ON x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.subject_id = g.id;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.segment_subjects_deleted() IS 'Statement trigger: deleted rows leave static segments.';
-DO $$
-DECLARE
-    t text;
-BEGIN
-    FOREACH t IN ARRAY '{leads,accounts,contacts}'::text[] LOOP
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER INSERT OR UPDATE OR DELETE ON crm.%I FOR EACH ROW EXECUTE FUNCTION crm.segment_row()',
-                                  t || '_after_segment', t);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER TRUNCATE ON crm.%I FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segments_truncated()', t || '_after_segment_truncate', t);
-        EXECUTE pg_catalog.format('CREATE OR REPLACE TRIGGER %I AFTER DELETE ON crm.%I REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_subjects_deleted()', t || '_after_segment_list', t);
-    END LOOP;
-END
-$$;
-
 -- everybody at once; the table is locked against writers so that no change falls between
 CREATE OR REPLACE FUNCTION crm_internal.refresh_segment(segment crm.segments, cause text)
 RETURNS bigint
@@ -203,16 +167,23 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+    relation CONSTANT regclass := crm.subject_relation(segment.subject_table);
     touched bigint;
 BEGIN
     IF segment.kind = 'static' THEN
         RETURN 0;
     END IF;
-    EXECUTE format('LOCK TABLE crm.%I IN SHARE ROW EXCLUSIVE MODE', segment.subject_table);
+    IF relation IS NULL THEN
+        -- the table was dropped
+        DELETE FROM crm.segment_states AS s WHERE s.tenant_id = segment.tenant_id AND s.segment_id = segment.id;
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        RETURN touched;
+    END IF;
+    EXECUTE format('LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE', relation);
     EXECUTE format($q$
         WITH judged AS MATERIALIZED (
             SELECT r.id AS subject_id, j.member, j.next_at
-            FROM crm.%1$I AS r
+            FROM %1$s AS r
             CROSS JOIN LATERAL %2$s AS j
             WHERE r.tenant_id = $2 AND $1.active AND (j.member OR j.next_at IS NOT NULL)
         ), gone AS (
@@ -240,7 +211,7 @@ BEGIN
             RETURNING subject_id
         )
         SELECT (SELECT count(*) FROM noted) + 0 * (SELECT count(*) FROM stored)
-        $q$, segment.subject_table,
+        $q$, relation,
         -- a condition alone needs no function call a row
         CASE WHEN segment.uses = '{}' THEN '(SELECT crm.row_holds(r, $5) AS member, NULL::timestamptz AS next_at)'
              ELSE 'crm_internal.judge_segment($1, r.id, to_jsonb(r), now())' END)
@@ -276,6 +247,10 @@ BEGIN
         IF TG_OP = 'UPDATE' AND NEW.name <> OLD.name
            AND EXISTS (SELECT FROM crm.segments AS s WHERE s.tenant_id = OLD.tenant_id AND s.refers_to_ids @> ARRAY[OLD.id]) THEN
             RAISE EXCEPTION 'segment "%" is referred to by others and keeps its name', OLD.name USING ERRCODE = 'object_in_use';
+        END IF;
+        -- what is switched off stays as it is, also where its table is no longer one with segments
+        IF TG_OP = 'UPDATE' AND NOT NEW.active AND (NEW.definition, NEW.name) = (OLD.definition, OLD.name) THEN
+            RETURN NEW;
         END IF;
         segment := crm_internal.segment_compile(NEW);
         NEW.condition := segment.condition;
@@ -357,9 +332,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.define_segment(jsonb) IS
-'Makes a segment, or changes the one of that name, computes its members, and returns it. definition: name, subject_table (leads, accounts, contacts), kind '
-'(dynamic, static), announce, active, and the conditions of membership: where, age, events, orders, rfm, score, in, not_in (docs/howto/segments.md). Writers '
-'of the table wait until it is done. Errors: CR403 a definition that is not right, 42601 a path that is none, CR204 a segment that would refer to itself.';
+'Makes a segment, or changes the one of that name, computes its members, and returns it. definition: name, subject_table (leads, accounts, contacts, '
+'or what crm.attach_segments() returned), kind (dynamic, static), announce, active, and the conditions of membership: where, age, events, orders, rfm, score, in, not_in (docs/howto/segments.md). Writers '
+'of the table wait until it is done. Errors: CR403 a definition that is not right, 42P01 a table without segments, 42601 a path that is none, '
+'CR204 a segment that would refer to itself.';
 SELECT crm.declare_function('crm.define_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.preview_segment(definition jsonb, as_of timestamptz DEFAULT now())
@@ -371,6 +347,7 @@ AS $$
 DECLARE
     s crm.segments;
     old crm.segments;
+    relation regclass;
 BEGIN
     IF jsonb_typeof(definition) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'a segment is an object' USING ERRCODE = 'CR403';
@@ -383,19 +360,17 @@ BEGIN
     s.kind := 'dynamic';
     s.active := true;
     s.definition := definition - '{name,subject_table,kind,announce,active}'::text[];
-    IF s.subject_table NOT IN ('leads', 'accounts', 'contacts') THEN
-        RAISE EXCEPTION 'segments are of leads, accounts or contacts' USING ERRCODE = 'CR403';
-    END IF;
     s := crm_internal.segment_compile(s);
+    relation := crm.subject_relation(s.subject_table);
     RETURN QUERY EXECUTE format($q$
         SELECT count(*), count(*) FILTER (WHERE j.member), count(*) FILTER (WHERE j.member AND NOT coalesce(o.member, false)),
                count(*) FILTER (WHERE NOT j.member AND o.member),
                (array_agg(r.id ORDER BY r.id DESC) FILTER (WHERE j.member))[1:10], min(j.next_at)
-        FROM crm.%1$I AS r
+        FROM %1$s AS r
         CROSS JOIN LATERAL crm_internal.judge_segment($1, r.id, to_jsonb(r), $2) AS j
         LEFT JOIN crm.segment_states AS o ON o.tenant_id = r.tenant_id AND o.segment_id = $3 AND o.subject_id = r.id
         WHERE r.tenant_id = $4
-        $q$, s.subject_table) USING s, as_of, s.id, s.tenant_id;
+        $q$, relation) USING s, as_of, s.id, s.tenant_id;
 END
 $$;
 COMMENT ON FUNCTION crm.preview_segment(jsonb, timestamptz) IS
@@ -456,7 +431,7 @@ AS $$
                ELSE (SELECT j.member FROM crm_internal.judge_segment(s, x.subject_id, crm_internal.segment_row_of(s.subject_table, s.tenant_id, x.subject_id), as_of) AS j) END
     ORDER BY s.name
 $$;
-COMMENT ON FUNCTION crm.segments_of(text, bigint, timestamptz) IS 'Segments that a lead, account or contact belongs to at an instant from now on.';
+COMMENT ON FUNCTION crm.segments_of(text, bigint, timestamptz) IS 'Segments that a row of a table belongs to at an instant from now on.';
 SELECT crm.declare_function('crm.segments_of', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.add_to_segment(segment text, subject_ids bigint[])
@@ -477,7 +452,7 @@ BEGIN
     SELECT string_agg(x::text, ', ') INTO wrong FROM unnest(subject_ids) AS x
     WHERE crm_internal.segment_row_of(s.subject_table, s.tenant_id, x) IS NULL;
     IF wrong IS NOT NULL THEN
-        RAISE EXCEPTION 'these are not in crm.%: %', s.subject_table, wrong USING ERRCODE = 'foreign_key_violation';
+        RAISE EXCEPTION 'these are not in table "%": %', s.subject_table, wrong USING ERRCODE = 'foreign_key_violation';
     END IF;
     FOR i IN SELECT DISTINCT x FROM unnest(subject_ids) AS x WHERE x IS NOT NULL ORDER BY x LOOP
         IF crm_internal.set_segment_state(s, i, true, NULL, 'list', now()) THEN
@@ -490,7 +465,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.add_to_segment(text, bigint[]) IS
-'Puts leads, accounts or contacts on a static segment; returns how many were not there yet. Errors: P0002, 55000 a dynamic segment, 23503 unknown ids.';
+'Puts rows of its table on a static segment; returns how many were not there yet. Errors: P0002, 55000 a dynamic segment, 23503 unknown ids.';
 SELECT crm.declare_function('crm.add_to_segment', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.remove_from_segment(segment text, subject_ids bigint[])
@@ -518,7 +493,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.remove_from_segment(text, bigint[]) IS
-'Takes leads, accounts or contacts off a static segment; returns how many were on it. Errors: P0002, 55000 a dynamic segment.';
+'Takes rows off a static segment; returns how many were on it. Errors: P0002, 55000 a dynamic segment.';
 SELECT crm.declare_function('crm.remove_from_segment', 'agent');
 
 -- ---- time ----
@@ -578,14 +553,15 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     s crm.segments := crm_internal.segment_named(segment);
+    relation CONSTANT regclass := crm.require_registered(s.subject_table, 'segments');
     n bigint;
 BEGIN
     IF s.kind = 'static' THEN
         RETURN 0;
     END IF;
-    EXECUTE format('SELECT count(*) FROM (SELECT r.id FROM crm.%I AS r CROSS JOIN LATERAL crm_internal.judge_segment($1, r.id, to_jsonb(r), now()) AS j
+    EXECUTE format('SELECT count(*) FROM (SELECT r.id FROM %s AS r CROSS JOIN LATERAL crm_internal.judge_segment($1, r.id, to_jsonb(r), now()) AS j
                     WHERE r.tenant_id = $2 AND j.member) AS a FULL JOIN crm.segment_members_at($3) AS m ON m.subject_id = a.id
-                    WHERE a.id IS NULL OR m.subject_id IS NULL', s.subject_table)
+                    WHERE a.id IS NULL OR m.subject_id IS NULL', relation)
     INTO n USING s, s.tenant_id, segment;
     RETURN n;
 END

@@ -1,4 +1,4 @@
--- Segments: leads, accounts or contacts that have something in common, kept up to date row by row.
+-- Segments: leads, accounts, contacts or rows of any table registered for it that have something in common, kept up to date row by row.
 
 CREATE TABLE crm.segments (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -20,15 +20,17 @@ CREATE TABLE crm.segments (
     CONSTRAINT segments_name_key UNIQUE (tenant_id, name),
     CONSTRAINT segments_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT segments_name_check CHECK (name <> ''),
-    CONSTRAINT segments_subject_table_check CHECK (subject_table IN ('leads', 'accounts', 'contacts')),
     CONSTRAINT segments_kind_check CHECK (kind IN ('dynamic', 'static'))
 );
-COMMENT ON TABLE crm.segments IS 'Named groups of leads, accounts or contacts: dynamic ones follow their definition, static ones are lists.';
+COMMENT ON TABLE crm.segments IS
+'Named groups of leads, accounts, contacts or rows of a table that crm.attach_segments() was called for: dynamic ones follow their definition, '
+'static ones are lists.';
 SELECT crm.declare_table('crm.segments', '{"class": "configuration", "version": true}');
 COMMENT ON COLUMN crm.segments.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segments.id IS 'Number of the segment.';
 COMMENT ON COLUMN crm.segments.name IS 'Name, by which functions and other segments refer to it.';
-COMMENT ON COLUMN crm.segments.subject_table IS 'Table of its members: leads, accounts or contacts.';
+COMMENT ON COLUMN crm.segments.subject_table IS
+'Table of its members, registered for segments: leads, accounts, contacts, or one of the owner''s own as schema.table.';
 COMMENT ON COLUMN crm.segments.kind IS 'dynamic: whoever the definition describes; static: whoever was added (crm.add_to_segment).';
 COMMENT ON COLUMN crm.segments.definition IS
 'What members have in common; all that is said must hold. Keys: where, age, events, orders, rfm, score, in, not_in; see docs/howto/segments.md.';
@@ -57,7 +59,7 @@ COMMENT ON TABLE crm.segment_states IS
 SELECT crm.declare_table('crm.segment_states', '{"class": "log", "parent": {"segment_id": "segments"}}');
 COMMENT ON COLUMN crm.segment_states.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segment_states.segment_id IS 'The segment.';
-COMMENT ON COLUMN crm.segment_states.subject_id IS 'Id of the lead, account or contact.';
+COMMENT ON COLUMN crm.segment_states.subject_id IS 'Id of the row in the segment''s table.';
 COMMENT ON COLUMN crm.segment_states.member IS 'Whether it is a member, until next_at.';
 COMMENT ON COLUMN crm.segment_states.changed_at IS 'When it entered or left.';
 COMMENT ON COLUMN crm.segment_states.next_at IS 'When time alone may change it; NULL: never.';
