@@ -17,9 +17,6 @@
 
 #include "process/clock.h"
 
-const char *const crm_clock_metric_names[CLOCK_METRICS] =
-{"first_response", "next_response", "periodic_update", "resolution", "total"};
-
 typedef struct FoldState
 {
 	ClockFold  *fold;
@@ -30,81 +27,14 @@ typedef struct FoldState
 	bool		hold[CLOCK_METRICS];
 	Clock	   *current[CLOCK_METRICS]; /* the latest cycle */
 	bool		answered;		/* the company has spoken */
-	bool		waiting;		/* a customer wrote while the subject was closed */
+	bool		asked;			/* a customer's message has not been answered */
+	int64		asked_at;		/* the oldest such */
+	bool		answered_early; /* an agent's message is older than the opening */
+	int64		early_first;
+	int64		early_last;
 } FoldState;
 
 static const ClockTerms no_terms = {0};
-
-int
-crm_clock_metric(const char *name)
-{
-	for (int m = 0; m < CLOCK_METRICS; m++)
-		if (strcmp(name, crm_clock_metric_names[m]) == 0)
-			return m;
-	return -1;
-}
-
-/* ---- time ---- */
-
-static int64
-elapsed(const ClockTime *time, int64 calendar, int64 from, int64 to)
-{
-	return calendar == 0 ? to - from : time->elapsed(time->arg, calendar, from, to);
-}
-
-static bool
-add(const ClockTime *time, int64 calendar, int64 at, int64 usecs, int64 *result)
-{
-	if (calendar == 0)
-	{
-		*result = at + usecs;
-		return true;
-	}
-	return time->add(time->arg, calendar, at, usecs, result);
-}
-
-/*
- * The instant at which a clock has used that much: in one of its closed
- * stretches, or in the running one.  False where it does not come to that.
- */
-bool
-crm_clock_reaches(const ClockTime *time, int64 usecs, int nstretches,
-				  const ClockStretch *stretches, bool running, int64 since,
-				  int64 calendar, int64 *at)
-{
-	int64		left = usecs;
-
-	for (int i = 0; i < nstretches; i++)
-	{
-		const ClockStretch *s = &stretches[i];
-		int64		used = elapsed(time, s->calendar, s->from, s->to);
-
-		if (used >= left)
-			return add(time, s->calendar, s->from, left, at);
-		left -= used;
-	}
-	return running && add(time, calendar, since, left, at);
-}
-
-/* Time used up to as_of. */
-int64
-crm_clock_used(const ClockTime *time, int nstretches, const ClockStretch *stretches,
-			   bool running, int64 since, int64 calendar, int64 as_of)
-{
-	int64		used = 0;
-
-	for (int i = 0; i < nstretches; i++)
-	{
-		const ClockStretch *s = &stretches[i];
-
-		if (s->from >= as_of)
-			return used;
-		used += elapsed(time, s->calendar, s->from, Min(s->to, as_of));
-	}
-	if (running && since < as_of)
-		used += elapsed(time, calendar, since, as_of);
-	return used;
-}
 
 /* ---- one clock ---- */
 
@@ -228,7 +158,8 @@ stop_clock(FoldState *s, Clock *c, int64 at, ClockState state)
 	{
 		left = c->term.usecs - crm_clock_used(s->time, c->nstretches, c->stretches,
 											  false, 0, 0, at);
-		c->has_due = add(s->time, c->term.calendar, at, left, &c->due_at);
+		c->has_due = crm_clock_reaches(s->time, left, 0, NULL, true, at,
+									   c->term.calendar, &c->due_at);
 	}
 	c->state = state;
 	c->stopped_at = at;
@@ -322,8 +253,62 @@ static void
 end_subject(FoldState *s, int64 at, ClockState state)
 {
 	for (int m = 0; m < CLOCK_METRICS; m++)
-		stop_clock(s, s->current[m], at, state);
+	{
+		Clock	   *c = s->current[m];
+		/*
+		 * Solved without a word is not answered: a response that is not late
+		 * yet is neither met nor missed, and still owed after a reopening.
+		 */
+		if (state == CLOCK_DONE && m <= CLOCK_NEXT_RESPONSE && is_open(c))
+		{
+			bool		late = c->has_due && c->due_at < at;
+
+			stop_clock(s, c, at, late ? CLOCK_DONE : CLOCK_CANCELLED);
+			c->unanswered = true;
+		}
+		else
+			stop_clock(s, c, at, state);
+	}
 	s->fold->open = false;
+}
+
+/* A response that was owed when the subject was closed runs again. */
+static bool
+owe_again(FoldState *s, ClockMetric metric, int64 at)
+{
+	Clock	   *c = s->current[metric];
+
+	if (c == NULL || !c->unanswered)
+		return false;
+	c->unanswered = false;
+	if (s->terms->reopen == REOPEN_NEW_CYCLE)
+		start_clock(s, metric, at);
+	else
+		resume_clock(s, c, at);
+	return true;
+}
+
+/* What was closed without a word is answered by one that comes after it. */
+static void
+stop_response(FoldState *s, ClockMetric metric, int64 at)
+{
+	Clock	   *c = s->current[metric];
+
+	if (c != NULL && c->unanswered)
+	{
+		c->unanswered = false;
+		if (c->state == CLOCK_CANCELLED)
+		{
+			int64		since = c->stopped_at;
+
+			c->state = CLOCK_PAUSED;
+			c->paused_since = since;
+			run_or_rest(s, c, since);
+			set_due(s, c);
+			mark_breaches(s, at, false);
+		}
+	}
+	stop_clock(s, c, at, CLOCK_DONE);
 }
 
 static void
@@ -341,13 +326,13 @@ reopen_subject(FoldState *s, int64 at)
 		else if (s->terms->reopen == REOPEN_RESUME)
 			resume_clock(s, c, at);
 	}
+	owe_again(s, CLOCK_FIRST_RESPONSE, at);
 	if (s->answered)
 	{
 		start_clock(s, CLOCK_PERIODIC_UPDATE, at);
-		if (s->waiting)
+		if (!owe_again(s, CLOCK_NEXT_RESPONSE, at) && s->asked)
 			start_clock(s, CLOCK_NEXT_RESPONSE, at);
 	}
-	s->waiting = false;
 }
 
 /* The subject took over another one that had been waiting for longer. */
@@ -374,6 +359,49 @@ start_earlier(FoldState *s, int64 at)
 		c->started_at = at;
 		set_due(s, c);
 	}
+}
+
+/* From before the opening: of another subject, which may be absorbed later. */
+static void
+hear_early(FoldState *s, const ClockEvent *e)
+{
+	if (e->kind == EVENT_CUSTOMER_MESSAGE && !s->asked)
+	{
+		s->asked = true;
+		s->asked_at = e->at;
+	}
+	else if (e->kind == EVENT_AGENT_MESSAGE)
+	{
+		if (!s->answered_early)
+			s->early_first = e->at;
+		s->early_last = e->at;
+		s->answered_early = true;
+		s->asked = false;
+	}
+}
+
+/* The first response of a subject may have been given in the one it took over. */
+static void
+answer_earlier(FoldState *s, int64 opened_at, int64 now)
+{
+	Clock	   *c = s->current[CLOCK_FIRST_RESPONSE];
+
+	if (!s->answered_early || s->answered || s->early_first < opened_at || !is_open(c))
+		return;
+	c->nstretches = 0;
+	c->state = CLOCK_RUNNING;
+	c->running_since = c->started_at;
+	set_due(s, c);
+	c->breached = c->has_due && c->due_at < s->early_first;
+	c->breached_at = c->breached ? c->due_at : 0;
+	stop_clock(s, c, s->early_first, CLOCK_DONE);
+	s->answered = true;
+	if (!s->fold->open)
+		return;
+	start_clock(s, CLOCK_PERIODIC_UPDATE, s->early_last);
+	if (s->asked)
+		start_clock(s, CLOCK_NEXT_RESPONSE, s->asked_at);
+	mark_breaches(s, now, false);
 }
 
 static void
@@ -437,12 +465,49 @@ recorded_breach(FoldState *s, const ClockEvent *e)
 }
 
 static void
+hear_customer(FoldState *s, int64 at)
+{
+	if (!s->asked)
+		s->asked_at = at;
+	s->asked = true;
+	if (s->fold->open && s->answered && !is_open(s->current[CLOCK_NEXT_RESPONSE]))
+		start_clock(s, CLOCK_NEXT_RESPONSE, at);
+}
+
+static void
+hear_agent(FoldState *s, int64 at)
+{
+	stop_response(s, CLOCK_FIRST_RESPONSE, at);
+	stop_response(s, CLOCK_NEXT_RESPONSE, at);
+	stop_clock(s, s->current[CLOCK_PERIODIC_UPDATE], at, CLOCK_DONE);
+	s->answered = true;
+	s->asked = false;
+	if (s->fold->open)
+		start_clock(s, CLOCK_PERIODIC_UPDATE, at);
+}
+
+static void
+open_subject(FoldState *s, const ClockEvent *e)
+{
+	if (s->fold->opened)
+		return;
+	s->fold->opened = s->fold->open = true;
+	s->answered = e->outbound;
+	start_clock(s, e->outbound ? CLOCK_PERIODIC_UPDATE : CLOCK_FIRST_RESPONSE, e->at);
+	start_clock(s, CLOCK_RESOLUTION, e->at);
+	start_clock(s, CLOCK_TOTAL, e->at);
+}
+
+static void
 apply_event(FoldState *s, const ClockEvent *e)
 {
 	ClockFold  *f = s->fold;
 
 	if (!f->opened && e->kind != EVENT_OPENED)
+	{
+		hear_early(s, e);
 		return;
+	}
 	mark_breaches(s, e->at, false);
 	if (e->stage != NULL)
 	{
@@ -455,31 +520,13 @@ apply_event(FoldState *s, const ClockEvent *e)
 	switch (e->kind)
 	{
 		case EVENT_OPENED:
-			if (f->opened)
-				break;
-			f->opened = f->open = true;
-			s->answered = e->outbound;
-			if (e->outbound)
-				start_clock(s, CLOCK_PERIODIC_UPDATE, e->at);
-			else
-				start_clock(s, CLOCK_FIRST_RESPONSE, e->at);
-			start_clock(s, CLOCK_RESOLUTION, e->at);
-			start_clock(s, CLOCK_TOTAL, e->at);
+			open_subject(s, e);
 			break;
 		case EVENT_CUSTOMER_MESSAGE:
-			if (!f->open)
-				s->waiting = true;
-			else if (s->answered && !is_open(s->current[CLOCK_NEXT_RESPONSE]))
-				start_clock(s, CLOCK_NEXT_RESPONSE, e->at);
+			hear_customer(s, e->at);
 			break;
 		case EVENT_AGENT_MESSAGE:
-			stop_clock(s, s->current[CLOCK_FIRST_RESPONSE], e->at, CLOCK_DONE);
-			stop_clock(s, s->current[CLOCK_NEXT_RESPONSE], e->at, CLOCK_DONE);
-			stop_clock(s, s->current[CLOCK_PERIODIC_UPDATE], e->at, CLOCK_DONE);
-			s->answered = true;
-			s->waiting = false;
-			if (f->open)
-				start_clock(s, CLOCK_PERIODIC_UPDATE, e->at);
+			hear_agent(s, e->at);
 			break;
 		case EVENT_RESOLVED:
 		case EVENT_CLOSED:
@@ -501,7 +548,10 @@ apply_event(FoldState *s, const ClockEvent *e)
 			break;
 		case EVENT_ABSORBED:
 			if (e->has_time)
+			{
 				start_earlier(s, e->time);
+				answer_earlier(s, e->time, e->at);
+			}
 			break;
 		case EVENT_DUE:
 			pin_due(s, e);

@@ -116,6 +116,7 @@ typedef struct Clock
 	bool		due_before_change;	/* a change made it due in the past */
 	bool		breached;
 	int64		breached_at;
+	bool		unanswered;		/* a response that the closing left owed */
 	int			nstretches;
 	int			space;
 	ClockStretch *stretches;	/* closed ones; the running one is running_since */
@@ -138,7 +139,6 @@ typedef struct ClockFold
 } ClockFold;
 
 extern const char *const crm_clock_metric_names[CLOCK_METRICS];
-extern int	crm_clock_metric(const char *name);
 extern ClockFold *crm_clock_fold(const ClockEvent *events, int nevents,
 								 const ClockTime *time, bool settle, int64 as_of);
 extern bool crm_clock_reaches(const ClockTime *time, int64 usecs, int nstretches,

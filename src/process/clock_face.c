@@ -21,6 +21,18 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+const char *const crm_clock_metric_names[CLOCK_METRICS] =
+{"first_response", "next_response", "periodic_update", "resolution", "total"};
+
+static int
+metric_number(const char *name)
+{
+	for (int m = 0; m < CLOCK_METRICS; m++)
+		if (strcmp(name, crm_clock_metric_names[m]) == 0)
+			return m;
+	return -1;
+}
+
 /* ---- business time for the automaton ---- */
 
 static bool
@@ -245,6 +257,7 @@ read_events(int64 tenant, Datum type, int64 id, bool has_as_of, int64 as_of,
 				"FROM crm.sla_events AS e "
 				"WHERE e.tenant_id = $1 AND e.subject_type = $2 AND e.subject_id = $3 "
 				"  AND ($4 IS NULL OR e.occurred_at <= $4) AND ($5 IS NULL OR e.recorded_at <= $5) "
+				"  AND e.event NOT IN ('withdrawn', 'breach_withdrawn') "
 				"  AND NOT EXISTS (SELECT FROM crm.sla_events AS w "
 				"                  WHERE w.tenant_id = e.tenant_id AND w.refers_to_id = e.id "
 				"                    AND w.event = 'withdrawn' AND ($5 IS NULL OR w.recorded_at <= $5)) "
@@ -267,7 +280,7 @@ read_events(int64 tenant, Datum type, int64 id, bool has_as_of, int64 as_of,
 		e->at = int8_column(i, 3, &present);
 		e->stage = text_column(i, 4);
 		e->stage_type = text_column(i, 5);
-		e->metric = metric ? crm_clock_metric(metric) : -1;
+		e->metric = metric ? metric_number(metric) : -1;
 		cycle = crm_spi_value(i, 7, &isnull);
 		e->cycle = isnull ? 0 : DatumGetInt32(cycle);
 		e->time = int8_column(i, 8, &e->has_time);

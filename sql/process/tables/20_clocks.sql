@@ -128,6 +128,7 @@ CREATE TABLE crm.sla_events (
     count_from text,
     calendar_mode text,
     refers_to_id bigint,
+    message_id bigint,
     data jsonb,
     CONSTRAINT sla_events_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT sla_events_terms_id_fkey FOREIGN KEY (tenant_id, terms_id) REFERENCES crm.sla_terms (tenant_id, id),
@@ -147,6 +148,7 @@ CREATE TABLE crm.sla_events (
 CREATE INDEX sla_events_subject_occurred_at_idx ON crm.sla_events (tenant_id, subject_id, subject_type, occurred_at, id);
 CREATE UNIQUE INDEX sla_events_breached_idx ON crm.sla_events (tenant_id, subject_id, subject_type, metric, cycle, occurred_at) WHERE event = 'breached';
 CREATE INDEX sla_events_refers_to_id_idx ON crm.sla_events (tenant_id, refers_to_id) WHERE refers_to_id IS NOT NULL;
+CREATE INDEX sla_events_message_id_idx ON crm.sla_events (tenant_id, message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX sla_events_terms_id_idx ON crm.sla_events (tenant_id, terms_id) WHERE terms_id IS NOT NULL;
 COMMENT ON TABLE crm.sla_events IS 'What happened to subjects, append-only: when it happened and when it was recorded. Clocks are a function of this table.';
 SELECT crm.declare_table('crm.sla_events', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_type"}}}');
@@ -169,6 +171,8 @@ COMMENT ON COLUMN crm.sla_events.outbound IS 'True for a subject opened by the c
 COMMENT ON COLUMN crm.sla_events.count_from IS 'With new terms: creation (default) counts the new target over the whole life, change from now on.';
 COMMENT ON COLUMN crm.sla_events.calendar_mode IS 'With another calendar: last (default) counts the whole life by it, sum leaves earlier time with the earlier calendar.';
 COMMENT ON COLUMN crm.sla_events.refers_to_id IS 'Event that is withdrawn.';
+COMMENT ON COLUMN crm.sla_events.message_id IS
+'Message that tells of it (crm.ticket_messages): when that is changed, moved or deleted, the event is withdrawn. NULL: none does.';
 COMMENT ON COLUMN crm.sla_events.data IS 'Whatever else the caller passed.';
 
 CREATE TABLE crm.sla_clocks (

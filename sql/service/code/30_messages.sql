@@ -22,26 +22,128 @@ CREATE OR REPLACE TRIGGER ticket_messages_before_place
     BEFORE INSERT ON crm.ticket_messages
     FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_place();
 
-CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_follow() RETURNS trigger
+-- Clocks are the fold of events, so messages are told as events, and what a message no longer says is withdrawn: whether it was
+-- changed, deleted, or went to another ticket by a merge or a split. The messages of a ticket that is gone stay history.
+CREATE OR REPLACE FUNCTION crm_internal.message_event(direction text, author_kind text, is_public boolean)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+RETURN CASE WHEN NOT is_public THEN NULL
+            WHEN author_kind = 'customer' AND direction = 'in' THEN 'customer_message'
+            WHEN author_kind = 'agent' AND direction = 'out' THEN 'agent_message' END;
+COMMENT ON FUNCTION crm_internal.message_event(text, text, boolean) IS 'What a message is to the clocks of its ticket; NULL: nothing.';
+
+CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_new() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NEW.author_kind = 'customer' AND NEW.is_public AND NEW.direction = 'in' THEN
-        PERFORM crm.record_sla_event('tickets', NEW.ticket_id, 'customer_message', NEW.sent_at);
-    ELSIF NEW.author_kind = 'agent' AND NEW.is_public AND NEW.direction = 'out' THEN
-        PERFORM crm.record_sla_event('tickets', NEW.ticket_id, 'agent_message', NEW.sent_at);
-        UPDATE crm.tickets AS k SET first_response_at = NEW.sent_at
-        WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.ticket_id
-          AND (k.first_response_at IS NULL OR k.first_response_at > NEW.sent_at);
+    INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, message_id)
+    SELECT n.tenant_id, 'tickets', n.ticket_id, v.event, n.sent_at, n.id
+    FROM new_rows AS n
+    CROSS JOIN LATERAL crm_internal.message_event(n.direction, n.author_kind, n.is_public) AS v (event)
+    WHERE v.event IS NOT NULL
+    ORDER BY n.id;
+    IF FOUND THEN
+        UPDATE crm.tickets AS k SET first_response_at = a.first_at
+        FROM (SELECT n.tenant_id, n.ticket_id, min(n.sent_at) AS first_at FROM new_rows AS n
+              WHERE crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'agent_message'
+              GROUP BY n.tenant_id, n.ticket_id) AS a
+        WHERE k.tenant_id = a.tenant_id AND k.id = a.ticket_id AND (k.first_response_at IS NULL OR k.first_response_at > a.first_at);
     END IF;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.ticket_messages_follow() IS 'What follows from a message: the clocks and the first response of its ticket.';
+COMMENT ON FUNCTION crm_internal.ticket_messages_new() IS 'Statement trigger of new messages: the clocks and the first response of their tickets.';
 CREATE OR REPLACE TRIGGER ticket_messages_after_follow
     AFTER INSERT ON crm.ticket_messages
-    FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_follow();
+    REFERENCING NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.ticket_messages_new();
+
+-- messages that say something else now: where and when they were, where, when and what they are (NULL: gone)
+CREATE OR REPLACE FUNCTION crm_internal.retell_messages(
+    tenants bigint[], ids bigint[], old_tickets bigint[], old_times timestamptz[], new_tickets bigint[], new_times timestamptz[], new_events text[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF tenants IS NULL THEN
+        RETURN;
+    END IF;
+    INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, message_id, refers_to_id)
+    SELECT w.*
+    FROM (SELECT e.tenant_id, e.subject_type, e.subject_id, 'withdrawn', now(), NULL::bigint, e.id
+          FROM unnest(tenants, ids) AS c (tenant, id)
+          JOIN crm.sla_events AS e ON e.tenant_id = c.tenant AND e.message_id = c.id
+          JOIN crm.tickets AS k ON k.tenant_id = e.tenant_id AND k.id = e.subject_id
+          WHERE NOT EXISTS (SELECT FROM crm.sla_events AS x
+                            WHERE x.tenant_id = e.tenant_id AND x.refers_to_id = e.id AND x.event = 'withdrawn')
+          UNION ALL
+          SELECT c.tenant, 'tickets', c.ticket, c.event, c.at, c.id, NULL
+          FROM unnest(tenants, ids, new_tickets, new_times, new_events) AS c (tenant, id, ticket, at, event)
+          WHERE c.event IS NOT NULL) AS w;
+    -- the first response goes by the messages that are there; one that no message told, such as an imported one, stays
+    UPDATE crm.tickets AS k SET first_response_at = a.first_at
+    FROM (SELECT t.tenant, t.ticket, array_agg(t.gone) FILTER (WHERE t.gone IS NOT NULL) AS gone,
+                 (SELECT min(m.sent_at) FROM crm.ticket_messages AS m
+                  WHERE m.tenant_id = t.tenant AND m.ticket_id = t.ticket
+                    AND crm_internal.message_event(m.direction, m.author_kind, m.is_public) = 'agent_message') AS first_at
+          FROM (SELECT c.tenant, c.ticket, c.gone FROM unnest(tenants, old_tickets, old_times) AS c (tenant, ticket, gone)
+                UNION ALL
+                SELECT c.tenant, c.ticket, NULL FROM unnest(tenants, new_tickets) AS c (tenant, ticket) WHERE c.ticket IS NOT NULL) AS t
+          GROUP BY t.tenant, t.ticket) AS a
+    WHERE k.tenant_id = a.tenant AND k.id = a.ticket
+      AND (k.first_response_at IS NULL OR k.first_response_at > a.first_at OR k.first_response_at = ANY (a.gone))
+      AND k.first_response_at IS DISTINCT FROM a.first_at;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.retell_messages(bigint[], bigint[], bigint[], timestamptz[], bigint[], timestamptz[], text[]) IS
+'Clocks and first responses of tickets follow messages that say something else than they did, belong to another ticket, or are gone.';
+
+CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c record;
+BEGIN
+    SELECT array_agg(o.tenant_id) AS tenants, array_agg(o.id) AS ids, array_agg(o.ticket_id) AS old_tickets, array_agg(o.sent_at) AS old_times,
+           array_agg(n.ticket_id) AS new_tickets, array_agg(n.sent_at) AS new_times, array_agg(v.event) AS new_events
+    INTO c
+    FROM old_rows AS o
+    JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id
+    CROSS JOIN LATERAL crm_internal.message_event(n.direction, n.author_kind, n.is_public) AS v (event)
+    WHERE (o.ticket_id, o.sent_at, crm_internal.message_event(o.direction, o.author_kind, o.is_public))
+          IS DISTINCT FROM (n.ticket_id, n.sent_at, v.event);
+    PERFORM crm_internal.retell_messages(c.tenants, c.ids, c.old_tickets, c.old_times, c.new_tickets, c.new_times, c.new_events);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.ticket_messages_changed() IS 'Statement trigger of changed messages.';
+CREATE OR REPLACE TRIGGER ticket_messages_after_retell_update
+    AFTER UPDATE ON crm.ticket_messages
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.ticket_messages_changed();
+
+CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_gone() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c record;
+BEGIN
+    SELECT array_agg(o.tenant_id) AS tenants, array_agg(o.id) AS ids, array_agg(o.ticket_id) AS old_tickets, array_agg(o.sent_at) AS old_times
+    INTO c FROM old_rows AS o;
+    PERFORM crm_internal.retell_messages(c.tenants, c.ids, c.old_tickets, c.old_times, '{}', '{}', '{}');
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.ticket_messages_gone() IS 'Statement trigger of deleted messages.';
+CREATE OR REPLACE TRIGGER ticket_messages_after_retell_delete
+    AFTER DELETE ON crm.ticket_messages
+    REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.ticket_messages_gone();
 
 CREATE OR REPLACE FUNCTION crm.find_queue(code text) RETURNS bigint
 LANGUAGE plpgsql STABLE

@@ -47,13 +47,18 @@ BEGIN
             format('Ticket %s "%s" was merged into this one.', source.id, source.subject));
     -- as it is now: what followed above may have changed it
     target := crm.get_ticket(target_id, true);
+    -- what was still to be done is to be done there
+    IF source.closed_at IS NULL AND target.closed_at IS NOT NULL THEN
+        target := crm.reopen_ticket(target.id);
+    END IF;
     RETURN crm.update_row(target, crm.carry_row(target, source, 'merge'));
 END
 $$;
 COMMENT ON FUNCTION crm.merge_tickets(bigint, bigint) IS
 'Merges a ticket into another that goes on in its place, and returns that one: messages and followers come over, children follow, the asker becomes a '
 'follower; every column keeps the target''s value and takes the merged ticket''s where there is none, lists, shares and custom fields are joined '
-'(exceptions: crm.column_rules); the merged ticket is closed in the stage merged and its clocks end, neither met nor missed. Errors: CR204 for a '
+'(exceptions: crm.column_rules); the merged ticket is closed in the stage merged and its clocks end, neither met nor missed; the messages count '
+'for the clocks of the one that goes on, which is reopened where only the merged one was open. Errors: CR204 for a '
 'ticket and itself, 55000 where one of them has been merged before, CR107 where the process has no stage of type cancelled.';
 
 CREATE OR REPLACE FUNCTION crm.split_ticket(ticket_id bigint, message_ids bigint[], subject text DEFAULT NULL)
@@ -67,9 +72,10 @@ DECLARE
     source crm.tickets := crm.get_ticket(split_ticket.ticket_id, true);
     made crm.tickets;
     first_body text;
+    first_at timestamptz;
     taken bigint;
 BEGIN
-    SELECT count(*), (array_agg(m.body ORDER BY m.sent_at, m.id))[1] INTO taken, first_body
+    SELECT count(*), (array_agg(m.body ORDER BY m.sent_at, m.id))[1], min(m.sent_at) INTO taken, first_body, first_at
     FROM crm.ticket_messages AS m
     WHERE m.tenant_id = t AND m.ticket_id = source.id AND m.id = ANY (message_ids);
     IF taken = 0 OR taken <> (SELECT count(DISTINCT x) FROM unnest(message_ids) AS x) THEN
@@ -85,6 +91,8 @@ BEGIN
     made.subject := coalesce(split_ticket.subject, source.subject);
     made.description := first_body;
     made.split_from_id := source.id;
+    -- it was asked when it was asked, and that is what its clocks count from
+    made.created_at := least(first_at, now());
     made := crm.insert_row(made);
     UPDATE crm.ticket_messages AS m SET ticket_id = made.id
     WHERE m.tenant_id = t AND m.ticket_id = source.id AND m.id = ANY (message_ids);
@@ -98,4 +106,5 @@ END
 $$;
 COMMENT ON FUNCTION crm.split_ticket(bigint, bigint[], text) IS
 'Makes a ticket of its own from some messages of a ticket, and returns it. It has what the ticket has, asker, queue, owner and custom fields among it '
-'(exceptions: crm.column_rules). Errors: P0002 where a message is not the ticket''s, 22023 where nothing would be left.';
+'(exceptions: crm.column_rules), and counts as made when the first of them was sent. Errors: P0002 where a message is not the ticket''s, '
+'22023 where nothing would be left.';

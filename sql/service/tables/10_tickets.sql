@@ -155,7 +155,8 @@ CREATE INDEX ticket_messages_thread_id_idx ON crm.ticket_messages (tenant_id, ch
 CREATE INDEX ticket_messages_author_user_id_idx ON crm.ticket_messages (tenant_id, author_user_id);
 CREATE INDEX ticket_messages_author_contact_id_idx ON crm.ticket_messages (tenant_id, author_contact_id);
 CREATE INDEX ticket_messages_search_idx ON crm.ticket_messages USING gin (search);
-COMMENT ON TABLE crm.ticket_messages IS 'Everything said on a ticket, from any channel, and internal notes. Append-only.';
+COMMENT ON TABLE crm.ticket_messages IS
+    'Everything said on a ticket, from any channel, and internal notes. Clocks follow what is added, changed, moved and deleted.';
 SELECT crm.declare_table('crm.ticket_messages', '{
     "class": "child", "parent": {"ticket_id": {"table": "tickets", "merge": true}},
     "personal": ["author_address", "subject", "body", "attachments"]}');
