@@ -57,6 +57,23 @@ crm_column_number(TupleDesc desc, const char *name)
 	return 0;
 }
 
+PG_FUNCTION_INFO_V1(crm_column_exists);
+
+/* crm.column_exists(relation, name); false where either is NULL */
+Datum
+crm_column_exists(PG_FUNCTION_ARGS)
+{
+	char	   *name;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_BOOL(false);
+	name = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	/* longer than a name can be: no column has it, though one may have its beginning */
+	if (strlen(name) >= NAMEDATALEN)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(get_attnum(PG_GETARG_OID(0), name) > 0);
+}
+
 /* The name tables go by everywhere: of schema crm alone, others with theirs */
 char *
 crm_subject_name(Relation rel)

@@ -99,4 +99,27 @@ SELECT (crm.route_record('opportunities', 9101, true)).reason;
 SELECT crm.route_record('contact_points', 1);
 SELECT crm.route_record('nowhere', 1);
 SELECT crm.route_ticket(424242);
+
+-- what counts as work follows the registry and the columns of its tables within the session that has asked before
+CREATE TABLE public.visits (tenant_id bigint NOT NULL DEFAULT 1, id bigint PRIMARY KEY, owner_id bigint);
+INSERT INTO public.visits VALUES (1, 1, 9105), (1, 2, 9105), (2, 3, 9105);
+CREATE FUNCTION pg_temp.work() RETURNS numeric LANGUAGE sql
+AS $$ SELECT sum(w.load) FROM crm.workload(1, 'tickets', '{9105}', 2) AS w $$;
+SELECT pg_temp.work() AS nothing;
+SELECT crm.attach('public.visits', '{"workload": true}');
+SELECT pg_temp.work() AS two_visits;
+ALTER TABLE public.visits ADD closed_at timestamptz;
+UPDATE public.visits SET closed_at = now() WHERE id = 1;
+SELECT pg_temp.work() AS one_open;
+SELECT crm.detach('public.visits', 'workload');
+SELECT pg_temp.work() AS nothing;
+
+-- a query whose text is made for a table
+SELECT crm.kept_value('SELECT to_jsonb($1 + $2)', 1, 2) AS three, crm.kept_value('SELECT to_jsonb($1 || $2)', 'a'::text, 'b'::text) AS ab,
+       crm.kept_value('SELECT NULL::jsonb WHERE $1', true) AS empty, crm.kept_value('SELECT to_jsonb(1) WHERE $1', false) AS no_row,
+       crm.kept_value('UPDATE public.visits SET owner_id = $1 WHERE id = $2 RETURNING to_jsonb(owner_id)', 7::bigint, 3) AS seven;
+SELECT crm.kept_value('SELECT $1', 1);
+SELECT crm.kept_value('SELECT to_jsonb(1)', VARIADIC ARRAY[1]);
+SELECT crm.column_exists('public.visits', 'owner_id') AS owner, crm.column_exists('public.visits', 'ctid') AS system,
+       crm.column_exists('public.visits', repeat('x', 70)) AS long, crm.column_exists(NULL, 'id') AS none;
 ROLLBACK;

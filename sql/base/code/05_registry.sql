@@ -1,10 +1,14 @@
 -- The registry: who reads it, and how what it says is put on a table. Declaring stands in members/05_registry.sql.
+-- Readers are PL/pgSQL, because every write of a record asks them: a SQL function that has a path of its own cannot be
+-- inlined and is planned anew by every statement that calls it.
 
 CREATE OR REPLACE FUNCTION crm.subject_relation(subject text) RETURNS regclass
-LANGUAGE sql STABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT r.relation FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation WHERE r.subject = subject_relation.subject
+BEGIN
+    RETURN (SELECT r.relation FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation WHERE r.subject = subject_relation.subject);
+END
 $$;
 COMMENT ON FUNCTION crm.subject_relation(text) IS
 'Table that a column like subject_table means: leads for crm.leads, schema.table for a table an owner attached. '
@@ -13,13 +17,17 @@ COMMENT ON FUNCTION crm.subject_relation(text) IS
 -- tables that were dropped since have a row, but no relation
 CREATE OR REPLACE FUNCTION crm.registered_as(option text)
 RETURNS TABLE (subject text, relation regclass, options jsonb)
-LANGUAGE sql STABLE STRICT PARALLEL SAFE ROWS 20
+LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT r.subject, r.relation, r.options
-    FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
-    WHERE coalesce(r.options -> registered_as.option, 'false') <> 'false'
-    ORDER BY r.subject
+#variable_conflict use_column
+BEGIN
+    RETURN QUERY
+        SELECT r.subject, r.relation, r.options
+        FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
+        WHERE coalesce(r.options -> registered_as.option, 'false') <> 'false'
+        ORDER BY r.subject;
+END
 $$;
 COMMENT ON FUNCTION crm.registered_as(text) IS 'Tables of which an option is said (crm.table_options()) and is not false.';
 
@@ -31,7 +39,9 @@ AS $$
 DECLARE
     found regclass;
 BEGIN
-    SELECT r.relation INTO found FROM crm.registered_as(require_registered.option) AS r WHERE r.subject = require_registered.subject;
+    SELECT r.relation INTO found
+    FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
+    WHERE r.subject = require_registered.subject AND coalesce(r.options -> require_registered.option, 'false') <> 'false';
     IF found IS NULL THEN
         RAISE EXCEPTION 'table "%" is not registered for "%"', subject, option
             USING ERRCODE = 'undefined_table',
@@ -70,12 +80,15 @@ COMMENT ON FUNCTION crm.table_links(regclass) IS
 
 CREATE OR REPLACE FUNCTION crm_internal.hooks_at(point text)
 RETURNS SETOF regprocedure
-LANGUAGE sql STABLE ROWS 5
+LANGUAGE plpgsql STABLE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT to_regprocedure(h.function_name) FROM crm_internal.hooks AS h
-    WHERE h.point = hooks_at.point AND to_regprocedure(h.function_name) IS NOT NULL
-    ORDER BY h.ordinal
+BEGIN
+    RETURN QUERY
+        SELECT to_regprocedure(h.function_name) FROM crm_internal.hooks AS h
+        WHERE h.point = hooks_at.point AND to_regprocedure(h.function_name) IS NOT NULL
+        ORDER BY h.ordinal;
+END
 $$;
 COMMENT ON FUNCTION crm_internal.hooks_at(text) IS 'Functions that hang into a point, in the order of their rooms.';
 
@@ -103,10 +116,12 @@ COMMENT ON FUNCTION crm_internal.set_trigger(regclass, text, boolean, text, text
 
 CREATE OR REPLACE FUNCTION crm_internal.table_is(relation regclass, option text)
 RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce((SELECT coalesce(r.options -> option, 'false') <> 'false' FROM crm.registry AS r WHERE r.relation = table_is.relation), false)
+BEGIN
+    RETURN coalesce((SELECT coalesce(r.options -> option, 'false') <> 'false' FROM crm.registry AS r WHERE r.relation = table_is.relation), false);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.table_is(regclass, text) IS 'Whether an option is said of a table and is not false.';
 

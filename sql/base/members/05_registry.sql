@@ -46,12 +46,8 @@ COMMENT ON FUNCTION crm.table_options() IS
 'What crm.declare_table() and crm.attach() can say of a table: option, type of its value, columns the table needs for it, meaning.';
 
 CREATE FUNCTION crm.column_exists(relation regclass, name text) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT EXISTS (SELECT FROM pg_attribute AS a
-                   WHERE a.attrelid = relation AND a.attname = column_exists.name AND a.attnum > 0 AND NOT a.attisdropped)
-$$;
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_column_exists';
 COMMENT ON FUNCTION crm.column_exists(regclass, text) IS 'Whether a table has a column.';
 
 -- which options a value is wrong for, in words; NULL: it is right

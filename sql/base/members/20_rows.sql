@@ -17,3 +17,12 @@ AS 'MODULE_PATHNAME', 'crm_path_holds';
 COMMENT ON FUNCTION crm.path_holds(jsonb, jsonpath) IS
 'Whether a SQL/JSON path holds for a record: a predicate that is true, or a filter that finds something. What cannot be compared or computed does not '
 'hold; dates without a time zone are taken in UTC, whatever the session''s.';
+
+CREATE FUNCTION crm.kept_value(query text, VARIADIC arguments "any") RETURNS jsonb
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_kept_value';
+COMMENT ON FUNCTION crm.kept_value(text, "any") IS
+'Runs a query with arguments $1 and on, with the caller''s rights, and returns the first column, a jsonb, of its first row; NULL where there is none. '
+'What EXECUTE does, but its plan is kept by the text: for functions that make the query of a table''s name and columns. At most a hundred texts '
+'a session are kept. Errors: 42804 where the column is not a jsonb.';
+SELECT crm.declare_function('crm.kept_value', 'owner');

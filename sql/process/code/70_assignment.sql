@@ -58,14 +58,26 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.open_row_sql(regclass) IS 'Condition over a row s of a table: whether there is still something to be done about it.';
 
+CREATE OR REPLACE FUNCTION crm_internal.workload_tables(subject_table text)
+RETURNS TABLE (subject text, relation regclass)
+LANGUAGE sql STABLE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.subject, r.relation FROM crm.registered_as('workload') AS r
+    UNION
+    SELECT r.subject, r.relation FROM crm.registered_as('assignment') AS r WHERE r.subject = subject_table
+$$;
+COMMENT ON FUNCTION crm_internal.workload_tables(text) IS
+'Tables whose open rows are work of their owners: those registered as workload, and the one at hand.';
+
 -- $1 tenant, $2 owners, $3 weight of a row of the table at hand; all at once, so that it is one scan a table
--- whatever the planner knows of it
+-- whatever the planner knows of it. crm.workload() keeps text and plan.
 CREATE OR REPLACE FUNCTION crm_internal.workload_sql(subject_table text)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT string_agg(
+    SELECT 'SELECT l.owner_id, sum(l.load) FROM (' || string_agg(
         CASE WHEN crm.column_exists(w.relation, 'queue_id') THEN
             format('SELECT s.owner_id, sum(coalesce(q.item_weight, 1)) AS load FROM %s AS s '
                    'LEFT JOIN crm.queues AS q ON q.tenant_id = $1 AND q.id = s.queue_id ', w.relation::regclass)
@@ -73,12 +85,11 @@ AS $$
             format('SELECT s.owner_id, count(*) * ' || CASE WHEN w.subject = subject_table THEN '$3' ELSE '1' END || ' AS load FROM %s AS s ',
                    w.relation::regclass)
         END || 'WHERE s.tenant_id = $1 AND s.owner_id = ANY ($2) AND ' || crm_internal.open_row_sql(w.relation) || ' GROUP BY s.owner_id',
-        ' UNION ALL ')
-    FROM (SELECT r.subject, r.relation FROM crm.registered_as('workload') AS r
-          UNION SELECT r.subject, r.relation FROM crm.registered_as('assignment') AS r WHERE r.subject = subject_table) AS w
+        ' UNION ALL ') || ') AS l GROUP BY l.owner_id'
+    FROM crm_internal.workload_tables(subject_table) AS w
 $$;
 COMMENT ON FUNCTION crm_internal.workload_sql(text) IS
-'Query for the open work of people: rows of tables registered as workload, and of the table at hand. Rows in a queue weigh what the queue says.';
+'Query for the open work of people, one row each. Rows in a queue weigh what the queue says.';
 
 -- ---- choosing ----
 
@@ -94,8 +105,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
     who bigint[];
-    owners bigint[];
-    loads numeric[];
 BEGIN
     IF only_user IS NOT NULL THEN
         who := ARRAY[only_user];
@@ -106,11 +115,9 @@ BEGIN
                             OR a.user_id IN (SELECT m.user_id FROM crm.team_memberships AS m
                                              WHERE m.tenant_id = tenant AND m.team_id = team AND m.valid @> as_of)));
     END IF;
-    EXECUTE 'SELECT array_agg(l.owner_id), array_agg(l.load) FROM (' || crm_internal.workload_sql(subject_table) || ') AS l'
-        INTO owners, loads USING tenant, who, weight;
     RETURN QUERY
         WITH loads AS MATERIALIZED (
-            SELECT l.owner_id, sum(l.load) AS load FROM unnest(owners, loads) AS l (owner_id, load) GROUP BY l.owner_id
+            SELECT l.owner_id, l.load FROM crm.workload(tenant, subject_table, who, weight) AS l
         ), skilled AS MATERIALIZED (
             SELECT s.user_id, count(*) AS matched, sum(s.level) AS level_sum
             FROM crm.user_skills AS s
@@ -156,8 +163,7 @@ DECLARE
     n integer;
 BEGIN
     -- whoever holds the record decides; a second router finds it decided
-    EXECUTE format('SELECT to_jsonb(s) FROM %s AS s WHERE s.tenant_id = $1 AND s.id = $2 FOR UPDATE', relation)
-        INTO subject USING t, route_record.subject_id;
+    subject := crm.kept_value(format('SELECT to_jsonb(s) FROM %s AS s WHERE s.tenant_id = $1 AND s.id = $2 FOR UPDATE', relation), t, subject_id);
     IF subject IS NULL THEN
         RAISE EXCEPTION 'there is no row % in table %', route_record.subject_id, relation
             USING ERRCODE = 'no_data_found';
@@ -194,10 +200,11 @@ BEGIN
     needed := ARRAY(SELECT DISTINCT x FROM unnest(needed || coalesce(rule.skill_ids, '{}')) AS x);
     IF rule.sticky AND (subject ? 'contact_id' OR subject ? 'account_id') THEN
         -- only the columns the table has, and the index on them
-        EXECUTE format('SELECT s.owner_id FROM %s AS s WHERE s.tenant_id = $1 AND s.%I = $2 AND s.id <> $3 AND s.owner_id IS NOT NULL ORDER BY s.created_at DESC, s.id DESC LIMIT 1',
-                       relation, CASE WHEN subject ->> 'contact_id' IS NOT NULL THEN 'contact_id' ELSE 'account_id' END)
-            INTO sticky_user
-            USING t, coalesce(subject ->> 'contact_id', subject ->> 'account_id')::bigint, route_record.subject_id;
+        sticky_user := crm.kept_value(
+            format('SELECT to_jsonb(s.owner_id) FROM %s AS s WHERE s.tenant_id = $1 AND s.%I = $2 AND s.id <> $3 AND s.owner_id IS NOT NULL '
+                   'ORDER BY s.created_at DESC, s.id DESC LIMIT 1',
+                   relation, CASE WHEN subject ->> 'contact_id' IS NOT NULL THEN 'contact_id' ELSE 'account_id' END),
+            t, coalesce(subject ->> 'contact_id', subject ->> 'account_id')::bigint, route_record.subject_id)::bigint;
     END IF;
 
     WHILE rule.method IS NOT NULL LOOP
@@ -264,8 +271,7 @@ BEGIN
         UPDATE crm.agents AS a
         SET last_assigned_at = greatest(a.last_assigned_at, as_of), last_assignment_id = decision.id, updated_at = now()
         WHERE a.tenant_id = t AND a.user_id = chosen;
-        EXECUTE format('UPDATE %s AS s SET owner_id = $3 WHERE s.tenant_id = $1 AND s.id = $2', relation)
-            USING t, route_record.subject_id, chosen;
+        PERFORM crm.kept_value(format('UPDATE %s AS s SET owner_id = $3 WHERE s.tenant_id = $1 AND s.id = $2 RETURNING to_jsonb(1)', relation), t, subject_id, chosen);
     ELSE
         INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)
         VALUES (t, 'routing.nobody', route_record.subject_table, route_record.subject_id, jsonb_build_object('reason', why));
