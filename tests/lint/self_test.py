@@ -106,6 +106,8 @@ def look(files, findings):
             os.makedirs(os.path.dirname(full), exist_ok=True)
             with open(full, 'w', encoding='utf-8') as f:
                 f.write(text)
+        # the same files where there is no git: in a release, in a root of another distribution
+        assert sorted(Tree(root)._walked_files()) == sorted(files)
         return list(findings(Tree(root, sorted(files))))
 
 

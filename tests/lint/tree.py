@@ -32,8 +32,8 @@ class Finding:
 class Tree:
     def __init__(self, root, files=None):
         self.root = root
-        self.files = files if files is not None else self._known_files()
         self._text, self._c, self._sql = {}, {}, {}
+        self.files = files if files is not None else self._known_files()
         self.rooms = self._rooms()
 
     def _known_files(self):
