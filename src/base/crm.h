@@ -127,6 +127,7 @@ extern void crm_assign_discard_kept(bool newval, void *extra);
 typedef struct CrmRowShape CrmRowShape;
 
 extern AttrNumber crm_typed_column(TupleDesc desc, const char *name, Oid type);
+extern TupleDesc crm_result_row(FunctionCallInfo fcinfo);
 extern CrmRowShape *crm_row_shape(TupleDesc desc, const Bitmapset *wanted);
 extern Datum crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
 						   bool strip);

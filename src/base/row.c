@@ -77,6 +77,18 @@ crm_typed_column(TupleDesc desc, const char *name, Oid type)
 	return attnum;
 }
 
+/* The row type of a function's result, ready for its rows. */
+TupleDesc
+crm_result_row(FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc;
+
+	/* the extension's script declares these functions, so no user can cause it */
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	return BlessTupleDesc(desc);
+}
+
 /* jsonb's order of keys: shorter first */
 static int
 by_key(const void *a, const void *b)

@@ -54,16 +54,6 @@ crm_model_refuse_missing_class(int64 n, int64 wins)
 				 errhint("Widen the selection of rows until it has both.")));
 }
 
-TupleDesc
-crm_model_result_type(FunctionCallInfo fcinfo)
-{
-	TupleDesc	desc;
-
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	return BlessTupleDesc(desc);
-}
-
 ArrayType *
 crm_model_doubles(const double *v, int n, bool nan_is_null)
 {
@@ -202,7 +192,7 @@ Datum
 crm_logistic_final(PG_FUNCTION_ARGS)
 {
 	LogisticRows *rows = PG_ARGISNULL(0) ? NULL : (LogisticRows *) PG_GETARG_POINTER(0);
-	TupleDesc	desc = crm_model_result_type(fcinfo);
+	TupleDesc	desc = crm_result_row(fcinfo);
 	LogisticFit fit;
 	RankMetrics ranks;
 	CalibrationBins bins;

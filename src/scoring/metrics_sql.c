@@ -246,7 +246,7 @@ Datum
 crm_isotonic_final(PG_FUNCTION_ARGS)
 {
 	const Scored *s = pairs(fcinfo, false);
-	TupleDesc	desc = crm_model_result_type(fcinfo);
+	TupleDesc	desc = crm_result_row(fcinfo);
 	double	   *x;
 	double	   *y;
 	int			knots;

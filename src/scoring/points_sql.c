@@ -141,7 +141,7 @@ result_type(FunctionCallInfo fcinfo)
 	if (type == NULL || known_function != fcinfo->flinfo->fn_oid ||
 		type->tupDesc_identifier != known_type)
 	{
-		TupleDesc	desc = crm_model_result_type(fcinfo);
+		TupleDesc	desc = crm_result_row(fcinfo);
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 		if (known)
@@ -549,7 +549,7 @@ crm_points_score(PG_FUNCTION_ARGS)
 	if (grade)
 		values[3] = CStringGetTextDatum(grade);
 	PG_RETURN_DATUM(
-		HeapTupleGetDatum(heap_form_tuple(crm_model_result_type(fcinfo), values, nulls)));
+		HeapTupleGetDatum(heap_form_tuple(crm_result_row(fcinfo), values, nulls)));
 }
 
 /*

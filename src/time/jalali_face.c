@@ -76,12 +76,11 @@ crm_to_jalali(PG_FUNCTION_ARGS)
 	bool		nulls[3] = {false, false, false};
 
 	crm_jalali_checked(PG_GETARG_DATEADT(0), &year, &month, &day);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	desc = crm_result_row(fcinfo);
 	values[0] = Int32GetDatum(year);
 	values[1] = Int32GetDatum(month);
 	values[2] = Int32GetDatum(day);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
 PG_FUNCTION_INFO_V1(crm_from_jalali);

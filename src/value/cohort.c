@@ -91,12 +91,10 @@ crm_cohort_clv_final(PG_FUNCTION_ARGS)
 	}
 	if (i == 0)
 		PG_RETURN_NULL();
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
+	desc = crm_result_row(fcinfo);
 	value[0] = Float8GetDatum(sum);
 	value[1] = Int32GetDatum(i);
 	value[2] = Float8GetDatum(s->customers[0]);
 	value[3] = Float8GetDatum(s->customers[i - 1]);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc),
-													  value, null)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, value, null)));
 }

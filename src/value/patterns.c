@@ -472,9 +472,7 @@ fit_row(FunctionCallInfo fcinfo, CrmValueModel model, bool covariates)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	s = (PatternState *) PG_GETARG_POINTER(0);
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	desc = BlessTupleDesc(desc);
+	desc = crm_result_row(fcinfo);
 
 	fit = fit_patterns(s, model);
 	for (kind = 0; kind < 2; kind++)

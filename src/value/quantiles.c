@@ -422,9 +422,7 @@ crm_kmeans_final(PG_FUNCTION_ARGS)
 	s = (RowState *) PG_GETARG_POINTER(0);
 	if (s->count == 0)
 		PG_RETURN_NULL();
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	desc = BlessTupleDesc(desc);
+	desc = crm_result_row(fcinfo);
 
 	work = AllocSetContextCreate(CurrentMemoryContext, "crm k-means",
 								 ALLOCSET_DEFAULT_SIZES);

@@ -10,6 +10,8 @@ RULES = {
     'exported': 'functions and variables that are not static are called crm_...',
     'static-unique': 'no two static functions of the tree have one name',
     'version-test': 'PG_VERSION_NUM is looked at in src/base/compat.h alone',
+    'json-value': 'values are taken out of JSON by src/base/json.c alone: the server takes what it is given for an object or an array, and reads on',
+    'result-row': 'the row type of a result comes from crm_result_row() in src/base/row.c',
     'hint-c': 'an error of class CR has an errhint',
 }
 
@@ -26,10 +28,22 @@ def check(tree):
     yield from errors(tree)
 
 
+# functions of the server with one caller in the tree: rule, file, what to use
+ONE_CALLER = {
+    'getKeyJsonValueFromContainer': ('json-value', 'src/base/json.c', 'crm_json_member()'),
+    'getIthJsonbValueFromContainer': ('json-value', 'src/base/json.c', 'crm_json_element()'),
+    'get_call_result_type': ('result-row', 'src/base/row.c', 'crm_result_row()'),
+}
+
+
 def spi(tree):
     for f in tree.c_files():
         seen = set()
         for t in f.tokens:
+            if t.kind == 'word' and t.text in ONE_CALLER:
+                rule, home, use = ONE_CALLER[t.text]
+                if f.path != home:
+                    yield Finding(rule, f.path, t.line, f'{f.path} {t.text}', f'{t.text} outside {home}: use {use}')
             if t.kind == 'word' and t.text == 'PG_VERSION_NUM' or t.kind == 'directive' and 'PG_VERSION_NUM' in t.text:
                 if f.path != 'src/base/compat.h':
                     yield Finding('version-test', f.path, t.line, f.path, 'put the difference between servers into src/base/compat.h')

@@ -63,6 +63,8 @@ FAULTS = {
     'text': [('rooms.mk', 'sales\n', 'sales \n')],
     'word': [('README.md', 'See', 'See /ho' 'me/me/x and')],
     'spi': [('src/sales/deal.c', 'crm_pair_up();', 'SPI_execute("SELECT 1", true, 0);\n\tcrm_pair_up();')],
+    'json-value': [('src/sales/deal.c', 'crm_pair_up();', 'getIthJsonbValueFromContainer(c, 1);\n\tcrm_pair_up();')],
+    'result-row': [('src/sales/deal.c', 'crm_pair_up();', 'get_call_result_type(f, NULL, &d);\n\tcrm_pair_up();')],
     'sql-in-c': [('src/people/pair.c', 'FROM crm.persons', 'FROM persons')],
     'exported': [('src/sales/deal.c', 'static void', 'void')],
     'static-unique': [('src/sales/deal.c', 'close_deal', 'count_pairs')],

@@ -39,6 +39,8 @@ compile() {         # number, flags: in an empty folder, into $BUILT
         make -s install && make -s -C contrib/btree_gist install
 }
 
+compile_in() { cd "$1" && compile "$2" "$3"; }    # folder, number, flags
+
 # Sets BUILT to the folder of the server, built if need be.
 build_server() {    # kind, number
     local kind=$1 number=$2 version flags mark work code
@@ -54,8 +56,8 @@ build_server() {    # kind, number
     [ "$kind" != asserts ] || need /usr/include/valgrind/memcheck.h valgrind || return
     echo "building PostgreSQL $version for $kind in $BUILT"
     rm -rf "$BUILT" && mkdir -p "$BUILT" && cp -r "$servers/poison" "$BUILT/"
-    work=$(mktemp -d "${TMPDIR:-/tmp}/crm-build.XXXXXX")
-    (cd "$work" && compile "$number" "$flags") >"$BUILT/build.log" 2>&1
+    work=$(mktemp -d "${TMPDIR:-/tmp}/crm-build.XXXXXX"); made+=("$work")
+    beside compile_in "$work" "$number" "$flags" >"$BUILT/build.log" 2>&1
     code=$?
     rm -rf "$work"
     [ $code = 0 ] || { tail -20 "$BUILT/build.log" >&2; why_not "PostgreSQL $version could not be built"; return; }

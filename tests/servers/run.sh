@@ -25,6 +25,36 @@ mkdir -p "$CACHE" || exit 1
 unset MAKEFLAGS MFLAGS MAKEOVERRIDES MAKELEVEL     # builds in here are no part of the one outside
 passed=0 failed=0 skipped=0
 
+# Long commands and functions run beside this shell, in a process group of their own: bash handles a signal only when the command it
+# waits for in the foreground has ended, and a signal to this shell alone would leave what it started behind.
+child=
+beside() {      # command ...
+    local code
+    set -m
+    "$@" &
+    child=$!
+    set +m
+    wait "$child"; code=$?
+    child=
+    return $code
+}
+made=()         # folders of this run
+ended() {       # exit status
+    trap '' INT TERM
+    if [ -n "$child" ]; then
+        kill -TERM -- "-$child" 2>/dev/null
+        wait "$child" 2>/dev/null
+        # what does not go by itself, as a namespace's first process does not
+        while kill -0 -- "-$child" 2>/dev/null && [ $((waited += 1)) -le 300 ]; do sleep 0.1; done
+        kill -KILL -- "-$child" 2>/dev/null
+    fi
+    [ ${#made[@]} = 0 ] || rm -rf "${made[@]}"
+    exit "$1"
+}
+waited=0
+trap 'ended 130' INT
+trap 'ended 143' TERM
+
 skip() { echo "skip    $1: $2"; skipped=$((skipped + 1)); }
 ran() {     # what, exit status
     if [ "$2" = 0 ]; then echo "ok      $1"; passed=$((passed + 1)); else echo "not ok  $1"; failed=$((failed + 1)); fi
@@ -39,8 +69,8 @@ copy_tree() {   # to
 
 suite_with() {  # what it is called, pg_config, words: make test in a copy of the tree
     local copy code
-    copy=$(mktemp -d "${TMPDIR:-/tmp}/crm-server.XXXXXX"); chmod 755 "$copy"
-    copy_tree "$copy/crm" && CRM_DATA=${CRM_DATA:-$repo/../shared/data} make -C "$copy/crm" --no-print-directory test PG_CONFIG="$2" T="$3"
+    copy=$(mktemp -d "${TMPDIR:-/tmp}/crm-server.XXXXXX"); chmod 755 "$copy"; made+=("$copy")
+    copy_tree "$copy/crm" && beside env CRM_DATA="${CRM_DATA:-$repo/../shared/data}" make -C "$copy/crm" --no-print-directory test PG_CONFIG="$2" T="$3"
     code=$?
     rm -rf "$copy"
     ran "$1" $code

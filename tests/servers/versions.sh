@@ -18,13 +18,17 @@ in_a_root() {   # version
     [ -n "$mirror" ] ||
         { skip "$what" "it is not installed here, and apt reads no Debian archive to make a root from; give one with MIRROR=..."; return; }
     suite=$(archive_suite "postgresql-server-dev-$1") || { skip "$what" "it is not installed here, and no suite of Debian carries it"; return; }
-    (
-        flock -n 9 || { echo "another run uses the root of $suite" >&2; exit 1; }
-        root_make "$suite" || { echo "the root of $suite could not be made" >&2; exit 1; }
-        echo "== $what, Debian $suite"
-        copy_tree "$ROOT/crm" && root_run "$suite" "PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config make -C /crm --no-print-directory test T='$words'"
-    ) 9>"$CACHE/$suite.lock"
+    beside run_in_root "$1" "$what" "$suite"
     ran "$what" $?
+}
+
+run_in_root() {     # version, what it is called, suite
+    (
+        flock -n 9 || { echo "another run uses the root of $3" >&2; exit 1; }
+        root_make "$3" || { echo "the root of $3 could not be made" >&2; exit 1; }
+        echo "== $2, Debian $3"
+        copy_tree "$ROOT/crm" && root_run "$3" "PG_CONFIG=/usr/lib/postgresql/$1/bin/pg_config make -C /crm --no-print-directory test T='$words'"
+    ) 9>"$CACHE/$3.lock"
 }
 
 test_versions() {
