@@ -89,7 +89,7 @@ compare "pipeline now, by stage" 50 "SELECT stage_id, sum(amount), sum(weighted)
     "SELECT stage_id, sum(base_amount), sum(base_weighted) FROM $f WHERE tenant_id = 1 AND state = 'open' GROUP BY 1"
 compare "pipeline by stage, coarse" 50 "SELECT * FROM crm_analytics.pipeline_by_stage WHERE tenant_id = 1" \
     "SELECT stage_id, sum(base_amount), sum(base_weighted) FROM $f WHERE tenant_id = 1 AND state = 'open' GROUP BY 1"
-compare "pipeline now, one owner by expected month" 50 "SELECT expected_month, sum(amount) FROM crm_analytics.pipeline_now WHERE tenant_id = 1 AND owner_id = 7 GROUP BY 1" \
+compare "pipeline now, one owner by expected month" 50 "SELECT month, sum(amount) FROM crm_analytics.pipeline_now WHERE tenant_id = 1 AND owner_id = 7 GROUP BY 1" \
     "SELECT date_trunc('month', expected_on::timestamp), sum(base_amount) FROM $f WHERE tenant_id = 1 AND state = 'open' AND owner_id = 7 GROUP BY 1"
 compare "win rate by month, all time" 50 "SELECT * FROM crm_analytics.win_rate WHERE tenant_id = 1" \
     "SELECT date_trunc('month', closed_on::timestamp), count(*) FILTER (WHERE state = 'won'), sum(base_amount) FROM $f WHERE tenant_id = 1 AND state IN ('won', 'lost') GROUP BY 1"

@@ -41,6 +41,6 @@ SELECT c.opportunity_id AS the_same_deal FROM crm.convert_lead(:lead, open_oppor
 SELECT a.value AS source, a.prospects, a.converted, round(100 * a.conversion::numeric, 1) AS conversion, round(100 * a.conversion_low::numeric, 1) || ' - ' || round(100 * a.conversion_high::numeric, 1) AS interval_95,
        a.won_deals, round(a.won_amount) AS won, round(a.value_per_closed_prospect) AS worth_of_a_prospect, round(a.median_days_to_conversion::numeric, 1) AS days
 FROM crm_analytics.acquisition_segments AS a WHERE a.characteristic = 'source' ORDER BY a.value_per_closed_prospect DESC NULLS LAST;
-SELECT CASE WHEN r.minutes < 15 THEN 'within 15 minutes' WHEN r.minutes < 60 THEN 'within an hour' WHEN r.minutes < 1440 THEN 'within a day' ELSE 'later' END AS first_answer,
-       count(*) AS leads, round(100.0 * count(*) FILTER (WHERE r.converted) / count(*), 1) AS converted
-FROM crm_analytics.lead_responses AS r WHERE r.answered GROUP BY 1 ORDER BY min(r.minutes);
+SELECT CASE WHEN r.first_response_minutes < 15 THEN 'within 15 minutes' WHEN r.first_response_minutes < 60 THEN 'within an hour' WHEN r.first_response_minutes < 1440 THEN 'within a day' ELSE 'later' END AS first_answer,
+       count(*) AS leads, round(100.0 * count(*) FILTER (WHERE r.is_converted) / count(*), 1) AS converted
+FROM crm_analytics.lead_responses AS r WHERE r.is_answered GROUP BY 1 ORDER BY min(r.first_response_minutes);

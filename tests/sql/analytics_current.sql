@@ -56,11 +56,11 @@ DECLARE
     c record;
 BEGIN
     FOR c IN SELECT * FROM (VALUES
-        ('pipeline_now', 'SELECT tenant_id, stage_id, owner_id, expected_month, opportunities, round(amount, 6), round(weighted, 6), missing_rates FROM crm_analytics.pipeline_now WHERE pipeline_id IN (7101, 7171)',
+        ('pipeline_now', 'SELECT tenant_id, stage_id, owner_id, month, opportunities, round(amount, 6), round(weighted, 6), missing_rates FROM crm_analytics.pipeline_now WHERE pipeline_id IN (7101, 7171)',
          'SELECT tenant_id, stage_id, owner_id, date_trunc(''month'', expected_close_date::timestamp)::date, count(*), round(sum(base), 6), round(sum(base * coalesce(p, 0)) / 100, 6), count(*) FILTER (WHERE missing) FROM pg_temp.deals WHERE closed_at IS NULL GROUP BY 1, 2, 3, 4'),
         ('pipeline_by_stage', 'SELECT tenant_id, stage_id, opportunities, round(amount, 6), round(weighted, 6), missing_rates FROM crm_analytics.pipeline_by_stage WHERE pipeline_id IN (7101, 7171)',
          'SELECT tenant_id, stage_id, count(*), round(sum(base), 6), round(sum(base * coalesce(p, 0)) / 100, 6), count(*) FILTER (WHERE missing) FROM pg_temp.deals WHERE closed_at IS NULL GROUP BY 1, 2'),
-        ('expected_by_day', 'SELECT tenant_id, expected_on, forecast_category, opportunities, round(base_amount, 6), round(base_weighted, 6), missing_rates FROM crm_analytics.expected_by_day WHERE pipeline_id IN (7101, 7171)',
+        ('expected_by_day', 'SELECT tenant_id, expected_on, forecast_category, opportunities, round(amount, 6), round(weighted, 6), missing_rates FROM crm_analytics.expected_by_day WHERE pipeline_id IN (7101, 7171)',
          'SELECT tenant_id, expected_close_date, forecast_category, count(*), round(sum(base), 6), round(sum(base * coalesce(p, 0)) / 100, 6), count(*) FILTER (WHERE missing) FROM pg_temp.deals WHERE closed_at IS NULL GROUP BY 1, 2, 3'),
         ('closed_by_day', 'SELECT tenant_id, closed_on, won, lost, round(won_amount, 6), round(lost_amount, 6), round(won_cycle_days, 6), round(lost_cycle_days, 6), missing_rates FROM crm_analytics.closed_by_day WHERE pipeline_id IN (7101, 7171)',
          'SELECT tenant_id, day, count(*) FILTER (WHERE type = ''won''), count(*) FILTER (WHERE type = ''lost''), round(sum(base) FILTER (WHERE type = ''won''), 6), round(sum(base) FILTER (WHERE type = ''lost''), 6),
@@ -69,12 +69,12 @@ BEGIN
         ('closed_by_owner', 'SELECT tenant_id, closed_on, owner_id, won, lost, round(won_amount, 6), round(lost_amount, 6), missing_rates FROM crm_analytics.closed_by_owner WHERE pipeline_id IN (7101, 7171)',
          'SELECT tenant_id, day, owner_id, count(*) FILTER (WHERE type = ''won''), count(*) FILTER (WHERE type = ''lost''), round(sum(base) FILTER (WHERE type = ''won''), 6), round(sum(base) FILTER (WHERE type = ''lost''), 6), count(*) FILTER (WHERE missing)
           FROM pg_temp.deals WHERE closed_at IS NOT NULL AND type <> ''cancelled'' GROUP BY 1, 2, 3'),
-        ('win_rate', 'SELECT tenant_id, closed_month, won, lost, round(win_rate, 6), round(won_amount, 6), round(lost_amount, 6), missing_rates FROM crm_analytics.win_rate WHERE pipeline_id IN (7101, 7171)',
+        ('win_rate', 'SELECT tenant_id, month, won, lost, round(win_rate, 6), round(won_amount, 6), round(lost_amount, 6), missing_rates FROM crm_analytics.win_rate WHERE pipeline_id IN (7101, 7171)',
          'SELECT tenant_id, date_trunc(''month'', day::timestamp)::date, count(*) FILTER (WHERE type = ''won''), count(*) FILTER (WHERE type = ''lost''), round(avg((type = ''won'')::integer), 6), round(sum(base) FILTER (WHERE type = ''won''), 6), round(sum(base) FILTER (WHERE type = ''lost''), 6), count(*) FILTER (WHERE missing)
           FROM pg_temp.deals WHERE closed_at IS NOT NULL AND type <> ''cancelled'' GROUP BY 1, 2'),
-        ('loss_reasons', 'SELECT tenant_id, closed_month, loss_reason, lost, round(lost_amount, 6), missing_rates FROM crm_analytics.loss_reasons WHERE pipeline_id IN (7101, 7171)',
+        ('loss_reasons', 'SELECT tenant_id, month, loss_reason, lost, round(lost_amount, 6), missing_rates FROM crm_analytics.loss_reasons WHERE pipeline_id IN (7101, 7171)',
          'SELECT tenant_id, date_trunc(''month'', day::timestamp)::date, loss_reason, count(*), round(sum(base), 6), count(*) FILTER (WHERE missing) FROM pg_temp.deals WHERE type = ''lost'' GROUP BY 1, 2, 3'),
-        ('forecast', 'SELECT tenant_id, category, month, opportunities, round(amount, 6), round(weighted, 6) FROM crm_analytics.forecast WHERE pipeline_id IN (7101, 7171)',
+        ('forecast', 'SELECT tenant_id, forecast_category, month, opportunities, round(amount, 6), round(weighted, 6) FROM crm_analytics.forecast WHERE pipeline_id IN (7101, 7171)',
          'SELECT tenant_id, CASE WHEN closed_at IS NULL THEN forecast_category ELSE ''closed'' END, date_trunc(''month'', coalesce(day, expected_close_date)::timestamp)::date, count(*), round(sum(base), 6), round(sum(base * CASE WHEN closed_at IS NULL THEN coalesce(p, 0) ELSE 100 END) / 100, 6)
           FROM pg_temp.deals WHERE closed_at IS NULL OR type = ''won'' GROUP BY 1, 2, 3'),
         ('opportunities_created', 'SELECT tenant_id, created_on, owner_id, opportunities FROM crm_analytics.opportunities_created WHERE created_on < ''2025-06-15''',

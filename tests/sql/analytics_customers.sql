@@ -28,11 +28,11 @@ INSERT INTO crm.activities (kind, subject, account_id, owner_id, created_at, don
 \echo == what happened, of all three
 SELECT at, what, detail, title, note FROM crm_analytics.customer_timeline WHERE account_id = 6201 ORDER BY at, what, detail;
 \echo == its sums: a return is taken off, a cancelled order and a merged ticket are left out
-SELECT orders, round(order_amount, 2) AS order_amount, last_order_on, tickets, open_tickets, reopened_tickets, leads, converted_leads, activities FROM crm_analytics.customer_totals WHERE account_id = 6201;
+SELECT orders, round(revenue, 2) AS revenue, last_order_on, tickets, open_tickets, reopened_tickets, leads, converted_leads, activities FROM crm_analytics.customer_totals WHERE account_id = 6201;
 SELECT d #>> '{sales,orders,orders}' AS orders, d #>> '{sales,orders,last,0,number}' AS last, d #> '{service,open}' AS open, d #> '{service,closed}' AS closed, d #> '{service,median_resolution_hours}' AS hours,
        jsonb_array_length(d #> '{service,tickets}') AS tickets, d #>> '{marketing,leads,0,source}' AS source, d #> '{marketing,segments}' AS segments FROM crm_analytics.customer_360(6201) AS d;
 \echo == products: lines of orders at the rate of their order
-SELECT name, orders, ordered_quantity, round(ordered_amount, 2) AS ordered_amount, won FROM crm_analytics.product_totals WHERE product_id IN (6201, 6202) ORDER BY 1;
+SELECT product, orders, ordered_quantity, round(revenue, 2) AS revenue, won FROM crm_analytics.product_totals WHERE product_id IN (6201, 6202) ORDER BY 1;
 
 \echo == leads: 8 of 10 from the web converted, 1 of 6 from the fair; a merged one and an open one do not count
 DELETE FROM crm.leads WHERE id = 6201;
@@ -54,11 +54,3 @@ SELECT metric, round(value, 4) AS value, unit FROM crm_analytics.dashboard WHERE
 SELECT length(crm_analytics.report_html('dashboard', language => l)) > 5000 AS page, strpos(crm_analytics.report_html('dashboard', language => l), crm.escape_html(crm_analytics.report_words(l) ->> 'lead_factors')) > 0 AS factors FROM unnest('{en,fa}'::text[]) AS l;
 SELECT r.name, v.* FROM crm.rollups AS r, crm.verify_rollup(r.name) AS v WHERE r.name LIKE 'crm\_%';
 ROLLBACK;
-
-\echo == every column of a reporting view says what it is
-SELECT v.relname, a.attname FROM pg_class AS v JOIN pg_attribute AS a ON a.attrelid = v.oid AND a.attnum > 0
-WHERE v.relnamespace = 'crm_analytics'::regnamespace AND v.relkind = 'v' AND col_description(v.oid, a.attnum) IS NULL
-  AND (v.relname ~ '^(dim|fact)_' OR EXISTS (SELECT FROM unnest('{pipeline_now,pipeline_by_stage,expected_by_day,closed_by_day,closed_by_owner,win_rate,cycle_time,forecast,loss_reasons,lead_sources,account_totals,
-      product_totals,stage_visits,stage_conversion,time_in_stage,user_activity,activities_by_day,opportunities_created,individual_performance,overdue_activities,quota_attainment,team_quota_attainment,cohort_retention,
-      outcome_factors,win_factors,lead_factors,customer_timeline,customer_totals,dashboard}'::text[]) AS n(name) WHERE btrim(n.name, E' \n') = v.relname))
-ORDER BY 1, 2;

@@ -40,34 +40,34 @@ VALUES
 INSERT INTO crm.opportunity_lines (opportunity_id, product_id, quantity, unit_price) VALUES (9002, 901, 3, 20), (9002, 902, 1, 40);
 
 \echo == pipeline now
-SELECT stage_id, owner_id, expected_month, opportunities, round(amount, 2) AS amount, round(weighted, 2) AS weighted, missing_rates
+SELECT stage_id, owner_id, month, opportunities, round(amount, 2) AS amount, round(weighted, 2) AS weighted, missing_rates
 FROM crm_analytics.pipeline_now WHERE pipeline_id = 901 ORDER BY 1, 2, 3;
 \echo == closing, by day, month and owner
 SELECT closed_on, won, lost, round(won_amount, 2) AS won_amount, round(lost_amount, 2) AS lost_amount, round(won_cycle_days, 2) AS won_cycle_days, missing_rates
 FROM crm_analytics.closed_by_day WHERE pipeline_id = 901 ORDER BY 1;
-SELECT closed_month, won, lost, round(win_rate, 4) AS win_rate, round(won_amount, 2) AS won_amount, round(amount_win_rate, 4) AS by_amount, missing_rates
+SELECT month, won, lost, round(win_rate, 4) AS win_rate, round(won_amount, 2) AS won_amount, round(amount_win_rate, 4) AS by_amount, missing_rates
 FROM crm_analytics.win_rate WHERE pipeline_id = 901 ORDER BY 1;
-SELECT state, closed_month, opportunities, round(mean_days, 2) AS mean, median_days, round(p90_days::numeric, 2) AS p90 FROM crm_analytics.cycle_time WHERE pipeline_id = 901 ORDER BY 1, 2;
+SELECT state, month, opportunities, round(mean_days, 2) AS mean, median_days, round(p90_days::numeric, 2) AS p90 FROM crm_analytics.cycle_time WHERE pipeline_id = 901 ORDER BY 1, 2;
 SELECT owner_id, sum(won) AS won, sum(lost) AS lost, round(sum(won_amount), 2) AS amount FROM crm_analytics.closed_by_owner WHERE pipeline_id = 901 GROUP BY 1 ORDER BY 1;
 \echo == forecast: lost counts nothing
-SELECT category, month, opportunities, round(amount, 2) AS amount, round(weighted, 2) AS weighted, missing_rates FROM crm_analytics.forecast WHERE pipeline_id = 901 ORDER BY 1, 2;
+SELECT forecast_category, month, opportunities, round(amount, 2) AS amount, round(weighted, 2) AS weighted, missing_rates FROM crm_analytics.forecast WHERE pipeline_id = 901 ORDER BY 1, 2;
 \echo == an amount that moves from month to month: 50 000, 50 000, then 100 000 when it is won
 UPDATE crm.opportunities SET amount = 100000, probability = 50, expected_close_date = '2031-06-30' WHERE id = 9007;
-SELECT category, month, round(weighted) FROM crm_analytics.forecast WHERE pipeline_id = 901 AND month >= '2031-06-01';
+SELECT forecast_category, month, round(weighted) FROM crm_analytics.forecast WHERE pipeline_id = 901 AND month >= '2031-06-01';
 UPDATE crm.opportunities SET expected_close_date = '2031-07-31' WHERE id = 9007;
-SELECT category, month, round(weighted) FROM crm_analytics.forecast WHERE pipeline_id = 901 AND month >= '2031-06-01';
+SELECT forecast_category, month, round(weighted) FROM crm_analytics.forecast WHERE pipeline_id = 901 AND month >= '2031-06-01';
 UPDATE crm.opportunities SET stage_id = 913, probability = 100, close_date = '2031-08-31', closed_at = '2031-08-31 12:00Z' WHERE id = 9007;
-SELECT category, month, round(weighted) FROM crm_analytics.forecast WHERE pipeline_id = 901 AND month >= '2031-06-01';
+SELECT forecast_category, month, round(weighted) FROM crm_analytics.forecast WHERE pipeline_id = 901 AND month >= '2031-06-01';
 DELETE FROM crm.opportunities WHERE id = 9007;
 
 \echo == losses, sources, accounts, products
-SELECT closed_month, loss_reason, reason, lost, lost_amount FROM crm_analytics.loss_reasons WHERE pipeline_id = 901;
-SELECT lead_source, created_month, opportunities, open, won, lost, round(win_rate, 4) AS win_rate, round(won_amount, 2) AS won_amount, missing_rates
+SELECT month, loss_reason, reason, lost, lost_amount FROM crm_analytics.loss_reasons WHERE pipeline_id = 901;
+SELECT lead_source, month, opportunities, open, won, lost, round(win_rate, 4) AS win_rate, round(won_amount, 2) AS won_amount, missing_rates
 FROM crm_analytics.lead_sources WHERE lead_source IN ('web', 'fair') ORDER BY 1;
 SELECT account_id, won, lost, open, round(won_amount, 2) AS won_amount, round(open_amount, 2) AS open_amount, first_won_on, last_won_on, missing_rates
 FROM crm_analytics.account_totals WHERE account_id BETWEEN 901 AND 903 ORDER BY 1;
 -- b has lines: 60 and 40 EUR at 1.20; a has none and counts with its own product
-SELECT name, won, lost, open, won_quantity, round(won_amount, 2) AS won_amount FROM crm_analytics.product_totals WHERE product_id BETWEEN 901 AND 902 ORDER BY 1;
+SELECT product, won, lost, open, won_quantity, round(won_amount, 2) AS won_amount FROM crm_analytics.product_totals WHERE product_id BETWEEN 901 AND 902 ORDER BY 1;
 
 \echo == the rollups agree with the facts
 SELECT r.name, v.* FROM crm.rollups AS r, crm.verify_rollup(r.name) AS v WHERE r.name LIKE 'crm\_%';
@@ -76,11 +76,11 @@ SELECT r.name, v.* FROM crm.rollups AS r, crm.verify_rollup(r.name) AS v WHERE r
 INSERT INTO crm.teams (id, name, parent_id) VALUES (901, 'Above', NULL), (902, 'Left', 901), (903, 'Right', 901);
 INSERT INTO crm.team_memberships (team_id, user_id, valid) VALUES (902, 901, '[2023-01-01 00:00Z,2024-02-01 00:00Z)'), (903, 901, '[2024-02-01 00:00Z,)');
 INSERT INTO crm.quotas (user_id, period, amount, currency) VALUES (901, '[2024-01-01,2024-04-01)', 9100, 'USD');
-SELECT name, quota, round(won_amount, 2) AS won_amount, won, round(attainment, 6) AS attainment, missing_rates FROM crm_analytics.quota_attainment WHERE user_id = 901;
-SELECT name, members, round(quota, 2) AS quota, round(won_amount, 2) AS won_amount, won, round(attainment, 4) AS attainment FROM crm_analytics.team_quota_attainment WHERE team_id BETWEEN 901 AND 903 ORDER BY team_id;
+SELECT user_name, quota, round(won_amount, 2) AS won_amount, won, round(attainment, 6) AS attainment, missing_rates FROM crm_analytics.quota_attainment WHERE user_id = 901;
+SELECT team, members, round(quota, 2) AS quota, round(won_amount, 2) AS won_amount, won, round(attainment, 4) AS attainment FROM crm_analytics.team_quota_attainment WHERE team_id BETWEEN 901 AND 903 ORDER BY team_id;
 -- in two teams at once: each has the deal, the one above has it once
 INSERT INTO crm.team_memberships (team_id, user_id, valid) VALUES (902, 901, '[2024-02-01 00:00Z,)');
-SELECT name, round(quota, 2) AS quota, round(won_amount, 2) AS won_amount, won FROM crm_analytics.team_quota_attainment WHERE team_id BETWEEN 901 AND 903 ORDER BY team_id;
+SELECT team, round(quota, 2) AS quota, round(won_amount, 2) AS won_amount, won FROM crm_analytics.team_quota_attainment WHERE team_id BETWEEN 901 AND 903 ORDER BY team_id;
 
 \echo == people
 INSERT INTO crm.activities (kind, subject, owner_id, created_at, due_at, done_at) VALUES
@@ -110,7 +110,7 @@ INSERT INTO crm.opportunities (id, name, account_id, pipeline_id, stage_id, amou
 SELECT 9100 + row_number() OVER (), 'k', v.account_id, 901, 913, 10, v.day, v.day + time '12:00', v.day + time '10:00'
 FROM (SELECT a.account_id, (date_trunc('month', now()) - a.months * interval '1 month' + interval '3 days')::date AS day
       FROM (VALUES (901, 2), (901, 1), (902, 2), (902, 0), (901, 2)) AS a(account_id, months)) AS v;
-SELECT months, customers, active, retention, amount, incomplete FROM crm_analytics.cohort_retention
+SELECT months, customers, active_customers, retention, amount, incomplete FROM crm_analytics.cohort_retention
 WHERE cohort_month = (date_trunc('month', now()) - interval '2 months')::date ORDER BY 1;
 
 \echo == what goes with winning: 8 of 10 from the web, 1 of 6 from the fair

@@ -67,7 +67,7 @@ FROM generate_series(1, 4) AS n, generate_series(1, 4) AS k WHERE k <= n GROUP B
 SELECT crm.wallet_allocation(3, 2);
 INSERT INTO crm.wallet_declarations (account_id, period, total_spend, our_rank, suppliers) VALUES
     (pg_temp.account(4), '[2024-01-01,2025-01-01)', 128, 1, 2), (pg_temp.account(5), '[2024-01-01,2025-01-01)', 32, NULL, NULL), (pg_temp.account(6), '[2024-01-01,2025-01-01)', NULL, 2, 3);
-SELECT account_name, own_spend, share_by_spend, over_declared, share_by_rank, open_wallet, order_count FROM crm_analytics.wallet_share ORDER BY declaration_id;
+SELECT account_name, revenue, share_by_spend, over_declared, share_by_rank, open_wallet, orders FROM crm_analytics.wallet_share ORDER BY declaration_id;
 
 -- cross-selling: not what is owned, not what does not go together, with its evidence; up-selling: the next tier
 DELETE FROM crm.orders;

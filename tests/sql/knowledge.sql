@@ -39,7 +39,7 @@ SELECT d.outcome FROM crm.articles a, crm.record_deflection(a.id, 'solved', quer
 SELECT d.outcome FROM crm.articles a, crm.record_deflection(a.id, 'not_solved') d WHERE a.code = 'reset';
 SELECT crm.record_deflection(a.id, 'perhaps') FROM crm.articles a WHERE a.code = 'reset';
 SELECT crm.record_deflection(-1, 'solved');
-SELECT code, solved, not_solved, deflection_rate FROM crm_analytics.article_deflections WHERE code = 'reset';
+SELECT article, solved, not_solved, deflection_rate FROM crm_analytics.article_deflections WHERE article = 'reset';
 
 -- surveys: sent on events, with a delay, not after reopening, once for a subject, not too often
 INSERT INTO crm.users (id, name) VALUES (9201, 'Ada');

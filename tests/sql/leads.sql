@@ -110,5 +110,5 @@ SELECT (crm.disqualify_lead(l.id, 'spam')).closed_at IS NOT NULL AS closed FROM 
 SELECT l.closed_at IS NOT NULL AS closed, l.capture_count FROM crm.capture_lead('{"email": "charles@example.com"}') AS l;
 SELECT p.moved, s.code FROM crm.stage_periods AS p JOIN crm.stages AS s ON s.id = p.stage_id WHERE p.subject_table = 'leads' AND p.subject_id = :two ORDER BY p.seq;
 
-SELECT v.source, v.leads, v.converted, v.disqualified, v.conversion FROM crm_analytics.lead_campaigns AS v ORDER BY v.source NULLS LAST, v.leads;
+SELECT v.lead_source, v.leads, v.converted, v.disqualified, v.conversion FROM crm_analytics.lead_campaigns AS v ORDER BY v.lead_source NULLS LAST, v.leads;
 ROLLBACK;

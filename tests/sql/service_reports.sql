@@ -27,9 +27,9 @@ INSERT INTO crm.tickets (id, subject, priority, queue_id, created_at) VALUES (96
 
 SELECT day, queue, priority, opened, resolved FROM crm_analytics.ticket_volumes WHERE day < '2026-04-01' ORDER BY 1, 2, 3;
 SELECT queue, priority, open, unassigned, waiting, under_1_day, days_1_to_7, days_7_to_30, over_30_days FROM crm_analytics.ticket_backlog ORDER BY 1, 2;
-SELECT key, tickets, answered, median_first_response_seconds AS answer, resolved, median_resolution_seconds AS median, p90_resolution_seconds AS p90, reopened, reopen_rate, transfer_rate, still_open
+SELECT key, tickets, answered, median_first_response_minutes AS answer, resolved, median_resolution_hours AS median, p90_resolution_hours AS p90, reopened, reopen_rate, transfer_rate, still_open
 FROM crm_analytics.ticket_performance('all', '2026-03-01', '2026-04-01');
-SELECT key, tickets, resolved, median_resolution_seconds AS median, reopen_rate FROM crm_analytics.ticket_performance('agent', '2026-03-01', '2026-04-01');
+SELECT key, tickets, resolved, median_resolution_hours AS median, reopen_rate FROM crm_analytics.ticket_performance('agent', '2026-03-01', '2026-04-01');
 SELECT key, tickets, resolved FROM crm_analytics.ticket_performance('product', '2026-03-01', '2026-04-01');
 SELECT * FROM crm_analytics.ticket_performance('colour', '2026-03-01', '2026-04-01');
 SELECT * FROM crm_analytics.sla_compliance_by('all', '2026-03-01', '2026-04-01');
@@ -69,7 +69,7 @@ INSERT INTO crm.survey_responses (survey_id, sent_at, score, answered_at)
 SELECT s.id, '2026-03-10', x.score, CASE WHEN x.score IS NOT NULL THEN '2026-03-11'::timestamptz END
 FROM (VALUES (9601, '{5,4,3,1,NULL}'::int[]), (9602, '{10,9,8,7,6,0,10,NULL}'), (9603, '{7,5,4,1}')) AS s (id, scores), unnest(s.scores) AS x (score);
 INSERT INTO crm.survey_responses (survey_id, score, answered_at) VALUES (9601, 6, now());
-SELECT survey, month, sent, answered, response_rate, mean_score, result FROM crm_analytics.satisfaction ORDER BY 1;
+SELECT survey, month, sent, answered, response_rate, mean_score, satisfied_share, nps FROM crm_analytics.satisfaction ORDER BY 1;
 
 -- fairness
 INSERT INTO crm.assignments (subject_table, subject_id, user_id, queue_id, method, reason, assigned_at)

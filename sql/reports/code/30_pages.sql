@@ -121,7 +121,7 @@ BEGIN
             SELECT DISTINCT crm_analytics.month_start((s.today + n)::date, s.calendar) AS month
             FROM generate_series(0, 180, 5) AS n ORDER BY 1 LIMIT 6
          ), amounts AS (
-            SELECT crm_analytics.month_start(f.expected_on, s.calendar) AS month, f.forecast_category AS category, sum(f.base_amount) AS amount
+            SELECT crm_analytics.month_start(f.expected_on, s.calendar) AS month, f.forecast_category AS category, sum(f.amount) AS amount
             FROM crm_analytics.expected_by_day AS f
             WHERE f.tenant_id = mine AND f.expected_on >= (SELECT min(month) FROM ahead) GROUP BY 1, 2
          ), categories AS (
@@ -156,7 +156,7 @@ BEGIN
                                 'note', crm.figure_text(x.n::float8 / x.all_lost::float8, 'percent', s.lang)) ORDER BY x.n DESC), '[]')
              FROM (SELECT r.reason, sum(r.lost) AS n, sum(sum(r.lost)) OVER () AS all_lost
                    FROM crm_analytics.loss_reasons AS r
-                   WHERE r.tenant_id = mine AND r.closed_month > s.today - interval '12 months'
+                   WHERE r.tenant_id = mine AND r.month > s.today - interval '12 months'
                    GROUP BY 1 ORDER BY 2 DESC LIMIT 10) AS x),
             s.options || jsonb_build_object('format', 'number', 'title', w ->> 'loss')));
 
@@ -170,7 +170,7 @@ BEGIN
                      FROM crm_analytics.time_in_stage AS t WHERE t.tenant_id = mine AND t.pipeline_id = main_pipeline.id)), s.options));
     page := page || crm_analytics.report_card(w ->> 'quota', (w ->> 'quota_note') || ' · ' || s.currency,
         crm.draw_chart('bars',
-            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', x.name, 'value', x.quota, 'value2', x.won_amount,
+            (SELECT coalesce(jsonb_agg(jsonb_build_object('label', x.user_name, 'value', x.quota, 'value2', x.won_amount,
                                 'note', CASE WHEN x.attainment IS NOT NULL THEN crm.figure_text(x.attainment::float8, 'percent', s.lang) END) ORDER BY x.attainment DESC NULLS LAST), '[]')
              FROM (SELECT q.* FROM crm_analytics.quota_attainment AS q
                    WHERE q.tenant_id = mine AND q.period @> s.today ORDER BY q.attainment DESC NULLS LAST LIMIT 12) AS x),
@@ -270,7 +270,7 @@ BEGIN
             (SELECT coalesce(jsonb_agg(jsonb_build_object('label', coalesce(x.lead_source, w ->> 'unknown'), 'value', x.n,
                                 'note', CASE WHEN x.win_rate IS NOT NULL THEN crm.figure_text(x.win_rate::float8, 'percent', s.lang) END) ORDER BY x.n DESC), '[]')
              FROM (SELECT l.lead_source, sum(l.opportunities) AS n, sum(l.won) / nullif(sum(l.won) + sum(l.lost), 0) AS win_rate
-                   FROM crm_analytics.lead_sources AS l WHERE l.tenant_id = mine AND l.created_month > s.today - interval '12 months'
+                   FROM crm_analytics.lead_sources AS l WHERE l.tenant_id = mine AND l.month > s.today - interval '12 months'
                    GROUP BY 1 ORDER BY 2 DESC LIMIT 10) AS x),
             s.options || jsonb_build_object('format', 'number', 'title', w ->> 'sources')));
     page := page || crm_analytics.report_card(w ->> 'top', s.currency || ' · ' || (w ->> 'last12'),
@@ -297,7 +297,7 @@ BEGIN
                 jsonb_build_object('label', w ->> 'won', 'format', 'number'), jsonb_build_object('label', w ->> 'lost', 'format', 'number'),
                 jsonb_build_object('label', w ->> 'win_rate', 'format', 'percent'), jsonb_build_object('label', w ->> 'activities', 'format', 'number')),
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.name, x.amount, x.won, x.lost, x.rate, x.activities) ORDER BY x.amount DESC), '[]')
-                     FROM (SELECT p.name, p.won_amount AS amount, p.won, p.lost, p.win_rate AS rate, p.activities
+                     FROM (SELECT p.user_name AS name, p.won_amount AS amount, p.won, p.lost, p.win_rate AS rate, p.activities
                            FROM crm_analytics.performance_between(s.today - 91, s.today + 1) AS p ORDER BY 2 DESC LIMIT 15) AS x)), s.options), true);
     page := page || crm_analytics.report_card(w ->> 'factors', w ->> 'factors_note',
         crm.draw_chart('table', jsonb_build_object(

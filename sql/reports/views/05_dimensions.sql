@@ -20,9 +20,9 @@ WITH days AS (
 SELECT f.tenant_id, f.date_key,
        extract(year FROM f.date_key)::integer AS year,
        extract(quarter FROM f.date_key)::integer AS quarter,
-       extract(month FROM f.date_key)::integer AS month,
-       extract(day FROM f.date_key)::integer AS day,
-       date_trunc('month', f.date_key::timestamp)::date AS month_key,
+       extract(month FROM f.date_key)::integer AS month_number,
+       extract(day FROM f.date_key)::integer AS day_number,
+       date_trunc('month', f.date_key::timestamp)::date AS month,
        to_char(f.date_key, 'FMMonth') AS month_name,
        to_char(f.date_key, 'FMDay') AS weekday_name,
        extract(isodow FROM f.date_key)::integer AS iso_weekday,
@@ -32,9 +32,9 @@ SELECT f.tenant_id, f.date_key,
        f.date_key - (extract(isodow FROM f.date_key)::integer + 1) % 7 AS saturday_week_key,
        (f.j).year AS jalali_year,
        ((f.j).month + 2) / 3 AS jalali_quarter,
-       (f.j).month AS jalali_month,
-       (f.j).day AS jalali_day,
-       f.date_key - (f.j).day + 1 AS jalali_month_key,
+       (f.j).month AS jalali_month_number,
+       (f.j).day AS jalali_day_number,
+       f.date_key - (f.j).day + 1 AS jalali_month,
        crm.format_jalali(f.date_key, 'FMMonth') AS jalali_month_name,
        crm.format_jalali(f.date_key, 'TMMonth') AS jalali_month_name_fa,
        crm.format_jalali(f.date_key, 'TMDay') AS weekday_name_fa,
@@ -54,8 +54,8 @@ COMMENT ON COLUMN crm_analytics.dim_date.tenant_id IS 'Company the row belongs t
 COMMENT ON COLUMN crm_analytics.dim_date.date_key IS 'The day.';
 COMMENT ON COLUMN crm_analytics.dim_date.week_key IS 'First day of the week, which begins on the tenant''s week_start.';
 COMMENT ON COLUMN crm_analytics.dim_date.saturday_week_key IS 'First day of the week, which begins on Saturday.';
-COMMENT ON COLUMN crm_analytics.dim_date.month_key IS 'First day of the Gregorian month.';
-COMMENT ON COLUMN crm_analytics.dim_date.jalali_month_key IS 'First day of the Jalali month.';
+COMMENT ON COLUMN crm_analytics.dim_date.month IS 'First day of the Gregorian month.';
+COMMENT ON COLUMN crm_analytics.dim_date.jalali_month IS 'First day of the Jalali month.';
 COMMENT ON COLUMN crm_analytics.dim_date.fiscal_year IS 'Year, in the calendar of the tenant''s fiscal_year_start, in which the fiscal year of the day began.';
 COMMENT ON COLUMN crm_analytics.dim_date.fiscal_quarter IS 'Quarter of the fiscal year, 1 to 4.';
 COMMENT ON COLUMN crm_analytics.dim_date.is_weekend IS 'A rest day of the tenant.';
@@ -97,7 +97,7 @@ COMMENT ON VIEW crm_analytics.dim_product IS 'One row = one product.';
 CREATE OR REPLACE VIEW crm_analytics.dim_stage WITH (security_invoker = true) AS
 SELECT s.tenant_id, s.id AS stage_id, s.pipeline_id, p.code AS pipeline_code, p.name AS pipeline, p.subject_table,
        s.code, s.name, s.position, s.type, s.type IN ('open', 'on_hold') AS is_open, s.type IN ('won', 'done') AS is_won,
-       s.probability, s.forecast_category, s.rotting_days, s.active,
+       s.probability / 100 AS probability, s.forecast_category, s.rotting_days, s.active,
        row_number() OVER (PARTITION BY s.tenant_id, s.pipeline_id, s.type IN ('lost', 'cancelled')
                           ORDER BY s.type IN ('won', 'done'), s.position)::integer AS funnel_step
 FROM crm.stages AS s

@@ -1,39 +1,52 @@
 -- Sales: deals as facts, the pipeline, what closed, why deals were lost.
 
 CREATE OR REPLACE VIEW crm_analytics.fact_opportunities WITH (security_invoker = true) AS
-SELECT o.tenant_id, o.id AS opportunity_id, o.name, o.pipeline_id, o.stage_id,
-       CASE WHEN s.type IN ('open', 'on_hold') THEN 'open' WHEN s.type IN ('won', 'done') THEN 'won'
-            WHEN s.type = 'lost' THEN 'lost' ELSE 'cancelled' END AS state,
-       s.forecast_category,
-       o.account_id, o.contact_id, o.product_id, o.owner_id, o.team_id, o.territory_id, o.lead_source, o.loss_reason, o.competitor_id,
-       (o.created_at AT TIME ZONE t.time_zone)::date AS created_on,
-       o.expected_close_date AS expected_on,
-       c.closed_on, d.rate_on,
-       CASE WHEN c.closed_on IS NOT NULL THEN d.closed_at END AS closed_at,
-       o.amount, o.currency, o.probability, r.rate,
-       o.amount * r.rate AS base_amount,
-       o.amount * r.rate * CASE WHEN s.type IN ('won', 'done') THEN 100 WHEN s.type IN ('lost', 'cancelled') THEN 0
-                                ELSE coalesce(o.probability, s.probability, 0) END / 100 AS base_weighted,
-       (o.amount IS NOT NULL AND r.rate IS NULL) AS rate_missing,
-       CASE WHEN s.type NOT IN ('open', 'on_hold')
-            THEN greatest(extract(epoch FROM d.closed_at - o.created_at) / 86400, 0)
-       END AS cycle_days,
-       CASE WHEN s.type IN ('open', 'on_hold') THEN extract(epoch FROM now() - o.created_at) / 86400 END AS age_days,
-       CASE WHEN s.type IN ('open', 'on_hold') THEN extract(epoch FROM now() - o.stage_entered_at) / 86400 END AS days_in_stage,
-       (s.type IN ('open', 'on_hold') AND s.rotting_days > 0
-        AND o.stage_entered_at + s.rotting_days * interval '1 day' < now()) AS is_rotting
-FROM crm.opportunities AS o
-JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = o.tenant_id AND s.id = o.stage_id
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN s.type NOT IN ('open', 'on_hold')
-                THEN coalesce(o.close_date, (o.closed_at AT TIME ZONE t.time_zone)::date, (o.stage_entered_at AT TIME ZONE t.time_zone)::date)
-           END AS closed_on) AS c
-CROSS JOIN LATERAL (
-    SELECT coalesce(o.closed_at, c.closed_on::timestamp AT TIME ZONE t.time_zone) AS closed_at,
-           coalesce(c.closed_on, (now() AT TIME ZONE t.time_zone)::date) AS rate_on) AS d
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN o.currency = t.base_currency THEN 1 ELSE crm.exchange_rate(o.tenant_id, o.currency, t.base_currency, d.rate_on) END AS rate) AS r;
+SELECT v.*, pl.name AS pipeline, st.name AS stage, ac.name AS account_name, co.name AS contact, pd.name AS product, ow.name AS owner, te.name AS team,
+       ty.name AS territory, cm.name AS competitor
+FROM (
+    SELECT o.tenant_id, o.id AS opportunity_id, o.name, o.pipeline_id, o.stage_id,
+           CASE WHEN s.type IN ('open', 'on_hold') THEN 'open' WHEN s.type IN ('won', 'done') THEN 'won'
+                WHEN s.type = 'lost' THEN 'lost' ELSE 'cancelled' END AS state,
+           s.forecast_category,
+           o.account_id, o.contact_id, o.product_id, o.owner_id, o.team_id, o.territory_id, o.lead_source, o.loss_reason, o.competitor_id,
+           (o.created_at AT TIME ZONE t.time_zone)::date AS created_on,
+           o.expected_close_date AS expected_on,
+           c.closed_on, d.rate_on,
+           CASE WHEN c.closed_on IS NOT NULL THEN d.closed_at END AS closed_at,
+           o.amount, o.currency, o.probability / 100 AS probability, r.rate,
+           o.amount * r.rate AS base_amount,
+           o.amount * r.rate * CASE WHEN s.type IN ('won', 'done') THEN 100 WHEN s.type IN ('lost', 'cancelled') THEN 0
+                                    ELSE coalesce(o.probability, s.probability, 0) END / 100 AS base_weighted,
+           (o.amount IS NOT NULL AND r.rate IS NULL) AS rate_missing,
+           CASE WHEN s.type NOT IN ('open', 'on_hold')
+                THEN greatest(extract(epoch FROM d.closed_at - o.created_at) / 86400, 0)
+           END AS cycle_days,
+           CASE WHEN s.type IN ('open', 'on_hold') THEN extract(epoch FROM now() - o.created_at) / 86400 END AS age_days,
+           CASE WHEN s.type IN ('open', 'on_hold') THEN extract(epoch FROM now() - o.stage_entered_at) / 86400 END AS days_in_stage,
+           (s.type IN ('open', 'on_hold') AND s.rotting_days > 0
+            AND o.stage_entered_at + s.rotting_days * interval '1 day' < now()) AS is_rotting
+    FROM crm.opportunities AS o
+    JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = o.tenant_id AND s.id = o.stage_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN s.type NOT IN ('open', 'on_hold')
+                    THEN coalesce(o.close_date, (o.closed_at AT TIME ZONE t.time_zone)::date, (o.stage_entered_at AT TIME ZONE t.time_zone)::date)
+               END AS closed_on) AS c
+    CROSS JOIN LATERAL (
+        SELECT coalesce(o.closed_at, c.closed_on::timestamp AT TIME ZONE t.time_zone) AS closed_at,
+               coalesce(c.closed_on, (now() AT TIME ZONE t.time_zone)::date) AS rate_on) AS d
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN o.currency = t.base_currency THEN 1 ELSE crm.exchange_rate(o.tenant_id, o.currency, t.base_currency, d.rate_on) END AS rate) AS r
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
+LEFT JOIN crm.stages AS st ON st.tenant_id = v.tenant_id AND st.id = v.stage_id
+LEFT JOIN crm.accounts AS ac ON ac.tenant_id = v.tenant_id AND ac.id = v.account_id
+LEFT JOIN crm.contacts AS co ON co.tenant_id = v.tenant_id AND co.id = v.contact_id
+LEFT JOIN crm.products AS pd ON pd.tenant_id = v.tenant_id AND pd.id = v.product_id
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.teams AS te ON te.tenant_id = v.tenant_id AND te.id = v.team_id
+LEFT JOIN crm.territories AS ty ON ty.tenant_id = v.tenant_id AND ty.id = v.territory_id
+LEFT JOIN crm.accounts AS cm ON cm.tenant_id = v.tenant_id AND cm.id = v.competitor_id;
 COMMENT ON VIEW crm_analytics.fact_opportunities IS
 'One row = one opportunity as it is now. Amounts in base currency: of closed ones at the rate of the day they closed, of open ones at today''s.';
 COMMENT ON COLUMN crm_analytics.fact_opportunities.state IS 'open, won, lost or cancelled, by the type of the stage.';
@@ -43,14 +56,21 @@ COMMENT ON COLUMN crm_analytics.fact_opportunities.cycle_days IS 'Days from crea
 COMMENT ON COLUMN crm_analytics.fact_opportunities.is_rotting IS 'Longer in its stage than the stage''s rotting_days.';
 
 CREATE OR REPLACE VIEW crm_analytics.fact_activities WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.id AS activity_id, a.kind, a.direction, a.account_id, a.contact_id, a.related_table, a.related_id,
-       a.owner_id, a.team_id, a.created_at, a.due_at, a.done_at,
-       (a.created_at AT TIME ZONE t.time_zone)::date AS created_on,
-       (a.done_at AT TIME ZONE t.time_zone)::date AS done_on,
-       a.done_at IS NOT NULL AS is_done,
-       coalesce(a.due_at < coalesce(a.done_at, now()), false) AS is_late
-FROM crm.activities AS a
-JOIN crm.tenants AS t ON t.tenant_id = a.tenant_id;
+SELECT v.*, ac.name AS account_name, co.name AS contact, ow.name AS owner, te.name AS team
+FROM (
+    SELECT a.tenant_id, a.id AS activity_id, a.subject, a.kind, a.direction, a.account_id, a.contact_id, a.related_table, a.related_id,
+           a.owner_id, a.team_id, a.created_at, a.due_at, a.done_at,
+           (a.created_at AT TIME ZONE t.time_zone)::date AS created_on,
+           (a.done_at AT TIME ZONE t.time_zone)::date AS done_on,
+           a.done_at IS NOT NULL AS is_done,
+           coalesce(a.due_at < coalesce(a.done_at, now()), false) AS is_late
+    FROM crm.activities AS a
+    JOIN crm.tenants AS t ON t.tenant_id = a.tenant_id
+) AS v
+LEFT JOIN crm.accounts AS ac ON ac.tenant_id = v.tenant_id AND ac.id = v.account_id
+LEFT JOIN crm.contacts AS co ON co.tenant_id = v.tenant_id AND co.id = v.contact_id
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.teams AS te ON te.tenant_id = v.tenant_id AND te.id = v.team_id;
 COMMENT ON VIEW crm_analytics.fact_activities IS 'One row = one activity. Days are those of the tenant''s zone.';
 COMMENT ON COLUMN crm_analytics.fact_activities.is_late IS 'Done after its due instant, or still open past it.';
 
@@ -101,161 +121,194 @@ DO $do$
 BEGIN
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.pipeline_now WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.pipeline_id, g.stage_id, g.owner_id, g.team_id, g.territory_id, g.expected_month,
-       crm.total(g.opportunities) AS opportunities,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS amount,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS weighted,
-       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+SELECT v.*, pl.name AS pipeline, st.name AS stage, ow.name AS owner, te.name AS team, ty.name AS territory
 FROM (
-    %s
-    UNION ALL
-    SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.territory_id, o.currency,
-           (date_trunc('month', o.expected_on::timestamp))::date, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
-    FROM crm_analytics.open_seen() AS o
-    WHERE NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
-GROUP BY 1, 2, 3, 4, 5, 6, 7
-HAVING crm.total(g.opportunities) <> 0
+    SELECT g.tenant_id, g.pipeline_id, g.stage_id, g.owner_id, g.team_id, g.territory_id, g.expected_month AS month,
+           crm.total(g.opportunities) AS opportunities,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS amount,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS weighted,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+    FROM (
+        %s
+        UNION ALL
+        SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.territory_id, o.currency,
+               (date_trunc('month', o.expected_on::timestamp))::date, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
+        FROM crm_analytics.open_seen() AS o
+        WHERE NOT crm.can_see(-1, NULL)
+    ) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
+    HAVING crm.total(g.opportunities) <> 0
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
+LEFT JOIN crm.stages AS st ON st.tenant_id = v.tenant_id AND st.id = v.stage_id
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.teams AS te ON te.tenant_id = v.tenant_id AND te.id = v.team_id
+LEFT JOIN crm.territories AS ty ON ty.tenant_id = v.tenant_id AND ty.id = v.territory_id
     $view$, crm_internal.rollup_rows('crm_opportunities_open'));
 
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.pipeline_by_stage WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.pipeline_id, g.stage_id,
-       crm.total(g.opportunities) AS opportunities,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS amount,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS weighted,
-       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+SELECT v.*, pl.name AS pipeline, st.name AS stage
 FROM (
-    %s
-    UNION ALL
-    SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
-    FROM crm_analytics.open_seen() AS o
-    WHERE NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
-GROUP BY 1, 2, 3
-HAVING crm.total(g.opportunities) <> 0
+    SELECT g.tenant_id, g.pipeline_id, g.stage_id,
+           crm.total(g.opportunities) AS opportunities,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS amount,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS weighted,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+    FROM (
+        %s
+        UNION ALL
+        SELECT o.tenant_id, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
+        FROM crm_analytics.open_seen() AS o
+        WHERE NOT crm.can_see(-1, NULL)
+    ) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+    GROUP BY 1, 2, 3
+    HAVING crm.total(g.opportunities) <> 0
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
+LEFT JOIN crm.stages AS st ON st.tenant_id = v.tenant_id AND st.id = v.stage_id
     $view$, crm_internal.rollup_rows('crm_opportunities_stages'));
 
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.expected_by_day WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.expected_close_date AS expected_on, g.pipeline_id, s.forecast_category,
-       crm.total(g.opportunities) AS opportunities,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS base_amount,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS base_weighted,
-       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+SELECT v.*, pl.name AS pipeline
 FROM (
-    %s
-    UNION ALL
-    SELECT o.tenant_id, o.expected_on, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
-    FROM crm_analytics.open_seen() AS o
-    WHERE NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
-GROUP BY 1, 2, 3, 4
-HAVING crm.total(g.opportunities) <> 0
+    SELECT g.tenant_id, g.expected_close_date AS expected_on, g.pipeline_id, s.forecast_category,
+           crm.total(g.opportunities) AS opportunities,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS amount,
+       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum((coalesce(g.weighted, 0) + coalesce(g.unrated * s.probability, 0)) * r.rate) / 100 END AS weighted,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+    FROM (
+        %s
+        UNION ALL
+        SELECT o.tenant_id, o.expected_on, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.weighted, o.unrated
+        FROM crm_analytics.open_seen() AS o
+        WHERE NOT crm.can_see(-1, NULL)
+    ) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+    GROUP BY 1, 2, 3, 4
+    HAVING crm.total(g.opportunities) <> 0
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
     $view$, crm_internal.rollup_rows('crm_opportunities_expected'));
 
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.closed_by_day WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id,
-       coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
-       coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
-            THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
-            THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
-       CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
-            THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
-       CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
-            THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
-       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+SELECT v.*, pl.name AS pipeline
 FROM (
-    %s
-    UNION ALL
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
-    FROM crm_analytics.closed_seen() AS o
-    WHERE NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+    SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id,
+           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
+           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
+                THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
+                THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
+           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
+                THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
+           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
+                THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+    FROM (
+        %s
+        UNION ALL
+        SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
+        FROM crm_analytics.closed_seen() AS o
+        WHERE NOT crm.can_see(-1, NULL)
+    ) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN g.currency = t.base_currency THEN 1
                 ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
-GROUP BY 1, 2, 3
-HAVING crm.total(g.opportunities) <> 0
+    GROUP BY 1, 2, 3
+    HAVING crm.total(g.opportunities) <> 0
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
     $view$, crm_internal.rollup_rows('crm_opportunities_closed'));
 
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.closed_by_owner WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id, g.owner_id, g.team_id,
-       coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
-       coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
-            THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
-       CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
-            THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
-       CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
-            THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
-       CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
-            THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
-       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+SELECT v.*, pl.name AS pipeline, ow.name AS owner, te.name AS team
 FROM (
-    %s
-    UNION ALL
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
-    FROM crm_analytics.closed_seen() AS o
-    WHERE NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+    SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id, g.owner_id, g.team_id,
+           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
+           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
+                THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
+                THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
+           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
+                THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
+           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
+                THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+    FROM (
+        %s
+        UNION ALL
+        SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
+        FROM crm_analytics.closed_seen() AS o
+        WHERE NOT crm.can_see(-1, NULL)
+    ) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN g.currency = t.base_currency THEN 1
                 ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
-GROUP BY 1, 2, 3, 4, 5
-HAVING crm.total(g.opportunities) <> 0
+    GROUP BY 1, 2, 3, 4, 5
+    HAVING crm.total(g.opportunities) <> 0
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.teams AS te ON te.tenant_id = v.tenant_id AND te.id = v.team_id
     $view$, crm_internal.rollup_rows('crm_opportunities_by_owner'));
 
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.loss_reasons WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.pipeline_id, (date_trunc('month', g.close_date::timestamp))::date AS closed_month,
-       g.loss_reason, n.name AS reason, g.competitor_id,
-       crm.total(g.opportunities) AS lost, CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS lost_amount,
-       coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+SELECT v.*, pl.name AS pipeline, cm.name AS competitor
 FROM (
-    %s
-    UNION ALL
-    SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.loss_reason, o.competitor_id, o.currency, o.opportunities, o.amounts, o.amount
-    FROM crm_analytics.closed_seen() AS o
-    WHERE NOT crm.can_see(-1, NULL)
-) AS g
-JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type = 'lost'
-LEFT JOIN crm.loss_reasons AS n ON n.tenant_id = g.tenant_id AND n.code = g.loss_reason
-CROSS JOIN LATERAL (
-    SELECT CASE WHEN g.currency = t.base_currency THEN 1
+    SELECT g.tenant_id, g.pipeline_id, (date_trunc('month', g.close_date::timestamp))::date AS month,
+           g.loss_reason, n.name AS reason, g.competitor_id,
+       crm.total(g.opportunities) AS lost, CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL) > 0 THEN sum(g.amount * r.rate) END AS lost_amount,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+    FROM (
+        %s
+        UNION ALL
+        SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.loss_reason, o.competitor_id, o.currency, o.opportunities, o.amounts, o.amount
+        FROM crm_analytics.closed_seen() AS o
+        WHERE NOT crm.can_see(-1, NULL)
+    ) AS g
+    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type = 'lost'
+    LEFT JOIN crm.loss_reasons AS n ON n.tenant_id = g.tenant_id AND n.code = g.loss_reason
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN g.currency = t.base_currency THEN 1
                 ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
-GROUP BY 1, 2, 3, 4, 5, 6
-HAVING crm.total(g.opportunities) <> 0
+    GROUP BY 1, 2, 3, 4, 5, 6
+    HAVING crm.total(g.opportunities) <> 0
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
+LEFT JOIN crm.accounts AS cm ON cm.tenant_id = v.tenant_id AND cm.id = v.competitor_id
     $view$, crm_internal.rollup_rows('crm_opportunities_lost'));
 END
 $do$;
 COMMENT ON VIEW crm_analytics.pipeline_now IS
 'One row = the open opportunities of one pipeline, stage, owner, team, territory and expected month (NULL: no date given), now, in base currency at today''s '
 'rate. Served by a rollup to those who see every row of the tenant.';
+COMMENT ON COLUMN crm_analytics.pipeline_now.month IS 'First day of the month it is expected to close; NULL: none given.';
 COMMENT ON COLUMN crm_analytics.pipeline_now.weighted IS 'Amount times probability; where an opportunity has none, the stage''s.';
 COMMENT ON COLUMN crm_analytics.pipeline_now.missing_rates IS 'Opportunities whose amount is left out because there is no exchange rate.';
 COMMENT ON VIEW crm_analytics.closed_by_day IS
@@ -273,35 +326,80 @@ COMMENT ON VIEW crm_analytics.expected_by_day IS
 COMMENT ON VIEW crm_analytics.loss_reasons IS
 'One row = the lost opportunities of one pipeline, month of closing, reason (NULL: none given) and competitor. Served by a rollup to those who see every row '
 'of the tenant.';
+COMMENT ON COLUMN crm_analytics.loss_reasons.month IS 'First day of the month of closing.';
+
+-- ---- purchases ----
+
+CREATE OR REPLACE FUNCTION crm_analytics.purchases_seen()
+RETURNS TABLE (tenant_id bigint, account_id bigint, ordered_on date, purchases bigint, revenue numeric, margin numeric)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT o.tenant_id, o.account_id, o.ordered_on, count(*) FILTER (WHERE o.kind = 'sale'), sum(o.base_amount), sum(o.base_margin)
+    FROM crm.orders AS o
+    WHERE o.state <> 'cancelled'
+    GROUP BY 1, 2, 3
+$$;
+COMMENT ON FUNCTION crm_analytics.purchases_seen() IS
+'One row = what the orders that the caller may see say of one account and day: what account_days reads for those who do not see every row.';
+
+CREATE OR REPLACE VIEW crm_analytics.account_days WITH (security_invoker = true) AS
+SELECT d.tenant_id, d.account_id, a.name AS account_name, d.ordered_on, d.purchases, d.revenue, d.margin
+FROM (
+    SELECT r.tenant_id, r.account_id, r.ordered_on, r.purchases, r.revenue, r.margin
+    FROM crm_internal.account_days AS r
+    WHERE crm.can_see(-1, NULL)
+    UNION ALL
+    SELECT o.tenant_id, o.account_id, o.ordered_on, o.purchases, o.revenue, o.margin
+    FROM crm_analytics.purchases_seen() AS o
+    WHERE NOT crm.can_see(-1, NULL)
+) AS d
+LEFT JOIN crm.accounts AS a ON a.tenant_id = d.tenant_id AND a.id = d.account_id;
+COMMENT ON VIEW crm_analytics.account_days IS
+'One row = the sales and returns of one account on one day, cancelled orders left out; base currency at the rate of the day. Served by a rollup to those who '
+'see every row of the tenant.';
+COMMENT ON COLUMN crm_analytics.account_days.ordered_on IS 'Day of the orders, in the tenant''s zone.';
+COMMENT ON COLUMN crm_analytics.account_days.purchases IS 'Number of sales.';
+COMMENT ON COLUMN crm_analytics.account_days.margin IS 'Contribution of the orders, in base currency; NULL where none is known.';
 
 CREATE OR REPLACE VIEW crm_analytics.win_rate WITH (security_invoker = true) AS
-SELECT c.tenant_id, c.pipeline_id, date_trunc('month', c.closed_on::timestamp)::date AS closed_month,
-       sum(c.won)::bigint AS won, sum(c.lost)::bigint AS lost,
-       sum(c.won) / nullif(sum(c.won) + sum(c.lost), 0) AS win_rate,
-       sum(c.won_amount) AS won_amount, sum(c.lost_amount) AS lost_amount,
-       sum(c.won_amount) / nullif(coalesce(sum(c.won_amount), 0) + coalesce(sum(c.lost_amount), 0), 0) AS amount_win_rate,
-       sum(c.missing_rates)::bigint AS missing_rates
-FROM crm_analytics.closed_by_day AS c
-GROUP BY 1, 2, 3;
+SELECT v.*, pl.name AS pipeline
+FROM (
+    SELECT c.tenant_id, c.pipeline_id, date_trunc('month', c.closed_on::timestamp)::date AS month,
+           sum(c.won)::bigint AS won, sum(c.lost)::bigint AS lost,
+           sum(c.won) / nullif(sum(c.won) + sum(c.lost), 0) AS win_rate,
+           sum(c.won_amount) AS won_amount, sum(c.lost_amount) AS lost_amount,
+           sum(c.won_amount) / nullif(coalesce(sum(c.won_amount), 0) + coalesce(sum(c.lost_amount), 0), 0) AS amount_win_rate,
+           sum(c.missing_rates)::bigint AS missing_rates
+    FROM crm_analytics.closed_by_day AS c
+    GROUP BY 1, 2, 3
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id;
 COMMENT ON VIEW crm_analytics.win_rate IS
 'One row = one pipeline and month of closing. win_rate = won / (won + lost), cancelled ones aside; a share of one. Served by a rollup.';
+COMMENT ON COLUMN crm_analytics.win_rate.month IS 'First day of the month of closing.';
 
 CREATE OR REPLACE VIEW crm_analytics.cycle_time WITH (security_invoker = true) AS
-SELECT f.tenant_id, f.pipeline_id, f.state, date_trunc('month', f.closed_on::timestamp)::date AS closed_month,
-       count(*) AS opportunities,
-       avg(f.cycle_days) AS mean_days,
-       percentile_cont(0.25) WITHIN GROUP (ORDER BY f.cycle_days) AS p25_days,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY f.cycle_days) AS median_days,
-       percentile_cont(0.75) WITHIN GROUP (ORDER BY f.cycle_days) AS p75_days,
-       percentile_cont(0.9) WITHIN GROUP (ORDER BY f.cycle_days) AS p90_days
-FROM crm_analytics.fact_opportunities AS f
-WHERE f.state IN ('won', 'lost')
-GROUP BY 1, 2, 3, 4;
+SELECT v.*, pl.name AS pipeline
+FROM (
+    SELECT f.tenant_id, f.pipeline_id, f.state, date_trunc('month', f.closed_on::timestamp)::date AS month,
+           count(*) AS opportunities,
+           avg(f.cycle_days) AS mean_days,
+           percentile_cont(0.25) WITHIN GROUP (ORDER BY f.cycle_days) AS p25_days,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY f.cycle_days) AS median_days,
+           percentile_cont(0.75) WITHIN GROUP (ORDER BY f.cycle_days) AS p75_days,
+           percentile_cont(0.9) WITHIN GROUP (ORDER BY f.cycle_days) AS p90_days
+    FROM crm_analytics.fact_opportunities AS f
+    WHERE f.state IN ('won', 'lost')
+    GROUP BY 1, 2, 3, 4
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id;
 COMMENT ON VIEW crm_analytics.cycle_time IS
 'One row = one pipeline, outcome (won, lost) and month of closing: days from creation to closing. Percentiles interpolate between neighbours.';
+COMMENT ON COLUMN crm_analytics.cycle_time.month IS 'First day of the month of closing.';
 
 CREATE OR REPLACE VIEW crm_analytics.lead_sources WITH (security_invoker = true) AS
-SELECT f.tenant_id, f.lead_source, date_trunc('month', f.created_on::timestamp)::date AS created_month,
+SELECT f.tenant_id, f.lead_source, date_trunc('month', f.created_on::timestamp)::date AS month,
        count(*) AS opportunities,
        count(*) FILTER (WHERE f.state = 'open') AS open,
        count(*) FILTER (WHERE f.state = 'won') AS won,
@@ -314,29 +412,36 @@ FROM crm_analytics.fact_opportunities AS f
 GROUP BY 1, 2, 3;
 COMMENT ON VIEW crm_analytics.lead_sources IS
 'One row = the opportunities of one source (NULL: not known) created in one month, and what has become of them by now.';
+COMMENT ON COLUMN crm_analytics.lead_sources.month IS 'First day of the month of creation.';
 
 
 CREATE OR REPLACE VIEW crm_analytics.forecast WITH (security_invoker = true) AS
-SELECT x.tenant_id, x.pipeline_id, x.category, date_trunc('month', x.day::timestamp)::date AS month,
-       sum(x.opportunities)::bigint AS opportunities, sum(x.amount) AS amount, sum(x.weighted) AS weighted,
-       sum(x.missing_rates)::bigint AS missing_rates
+SELECT v.*, pl.name AS pipeline
 FROM (
-    SELECT e.tenant_id, e.pipeline_id, e.forecast_category AS category, e.expected_on AS day, e.opportunities,
-           e.base_amount AS amount, e.base_weighted AS weighted, e.missing_rates
-    FROM crm_analytics.expected_by_day AS e
-    UNION ALL
-    SELECT c.tenant_id, c.pipeline_id, 'closed' AS category, c.closed_on AS day, c.won AS opportunities,
-           c.won_amount AS amount, c.won_amount AS weighted, c.missing_rates
-    FROM crm_analytics.closed_by_day AS c
-    WHERE c.won > 0
-) AS x
-GROUP BY 1, 2, 3, 4;
+    SELECT x.tenant_id, x.pipeline_id, x.forecast_category, date_trunc('month', x.day::timestamp)::date AS month,
+           sum(x.opportunities)::bigint AS opportunities, sum(x.amount) AS amount, sum(x.weighted) AS weighted,
+           sum(x.missing_rates)::bigint AS missing_rates
+    FROM (
+        SELECT e.tenant_id, e.pipeline_id, e.forecast_category, e.expected_on AS day, e.opportunities,
+               e.amount, e.weighted, e.missing_rates
+        FROM crm_analytics.expected_by_day AS e
+        UNION ALL
+        SELECT c.tenant_id, c.pipeline_id, 'closed' AS forecast_category, c.closed_on AS day, c.won AS opportunities,
+               c.won_amount AS amount, c.won_amount AS weighted, c.missing_rates
+        FROM crm_analytics.closed_by_day AS c
+        WHERE c.won > 0
+    ) AS x
+    GROUP BY 1, 2, 3, 4
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id;
 COMMENT ON VIEW crm_analytics.forecast IS
-'One row = one pipeline, forecast category and month: won ones (category closed) by the month they closed, open ones by the month they are expected (NULL: no '
+'One row = one pipeline, forecast category and month: won ones (forecast_category closed) by the month they closed, open ones by the month they are expected (NULL: no '
 'date given). Lost ones count nothing. Base currency: closed at the rate of the day, open at today''s. Served by rollups.';
+COMMENT ON COLUMN crm_analytics.forecast.forecast_category IS 'Forecast category of the stage; closed: won.';
+COMMENT ON COLUMN crm_analytics.forecast.month IS 'First day of the month of closing, of open ones of the one expected; NULL: none given.';
 
 CREATE OR REPLACE VIEW crm_analytics.account_totals WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.id AS account_id, a.name,
+SELECT a.tenant_id, a.id AS account_id, a.name AS account_name,
        coalesce(f.won, 0) AS won, coalesce(f.lost, 0) AS lost, coalesce(f.open, 0) AS open,
        coalesce(f.won_amount, 0) AS won_amount, coalesce(f.open_amount, 0) AS open_amount, coalesce(f.open_weighted, 0) AS open_weighted,
        f.first_won_on, f.last_won_on,
@@ -362,7 +467,7 @@ COMMENT ON VIEW crm_analytics.account_totals IS
 'One row = one account over its whole life: won, lost and open opportunities, sums in base currency, first and last win, activities.';
 
 CREATE OR REPLACE VIEW crm_analytics.product_totals WITH (security_invoker = true) AS
-SELECT p.tenant_id, p.id AS product_id, p.name, p.family,
+SELECT p.tenant_id, p.id AS product_id, p.name AS product, p.family,
        count(*) FILTER (WHERE x.state = 'won') AS won,
        count(*) FILTER (WHERE x.state = 'lost') AS lost,
        count(*) FILTER (WHERE x.state = 'open') AS open,
@@ -372,12 +477,12 @@ SELECT p.tenant_id, p.id AS product_id, p.name, p.family,
        count(*) FILTER (WHERE x.state = 'won')::numeric
            / nullif(count(*) FILTER (WHERE x.state IN ('won', 'lost')), 0) AS win_rate,
        count(*) FILTER (WHERE x.rate_missing) AS missing_rates,
-       o.orders, o.ordered_quantity, o.ordered_amount
+       o.orders, o.ordered_quantity, o.revenue
 FROM crm.products AS p
 CROSS JOIN LATERAL (
     SELECT count(DISTINCT o.id) FILTER (WHERE o.kind = 'sale') AS orders,
            coalesce(sum(CASE WHEN o.kind = 'return' THEN - l.quantity ELSE l.quantity END), 0) AS ordered_quantity,
-           coalesce(sum(l.amount * o.base_amount / nullif(o.amount, 0)), 0) AS ordered_amount
+           coalesce(sum(l.amount * o.base_amount / nullif(o.amount, 0)), 0) AS revenue
     FROM crm.order_lines AS l
     JOIN crm.orders AS o ON o.tenant_id = l.tenant_id AND o.id = l.order_id AND o.state <> 'cancelled'
     WHERE l.tenant_id = p.tenant_id AND l.product_id = p.id) AS o
@@ -392,7 +497,7 @@ LEFT JOIN LATERAL (
     WHERE f.tenant_id = p.tenant_id AND f.product_id = p.id
       AND NOT EXISTS (SELECT FROM crm.opportunity_lines AS l
                       WHERE l.tenant_id = f.tenant_id AND l.opportunity_id = f.opportunity_id)) AS x ON true
-GROUP BY p.tenant_id, p.id, p.name, p.family, o.orders, o.ordered_quantity, o.ordered_amount;
+GROUP BY p.tenant_id, p.id, p.name, p.family, o.orders, o.ordered_quantity, o.revenue;
 COMMENT ON VIEW crm_analytics.product_totals IS
 'One row = one product over its whole life, from the lines of opportunities; an opportunity without lines counts with its own product and amount; and, apart '
 'from them, what was ordered: sales less returns, cancelled orders left out. Base currency.';

@@ -2,71 +2,83 @@
 -- was, the way from one pipeline to another, and where the process is held up.
 
 CREATE OR REPLACE VIEW crm_analytics.stage_visits WITH (security_invoker = true) AS
-SELECT v.tenant_id, v.subject_table, v.subject_id, v.visit, v.pipeline_id, v.stage_id,
-       v.entered_at, v.left_at,
-       extract(epoch FROM coalesce(v.left_at, greatest(now(), v.entered_at)) - v.entered_at) / 86400 AS days,
-       v.left_at IS NULL AS is_running,
-       v.owner_id, v.amount, v.currency,
-       lag(v.stage_id) OVER w AS from_stage_id,
-       lead(v.stage_id) OVER w AS to_stage_id,
-       v.visit_of_stage
+SELECT v.*, pl.name AS pipeline, st.name AS stage, ow.name AS owner, sf.name AS from_stage, sn.name AS to_stage
 FROM (
-    SELECT g.*, row_number() OVER (PARTITION BY g.tenant_id, g.subject_table, g.subject_id, g.stage_id ORDER BY g.visit) AS visit_of_stage
+    SELECT v.tenant_id, v.subject_table, v.subject_id, v.visit, v.pipeline_id, v.stage_id,
+           v.entered_at, v.left_at,
+           extract(epoch FROM coalesce(v.left_at, greatest(now(), v.entered_at)) - v.entered_at) / 86400 AS days,
+           v.left_at IS NULL AS is_running,
+           v.owner_id, v.amount, v.currency,
+           lag(v.stage_id) OVER w AS from_stage_id,
+           lead(v.stage_id) OVER w AS to_stage_id,
+           v.visit_of_stage
     FROM (
-        SELECT p.tenant_id, p.subject_table, p.subject_id, p.visit, p.pipeline_id, p.stage_id,
-               min(lower(p.period)) AS entered_at,
-               CASE WHEN bool_or(upper_inf(p.period)) THEN NULL ELSE max(upper(p.period)) END AS left_at,
-               (array_agg(p.owner_id ORDER BY p.seq DESC))[1] AS owner_id,
-               (array_agg(p.amount ORDER BY p.seq DESC))[1] AS amount,
-               (array_agg(p.currency ORDER BY p.seq DESC))[1] AS currency
-        FROM (SELECT s.*, sum(s.moved::integer) OVER (PARTITION BY s.tenant_id, s.subject_table, s.subject_id ORDER BY s.seq) AS visit
-              FROM crm.stage_periods AS s) AS p
-        GROUP BY p.tenant_id, p.subject_table, p.subject_id, p.visit, p.pipeline_id, p.stage_id) AS g) AS v
-WINDOW w AS (PARTITION BY v.tenant_id, v.subject_table, v.subject_id ORDER BY v.visit);
+        SELECT g.*, row_number() OVER (PARTITION BY g.tenant_id, g.subject_table, g.subject_id, g.stage_id ORDER BY g.visit) AS visit_of_stage
+        FROM (
+            SELECT p.tenant_id, p.subject_table, p.subject_id, p.visit, p.pipeline_id, p.stage_id,
+                   min(lower(p.period)) AS entered_at,
+                   CASE WHEN bool_or(upper_inf(p.period)) THEN NULL ELSE max(upper(p.period)) END AS left_at,
+                   (array_agg(p.owner_id ORDER BY p.seq DESC))[1] AS owner_id,
+                   (array_agg(p.amount ORDER BY p.seq DESC))[1] AS amount,
+                   (array_agg(p.currency ORDER BY p.seq DESC))[1] AS currency
+            FROM (SELECT s.*, sum(s.moved::integer) OVER (PARTITION BY s.tenant_id, s.subject_table, s.subject_id ORDER BY s.seq) AS visit
+                  FROM crm.stage_periods AS s) AS p
+            GROUP BY p.tenant_id, p.subject_table, p.subject_id, p.visit, p.pipeline_id, p.stage_id) AS g) AS v
+    WINDOW w AS (PARTITION BY v.tenant_id, v.subject_table, v.subject_id ORDER BY v.visit)
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
+LEFT JOIN crm.stages AS st ON st.tenant_id = v.tenant_id AND st.id = v.stage_id
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.stages AS sf ON sf.tenant_id = v.tenant_id AND sf.id = v.from_stage_id
+LEFT JOIN crm.stages AS sn ON sn.tenant_id = v.tenant_id AND sn.id = v.to_stage_id;
 COMMENT ON VIEW crm_analytics.stage_visits IS
 'One row = one uninterrupted stay of one subject (opportunity, lead, ticket ...) in one stage. Owner and amount as at its end.';
 COMMENT ON COLUMN crm_analytics.stage_visits.days IS 'Length of the stay in days; of a running one until now.';
 COMMENT ON COLUMN crm_analytics.stage_visits.visit_of_stage IS '1 for the first stay of the subject in this stage, 2 and more for returns.';
 
 CREATE OR REPLACE VIEW crm_analytics.stage_conversion WITH (security_invoker = true) AS
-WITH visited AS (
-    SELECT p.tenant_id, p.pipeline_id, p.subject_id, p.stage_id, count(*) FILTER (WHERE p.moved OR p.seq = 1) AS visits, max(p.seq) AS last_seq
-    FROM crm.stage_periods AS p
-    GROUP BY 1, 2, 3, 4
-), subjects AS (
-    SELECT v.tenant_id, v.pipeline_id, v.subject_id,
-           max(s.funnel_step) FILTER (WHERE s.type NOT IN ('lost', 'cancelled')) AS furthest,
-           (array_agg(v.stage_id ORDER BY v.last_seq DESC) FILTER (WHERE s.type NOT IN ('lost', 'cancelled')))[1] AS last_stage_id,
-           (array_agg(s.type ORDER BY v.last_seq DESC))[1] = 'lost' AS is_lost
-    FROM visited AS v
-    JOIN crm_analytics.dim_stage AS s ON s.tenant_id = v.tenant_id AND s.stage_id = v.stage_id
-    GROUP BY 1, 2, 3
-), furthest AS (
-    SELECT u.tenant_id, u.pipeline_id, u.furthest, count(*) AS n
-    FROM subjects AS u WHERE u.furthest IS NOT NULL GROUP BY 1, 2, 3
-), entered AS (
-    SELECT v.tenant_id, v.stage_id, count(*) AS n, sum(v.visits) AS visits FROM visited AS v GROUP BY 1, 2
-), lost AS (
-    SELECT u.tenant_id, u.last_stage_id AS stage_id, count(*) AS n FROM subjects AS u WHERE u.is_lost GROUP BY 1, 2
-), steps AS (
-    SELECT s.tenant_id, s.pipeline_id, s.stage_id, s.name, s.funnel_step, s.type,
-           coalesce(sum(f.n) OVER later, 0)::bigint AS reached,
-           coalesce(e.n, 0) AS entered, coalesce(e.visits, 0)::bigint AS visits, coalesce(l.n, 0) AS lost
-    FROM crm_analytics.dim_stage AS s
-    LEFT JOIN furthest AS f ON f.tenant_id = s.tenant_id AND f.pipeline_id = s.pipeline_id AND f.furthest = s.funnel_step
-    LEFT JOIN entered AS e ON e.tenant_id = s.tenant_id AND e.stage_id = s.stage_id
-    LEFT JOIN lost AS l ON l.tenant_id = s.tenant_id AND l.stage_id = s.stage_id
-    WHERE s.type NOT IN ('lost', 'cancelled')
-    WINDOW later AS (PARTITION BY s.tenant_id, s.pipeline_id ORDER BY s.funnel_step DESC)
-)
-SELECT x.tenant_id, x.pipeline_id, x.stage_id, x.name AS stage, x.funnel_step, x.type,
-       x.reached, x.entered, x.reached - x.entered AS direct_jumps,
-       x.visits, x.visits - x.entered AS reentries, x.lost,
-       lead(x.reached) OVER w AS reached_next,
-       lead(x.reached) OVER w / nullif(x.reached, 0)::numeric AS conversion,
-       x.reached / nullif(first_value(x.reached) OVER w, 0)::numeric AS conversion_from_start
-FROM steps AS x
-WINDOW w AS (PARTITION BY x.tenant_id, x.pipeline_id ORDER BY x.funnel_step);
+SELECT v.*, pl.name AS pipeline
+FROM (
+    WITH visited AS (
+        SELECT p.tenant_id, p.pipeline_id, p.subject_id, p.stage_id, count(*) FILTER (WHERE p.moved OR p.seq = 1) AS visits, max(p.seq) AS last_seq
+        FROM crm.stage_periods AS p
+        GROUP BY 1, 2, 3, 4
+    ), subjects AS (
+        SELECT v.tenant_id, v.pipeline_id, v.subject_id,
+               max(s.funnel_step) FILTER (WHERE s.type NOT IN ('lost', 'cancelled')) AS furthest,
+               (array_agg(v.stage_id ORDER BY v.last_seq DESC) FILTER (WHERE s.type NOT IN ('lost', 'cancelled')))[1] AS last_stage_id,
+               (array_agg(s.type ORDER BY v.last_seq DESC))[1] = 'lost' AS is_lost
+        FROM visited AS v
+        JOIN crm_analytics.dim_stage AS s ON s.tenant_id = v.tenant_id AND s.stage_id = v.stage_id
+        GROUP BY 1, 2, 3
+    ), furthest AS (
+        SELECT u.tenant_id, u.pipeline_id, u.furthest, count(*) AS n
+        FROM subjects AS u WHERE u.furthest IS NOT NULL GROUP BY 1, 2, 3
+    ), entered AS (
+        SELECT v.tenant_id, v.stage_id, count(*) AS n, sum(v.visits) AS visits FROM visited AS v GROUP BY 1, 2
+    ), lost AS (
+        SELECT u.tenant_id, u.last_stage_id AS stage_id, count(*) AS n FROM subjects AS u WHERE u.is_lost GROUP BY 1, 2
+    ), steps AS (
+        SELECT s.tenant_id, s.pipeline_id, s.stage_id, s.name, s.funnel_step, s.type,
+               coalesce(sum(f.n) OVER later, 0)::bigint AS reached,
+               coalesce(e.n, 0) AS entered, coalesce(e.visits, 0)::bigint AS visits, coalesce(l.n, 0) AS lost
+        FROM crm_analytics.dim_stage AS s
+        LEFT JOIN furthest AS f ON f.tenant_id = s.tenant_id AND f.pipeline_id = s.pipeline_id AND f.furthest = s.funnel_step
+        LEFT JOIN entered AS e ON e.tenant_id = s.tenant_id AND e.stage_id = s.stage_id
+        LEFT JOIN lost AS l ON l.tenant_id = s.tenant_id AND l.stage_id = s.stage_id
+        WHERE s.type NOT IN ('lost', 'cancelled')
+        WINDOW later AS (PARTITION BY s.tenant_id, s.pipeline_id ORDER BY s.funnel_step DESC)
+    )
+    SELECT x.tenant_id, x.pipeline_id, x.stage_id, x.name AS stage, x.funnel_step, x.type,
+           x.reached, x.entered, x.reached - x.entered AS direct_jumps,
+           x.visits, x.visits - x.entered AS reentries, x.lost,
+           lead(x.reached) OVER w AS reached_next,
+           lead(x.reached) OVER w / nullif(x.reached, 0)::numeric AS conversion,
+           x.reached / nullif(first_value(x.reached) OVER w, 0)::numeric AS conversion_from_start
+    FROM steps AS x
+    WINDOW w AS (PARTITION BY x.tenant_id, x.pipeline_id ORDER BY x.funnel_step)
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id;
 COMMENT ON VIEW crm_analytics.stage_conversion IS
 'One row = one stage of one pipeline on the way to success: a monotone funnel over all subjects that were ever in it, each counted once however often it came '
 'back.';
@@ -79,40 +91,44 @@ COMMENT ON COLUMN crm_analytics.stage_conversion.conversion IS
 'reached of the next step over reached of this one; NULL for the last step and where nobody came.';
 
 CREATE OR REPLACE VIEW crm_analytics.time_in_stage WITH (security_invoker = true) AS
-WITH totals AS (
-    SELECT v.tenant_id, v.stage_id, v.subject_id, sum(v.days)::double precision AS days, bool_or(v.is_running) AS running, count(*) AS visits
-    FROM crm_analytics.stage_visits AS v
-    JOIN crm.stages AS s ON s.tenant_id = v.tenant_id AND s.id = v.stage_id AND s.type IN ('open', 'on_hold')
-    GROUP BY 1, 2, 3
-), at_risk AS (
-    SELECT r.tenant_id, r.stage_id, r.days, r.left_then,
-           sum(r.everybody) OVER (PARTITION BY r.tenant_id, r.stage_id ORDER BY r.days DESC)::double precision AS n
-    FROM (SELECT t.tenant_id, t.stage_id, t.days, count(*) FILTER (WHERE NOT t.running) AS left_then, count(*) AS everybody
-          FROM totals AS t GROUP BY 1, 2, 3) AS r
-), surviving AS (
-    SELECT a.tenant_id, a.stage_id, a.days,
-           exp(sum(CASE WHEN a.left_then = a.n THEN '-Infinity' ELSE ln(1 - a.left_then / a.n) END)
-               OVER (PARTITION BY a.tenant_id, a.stage_id ORDER BY a.days)) AS share
-    FROM at_risk AS a
-), km AS (
-    SELECT s.tenant_id, s.stage_id,
-           min(s.days) FILTER (WHERE s.share <= 0.5 + 1e-9) AS median,
-           min(s.days) FILTER (WHERE s.share <= 0.1 + 1e-9) AS p90
-    FROM surviving AS s GROUP BY 1, 2
-), plain AS (
-    SELECT t.tenant_id, t.stage_id, count(*) AS subjects, count(*) FILTER (WHERE t.running) AS running, sum(t.visits)::bigint AS visits,
-           avg(t.days) FILTER (WHERE NOT t.running) AS mean_days,
-           percentile_cont('{0.25,0.5,0.75,0.9}'::double precision[]) WITHIN GROUP (ORDER BY t.days) FILTER (WHERE NOT t.running) AS q,
-           max(t.days) FILTER (WHERE t.running) AS oldest
-    FROM totals AS t GROUP BY 1, 2
-)
-SELECT d.tenant_id, d.pipeline_id, d.stage_id, d.name AS stage, d.position,
-       p.subjects, p.subjects - p.running AS finished, p.running, p.visits,
-       p.mean_days, p.q[1] AS p25_days, p.q[2] AS median_days, p.q[3] AS p75_days, p.q[4] AS p90_days,
-       k.median AS km_median_days, k.p90 AS km_p90_days, p.oldest AS oldest_running_days
-FROM plain AS p
-JOIN crm_analytics.dim_stage AS d ON d.tenant_id = p.tenant_id AND d.stage_id = p.stage_id
-LEFT JOIN km AS k ON k.tenant_id = p.tenant_id AND k.stage_id = p.stage_id;
+SELECT v.*, pl.name AS pipeline
+FROM (
+    WITH totals AS (
+        SELECT v.tenant_id, v.stage_id, v.subject_id, sum(v.days)::double precision AS days, bool_or(v.is_running) AS running, count(*) AS visits
+        FROM crm_analytics.stage_visits AS v
+        JOIN crm.stages AS s ON s.tenant_id = v.tenant_id AND s.id = v.stage_id AND s.type IN ('open', 'on_hold')
+        GROUP BY 1, 2, 3
+    ), at_risk AS (
+        SELECT r.tenant_id, r.stage_id, r.days, r.left_then,
+               sum(r.everybody) OVER (PARTITION BY r.tenant_id, r.stage_id ORDER BY r.days DESC)::double precision AS n
+        FROM (SELECT t.tenant_id, t.stage_id, t.days, count(*) FILTER (WHERE NOT t.running) AS left_then, count(*) AS everybody
+              FROM totals AS t GROUP BY 1, 2, 3) AS r
+    ), surviving AS (
+        SELECT a.tenant_id, a.stage_id, a.days,
+               exp(sum(CASE WHEN a.left_then = a.n THEN '-Infinity' ELSE ln(1 - a.left_then / a.n) END)
+                   OVER (PARTITION BY a.tenant_id, a.stage_id ORDER BY a.days)) AS share
+        FROM at_risk AS a
+    ), km AS (
+        SELECT s.tenant_id, s.stage_id,
+               min(s.days) FILTER (WHERE s.share <= 0.5 + 1e-9) AS median,
+               min(s.days) FILTER (WHERE s.share <= 0.1 + 1e-9) AS p90
+        FROM surviving AS s GROUP BY 1, 2
+    ), plain AS (
+        SELECT t.tenant_id, t.stage_id, count(*) AS subjects, count(*) FILTER (WHERE t.running) AS running, sum(t.visits)::bigint AS visits,
+               avg(t.days) FILTER (WHERE NOT t.running) AS mean_days,
+               percentile_cont('{0.25,0.5,0.75,0.9}'::double precision[]) WITHIN GROUP (ORDER BY t.days) FILTER (WHERE NOT t.running) AS q,
+               max(t.days) FILTER (WHERE t.running) AS oldest
+        FROM totals AS t GROUP BY 1, 2
+    )
+    SELECT d.tenant_id, d.pipeline_id, d.stage_id, d.name AS stage, d.position,
+           p.subjects, p.subjects - p.running AS finished, p.running, p.visits,
+           p.mean_days, p.q[1] AS p25_days, p.q[2] AS median_days, p.q[3] AS p75_days, p.q[4] AS p90_days,
+           k.median AS km_median_days, k.p90 AS km_p90_days, p.oldest AS oldest_running_days
+    FROM plain AS p
+    JOIN crm_analytics.dim_stage AS d ON d.tenant_id = p.tenant_id AND d.stage_id = p.stage_id
+    LEFT JOIN km AS k ON k.tenant_id = p.tenant_id AND k.stage_id = p.stage_id
+) AS v
+LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id;
 COMMENT ON VIEW crm_analytics.time_in_stage IS
 'One row = one stage under way of one pipeline. Time of a subject in a stage is the sum of its stays; closed stages have no clock.';
 COMMENT ON COLUMN crm_analytics.time_in_stage.running IS 'Subjects in the stage now: their time is not over (censored).';
@@ -134,7 +150,7 @@ AS $$
     SELECT p.tenant_id, p.subject_id, p.pipeline_id, p.stage_id, s.name,
            CASE WHEN s.type IN ('open', 'on_hold') THEN 'open' WHEN s.type IN ('won', 'done') THEN 'won'
                 WHEN s.type = 'lost' THEN 'lost' ELSE 'cancelled' END,
-           p.owner_id, p.team_id, p.amount, p.currency::text, p.probability, p.close_date,
+           p.owner_id, p.team_id, p.amount, p.currency::text, p.probability / 100, p.close_date,
            p.amount * r.rate,
            p.amount * r.rate * CASE WHEN s.type IN ('won', 'done') THEN 100 WHEN s.type IN ('lost', 'cancelled') THEN 0
                                     ELSE coalesce(p.probability, s.probability, 0) END / 100,

@@ -32,17 +32,21 @@ DO $do$
 BEGIN
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.user_activity WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.created_on, g.owner_id AS user_id, g.kind,
-       crm.total(g.activities) AS activities, coalesce(crm.total(g.done), 0) AS done, coalesce(crm.total(g.done_late), 0) AS done_late
+SELECT v.*, us.name AS user_name
 FROM (
-    %s
-    UNION ALL
-    SELECT a.tenant_id, a.created_on, a.owner_id, a.kind, a.activities, a.done, a.done_late
-    FROM crm_analytics.activities_seen() AS a
-    WHERE NOT crm.can_see(-1, NULL)
-) AS g
-GROUP BY 1, 2, 3, 4
-HAVING crm.total(g.activities) <> 0
+    SELECT g.tenant_id, g.created_on, g.owner_id AS user_id, g.kind,
+           crm.total(g.activities) AS activities, coalesce(crm.total(g.done), 0) AS done, coalesce(crm.total(g.done_late), 0) AS done_late
+    FROM (
+        %s
+        UNION ALL
+        SELECT a.tenant_id, a.created_on, a.owner_id, a.kind, a.activities, a.done, a.done_late
+        FROM crm_analytics.activities_seen() AS a
+        WHERE NOT crm.can_see(-1, NULL)
+    ) AS g
+    GROUP BY 1, 2, 3, 4
+    HAVING crm.total(g.activities) <> 0
+) AS v
+LEFT JOIN crm.users AS us ON us.tenant_id = v.tenant_id AND us.id = v.user_id
     $view$, crm_internal.rollup_rows('crm_activities_by_day'));
 
     EXECUTE format($view$
@@ -62,16 +66,20 @@ HAVING crm.total(g.activities) <> 0
 
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.opportunities_created WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.created_on, g.owner_id, crm.total(g.opportunities) AS opportunities
+SELECT v.*, ow.name AS owner
 FROM (
-    %s
-    UNION ALL
-    SELECT o.tenant_id, o.created_on, o.owner_id, o.opportunities
-    FROM crm_analytics.created_seen() AS o
-    WHERE NOT crm.can_see(-1, NULL)
-) AS g
-GROUP BY 1, 2, 3
-HAVING crm.total(g.opportunities) <> 0
+    SELECT g.tenant_id, g.created_on, g.owner_id, crm.total(g.opportunities) AS opportunities
+    FROM (
+        %s
+        UNION ALL
+        SELECT o.tenant_id, o.created_on, o.owner_id, o.opportunities
+        FROM crm_analytics.created_seen() AS o
+        WHERE NOT crm.can_see(-1, NULL)
+    ) AS g
+    GROUP BY 1, 2, 3
+    HAVING crm.total(g.opportunities) <> 0
+) AS v
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
     $view$, crm_internal.rollup_rows('crm_opportunities_created'));
 END
 $do$;
@@ -132,7 +140,7 @@ DECLARE
 BEGIN
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.individual_performance WITH (security_invoker = true) AS
-SELECT x.tenant_id, x.user_id, u.name, x.month, %s
+SELECT x.tenant_id, x.user_id, u.name AS user_name, x.month, %s
 FROM (%s) AS x
 JOIN crm.users AS u ON u.tenant_id = x.tenant_id AND u.id = x.user_id
 GROUP BY x.tenant_id, x.user_id, u.name, x.month
@@ -140,7 +148,7 @@ GROUP BY x.tenant_id, x.user_id, u.name, x.month
 
     EXECUTE format($function$
 CREATE OR REPLACE FUNCTION crm_analytics.performance_between(from_on date, to_on date)
-RETURNS TABLE (tenant_id bigint, user_id bigint, name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
+RETURNS TABLE (tenant_id bigint, user_id bigint, user_name text, activities bigint, calls bigint, meetings bigint, opportunities_created bigint,
                won bigint, lost bigint, win_rate numeric, won_amount numeric, average_won_amount numeric, mean_won_cycle_days numeric, missing_rates bigint)
 LANGUAGE sql STABLE ROWS 20
 BEGIN ATOMIC
@@ -176,7 +184,7 @@ COMMENT ON FUNCTION crm_analytics.performance_between(date, date) IS
 -- ---- quotas ----
 
 CREATE OR REPLACE VIEW crm_analytics.quota_attainment WITH (security_invoker = true) AS
-SELECT q.tenant_id, q.id AS quota_id, q.user_id, u.name, q.period, lower(q.period) AS period_start,
+SELECT q.tenant_id, q.id AS quota_id, q.user_id, u.name AS user_name, q.period, lower(q.period) AS period_start,
        q.amount * r.rate AS quota,
        coalesce(w.amount, 0) AS won_amount, coalesce(w.won, 0) AS won,
        coalesce(w.amount, 0) / nullif(q.amount * r.rate, 0) AS attainment,
@@ -193,47 +201,51 @@ COMMENT ON VIEW crm_analytics.quota_attainment IS
 'attainment is a share of one.';
 
 CREATE OR REPLACE VIEW crm_analytics.team_quota_attainment WITH (security_invoker = true) AS
-WITH RECURSIVE tree AS (
-    SELECT t.tenant_id, t.id AS ancestor_id, t.id AS team_id FROM crm.teams AS t
-    UNION
-    SELECT r.tenant_id, r.ancestor_id, t.id
-    FROM tree AS r JOIN crm.teams AS t ON t.tenant_id = r.tenant_id AND t.parent_id = r.team_id
-), membership AS (
-    -- one row a user and team of the tree: when the user was in the team or in one below it
-    SELECT r.tenant_id, r.ancestor_id AS team_id, m.user_id, range_agg(m.valid) AS valid
-    FROM tree AS r JOIN crm.team_memberships AS m ON m.tenant_id = r.tenant_id AND m.team_id = r.team_id
-    GROUP BY 1, 2, 3
-), periods AS (
-    SELECT DISTINCT q.tenant_id, q.period, t.time_zone,
-           tstzrange(lower(q.period)::timestamp AT TIME ZONE t.time_zone, upper(q.period)::timestamp AT TIME ZONE t.time_zone) AS span
-    FROM crm.quotas AS q JOIN crm.tenants AS t ON t.tenant_id = q.tenant_id
-), asked AS (
-    SELECT m.tenant_id, m.team_id, q.period,
-           sum(q.amount * b.rate * s.share) AS quota, count(*) FILTER (WHERE b.rate IS NULL) AS missing_rates,
-           count(DISTINCT q.user_id) AS members
-    FROM crm.quotas AS q
-    JOIN periods AS p ON p.tenant_id = q.tenant_id AND p.period = q.period
-    JOIN membership AS m ON m.tenant_id = q.tenant_id AND m.user_id = q.user_id AND m.valid && p.span
-    CROSS JOIN LATERAL (SELECT crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period)) AS rate) AS b
-    CROSS JOIN LATERAL (
-        SELECT sum(extract(epoch FROM upper(i) - lower(i))) / extract(epoch FROM upper(p.span) - lower(p.span)) AS share
-        FROM unnest(m.valid * tstzmultirange(p.span)) AS i) AS s
-    GROUP BY 1, 2, 3
-), sold AS (
-    SELECT m.tenant_id, m.team_id, p.period, count(*) AS won, sum(f.base_amount) AS amount,
-           count(*) FILTER (WHERE f.rate_missing) AS missing_rates
-    FROM periods AS p
-    JOIN crm_analytics.fact_opportunities AS f ON f.tenant_id = p.tenant_id AND f.state = 'won' AND f.closed_on <@ p.period
-    JOIN membership AS m ON m.tenant_id = f.tenant_id AND m.user_id = f.owner_id AND m.valid @> f.closed_at
-    GROUP BY 1, 2, 3
-)
-SELECT t.tenant_id, t.id AS team_id, t.name, t.parent_id, a.period, lower(a.period) AS period_start, a.members,
-       a.quota, coalesce(s.amount, 0) AS won_amount, coalesce(s.won, 0) AS won,
-       coalesce(s.amount, 0) / nullif(a.quota, 0) AS attainment,
-       a.missing_rates + coalesce(s.missing_rates, 0) AS missing_rates
-FROM asked AS a
-JOIN crm.teams AS t ON t.tenant_id = a.tenant_id AND t.id = a.team_id
-LEFT JOIN sold AS s ON s.tenant_id = a.tenant_id AND s.team_id = a.team_id AND s.period = a.period;
+SELECT v.*, pa.name AS parent_name
+FROM (
+    WITH RECURSIVE tree AS (
+        SELECT t.tenant_id, t.id AS ancestor_id, t.id AS team_id FROM crm.teams AS t
+        UNION
+        SELECT r.tenant_id, r.ancestor_id, t.id
+        FROM tree AS r JOIN crm.teams AS t ON t.tenant_id = r.tenant_id AND t.parent_id = r.team_id
+    ), membership AS (
+        -- one row a user and team of the tree: when the user was in the team or in one below it
+        SELECT r.tenant_id, r.ancestor_id AS team_id, m.user_id, range_agg(m.valid) AS valid
+        FROM tree AS r JOIN crm.team_memberships AS m ON m.tenant_id = r.tenant_id AND m.team_id = r.team_id
+        GROUP BY 1, 2, 3
+    ), periods AS (
+        SELECT DISTINCT q.tenant_id, q.period, t.time_zone,
+               tstzrange(lower(q.period)::timestamp AT TIME ZONE t.time_zone, upper(q.period)::timestamp AT TIME ZONE t.time_zone) AS span
+        FROM crm.quotas AS q JOIN crm.tenants AS t ON t.tenant_id = q.tenant_id
+    ), asked AS (
+        SELECT m.tenant_id, m.team_id, q.period,
+               sum(q.amount * b.rate * s.share) AS quota, count(*) FILTER (WHERE b.rate IS NULL) AS missing_rates,
+               count(DISTINCT q.user_id) AS members
+        FROM crm.quotas AS q
+        JOIN periods AS p ON p.tenant_id = q.tenant_id AND p.period = q.period
+        JOIN membership AS m ON m.tenant_id = q.tenant_id AND m.user_id = q.user_id AND m.valid && p.span
+        CROSS JOIN LATERAL (SELECT crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period)) AS rate) AS b
+        CROSS JOIN LATERAL (
+            SELECT sum(extract(epoch FROM upper(i) - lower(i))) / extract(epoch FROM upper(p.span) - lower(p.span)) AS share
+            FROM unnest(m.valid * tstzmultirange(p.span)) AS i) AS s
+        GROUP BY 1, 2, 3
+    ), sold AS (
+        SELECT m.tenant_id, m.team_id, p.period, count(*) AS won, sum(f.base_amount) AS amount,
+               count(*) FILTER (WHERE f.rate_missing) AS missing_rates
+        FROM periods AS p
+        JOIN crm_analytics.fact_opportunities AS f ON f.tenant_id = p.tenant_id AND f.state = 'won' AND f.closed_on <@ p.period
+        JOIN membership AS m ON m.tenant_id = f.tenant_id AND m.user_id = f.owner_id AND m.valid @> f.closed_at
+        GROUP BY 1, 2, 3
+    )
+    SELECT t.tenant_id, t.id AS team_id, t.name AS team, t.parent_id, a.period, lower(a.period) AS period_start, a.members,
+           a.quota, coalesce(s.amount, 0) AS won_amount, coalesce(s.won, 0) AS won,
+           coalesce(s.amount, 0) / nullif(a.quota, 0) AS attainment,
+           a.missing_rates + coalesce(s.missing_rates, 0) AS missing_rates
+    FROM asked AS a
+    JOIN crm.teams AS t ON t.tenant_id = a.tenant_id AND t.id = a.team_id
+    LEFT JOIN sold AS s ON s.tenant_id = a.tenant_id AND s.team_id = a.team_id AND s.period = a.period
+) AS v
+LEFT JOIN crm.teams AS pa ON pa.tenant_id = v.tenant_id AND pa.id = v.parent_id;
 COMMENT ON VIEW crm_analytics.team_quota_attainment IS
 'One row = one team and quota period, with all teams below it. A deal counts for the team its owner belonged to when it closed; a quota counts for a team by '
 'the share of the period its user belonged to it. Past deals and past quota stay with the team a user leaves. A user in two teams at once counts in both, and '
@@ -268,7 +280,7 @@ WITH bought AS (
                                           - crm_analytics.month_number(c.cohort, c.calendar)) AS g(months)
 )
 SELECT g.tenant_id, g.cohort AS cohort_month, g.months, g.customers,
-       CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0) END AS active,
+       CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0) END AS active_customers,
        CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0)::numeric / g.customers END AS retention,
        CASE WHEN NOT g.incomplete THEN coalesce(a.amount, 0) END AS amount,
        g.incomplete
@@ -277,6 +289,7 @@ LEFT JOIN active AS a ON a.tenant_id = g.tenant_id AND a.cohort = g.cohort AND a
 COMMENT ON VIEW crm_analytics.cohort_retention IS
 'One row = the customers whose first win fell into one month, so many months later: how many bought again in that month and for how much. Months of the '
 'tenant''s calendar (Jalali where the fiscal year is). The running month is not over: its figures are NULL.';
+COMMENT ON COLUMN crm_analytics.cohort_retention.active_customers IS 'Customers among them who bought again in that month.';
 
 -- ---- what goes with winning ----
 

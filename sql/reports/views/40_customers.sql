@@ -73,7 +73,7 @@ AS $$
     FROM (SELECT count(*) FILTER (WHERE t.closed_at IS NULL) AS open, count(*) FILTER (WHERE t.closed_at IS NULL AND t.owner_id IS NULL) AS unassigned
           FROM crm.tickets AS t WHERE t.tenant_id = $1 AND t.merged_into_id IS NULL AND t.closed_at IS NULL) AS o,
          (SELECT count(*) AS opened,
-                 percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.first_response_at - t.created_at)::double precision / 3600)
+                 percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM t.first_response_at - t.created_at)::double precision / 60)
                      FILTER (WHERE t.first_response_at IS NOT NULL) AS response
           FROM crm.tickets AS t WHERE t.tenant_id = $1 AND t.merged_into_id IS NULL AND t.created_at > now() - interval '30 days') AS n,
          (SELECT count(*) AS closed FROM crm.tickets AS t WHERE t.tenant_id = $1 AND t.merged_into_id IS NULL AND t.closed_at > now() - interval '30 days') AS c,
@@ -84,7 +84,7 @@ AS $$
           FROM crm.survey_responses AS r JOIN crm.surveys AS v ON v.tenant_id = r.tenant_id AND v.id = r.survey_id AND v.kind = 'csat'
           WHERE r.tenant_id = $1 AND r.answered_at > now() - interval '30 days' AND r.score IS NOT NULL) AS f,
          LATERAL (VALUES ('open_tickets', o.open::numeric, 'count'), ('unassigned_tickets', o.unassigned, 'count'), ('opened_30_days', n.opened, 'count'),
-                         ('closed_30_days', c.closed, 'count'), ('median_first_response_30_days', n.response::numeric, 'hours'),
+                         ('closed_30_days', c.closed, 'count'), ('median_first_response_30_days', n.response::numeric, 'minutes'),
                          ('promises_kept_30_days', p.met::numeric / nullif(p.met + p.broken, 0), 'share'),
                          ('satisfied_30_days', f.satisfied, 'share')) AS m(metric, value, unit)
 $$;
@@ -119,51 +119,56 @@ COMMENT ON FUNCTION crm_analytics.dashboard_marketing(bigint) IS
 -- ---- one customer ----
 
 CREATE OR REPLACE VIEW crm_analytics.customer_timeline WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.account_id, coalesce(a.done_at, a.started_at, a.due_at, a.created_at) AS at, 'activity' AS what,
-       a.kind AS detail, a.subject AS title, a.outcome AS note, a.owner_id AS user_id, 'activities' AS source_table, a.id AS source_id
-FROM crm.activities AS a
-WHERE a.account_id IS NOT NULL
-UNION ALL
-SELECT o.tenant_id, o.account_id, lower(p.period) AS at, 'stage' AS what, s.name AS detail, o.name AS title, s.type AS note, p.changed_by AS user_id,
-       'opportunities' AS source_table, o.id AS source_id
-FROM crm.stage_periods AS p
-JOIN crm.opportunities AS o ON p.subject_table = 'opportunities' AND o.tenant_id = p.tenant_id AND o.id = p.subject_id
-JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.id = p.stage_id
-WHERE p.moved AND o.account_id IS NOT NULL
-UNION ALL
-SELECT o.tenant_id, o.account_id, o.ordered_at AS at, 'order' AS what, CASE WHEN o.state = 'cancelled' THEN 'cancelled' ELSE o.kind END AS detail,
-       coalesce(o.number, o.id::text) AS title, o.amount || ' ' || o.currency AS note, o.owner_id AS user_id, 'orders' AS source_table, o.id AS source_id
-FROM crm.orders AS o
-WHERE o.account_id IS NOT NULL
-UNION ALL
+SELECT v.*, ac.name AS account_name, us.name AS user_name
+FROM (
+    SELECT a.tenant_id, a.account_id, coalesce(a.done_at, a.started_at, a.due_at, a.created_at) AS at, 'activity' AS what,
+           a.kind AS detail, a.subject AS title, a.outcome AS note, a.owner_id AS user_id, 'activities' AS source_table, a.id AS source_id
+    FROM crm.activities AS a
+    WHERE a.account_id IS NOT NULL
+    UNION ALL
+    SELECT o.tenant_id, o.account_id, lower(p.period) AS at, 'stage' AS what, s.name AS detail, o.name AS title, s.type AS note, p.changed_by AS user_id,
+           'opportunities' AS source_table, o.id AS source_id
+    FROM crm.stage_periods AS p
+    JOIN crm.opportunities AS o ON p.subject_table = 'opportunities' AND o.tenant_id = p.tenant_id AND o.id = p.subject_id
+    JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.id = p.stage_id
+    WHERE p.moved AND o.account_id IS NOT NULL
+    UNION ALL
+    SELECT o.tenant_id, o.account_id, o.ordered_at AS at, 'order' AS what, CASE WHEN o.state = 'cancelled' THEN 'cancelled' ELSE o.kind END AS detail,
+           coalesce(o.number, o.id::text) AS title, o.amount || ' ' || o.currency AS note, o.owner_id AS user_id, 'orders' AS source_table, o.id AS source_id
+    FROM crm.orders AS o
+    WHERE o.account_id IS NOT NULL
+    UNION ALL
 SELECT k.tenant_id, k.account_id, x.at, 'ticket' AS what, x.detail, k.subject AS title, k.priority AS note, k.owner_id AS user_id, 'tickets' AS source_table, k.id AS source_id
-FROM crm.tickets AS k
-CROSS JOIN LATERAL (VALUES (k.created_at, 'ticket_opened'), (k.resolved_at, 'ticket_solved')) AS x(at, detail)
-WHERE k.account_id IS NOT NULL AND x.at IS NOT NULL AND k.merged_into_id IS NULL
-UNION ALL
-SELECT g.tenant_id, k.account_id, g.sent_at AS at, 'message' AS what, CASE WHEN NOT g.is_public THEN 'note' ELSE 'message_' || g.direction END AS detail,
-       k.subject AS title, left(g.body, 200) AS note, g.author_user_id AS user_id, 'ticket_messages' AS source_table, g.id AS source_id
-FROM crm.ticket_messages AS g
-JOIN crm.tickets AS k ON k.tenant_id = g.tenant_id AND k.id = g.ticket_id
-WHERE k.account_id IS NOT NULL
-UNION ALL
+    FROM crm.tickets AS k
+    CROSS JOIN LATERAL (VALUES (k.created_at, 'ticket_opened'), (k.resolved_at, 'ticket_solved')) AS x(at, detail)
+    WHERE k.account_id IS NOT NULL AND x.at IS NOT NULL AND k.merged_into_id IS NULL
+    UNION ALL
+    SELECT g.tenant_id, k.account_id, g.sent_at AS at, 'message' AS what, CASE WHEN NOT g.is_public THEN 'note' ELSE 'message_' || g.direction END AS detail,
+           k.subject AS title, left(g.body, 200) AS note, g.author_user_id AS user_id, 'ticket_messages' AS source_table, g.id AS source_id
+    FROM crm.ticket_messages AS g
+    JOIN crm.tickets AS k ON k.tenant_id = g.tenant_id AND k.id = g.ticket_id
+    WHERE k.account_id IS NOT NULL
+    UNION ALL
 SELECT l.tenant_id, l.account_id, x.at, 'lead' AS what, x.detail, l.name AS title, concat_ws(' / ', l.source, l.medium, l.campaign) AS note, l.owner_id AS user_id,
-       'leads' AS source_table, l.id AS source_id
-FROM crm.leads AS l
-CROSS JOIN LATERAL (VALUES (l.created_at, 'lead_came'), (l.converted_at, 'lead_converted')) AS x(at, detail)
-WHERE l.account_id IS NOT NULL AND x.at IS NOT NULL AND l.merged_into_id IS NULL;
+           'leads' AS source_table, l.id AS source_id
+    FROM crm.leads AS l
+    CROSS JOIN LATERAL (VALUES (l.created_at, 'lead_came'), (l.converted_at, 'lead_converted')) AS x(at, detail)
+    WHERE l.account_id IS NOT NULL AND x.at IS NOT NULL AND l.merged_into_id IS NULL
+) AS v
+LEFT JOIN crm.accounts AS ac ON ac.tenant_id = v.tenant_id AND ac.id = v.account_id
+LEFT JOIN crm.users AS us ON us.tenant_id = v.tenant_id AND us.id = v.user_id;
 COMMENT ON VIEW crm_analytics.customer_timeline IS
 'One row = one thing that happened with one account, by sales, service or marketing: an activity, an opportunity that moved to another stage, an order, a '
 'ticket opened or solved, a message about one, a lead that came or was converted.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_totals WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.account_id, a.name, a.won, a.lost, a.open, a.won_amount, a.open_amount, a.open_weighted, a.first_won_on, a.last_won_on,
+SELECT a.tenant_id, a.account_id, a.account_name, a.won, a.lost, a.open, a.won_amount, a.open_amount, a.open_weighted, a.first_won_on, a.last_won_on,
        a.activities, a.last_activity_at, a.missing_rates,
-       o.orders, o.order_amount, o.last_order_on,
+       o.orders, o.revenue, o.last_order_on,
        k.tickets, k.open_tickets, k.reopened_tickets, k.last_ticket_at,
        l.leads, l.converted_leads
 FROM crm_analytics.account_totals AS a
-CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE o.kind = 'sale') AS orders, coalesce(sum(o.base_amount), 0) AS order_amount,
+CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE o.kind = 'sale') AS orders, coalesce(sum(o.base_amount), 0) AS revenue,
                            max(o.ordered_on) FILTER (WHERE o.kind = 'sale') AS last_order_on
                     FROM crm.orders AS o WHERE o.tenant_id = a.tenant_id AND o.account_id = a.account_id AND o.state <> 'cancelled') AS o
 CROSS JOIN LATERAL (SELECT count(*) AS tickets, count(*) FILTER (WHERE k.closed_at IS NULL) AS open_tickets, count(*) FILTER (WHERE k.reopen_count > 0) AS reopened_tickets,
@@ -201,9 +206,9 @@ BEGIN
         'relationships', coalesce((SELECT jsonb_agg(to_jsonb(r) - 'tenant_id' ORDER BY r.id) FROM crm.relationships AS r
                                    WHERE r.tenant_id = mine AND the.id IN (r.from_account_id, r.to_account_id)), '[]'),
         'sales', jsonb_build_object(
-            'totals', (SELECT to_jsonb(t) - 'tenant_id' - 'account_id' - 'name' FROM crm_analytics.account_totals AS t
+            'totals', (SELECT to_jsonb(t) - 'tenant_id' - 'account_id' - 'account_name' FROM crm_analytics.account_totals AS t
                        WHERE t.tenant_id = mine AND t.account_id = the.id),
-            'orders', (SELECT jsonb_build_object('orders', t.orders, 'amount', t.order_amount, 'last_order_on', t.last_order_on) FROM crm_analytics.customer_totals AS t
+            'orders', (SELECT jsonb_build_object('orders', t.orders, 'amount', t.revenue, 'last_order_on', t.last_order_on) FROM crm_analytics.customer_totals AS t
                        WHERE t.tenant_id = mine AND t.account_id = the.id)
                       || jsonb_build_object('last', coalesce((SELECT jsonb_agg(x.doc) FROM (
                              SELECT jsonb_build_object('order_id', o.id, 'number', o.number, 'kind', o.kind, 'state', o.state, 'ordered_on', o.ordered_on, 'amount', o.base_amount) AS doc

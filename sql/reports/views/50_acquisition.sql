@@ -16,8 +16,8 @@ WITH shared AS (
 )
 SELECT g.tenant_id, g.characteristic, g.value, g.prospects, g.open, g.converted, g.disqualified, g.converted / g.n AS conversion,
        -- Wilson's interval at 95 %: how far a small group can be believed
-       (g.converted / g.n + 1.9207 / g.n - 1.96 * sqrt((g.converted / g.n * (1 - g.converted / g.n) + 0.9604 / g.n) / g.n)) / (1 + 3.8415 / g.n) AS conversion_low,
-       (g.converted / g.n + 1.9207 / g.n + 1.96 * sqrt((g.converted / g.n * (1 - g.converted / g.n) + 0.9604 / g.n) / g.n)) / (1 + 3.8415 / g.n) AS conversion_high,
+       greatest(0, (g.converted / g.n + 1.9208 / g.n - 1.96 * sqrt((g.converted / g.n * (1 - g.converted / g.n) + 0.9604 / g.n) / g.n)) / (1 + 3.8416 / g.n)) AS conversion_low,
+       least(1, (g.converted / g.n + 1.9208 / g.n + 1.96 * sqrt((g.converted / g.n * (1 - g.converted / g.n) + 0.9604 / g.n) / g.n)) / (1 + 3.8416 / g.n)) AS conversion_high,
        g.won_deals, g.won_amount, g.won_amount / g.n::numeric AS value_per_closed_prospect, g.median_days_to_conversion, g.missing_rates
 FROM (
     SELECT x.tenant_id, x.characteristic, x.value, count(*) AS prospects,

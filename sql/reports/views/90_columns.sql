@@ -1,5 +1,5 @@
--- Comments of the columns of reporting views. A name means the same wherever it stands; the few that need more words
--- in one view have a comment of their own beside that view, which stays.
+-- What the columns of reporting views mean. One name is one thing in every view of crm_analytics, so its meaning is written once; where a view has more
+-- to say of a column, its COMMENT stands beside the view, and stays. Rooms before this one say all of theirs beside their views.
 DO $$
 DECLARE
     c record;
@@ -26,20 +26,24 @@ BEGIN
             ('name', 'Name for people.'), ('code', 'Code by which programs name it.'), ('email', 'E-mail address.'),
             ('access', 'Access level: reader, agent, manager or admin.'),
             ('owner', 'Name of the owner.'), ('team', 'Name of the team.'), ('territory', 'Name of the territory.'), ('manager', 'Name of the manager.'),
-            ('parent_name', 'Name of the account above.'),
+            ('parent_name', 'Name of the account or team above.'), ('account_name', 'Name of the account.'), ('user_name', 'Name of the user.'),
+            ('contact', 'Name of the contact.'), ('product', 'Name of the product.'), ('competitor', 'Name of the competitor it was lost to.'), ('queue', 'Name of the queue; NULL: none.'),
+            ('policy', 'Name of the policy of crm.sla_policies.'), ('rule', 'Name of the rule of crm.assignment_rules; NULL: the queue decided.'),
+            ('model', 'Name of the model; of value models kind and last day of the data.'), ('lead', 'Name of the lead.'), ('duplicate', 'Name of the newer lead.'),
+            ('from_stage', 'Name of the stage it came from; NULL: it began here.'), ('to_stage', 'Name of the stage it went to; NULL: it is still here.'),
             ('pipeline', 'Name of the pipeline.'), ('pipeline_code', 'Code of the pipeline.'), ('stage', 'Name of the stage.'),
             ('reason', 'Name of the reason; NULL: none given.'),
             ('kind', 'Kind, as in the table.'), ('type', 'Type of the stage: open, on_hold, won, done, lost or cancelled.'),
             ('roles', 'What the account is to the company: customer, prospect ...'),
             ('is_customer', 'Whether customer is among the roles.'), ('industry', 'Industry.'), ('country', 'Country, ISO 3166-1 code.'), ('city', 'City.'),
             ('employees', 'Number of employees.'),
-            ('family', 'Product family.'), ('tier', 'Place of the product among those of its family.'), ('unit', 'Unit of the figure or of the quantity.'),
-            ('active', 'Whether it is in use; of a cohort: customers who bought again in that month.'),
+            ('family', 'Product family.'), ('tier', 'Place of the product among those of its family.'), ('unit', 'Unit of the figure or of the quantity.'), ('subject', 'Headline.'),
+            ('active', 'Whether it is in use.'),
             ('list_price', 'List price of one unit, in currency.'), ('cost', 'Cost of one unit, in currency.'),
             ('position', 'Place among the stages of the pipeline.'),
             ('is_open', 'Under way: type open or on_hold.'), ('rotting_days', 'Days in the stage after which a deal counts as forgotten; 0 or NULL: never.'),
             ('funnel_step', 'Place on the way to success, from 1.'),
-            ('state', 'open, won, lost or cancelled, by the type of the stage.'), ('category', 'Forecast category; closed: won.'),
+            ('state', 'open, won, lost or cancelled, by the type of the stage.'),
             ('forecast_category', 'Forecast category of the stage.'),
             ('lead_source', 'Where the deal came from; NULL: not known.'), ('loss_reason', 'Code of the reason it was lost; NULL: none given.'),
             ('direction', 'in or out.'),
@@ -57,18 +61,16 @@ BEGIN
             ('closed_on', 'Day of closing; where none was given, that of closed_at in the tenant''s zone.'),
             ('rate_on', 'Day of the exchange rate: that of closing, today for open ones.'),
             ('expected_on', 'Day it is expected to close; NULL: none given.'),
-            ('expected_month', 'First day of the month it is expected to close; NULL: none given.'),
-            ('closed_month', 'First day of the month of closing.'), ('created_month', 'First day of the month of creation.'),
-            ('month', 'The month: its first day (in dim_date its number).'),
+            ('month', 'First day of the month.'), ('month_number', 'Gregorian month, 1 to 12.'),
             ('first_won_on', 'Day of the first win.'), ('last_won_on', 'Day of the last win.'), ('last_order_on', 'Day of the last sale.'),
             ('period', 'Days of the quota.'), ('period_start', 'First day of the quota.'),
             ('cohort_month', 'First day of the month of the first win.'), ('months', 'Months since then.'),
             ('incomplete', 'The month is running; its figures are NULL.'),
-            ('year', 'Gregorian year.'), ('quarter', 'Gregorian quarter, 1 to 4.'), ('day', 'Day of the Gregorian month.'),
+            ('year', 'Gregorian year.'), ('quarter', 'Gregorian quarter, 1 to 4.'), ('day_number', 'Day of the Gregorian month.'),
             ('month_name', 'English name of the month.'), ('weekday_name', 'English name of the weekday.'),
             ('iso_weekday', '1 Monday to 7 Sunday.'), ('iso_year', 'Year of the ISO week.'), ('iso_week', 'ISO week, 1 to 53.'),
             ('jalali_year', 'Jalali year.'), ('jalali_quarter', 'Jalali quarter, 1 to 4.'),
-            ('jalali_month', 'Jalali month, 1 to 12.'), ('jalali_day', 'Day of the Jalali month.'),
+            ('jalali_month_number', 'Jalali month, 1 to 12.'), ('jalali_day_number', 'Day of the Jalali month.'),
             ('jalali_month_name', 'Name of the Jalali month in Latin letters.'), ('jalali_month_name_fa', 'Name of the Jalali month in Persian.'),
             ('weekday_name_fa', 'Persian name of the weekday.'), ('holiday_name', 'Name of the holiday; NULL: none.'),
             -- money: base currency unless there is a column currency beside it
@@ -81,8 +83,7 @@ BEGIN
             ('average_won_amount', 'won_amount over won, in base currency; NULL without a win.'),
             ('quota', 'Amount asked, in base currency at the rate of the first day of the period.'),
             ('attainment', 'won_amount over quota, a share of one; NULL without a quota.'),
-            ('order_amount', 'Sales less returns, in base currency at the rate of each day.'),
-            ('ordered_amount', 'Ordered less returned by line, in base currency at the rate of each day.'),
+            ('revenue', 'What was ordered: sales less returns, cancelled orders left out, in base currency at the rate of each day.'),
             ('missing_rates', 'Amounts left out of the sums because their exchange rate is not known.'),
             -- counts
             ('opportunities', 'Number of opportunities.'), ('won', 'Number won.'), ('lost', 'Number lost.'), ('open', 'Number open.'),
@@ -102,12 +103,12 @@ BEGIN
             ('overall_win_rate', 'win_rate of all for which the attribute is known.'),
             ('conversion', 'converted over closed, a share of one.'), ('overall_conversion', 'conversion of all for which the attribute is known.'),
             ('conversion_from_start', 'reached over reached of the first step, a share of one.'),
-            ('retention', 'active over customers, a share of one.'), ('lift', 'Rate of the value over that of all: 1 is as usual.'),
+            ('retention', 'active_customers over customers, a share of one.'), ('lift', 'Rate of the value over that of all: 1 is as usual.'),
             ('weight_of_evidence', 'Log odds of the value against all; above 0 speaks for success.'),
             ('information', 'What the value adds to information_value.'),
             ('information_value', 'Strength of the attribute: below 0.02 none, to 0.1 weak, to 0.3 medium, above strong.'),
             ('p_value', 'Probability of such a difference by chance.'), ('significant', 'p_value below 0.05 over the number of values of the attribute.'),
-            ('probability', 'Probability in per cent.'),
+            ('probability', 'Probability, a share of one.'),
             ('won_cycle_days', 'Days from creation to closing, added up over the won ones.'),
             ('lost_cycle_days', 'Days from creation to closing, added up over the lost ones.'), ('mean_won_cycle_days', 'Mean days from creation to a win.'),
             ('mean_days', 'Mean in days.'), ('p25_days', 'First quartile in days.'), ('median_days', 'Median in days.'),
@@ -117,10 +118,6 @@ BEGIN
             ('is_done', 'Whether it is done.'), ('is_running', 'Whether the stay has not ended.')
         ) AS d(name, meaning) ON d.name = a.attname
         WHERE v.relnamespace = 'crm_analytics'::regnamespace AND v.relkind = 'v' AND pg_catalog.col_description(v.oid, a.attnum) IS NULL
-          AND v.relname IN ('dim_date', 'dim_account', 'dim_user', 'dim_product', 'dim_stage', 'fact_opportunities', 'fact_activities', 'pipeline_now', 'pipeline_by_stage',
-              'expected_by_day', 'closed_by_day', 'closed_by_owner', 'win_rate', 'cycle_time', 'forecast', 'loss_reasons', 'lead_sources', 'account_totals', 'product_totals',
-              'stage_visits', 'stage_conversion', 'time_in_stage', 'user_activity', 'activities_by_day', 'opportunities_created', 'individual_performance', 'overdue_activities',
-              'quota_attainment', 'team_quota_attainment', 'cohort_retention', 'outcome_factors', 'win_factors', 'lead_factors', 'customer_timeline', 'customer_totals', 'dashboard')
     LOOP
         EXECUTE pg_catalog.format('COMMENT ON COLUMN crm_analytics.%I.%I IS %L', c.relname, c.attname, c.meaning);
     END LOOP;

@@ -1,7 +1,7 @@
 -- Reports on service. All are exact at the instant they are read.
 
 CREATE OR REPLACE VIEW crm_analytics.article_deflections WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.id AS article_id, a.code, a.state, a.visibility,
+SELECT a.tenant_id, a.id AS article_id, a.code AS article, a.state, a.visibility,
        count(d.id) FILTER (WHERE d.outcome = 'viewed') AS viewed,
        count(d.id) FILTER (WHERE d.outcome = 'solved') AS solved,
        count(d.id) FILTER (WHERE d.outcome = 'not_solved') AS not_solved,
@@ -15,7 +15,7 @@ GROUP BY a.tenant_id, a.id, a.code, a.state, a.visibility;
 COMMENT ON VIEW crm_analytics.article_deflections IS
 'What came of each article: times viewed, tickets it made unnecessary (solved), tickets opened all the same, uses by agents; deflection_rate = solved / (solved + not_solved), NULL where neither was said.';
 COMMENT ON COLUMN crm_analytics.article_deflections.article_id IS 'The article.';
-COMMENT ON COLUMN crm_analytics.article_deflections.code IS 'Short name of the article.';
+COMMENT ON COLUMN crm_analytics.article_deflections.article IS 'Short name of the article.';
 COMMENT ON COLUMN crm_analytics.article_deflections.state IS 'draft, published or archived.';
 COMMENT ON COLUMN crm_analytics.article_deflections.visibility IS 'public, customers or internal.';
 COMMENT ON COLUMN crm_analytics.article_deflections.viewed IS 'How often it was looked at.';
@@ -26,7 +26,7 @@ COMMENT ON COLUMN crm_analytics.article_deflections.deflection_rate IS 'solved o
 COMMENT ON COLUMN crm_analytics.article_deflections.last_used_at IS 'When it was last used.';
 
 CREATE OR REPLACE VIEW crm_analytics.ticket_volumes WITH (security_invoker = true) AS
-SELECT e.tenant_id, (e.at AT TIME ZONE n.time_zone)::date AS day, e.queue_id, q.code AS queue, e.channel, e.type, e.priority,
+SELECT e.tenant_id, (e.at AT TIME ZONE n.time_zone)::date AS day, e.queue_id, q.name AS queue, e.channel, e.type, e.priority,
        count(*) FILTER (WHERE e.what = 'opened') AS opened,
        count(*) FILTER (WHERE e.what = 'resolved') AS resolved,
        count(*) FILTER (WHERE e.what = 'merged') AS merged
@@ -38,11 +38,11 @@ FROM (SELECT k.tenant_id, k.created_at AS at, 'opened' AS what, k.queue_id, k.ch
       WHERE k.merged_into_id IS NOT NULL AND k.closed_at IS NOT NULL) AS e
 JOIN crm.tenants AS n ON n.tenant_id = e.tenant_id
 LEFT JOIN crm.queues AS q ON q.tenant_id = e.tenant_id AND q.id = e.queue_id
-GROUP BY e.tenant_id, 2, e.queue_id, q.code, e.channel, e.type, e.priority;
+GROUP BY e.tenant_id, 2, e.queue_id, q.name, e.channel, e.type, e.priority;
 COMMENT ON VIEW crm_analytics.ticket_volumes IS
 'Tickets opened, resolved (last time) and merged, by day in the tenant''s zone, queue, channel, type and priority. Counts add up over any of these.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.day IS 'Day in the tenant''s zone.';
-COMMENT ON COLUMN crm_analytics.ticket_volumes.queue IS 'Short name of the queue; NULL: none.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.queue IS 'Name of the queue; NULL: none.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.channel IS 'How the tickets came in.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.type IS 'Short name of the type.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.priority IS 'Short name of the priority.';
@@ -51,7 +51,7 @@ COMMENT ON COLUMN crm_analytics.ticket_volumes.resolved IS 'Tickets whose last s
 COMMENT ON COLUMN crm_analytics.ticket_volumes.merged IS 'Tickets merged into another on the day.';
 
 CREATE OR REPLACE VIEW crm_analytics.ticket_backlog WITH (security_invoker = true) AS
-SELECT k.tenant_id, k.queue_id, q.code AS queue, k.priority, p.rank AS priority_rank,
+SELECT k.tenant_id, k.queue_id, q.name AS queue, k.priority, p.rank AS priority_rank,
        count(*) AS open,
        count(*) FILTER (WHERE k.owner_id IS NULL) AS unassigned,
        count(*) FILTER (WHERE s.type = 'on_hold') AS waiting,
@@ -66,10 +66,10 @@ JOIN crm.stages AS s ON s.tenant_id = k.tenant_id AND s.id = k.stage_id
 JOIN crm.priorities AS p ON p.tenant_id = k.tenant_id AND p.code = k.priority
 LEFT JOIN crm.queues AS q ON q.tenant_id = k.tenant_id AND q.id = k.queue_id
 WHERE k.closed_at IS NULL
-GROUP BY k.tenant_id, k.queue_id, q.code, k.priority, p.rank;
+GROUP BY k.tenant_id, k.queue_id, q.name, k.priority, p.rank;
 COMMENT ON VIEW crm_analytics.ticket_backlog IS
 'Open tickets at this instant by queue and priority: how many, how many without an agent, how many waiting, and how old they are (days since they were opened).';
-COMMENT ON COLUMN crm_analytics.ticket_backlog.queue IS 'Short name of the queue; NULL: none.';
+COMMENT ON COLUMN crm_analytics.ticket_backlog.queue IS 'Name of the queue; NULL: none.';
 COMMENT ON COLUMN crm_analytics.ticket_backlog.priority IS 'Short name of the priority.';
 COMMENT ON COLUMN crm_analytics.ticket_backlog.priority_rank IS 'Place of the priority.';
 COMMENT ON COLUMN crm_analytics.ticket_backlog.open IS 'Open tickets.';
@@ -83,7 +83,7 @@ COMMENT ON COLUMN crm_analytics.ticket_backlog.median_age_days IS 'Median age in
 COMMENT ON COLUMN crm_analytics.ticket_backlog.oldest_at IS 'When the oldest was opened.';
 
 CREATE OR REPLACE VIEW crm_analytics.unassigned_tickets WITH (security_invoker = true) AS
-SELECT k.tenant_id, k.id AS ticket_id, k.subject, q.code AS queue, k.priority, k.created_at, a.reason, a.assigned_at AS tried_at
+SELECT k.tenant_id, k.id AS ticket_id, k.subject, k.queue_id, q.name AS queue, k.priority, k.created_at, a.reason, a.assigned_at AS tried_at
 FROM crm.tickets AS k
 LEFT JOIN crm.queues AS q ON q.tenant_id = k.tenant_id AND q.id = k.queue_id
 LEFT JOIN LATERAL (SELECT x.reason, x.assigned_at FROM crm.assignments AS x
@@ -93,41 +93,47 @@ WHERE k.closed_at IS NULL AND k.owner_id IS NULL;
 COMMENT ON VIEW crm_analytics.unassigned_tickets IS
 'Open tickets nobody works on, and why routing found nobody (reason as in crm.assignments; NULL: it was not asked).';
 COMMENT ON COLUMN crm_analytics.unassigned_tickets.subject IS 'Headline.';
-COMMENT ON COLUMN crm_analytics.unassigned_tickets.queue IS 'Short name of the queue; NULL: none.';
+COMMENT ON COLUMN crm_analytics.unassigned_tickets.queue IS 'Name of the queue; NULL: none.';
 COMMENT ON COLUMN crm_analytics.unassigned_tickets.priority IS 'Short name of the priority.';
 COMMENT ON COLUMN crm_analytics.unassigned_tickets.reason IS 'Why routing found nobody, as in crm.assignments; NULL: it was not asked.';
 COMMENT ON COLUMN crm_analytics.unassigned_tickets.tried_at IS 'When routing was last asked; NULL: never.';
 
 CREATE OR REPLACE VIEW crm_analytics.ticket_times WITH (security_invoker = true) AS
-SELECT k.tenant_id, k.id AS ticket_id, k.queue_id, k.priority, k.owner_id, k.product_id, k.type, k.channel, k.created_at,
-       extract(epoch FROM k.first_response_at - k.created_at)::double precision AS first_response_seconds,
-       (SELECT c.used_seconds FROM crm.sla_clocks AS c
-        WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.id
-          AND c.metric = 'first_response' AND c.cycle = 1 AND c.state IN ('met', 'missed')) AS first_response_business_seconds,
-       extract(epoch FROM k.resolved_at - k.created_at)::double precision AS resolution_seconds,
-       (SELECT sum(c.used_seconds) FROM crm.sla_clocks AS c
-        WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.id
-          AND c.metric = 'resolution' AND c.state IN ('met', 'missed')) AS resolution_business_seconds,
-       k.closed_at IS NULL AS open, k.reopen_count, k.transfer_count
-FROM crm.tickets AS k
-WHERE k.merged_into_id IS NULL;
+SELECT v.*, qu.name AS queue, ow.name AS owner, pd.name AS product
+FROM (
+    SELECT k.tenant_id, k.id AS ticket_id, k.subject, k.queue_id, k.priority, k.owner_id, k.product_id, k.type, k.channel, k.created_at,
+           extract(epoch FROM k.first_response_at - k.created_at)::double precision / 60 AS first_response_minutes,
+           (SELECT c.used_seconds / 60 FROM crm.sla_clocks AS c
+            WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.id
+              AND c.metric = 'first_response' AND c.cycle = 1 AND c.state IN ('met', 'missed')) AS first_response_business_minutes,
+           extract(epoch FROM k.resolved_at - k.created_at)::double precision / 3600 AS resolution_hours,
+           (SELECT sum(c.used_seconds) / 3600 FROM crm.sla_clocks AS c
+            WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.id
+              AND c.metric = 'resolution' AND c.state IN ('met', 'missed')) AS resolution_business_hours,
+           k.closed_at IS NULL AS is_open, k.reopen_count, k.transfer_count
+    FROM crm.tickets AS k
+    WHERE k.merged_into_id IS NULL
+) AS v
+LEFT JOIN crm.queues AS qu ON qu.tenant_id = v.tenant_id AND qu.id = v.queue_id
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.products AS pd ON pd.tenant_id = v.tenant_id AND pd.id = v.product_id;
 COMMENT ON VIEW crm_analytics.ticket_times IS
-'Times of each ticket that was not merged: seconds from opening to the first answer and to the (last) solution, by the clock on the wall and, where it had a promise, as its service clock counted them (open hours without pauses).';
+'Times of each ticket that was not merged: minutes from opening to the first answer and hours to the (last) solution, by the clock on the wall and, where it had a promise, as its service clock counted them (open hours without pauses).';
 COMMENT ON COLUMN crm_analytics.ticket_times.priority IS 'Short name of the priority.';
 COMMENT ON COLUMN crm_analytics.ticket_times.type IS 'Short name of the type.';
 COMMENT ON COLUMN crm_analytics.ticket_times.channel IS 'How the ticket came in.';
-COMMENT ON COLUMN crm_analytics.ticket_times.first_response_seconds IS 'Seconds from opening to the first answer; NULL: none yet.';
-COMMENT ON COLUMN crm_analytics.ticket_times.first_response_business_seconds IS 'The same as its service clock counted them; NULL: no promise, or not ended.';
-COMMENT ON COLUMN crm_analytics.ticket_times.resolution_seconds IS 'Seconds from opening to the last solution; NULL: not solved.';
-COMMENT ON COLUMN crm_analytics.ticket_times.resolution_business_seconds IS 'The same as its service clocks counted them.';
-COMMENT ON COLUMN crm_analytics.ticket_times.open IS 'Whether it is open.';
+COMMENT ON COLUMN crm_analytics.ticket_times.first_response_minutes IS 'Minutes from opening to the first answer; NULL: none yet.';
+COMMENT ON COLUMN crm_analytics.ticket_times.first_response_business_minutes IS 'The same as its service clock counted them; NULL: no promise, or not ended.';
+COMMENT ON COLUMN crm_analytics.ticket_times.resolution_hours IS 'Hours from opening to the last solution; NULL: not solved.';
+COMMENT ON COLUMN crm_analytics.ticket_times.resolution_business_hours IS 'The same as its service clocks counted them.';
+COMMENT ON COLUMN crm_analytics.ticket_times.is_open IS 'Whether it is open.';
 COMMENT ON COLUMN crm_analytics.ticket_times.reopen_count IS 'How often it was opened again.';
 COMMENT ON COLUMN crm_analytics.ticket_times.transfer_count IS 'How often it was handed over.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.ticket_performance(dimension text, from_at timestamptz, to_at timestamptz)
-RETURNS TABLE (key text, tickets bigint, answered bigint, median_first_response_seconds double precision,
-               p90_first_response_seconds double precision, resolved bigint, median_resolution_seconds double precision,
-               p90_resolution_seconds double precision, median_resolution_business_seconds double precision,
+RETURNS TABLE (key text, tickets bigint, answered bigint, median_first_response_minutes double precision,
+               p90_first_response_minutes double precision, resolved bigint, median_resolution_hours double precision,
+               p90_resolution_hours double precision, median_resolution_business_hours double precision,
                reopened bigint, reopen_rate numeric, transferred bigint, transfer_rate numeric, still_open bigint)
 LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
@@ -141,21 +147,21 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Say all, queue, priority, agent, product, type or channel.';
     END IF;
     RETURN QUERY
-        SELECT CASE dimension WHEN 'queue' THEN q.code WHEN 'priority' THEN v.priority WHEN 'agent' THEN u.name
+        SELECT CASE dimension WHEN 'queue' THEN q.name WHEN 'priority' THEN v.priority WHEN 'agent' THEN u.name
                               WHEN 'product' THEN p.name WHEN 'type' THEN v.type WHEN 'channel' THEN v.channel ELSE 'all' END,
-               count(*), count(v.first_response_seconds),
-               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.first_response_seconds),
-               percentile_cont(0.9) WITHIN GROUP (ORDER BY v.first_response_seconds),
-               count(v.resolution_seconds),
-               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.resolution_seconds),
-               percentile_cont(0.9) WITHIN GROUP (ORDER BY v.resolution_seconds),
-               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.resolution_business_seconds),
+               count(*), count(v.first_response_minutes),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.first_response_minutes),
+               percentile_cont(0.9) WITHIN GROUP (ORDER BY v.first_response_minutes),
+               count(v.resolution_hours),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.resolution_hours),
+               percentile_cont(0.9) WITHIN GROUP (ORDER BY v.resolution_hours),
+               percentile_cont(0.5) WITHIN GROUP (ORDER BY v.resolution_business_hours),
                count(*) FILTER (WHERE v.reopen_count > 0),
                round(count(*) FILTER (WHERE v.reopen_count > 0)::numeric
-                     / nullif(count(*) FILTER (WHERE v.resolution_seconds IS NOT NULL), 0), 4),
+                     / nullif(count(*) FILTER (WHERE v.resolution_hours IS NOT NULL), 0), 4),
                count(*) FILTER (WHERE v.transfer_count > 0),
                round(count(*) FILTER (WHERE v.transfer_count > 0)::numeric / count(*), 4),
-               count(*) FILTER (WHERE v.open)
+               count(*) FILTER (WHERE v.is_open)
         FROM crm_analytics.ticket_times AS v
         LEFT JOIN crm.queues AS q ON q.tenant_id = t AND q.id = v.queue_id
         LEFT JOIN crm.users AS u ON u.tenant_id = t AND u.id = v.owner_id
@@ -166,25 +172,32 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.ticket_performance(text, timestamptz, timestamptz) IS
-'Tickets opened in [from_at, to_at) by queue, priority, agent, product, type, channel or all together: answers and solutions with medians and 90th percentiles in seconds (business seconds where there was a promise), how many were reopened (rate among those ever solved) and transferred (rate among all), how many are still open. Merged tickets are left out. key NULL: without one. Errors: 22023 for another dimension.';
+'Tickets opened in [from_at, to_at) by queue, priority, agent, product, type, channel or all together: answers and solutions with medians and 90th percentiles, of the first answer in minutes and of the solution in hours (business hours where there was a promise), how many were reopened (rate among those ever solved) and transferred (rate among all), how many are still open. Merged tickets are left out. key NULL: without one. Errors: 22023 for another dimension.';
 
 CREATE OR REPLACE VIEW crm_analytics.sla_compliance WITH (security_invoker = true) AS
-SELECT c.tenant_id, c.subject_type, c.metric, c.policy_id, k.queue_id, coalesce(g.priority, k.priority) AS priority,
-       k.owner_id, k.product_id, (c.started_at AT TIME ZONE n.time_zone)::date AS started_on,
-       count(*) FILTER (WHERE c.state = 'met') AS met,
-       count(*) FILTER (WHERE c.state = 'missed') AS missed,
+SELECT v.*, po.name AS policy, qu.name AS queue, ow.name AS owner, pd.name AS product
+FROM (
+    SELECT c.tenant_id, c.subject_type AS subject_table, c.metric, c.policy_id, k.queue_id, coalesce(g.priority, k.priority) AS priority,
+           k.owner_id, k.product_id, (c.started_at AT TIME ZONE n.time_zone)::date AS started_on,
+           count(*) FILTER (WHERE c.state = 'met') AS met,
+           count(*) FILTER (WHERE c.state = 'missed') AS missed,
        count(*) FILTER (WHERE c.state IN ('running', 'paused') AND NOT (c.breached_at IS NOT NULL OR c.state = 'running' AND c.due_at <= now())) AS under_way,
-       count(*) FILTER (WHERE c.state IN ('running', 'paused') AND (c.breached_at IS NOT NULL OR c.state = 'running' AND c.due_at <= now())) AS overdue,
-       count(*) FILTER (WHERE c.state IN ('cancelled', 'merged', 'inactive')) AS void
-FROM crm.sla_clocks AS c
-JOIN crm.tenants AS n ON n.tenant_id = c.tenant_id
-LEFT JOIN crm.sla_targets AS g ON g.tenant_id = c.tenant_id AND g.id = c.target_id
-LEFT JOIN crm.tickets AS k ON c.subject_type = 'tickets' AND k.tenant_id = c.tenant_id AND k.id = c.subject_id
-GROUP BY c.tenant_id, c.subject_type, c.metric, c.policy_id, k.queue_id, coalesce(g.priority, k.priority), k.owner_id, k.product_id,
-         (c.started_at AT TIME ZONE n.time_zone)::date;
+           count(*) FILTER (WHERE c.state IN ('running', 'paused') AND (c.breached_at IS NOT NULL OR c.state = 'running' AND c.due_at <= now())) AS overdue,
+           count(*) FILTER (WHERE c.state IN ('cancelled', 'merged', 'inactive')) AS void
+    FROM crm.sla_clocks AS c
+    JOIN crm.tenants AS n ON n.tenant_id = c.tenant_id
+    LEFT JOIN crm.sla_targets AS g ON g.tenant_id = c.tenant_id AND g.id = c.target_id
+    LEFT JOIN crm.tickets AS k ON c.subject_type = 'tickets' AND k.tenant_id = c.tenant_id AND k.id = c.subject_id
+    GROUP BY c.tenant_id, c.subject_type, c.metric, c.policy_id, k.queue_id, coalesce(g.priority, k.priority), k.owner_id, k.product_id,
+             (c.started_at AT TIME ZONE n.time_zone)::date
+) AS v
+LEFT JOIN crm.sla_policies AS po ON po.tenant_id = v.tenant_id AND po.id = v.policy_id
+LEFT JOIN crm.queues AS qu ON qu.tenant_id = v.tenant_id AND qu.id = v.queue_id
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.products AS pd ON pd.tenant_id = v.tenant_id AND pd.id = v.product_id;
 COMMENT ON VIEW crm_analytics.sla_compliance IS
 'Service clocks by metric, policy, queue, priority (that of the target, where it has one), agent, product and day of their start: met; missed; under_way; overdue (open, and broken by now, whether or not a job noticed); void (cancelled, merged, nothing promised any more). Counts add up over any of these; the rate is met / (met + missed + overdue).';
-COMMENT ON COLUMN crm_analytics.sla_compliance.subject_type IS 'What the clocks are of: tickets, leads ...';
+COMMENT ON COLUMN crm_analytics.sla_compliance.subject_table IS 'What the clocks are of: tickets, leads ...';
 COMMENT ON COLUMN crm_analytics.sla_compliance.metric IS 'first_response, next_response, periodic_update, resolution or total.';
 COMMENT ON COLUMN crm_analytics.sla_compliance.priority IS 'Priority of the target, or else of the ticket; NULL: none.';
 COMMENT ON COLUMN crm_analytics.sla_compliance.started_on IS 'Day the clock started, in the tenant''s zone.';
@@ -211,7 +224,7 @@ BEGIN
     END IF;
     SELECT n.time_zone INTO zone FROM crm.tenants AS n WHERE n.tenant_id = t;
     RETURN QUERY
-        SELECT CASE dimension WHEN 'queue' THEN q.code WHEN 'priority' THEN v.priority WHEN 'agent' THEN u.name
+        SELECT CASE dimension WHEN 'queue' THEN q.name WHEN 'priority' THEN v.priority WHEN 'agent' THEN u.name
                               WHEN 'product' THEN p.name WHEN 'policy' THEN y.name ELSE 'all' END,
                v.metric, sum(v.met)::bigint, sum(v.missed)::bigint, sum(v.under_way)::bigint, sum(v.overdue)::bigint,
                round(sum(v.met) / nullif(sum(v.met) + sum(v.missed) + sum(v.overdue), 0), 4)
@@ -220,7 +233,7 @@ BEGIN
         LEFT JOIN crm.users AS u ON u.tenant_id = t AND u.id = v.owner_id
         LEFT JOIN crm.products AS p ON p.tenant_id = t AND p.id = v.product_id
         LEFT JOIN crm.sla_policies AS y ON y.tenant_id = t AND y.id = v.policy_id
-        WHERE v.tenant_id = t AND v.subject_type = sla_compliance_by.subject_type
+        WHERE v.tenant_id = t AND v.subject_table = sla_compliance_by.subject_type
           AND v.started_on >= (from_at AT TIME ZONE zone)::date AND v.started_on < (to_at AT TIME ZONE zone)::date
         GROUP BY 1, v.metric
         ORDER BY v.metric, 1;
@@ -230,23 +243,28 @@ COMMENT ON FUNCTION crm_analytics.sla_compliance_by(text, timestamptz, timestamp
 'Kept and broken promises of clocks that started on the days from from_at to before to_at, by all, queue, priority, agent, product or policy. compliance = met / (met + missed + overdue); NULL where nothing was decided. Errors: 22023 for another dimension.';
 
 CREATE OR REPLACE VIEW crm_analytics.satisfaction WITH (security_invoker = true) AS
-SELECT r.tenant_id, s.id AS survey_id, s.code AS survey, s.kind, date_trunc('month', r.sent_at AT TIME ZONE n.time_zone)::date AS month,
-       r.owner_id, r.team_id,
-       count(*) AS sent, count(r.score) AS answered,
-       round(count(r.score)::numeric / count(*), 4) AS response_rate,
-       round(avg(r.score), 4) AS mean_score,
-       CASE s.kind
-           WHEN 'csat' THEN round(100.0 * count(*) FILTER (WHERE r.score >= 4) / nullif(count(r.score), 0), 2)
-           WHEN 'nps' THEN round(100.0 * (count(*) FILTER (WHERE r.score >= 9) - count(*) FILTER (WHERE r.score <= 6)) / nullif(count(r.score), 0), 2)
-           ELSE round(100.0 * count(*) FILTER (WHERE r.score >= 5) / nullif(count(r.score), 0), 2)
-       END AS result
-FROM crm.survey_responses AS r
-JOIN crm.surveys AS s ON s.tenant_id = r.tenant_id AND s.id = r.survey_id
-JOIN crm.tenants AS n ON n.tenant_id = r.tenant_id
-WHERE r.sent_at IS NOT NULL
-GROUP BY r.tenant_id, s.id, s.code, s.kind, 5, r.owner_id, r.team_id;
+SELECT v.*, ow.name AS owner, te.name AS team
+FROM (
+    SELECT r.tenant_id, s.id AS survey_id, s.code AS survey, s.kind, date_trunc('month', r.sent_at AT TIME ZONE n.time_zone)::date AS month,
+           r.owner_id, r.team_id,
+           count(*) AS sent, count(r.score) AS answered,
+           round(count(r.score)::numeric / count(*), 4) AS response_rate,
+           round(avg(r.score), 4) AS mean_score,
+           count(*) FILTER (WHERE r.score >= CASE s.kind WHEN 'nps' THEN 9 WHEN 'csat' THEN 4 ELSE 5 END) AS satisfied,
+           count(*) FILTER (WHERE r.score <= CASE s.kind WHEN 'nps' THEN 6 WHEN 'csat' THEN 2 ELSE 3 END) AS dissatisfied,
+       round(count(*) FILTER (WHERE r.score >= CASE s.kind WHEN 'nps' THEN 9 WHEN 'csat' THEN 4 ELSE 5 END)::numeric / nullif(count(r.score), 0), 4) AS satisfied_share,
+           CASE WHEN s.kind = 'nps'
+                THEN round(100.0 * (count(*) FILTER (WHERE r.score >= 9) - count(*) FILTER (WHERE r.score <= 6)) / nullif(count(r.score), 0), 2) END AS nps
+    FROM crm.survey_responses AS r
+    JOIN crm.surveys AS s ON s.tenant_id = r.tenant_id AND s.id = r.survey_id
+    JOIN crm.tenants AS n ON n.tenant_id = r.tenant_id
+    WHERE r.sent_at IS NOT NULL
+    GROUP BY r.tenant_id, s.id, s.code, s.kind, 5, r.owner_id, r.team_id
+) AS v
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.teams AS te ON te.tenant_id = v.tenant_id AND te.id = v.team_id;
 COMMENT ON VIEW crm_analytics.satisfaction IS
-'Surveys by month of sending, agent and team. result: csat, per cent of answers 4 and 5; nps, per cent promoters (9, 10) less per cent detractors (0 to 6), -100 to 100; ces, per cent of answers 5 to 7. NULL without answers; look at answered before believing it.';
+'Surveys by month of sending, agent and team. Satisfied are answers 4 and 5 of csat, 9 and 10 of nps (promoters), 5 to 7 of ces. nps: promoters less detractors (0 to 6) in points of a hundred answers, -100 to 100. NULL without answers; look at answered before believing it.';
 COMMENT ON COLUMN crm_analytics.satisfaction.survey_id IS 'The survey.';
 COMMENT ON COLUMN crm_analytics.satisfaction.survey IS 'Short name of the survey.';
 COMMENT ON COLUMN crm_analytics.satisfaction.kind IS 'csat, nps or ces.';
@@ -255,21 +273,30 @@ COMMENT ON COLUMN crm_analytics.satisfaction.sent IS 'Surveys sent.';
 COMMENT ON COLUMN crm_analytics.satisfaction.answered IS 'Surveys answered.';
 COMMENT ON COLUMN crm_analytics.satisfaction.response_rate IS 'answered over sent, a share of one.';
 COMMENT ON COLUMN crm_analytics.satisfaction.mean_score IS 'Mean of the answers; NULL without one.';
-COMMENT ON COLUMN crm_analytics.satisfaction.result IS
-'csat: per cent of answers 4 and 5; nps: per cent of promoters less per cent of detractors; ces: per cent of answers 5 to 7.';
+COMMENT ON COLUMN crm_analytics.satisfaction.satisfied IS 'Answers 4 and 5 of csat, 9 and 10 of nps, 5 to 7 of ces.';
+COMMENT ON COLUMN crm_analytics.satisfaction.dissatisfied IS 'Answers 1 and 2 of csat, 0 to 6 of nps, 1 to 3 of ces.';
+COMMENT ON COLUMN crm_analytics.satisfaction.satisfied_share IS 'satisfied over answered, a share of one; NULL without an answer.';
+COMMENT ON COLUMN crm_analytics.satisfaction.nps IS
+'Net promoter score of nps surveys: satisfied less dissatisfied in points of a hundred answers, -100 to 100; NULL of other kinds and without an answer.';
 
 CREATE OR REPLACE VIEW crm_analytics.routing_fairness WITH (security_invoker = true) AS
-SELECT g.tenant_id, g.subject_table, g.queue_id, g.rule_id, g.user_id, g.assigned, g.weight,
-       round(g.weight / nullif(sum(g.weight) OVER w, 0), 4) AS share,
-       round(1.0 / count(*) OVER w, 4) AS even_share,
-       round(g.weight * count(*) OVER w / nullif(sum(g.weight) OVER w, 0), 4) AS ratio,
-       g.sticky, g.last_assigned_at
-FROM (SELECT a.tenant_id, a.subject_table, a.queue_id, a.rule_id, a.user_id, count(*) AS assigned, sum(a.weight) AS weight,
-             count(*) FILTER (WHERE a.reason = 'sticky') AS sticky, max(a.assigned_at) AS last_assigned_at
-      FROM crm.assignments AS a
-      WHERE a.user_id IS NOT NULL AND a.assigned_at > now() - interval '30 days'
-      GROUP BY a.tenant_id, a.subject_table, a.queue_id, a.rule_id, a.user_id) AS g
-WINDOW w AS (PARTITION BY g.tenant_id, g.subject_table, g.queue_id, g.rule_id);
+SELECT v.*, qu.name AS queue, ru.name AS rule, us.name AS user_name
+FROM (
+    SELECT g.tenant_id, g.subject_table, g.queue_id, g.rule_id, g.user_id, g.assigned, g.weight,
+           round(g.weight / nullif(sum(g.weight) OVER w, 0), 4) AS share,
+           round(1.0 / count(*) OVER w, 4) AS even_share,
+           round(g.weight * count(*) OVER w / nullif(sum(g.weight) OVER w, 0), 4) AS ratio,
+           g.sticky, g.last_assigned_at
+    FROM (SELECT a.tenant_id, a.subject_table, a.queue_id, a.rule_id, a.user_id, count(*) AS assigned, sum(a.weight) AS weight,
+                 count(*) FILTER (WHERE a.reason = 'sticky') AS sticky, max(a.assigned_at) AS last_assigned_at
+          FROM crm.assignments AS a
+          WHERE a.user_id IS NOT NULL AND a.assigned_at > now() - interval '30 days'
+          GROUP BY a.tenant_id, a.subject_table, a.queue_id, a.rule_id, a.user_id) AS g
+    WINDOW w AS (PARTITION BY g.tenant_id, g.subject_table, g.queue_id, g.rule_id)
+) AS v
+LEFT JOIN crm.queues AS qu ON qu.tenant_id = v.tenant_id AND qu.id = v.queue_id
+LEFT JOIN crm.assignment_rules AS ru ON ru.tenant_id = v.tenant_id AND ru.id = v.rule_id
+LEFT JOIN crm.users AS us ON us.tenant_id = v.tenant_id AND us.id = v.user_id;
 COMMENT ON VIEW crm_analytics.routing_fairness IS
 'How evenly routing gave out work in the last 30 days, by queue, rule and agent: number and weight of assignments, the agent''s share of the weight, an even share among those who were given any, and the ratio of the two (1: even; 2: twice as much). sticky: because of an earlier record of the same contact.';
 COMMENT ON COLUMN crm_analytics.routing_fairness.rule_id IS 'Rule of crm.assignment_rules that decided; NULL: the queue did.';

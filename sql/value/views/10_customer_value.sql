@@ -78,7 +78,12 @@ COMMENT ON FUNCTION crm_analytics.customer_value_at(date, integer, double precis
 'those of all customers.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_value WITH (security_invoker = true) AS
-SELECT v.* FROM crm_analytics.customer_value_at() AS v;
+SELECT v.*, ow.name AS owner, mo.kind || to_char(mo.as_of, ' YYYY-MM-DD') AS model
+FROM (
+    SELECT v.* FROM crm_analytics.customer_value_at() AS v
+) AS v
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
+LEFT JOIN crm.value_models AS mo ON mo.tenant_id = v.tenant_id AND mo.id = v.model_id;
 COMMENT ON VIEW crm_analytics.customer_value IS 'One row a customer, as of today, over the next 365 days: see crm_analytics.customer_value_at.';
 COMMENT ON COLUMN crm_analytics.customer_value.account_name IS 'Name of the account.';
 COMMENT ON COLUMN crm_analytics.customer_value.orders IS 'Number of orders.';
@@ -107,12 +112,16 @@ COMMENT ON COLUMN crm_analytics.customer_value.sample_size IS 'Customers the mod
 COMMENT ON COLUMN crm_analytics.customer_value.model_id IS 'Row of crm.value_models; NULL: the baseline answered.';
 
 CREATE OR REPLACE VIEW crm_analytics.value_model_quality WITH (security_invoker = true) AS
-SELECT m.tenant_id, m.id AS model_id, m.kind, m.state, m.as_of, m.holdout_days, m.customers, (m.quality ->> 'actual')::numeric AS actual_purchases,
-       (m.quality ->> 'expected')::numeric AS expected_purchases, (m.quality ->> 'tracking')::numeric AS tracking, (m.quality ->> 'mae')::numeric AS mae,
+SELECT v.*, mo.kind || to_char(mo.as_of, ' YYYY-MM-DD') AS model
+FROM (
+    SELECT m.tenant_id, m.id AS model_id, m.kind, m.state, m.as_of, m.holdout_days, m.customers, (m.quality ->> 'actual')::numeric AS actual_purchases,
+           (m.quality ->> 'expected')::numeric AS expected_purchases, (m.quality ->> 'tracking')::numeric AS tracking, (m.quality ->> 'mae')::numeric AS mae,
        (m.quality ->> 'baseline_mae')::numeric AS baseline_mae, (m.quality ->> 'rmse')::numeric AS rmse, (m.quality ->> 'baseline_rmse')::numeric AS baseline_rmse,
-       (m.quality ->> 'correlation')::numeric AS correlation, (m.quality ->> 'top_decile_lift')::numeric AS top_decile_lift,
+           (m.quality ->> 'correlation')::numeric AS correlation, (m.quality ->> 'top_decile_lift')::numeric AS top_decile_lift,
        (m.quality ->> 'rmse')::numeric < (m.quality ->> 'baseline_rmse')::numeric AS beats_baseline, m.fit ->> 'state' AS fit_state, m.fit ->> 'advice' AS advice
-FROM crm.value_models AS m;
+    FROM crm.value_models AS m
+) AS v
+LEFT JOIN crm.value_models AS mo ON mo.tenant_id = v.tenant_id AND mo.id = v.model_id;
 COMMENT ON VIEW crm_analytics.value_model_quality IS
 'One row a fitted model: how it foretold the holdout, beside the baseline of each customer''s rate so far. tracking: expected over actual purchases.';
 COMMENT ON COLUMN crm_analytics.value_model_quality.kind IS 'bgnbd, mbgnbd, paretonbd or nbd.';
@@ -134,8 +143,12 @@ COMMENT ON COLUMN crm_analytics.value_model_quality.fit_state IS 'State of the f
 COMMENT ON COLUMN crm_analytics.value_model_quality.advice IS 'What to do about it.';
 
 CREATE OR REPLACE VIEW crm_analytics.value_model_deciles WITH (security_invoker = true) AS
-SELECT m.tenant_id, m.id AS model_id, d.decile, d.customers, d.expected, d.actual
-FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'deciles') AS d(decile integer, customers bigint, expected numeric, actual numeric);
+SELECT v.*, mo.kind || to_char(mo.as_of, ' YYYY-MM-DD') AS model
+FROM (
+    SELECT m.tenant_id, m.id AS model_id, d.decile, d.customers, d.expected, d.actual
+FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'deciles') AS d(decile integer, customers bigint, expected numeric, actual numeric)
+) AS v
+LEFT JOIN crm.value_models AS mo ON mo.tenant_id = v.tenant_id AND mo.id = v.model_id;
 COMMENT ON VIEW crm_analytics.value_model_deciles IS
 'One row a model and decile of expected purchases, 1 the highest: mean expected and actual purchases a customer in the holdout.';
 COMMENT ON COLUMN crm_analytics.value_model_deciles.decile IS 'Tenth of the customers by expected purchases, 1 best.';
@@ -144,8 +157,12 @@ COMMENT ON COLUMN crm_analytics.value_model_deciles.expected IS 'Mean purchases 
 COMMENT ON COLUMN crm_analytics.value_model_deciles.actual IS 'Mean purchases made.';
 
 CREATE OR REPLACE VIEW crm_analytics.value_model_calibration WITH (security_invoker = true) AS
-SELECT m.tenant_id, m.id AS model_id, b.bin, b.customers, b.p_alive, b.bought
-FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'p_alive_bins') AS b(bin integer, customers bigint, p_alive numeric, bought numeric);
+SELECT v.*, mo.kind || to_char(mo.as_of, ' YYYY-MM-DD') AS model
+FROM (
+    SELECT m.tenant_id, m.id AS model_id, b.bin, b.customers, b.p_alive, b.bought
+FROM crm.value_models AS m CROSS JOIN LATERAL jsonb_to_recordset(m.quality -> 'p_alive_bins') AS b(bin integer, customers bigint, p_alive numeric, bought numeric)
+) AS v
+LEFT JOIN crm.value_models AS mo ON mo.tenant_id = v.tenant_id AND mo.id = v.model_id;
 COMMENT ON VIEW crm_analytics.value_model_calibration IS
 'One row a model and fifth of P(alive), 1 the lowest: mean P(alive) and the share that bought in the holdout. A customer who is alive need not '
 'buy within it, so bought is below p_alive.';

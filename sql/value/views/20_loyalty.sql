@@ -1,13 +1,17 @@
 -- Loyalty: what accounts need most, value by need, whom to keep and whom to win back.
 
 CREATE OR REPLACE VIEW crm_analytics.account_main_need WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.id AS account_id, coalesce(d.need, f.family, 'unknown') AS need,
-       CASE WHEN d.need IS NOT NULL THEN 'declared' WHEN f.family IS NOT NULL THEN 'bought' END AS known_by
-FROM crm.accounts AS a
-LEFT JOIN (SELECT DISTINCT ON (n.tenant_id, n.account_id) n.tenant_id, n.account_id, n.need FROM crm.account_needs AS n
-           ORDER BY n.tenant_id, n.account_id, n.importance DESC, n.need) AS d ON d.tenant_id = a.tenant_id AND d.account_id = a.id
-LEFT JOIN (SELECT DISTINCT ON (x.tenant_id, x.account_id) x.tenant_id, x.account_id, x.family FROM crm_analytics.account_families() AS x
-           ORDER BY x.tenant_id, x.account_id, x.revenue DESC NULLS LAST, x.family) AS f ON f.tenant_id = a.tenant_id AND f.account_id = a.id;
+SELECT v.*, ac.name AS account_name
+FROM (
+    SELECT a.tenant_id, a.id AS account_id, coalesce(d.need, f.family, 'unknown') AS need,
+           CASE WHEN d.need IS NOT NULL THEN 'declared' WHEN f.family IS NOT NULL THEN 'bought' END AS known_by
+    FROM crm.accounts AS a
+    LEFT JOIN (SELECT DISTINCT ON (n.tenant_id, n.account_id) n.tenant_id, n.account_id, n.need FROM crm.account_needs AS n
+               ORDER BY n.tenant_id, n.account_id, n.importance DESC, n.need) AS d ON d.tenant_id = a.tenant_id AND d.account_id = a.id
+    LEFT JOIN (SELECT DISTINCT ON (x.tenant_id, x.account_id) x.tenant_id, x.account_id, x.family FROM crm_analytics.account_families() AS x
+               ORDER BY x.tenant_id, x.account_id, x.revenue DESC NULLS LAST, x.family) AS f ON f.tenant_id = a.tenant_id AND f.account_id = a.id
+) AS v
+LEFT JOIN crm.accounts AS ac ON ac.tenant_id = v.tenant_id AND ac.id = v.account_id;
 COMMENT ON VIEW crm_analytics.account_main_need IS
 'One row an account: its foremost need, declared (crm.account_needs) or else the product family it spends most on.';
 COMMENT ON COLUMN crm_analytics.account_main_need.need IS 'What the customer needs most.';
@@ -29,7 +33,11 @@ COMMENT ON COLUMN crm_analytics.value_by_need.mean_p_alive IS 'Mean probability 
 COMMENT ON COLUMN crm_analytics.value_by_need.leaving IS 'Customers among them that count as leaving.';
 
 CREATE OR REPLACE VIEW crm_analytics.retention_list WITH (security_invoker = true) AS
-SELECT r.* FROM crm_analytics.churn_risks() AS r WHERE r.state = 'leaving';
+SELECT v.*, ow.name AS owner
+FROM (
+    SELECT r.* FROM crm_analytics.churn_risks() AS r WHERE r.state = 'leaving'
+) AS v
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id;
 COMMENT ON VIEW crm_analytics.retention_list IS 'One row a customer about to leave within 90 days: whom to call, by value_at_stake.';
 COMMENT ON COLUMN crm_analytics.retention_list.account_name IS 'Name of the account.';
 COMMENT ON COLUMN crm_analytics.retention_list.value_segment IS 'A, B or C by customer value.';
@@ -40,7 +48,11 @@ COMMENT ON COLUMN crm_analytics.retention_list.state IS 'leaving.';
 COMMENT ON COLUMN crm_analytics.retention_list.value_at_stake IS 'What it would bring by staying, beyond what is expected of it, in base currency.';
 COMMENT ON COLUMN crm_analytics.retention_list.reasons IS 'Why it counts as leaving, one a line.';
 CREATE OR REPLACE VIEW crm_analytics.winback_list WITH (security_invoker = true) AS
-SELECT r.* FROM crm_analytics.churn_risks() AS r WHERE r.state = 'gone';
+SELECT v.*, ow.name AS owner
+FROM (
+    SELECT r.* FROM crm_analytics.churn_risks() AS r WHERE r.state = 'gone'
+) AS v
+LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id;
 COMMENT ON VIEW crm_analytics.winback_list IS 'One row a customer who has left: whom to win back, by value_at_stake.';
 COMMENT ON COLUMN crm_analytics.winback_list.account_name IS 'Name of the account.';
 COMMENT ON COLUMN crm_analytics.winback_list.value_segment IS 'A, B or C by customer value.';
