@@ -460,7 +460,6 @@ BEGIN
     CREATE TEMPORARY TABLE demo_lead_rows ON COMMIT DROP AS
     SELECT 'won-' || o.id AS key, row_number() OVER (ORDER BY o.source_id) AS i, c.name, a.name AS company, 'person' || substr(c.source_id, 9) || '@example.net' AS email,
            a.country, a.industry, a.employees, o.lead_source AS source, o.product_id, o.owner_id, o.team_id, o.account_id, o.contact_id, o.id AS opportunity_id,
-           -- a lead that came on the day of its deal came before it
            least(crm_internal.demo_business_instant((o.created_at - (0.5 + 20 * power(crm_internal.demo_uniform(seed, 'lead lead', substr(o.source_id, 6)::bigint), 2)) * interval '1 day') AT TIME ZONE tenant.time_zone,
                                                     crm_internal.demo_uniform(seed, 'lead clock', substr(o.source_id, 6)::bigint), tenant.time_zone, tenant.weekend), o.created_at - interval '40 minutes') AS created_at,
            o.created_at AS ended_at, true AS converted

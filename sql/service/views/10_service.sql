@@ -252,7 +252,8 @@ FROM (
            round(avg(r.score), 4) AS mean_score,
            count(*) FILTER (WHERE r.score >= CASE s.kind WHEN 'nps' THEN 9 WHEN 'csat' THEN 4 ELSE 5 END) AS satisfied,
            count(*) FILTER (WHERE r.score <= CASE s.kind WHEN 'nps' THEN 6 WHEN 'csat' THEN 2 ELSE 3 END) AS dissatisfied,
-       round(count(*) FILTER (WHERE r.score >= CASE s.kind WHEN 'nps' THEN 9 WHEN 'csat' THEN 4 ELSE 5 END)::numeric / nullif(count(r.score), 0), 4) AS satisfied_share,
+       round(count(*) FILTER (WHERE r.score >= CASE s.kind WHEN 'nps' THEN 9 WHEN 'csat' THEN 4 ELSE 5 END)::numeric
+                 / nullif(count(r.score), 0), 4) AS satisfied_share,
            CASE WHEN s.kind = 'nps'
                 THEN round(100.0 * (count(*) FILTER (WHERE r.score >= 9) - count(*) FILTER (WHERE r.score <= 6)) / nullif(count(r.score), 0), 2) END AS nps
     FROM crm.survey_responses AS r
