@@ -26,6 +26,7 @@ CREATE TABLE crm.users (
     CONSTRAINT users_access_check CHECK (access IN ('reader', 'agent', 'manager', 'admin'))
 );
 CREATE UNIQUE INDEX users_db_role_idx ON crm.users (db_role) WHERE db_role IS NOT NULL;
+CREATE INDEX users_email_idx ON crm.users (tenant_id, lower(email)) WHERE email IS NOT NULL;
 CREATE INDEX users_manager_id_idx ON crm.users (tenant_id, manager_id);
 COMMENT ON TABLE crm.users IS 'People who work with the CRM.';
 SELECT crm.declare_table('crm.users', '{

@@ -29,6 +29,8 @@ CREATE TABLE crm.queues (
     sticky boolean NOT NULL DEFAULT true,
     item_weight numeric(6,2) NOT NULL DEFAULT 1,
     reopen_window interval NOT NULL DEFAULT '7 days',
+    answer_resumes boolean NOT NULL DEFAULT true,
+    is_default boolean NOT NULL DEFAULT false,
     active boolean NOT NULL DEFAULT true,
     version integer NOT NULL DEFAULT 1,
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -46,6 +48,7 @@ CREATE TABLE crm.queues (
     CONSTRAINT queues_reopen_window_check CHECK (reopen_window >= '0'),
     CONSTRAINT queues_escalates_to_id_check CHECK (escalates_to_id <> id)
 );
+CREATE UNIQUE INDEX queues_is_default_idx ON crm.queues (tenant_id) WHERE is_default;
 CREATE INDEX queues_team_id_idx ON crm.queues (tenant_id, team_id);
 CREATE INDEX queues_pipeline_id_idx ON crm.queues (tenant_id, pipeline_id);
 CREATE INDEX queues_calendar_id_idx ON crm.queues (tenant_id, calendar_id);
@@ -63,6 +66,9 @@ COMMENT ON COLUMN crm.queues.routing_method IS 'manual: agents pick; round_robin
 COMMENT ON COLUMN crm.queues.skill_match IS 'none: skills are not asked for; exact: all needed skills; best: as many of them as anybody has.';
 COMMENT ON COLUMN crm.queues.sticky IS 'Try the last agent of the same contact first.';
 COMMENT ON COLUMN crm.queues.item_weight IS 'How much of an agent''s capacity one record takes.';
+COMMENT ON COLUMN crm.queues.answer_resumes IS 'The customer''s answer takes a ticket out of a stage in which it waits (type on_hold); false: it stays '
+'there until somebody moves it.';
+COMMENT ON COLUMN crm.queues.is_default IS 'Where messages to a queue that is off go; one a company. Without one: to the active queue that is oldest.';
 COMMENT ON COLUMN crm.queues.reopen_window IS 'How long after the solution an answer reopens the ticket; later it opens a follow-up.';
 
 CREATE TABLE crm.skills (

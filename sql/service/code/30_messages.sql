@@ -1,4 +1,4 @@
--- Messages: what is said on tickets from any channel, and the ticket that a message from outside belongs to.
+-- Messages: what is said on tickets, and what follows from it for clocks, waiting and solved tickets. How they come in stands in 35_receive.sql.
 
 -- Nothing said to a merged ticket is lost: it goes where the ticket went.
 CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_place() RETURNS trigger
@@ -33,6 +33,45 @@ RETURN CASE WHEN NOT is_public THEN NULL
             WHEN author_kind = 'agent' AND direction = 'out' THEN 'agent_message' END;
 COMMENT ON FUNCTION crm_internal.message_event(text, text, boolean) IS 'What a message is to the clocks of its ticket; NULL: nothing.';
 
+CREATE OR REPLACE FUNCTION crm_internal.speaks_for_asker(k crm.tickets, contact_id bigint, address text)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN contact_id IS NOT NULL THEN
+            contact_id = k.contact_id
+            OR EXISTS (SELECT FROM crm.contacts AS c WHERE c.tenant_id = k.tenant_id AND c.id = speaks_for_asker.contact_id AND c.account_id = k.account_id)
+            OR EXISTS (SELECT FROM crm.ticket_followers AS f
+                       WHERE f.tenant_id = k.tenant_id AND f.ticket_id = k.id AND f.contact_id = speaks_for_asker.contact_id)
+        WHEN address IS NULL THEN true
+        -- somebody without a contact who asked by this address
+        ELSE crm.fold_text(address) = (SELECT crm.fold_text(m.author_address) FROM crm.ticket_messages AS m
+                                       WHERE m.tenant_id = k.tenant_id AND m.ticket_id = k.id AND m.direction = 'in' AND m.author_contact_id IS NULL
+                                       ORDER BY m.sent_at, m.id LIMIT 1) END
+$$;
+COMMENT ON FUNCTION crm_internal.speaks_for_asker(crm.tickets, bigint, text) IS
+'Whether a message is of those who asked: the contact of the ticket, somebody of the same account, a follower, or the address that opened it.';
+
+CREATE OR REPLACE FUNCTION crm_internal.resume_waiting(k crm.tickets)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM crm.stages AS s WHERE s.tenant_id = k.tenant_id AND s.id = k.stage_id AND s.type = 'on_hold')
+       OR EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = k.tenant_id AND q.id = k.queue_id AND NOT q.answer_resumes) THEN
+        RETURN;
+    END IF;
+    PERFORM crm.move_row(k, k.id, (crm.first_stage(k.tenant_id, k.pipeline_id, '{open}', 'open')).code);
+EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' OR SQLSTATE 'CR107' THEN
+    -- what a customer says is kept whatever the process thinks of it
+    PERFORM crm.emit_event('ticket.resume_refused', 'tickets', k.id, jsonb_build_object('error', SQLERRM));
+END
+$$;
+COMMENT ON FUNCTION crm_internal.resume_waiting(crm.tickets) IS
+'Takes a ticket that waits to the open stage of its process, unless its queue wants it to stay (answer_resumes).';
+
 CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_new() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -50,6 +89,16 @@ BEGIN
               WHERE crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'agent_message'
               GROUP BY n.tenant_id, n.ticket_id) AS a
         WHERE k.tenant_id = a.tenant_id AND k.id = a.ticket_id AND (k.first_response_at IS NULL OR k.first_response_at > a.first_at);
+    END IF;
+    -- messages that are imported are answers of long ago
+    IF coalesce(current_setting('crm.history_reason', true), '') = '' THEN
+        PERFORM crm_internal.resume_waiting(k)
+        FROM (SELECT DISTINCT n.tenant_id, n.ticket_id FROM new_rows AS n
+              JOIN crm.tickets AS w ON w.tenant_id = n.tenant_id AND w.id = n.ticket_id AND w.closed_at IS NULL
+                   AND n.sent_at >= least(w.stage_entered_at, now())    -- what this transaction moved has entered now
+              WHERE crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'customer_message'
+                AND crm_internal.speaks_for_asker(w, n.author_contact_id, n.author_address)) AS a
+        JOIN crm.tickets AS k ON k.tenant_id = a.tenant_id AND k.id = a.ticket_id;
     END IF;
     RETURN NULL;
 END
@@ -165,6 +214,76 @@ END
 $$;
 COMMENT ON FUNCTION crm.find_queue(text) IS 'Id of an active queue by its code; NULL for NULL. Errors: 42704 where there is none.';
 
+CREATE OR REPLACE FUNCTION crm.default_queue() RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT q.id FROM crm.queues AS q WHERE q.tenant_id = crm.tenant_id() AND q.active ORDER BY q.is_default DESC, q.id LIMIT 1
+$$;
+COMMENT ON FUNCTION crm.default_queue() IS
+'Where messages go that are meant for a queue that is off: the active queue that is_default says, else the oldest active one; NULL: there is none.';
+
+-- The ticket that a late answer to a solved one goes to. All late answers to a ticket go to one follow-up, or to what came of that.
+CREATE OR REPLACE FUNCTION crm.ticket_for_answer(ticket crm.tickets, body text, channel text, sent_at timestamptz)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    follow_up crm.tickets;
+    next_id bigint;
+BEGIN
+    WHILE ticket.closed_at IS NOT NULL LOOP
+        IF sent_at <= ticket.closed_at THEN
+            RETURN ticket;
+        END IF;
+        IF sent_at <= ticket.closed_at + coalesce(
+               (SELECT q.reopen_window FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id), '7 days') THEN
+            BEGIN
+                RETURN crm.reopen_ticket(ticket.id);
+            EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' THEN
+                -- what a customer says is kept whatever the process thinks of it
+                PERFORM crm.emit_event('ticket.reopen_refused', 'tickets', ticket.id, jsonb_build_object('error', SQLERRM));
+                RETURN ticket;
+            END;
+        END IF;
+        -- the solved ticket is locked, so that two late answers at once do not each open one
+        SELECT k.id INTO next_id FROM crm.tickets AS k WHERE k.tenant_id = t AND k.follow_up_of_id = ticket.id ORDER BY k.id DESC LIMIT 1;
+        IF next_id IS NULL THEN
+            follow_up := crm.carry_row(follow_up, ticket, 'follow_up');
+            follow_up.description := body;
+            follow_up.channel := channel;
+            follow_up.follow_up_of_id := ticket.id;
+            IF EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id AND NOT q.active) THEN
+                follow_up.queue_id := crm.default_queue();
+            END IF;
+            RETURN crm.insert_row(follow_up);
+        END IF;
+        ticket := crm.going_ticket(next_id);
+    END LOOP;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.ticket_for_answer(crm.tickets, text, text, timestamptz) IS
+'The ticket that a customer''s message to a ticket belongs to: the ticket itself, reopened where it was solved not long ago, else its follow-up.';
+
+CREATE OR REPLACE FUNCTION crm.going_ticket(ticket_id bigint)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    ticket crm.tickets := crm.get_ticket(ticket_id, true);
+BEGIN
+    WHILE ticket.merged_into_id IS NOT NULL LOOP
+        ticket := crm.get_ticket(ticket.merged_into_id, true);
+    END LOOP;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.going_ticket(bigint) IS 'A ticket, locked, or the one that goes on in its place where it was merged.';
+
 CREATE OR REPLACE FUNCTION crm.add_ticket_message(
     ticket_id bigint,
     body text,
@@ -188,18 +307,13 @@ AS $$
 #variable_conflict use_column
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
-    ticket crm.tickets;
-    follow_up crm.tickets;
+    ticket crm.tickets := crm.going_ticket(add_ticket_message.ticket_id);
+    asked_of CONSTANT bigint := ticket.id;
     made crm.ticket_messages;
     kind CONSTANT text := coalesce(add_ticket_message.author_kind,
         CASE WHEN add_ticket_message.direction = 'in' THEN 'customer' ELSE 'agent' END);
-    way text := add_ticket_message.channel;
+    way CONSTANT text := coalesce(add_ticket_message.channel, ticket.channel);
 BEGIN
-    ticket := crm.get_ticket(add_ticket_message.ticket_id, true);
-    WHILE ticket.merged_into_id IS NOT NULL LOOP
-        ticket := crm.get_ticket(ticket.merged_into_id, true);
-    END LOOP;
-    way := coalesce(way, ticket.channel);
     -- the channel delivered it before
     IF external_id IS NOT NULL THEN
         SELECT m.* INTO made FROM crm.ticket_messages AS m
@@ -209,27 +323,8 @@ BEGIN
         END IF;
     END IF;
 
-    -- an answer to a solved ticket reopens it, or opens another where that is long ago
-    IF kind = 'customer' AND add_ticket_message.direction = 'in' AND ticket.closed_at IS NOT NULL THEN
-        IF add_ticket_message.sent_at <= ticket.closed_at + coalesce(
-               (SELECT q.reopen_window FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id), '7 days')
-        THEN
-            IF add_ticket_message.sent_at > ticket.closed_at THEN
-                BEGIN
-                    ticket := crm.reopen_ticket(ticket.id);
-                EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' THEN
-                    -- what a customer says is kept whatever the process thinks of it
-                    PERFORM crm.emit_event('ticket.reopen_refused', 'tickets', ticket.id, jsonb_build_object('error', SQLERRM));
-                END;
-            END IF;
-        ELSE
-            follow_up := crm.carry_row(follow_up, ticket, 'follow_up');
-            follow_up.description := add_ticket_message.body;
-            follow_up.channel := way;
-            follow_up.follow_up_of_id := ticket.id;
-            follow_up := crm.insert_row(follow_up);
-            ticket := follow_up;
-        END IF;
+    IF kind = 'customer' AND add_ticket_message.direction = 'in' THEN
+        ticket := crm.ticket_for_answer(ticket, add_ticket_message.body, way, add_ticket_message.sent_at);
     END IF;
 
     INSERT INTO crm.ticket_messages AS m (tenant_id, ticket_id, channel, direction, author_kind, author_user_id, author_contact_id,
@@ -238,8 +333,11 @@ BEGIN
     VALUES (t, ticket.id, way, add_ticket_message.direction, kind,
             CASE WHEN kind = 'agent' THEN coalesce(add_ticket_message.author_user_id, crm.user_id())
                  ELSE add_ticket_message.author_user_id END,
-            CASE WHEN kind = 'customer' THEN coalesce(add_ticket_message.author_contact_id, ticket.contact_id)
-                 ELSE add_ticket_message.author_contact_id END,
+            -- a stranger's address is the stranger's
+            CASE WHEN add_ticket_message.author_contact_id IS NOT NULL OR kind <> 'customer' OR add_ticket_message.author_user_id IS NOT NULL
+                      THEN add_ticket_message.author_contact_id
+                 WHEN add_ticket_message.author_address IS NULL THEN ticket.contact_id
+                 ELSE crm.message_sender(way, add_ticket_message.author_address) END,
             add_ticket_message.author_address,
             coalesce(add_ticket_message.is_public, add_ticket_message.direction <> 'internal'),
             add_ticket_message.subject, add_ticket_message.body, add_ticket_message.external_id, add_ticket_message.thread_id,
@@ -250,136 +348,16 @@ BEGIN
         SELECT m.* INTO made FROM crm.ticket_messages AS m
         WHERE m.tenant_id = t AND m.channel = way AND m.external_id = add_ticket_message.external_id;
     END IF;
-    IF follow_up.id IS NOT NULL THEN
-        PERFORM crm.route_ticket(follow_up.id);
+    IF ticket.owner_id IS NULL AND ticket.id <> asked_of THEN
+        PERFORM crm.route_ticket(ticket.id);
     END IF;
     RETURN made;
 END
 $$;
 COMMENT ON FUNCTION crm.add_ticket_message(bigint, text, text, text, text, bigint, bigint, text, boolean, text, text, text, text, jsonb, timestamptz) IS
 'Adds what was said to a ticket and returns the message; one with an external_id the channel has delivered before is not stored again but returned. A '
-'customer''s message to a solved ticket reopens it within the reopening window of its queue (7 days without a queue) and opens a follow-up later: look '
-'at ticket_id of the answer. Messages to a merged ticket go to the one that goes on. author_kind defaults to customer for direction in and to agent '
+'customer''s message to a solved ticket reopens it within the reopening window of its queue (7 days without a queue) and goes to a follow-up later, one '
+'for all late answers: look at ticket_id of the answer. It takes a ticket that waits (stage of type on_hold) back to the open stage, unless the queue '
+'says otherwise (answer_resumes). Where author_address is given, the author is the contact known by it, or nobody. Messages to a '
+'merged ticket go to the one that goes on. author_kind defaults to customer for direction in and to agent '
 'otherwise. Errors: P0002 for an unknown ticket.';
-
-CREATE OR REPLACE FUNCTION crm.message_sender(channel text, from_address text)
-RETURNS bigint
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    t CONSTANT bigint := crm.tenant_id();
-    address_kind CONSTANT text := CASE channel WHEN 'mail' THEN 'email' WHEN 'phone' THEN 'phone' END;
-BEGIN
-    RETURN (SELECT p.contact_id FROM crm.contact_points AS p
-            WHERE p.tenant_id = t AND p.contact_id IS NOT NULL
-              AND p.value_key = CASE WHEN address_kind IS NULL THEN crm.fold_text(from_address)
-                                     ELSE crm.contact_point_key(address_kind, from_address) END
-              AND (address_kind IS NULL OR p.kind = address_kind OR address_kind = 'phone' AND p.kind = 'mobile')
-            ORDER BY p.id LIMIT 1);
-END
-$$;
-COMMENT ON FUNCTION crm.message_sender(text, text) IS 'The contact with an address, as a channel gives it; the oldest of several. NULL: nobody is known by it.';
-
-CREATE OR REPLACE FUNCTION crm.message_ticket(channel text, sender_id bigint, from_address text, subject text, thread_id text, in_reply_to text)
-RETURNS bigint
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    t CONSTANT bigint := crm.tenant_id();
-    ticket bigint;
-BEGIN
-    -- the message it answers, else its conversation, else the number in the headline
-    SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
-    WHERE m.tenant_id = t AND m.channel = message_ticket.channel AND m.external_id = message_ticket.in_reply_to;
-    IF ticket IS NULL AND message_ticket.thread_id IS NOT NULL THEN
-        -- two messages of a new conversation at once
-        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || message_ticket.channel || '.' || message_ticket.thread_id, t));
-        SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
-        WHERE m.tenant_id = t AND m.channel = message_ticket.channel AND m.thread_id = message_ticket.thread_id
-        ORDER BY m.id DESC LIMIT 1;
-    END IF;
-    IF ticket IS NULL AND message_ticket.subject ~ '\[#[0-9]{1,18}\]' THEN
-        -- only from somebody who has to do with the ticket: numbers can be guessed
-        SELECT k.id INTO ticket FROM crm.tickets AS k
-        WHERE k.tenant_id = t AND k.id = substring(message_ticket.subject FROM '\[#([0-9]{1,18})\]')::bigint
-          AND (k.contact_id = sender_id
-               OR EXISTS (SELECT FROM crm.ticket_followers AS f
-                          WHERE f.tenant_id = t AND f.ticket_id = k.id AND f.contact_id = sender_id)
-               OR EXISTS (SELECT FROM crm.ticket_messages AS m
-                          WHERE m.tenant_id = t AND m.ticket_id = k.id AND m.direction = 'in'
-                            AND crm.fold_text(m.author_address) = crm.fold_text(message_ticket.from_address)));
-    END IF;
-    RETURN ticket;
-END
-$$;
-COMMENT ON FUNCTION crm.message_ticket(text, bigint, text, text, text, text) IS
-'The ticket an incoming message belongs to: that of the message it answers, else of its conversation, else [#number] in the headline if the '
-'sender has to do with that ticket. NULL: a new one is to be opened. Until the end of the transaction nobody else decides it for the conversation.';
-
-CREATE OR REPLACE FUNCTION crm.receive_message(
-    channel text,
-    body text,
-    from_address text DEFAULT NULL,
-    subject text DEFAULT NULL,
-    external_id text DEFAULT NULL,
-    thread_id text DEFAULT NULL,
-    in_reply_to text DEFAULT NULL,
-    queue text DEFAULT NULL,
-    automatic boolean DEFAULT false,
-    attachments jsonb DEFAULT '[]',
-    sent_at timestamptz DEFAULT now(),
-    columns jsonb DEFAULT '{}')
-RETURNS crm.ticket_messages
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_column
-DECLARE
-    t CONSTANT bigint := crm.tenant_id();
-    made crm.ticket_messages;
-    ticket bigint;
-    opened crm.tickets;
-    sender bigint;
-    fresh boolean := false;
-BEGIN
-    -- the same message from two mail collectors at once
-    IF receive_message.external_id IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.external_id, t));
-        SELECT m.* INTO made FROM crm.ticket_messages AS m
-        WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.external_id = receive_message.external_id;
-        IF FOUND THEN
-            RETURN made;
-        END IF;
-    END IF;
-
-    sender := crm.message_sender(receive_message.channel, receive_message.from_address);
-    ticket := crm.message_ticket(receive_message.channel, sender, receive_message.from_address, receive_message.subject,
-                                 receive_message.thread_id, receive_message.in_reply_to);
-    IF ticket IS NULL THEN
-        fresh := true;
-        opened := crm.open_ticket(coalesce(nullif(btrim(receive_message.subject), ''), left(btrim(receive_message.body), 80), '-'),
-                                  receive_message.body, receive_message.channel, sender, queue => receive_message.queue,
-                                  route => false, columns => receive_message.columns);
-        ticket := opened.id;
-    END IF;
-    made := crm.add_ticket_message(
-        ticket_id => ticket, body => receive_message.body, direction => 'in', channel => receive_message.channel,
-        author_kind => CASE WHEN automatic THEN 'automatic' ELSE 'customer' END, author_contact_id => sender,
-        author_address => receive_message.from_address, subject => receive_message.subject,
-        external_id => receive_message.external_id, thread_id => receive_message.thread_id,
-        in_reply_to => receive_message.in_reply_to, attachments => receive_message.attachments,
-        sent_at => receive_message.sent_at);
-    IF fresh THEN
-        PERFORM crm.route_ticket(ticket);
-    END IF;
-    RETURN made;
-END
-$$;
-COMMENT ON FUNCTION crm.receive_message(text, text, text, text, text, text, text, text, boolean, jsonb, timestamptz, jsonb) IS
-'What a mailbox, chat or telephone gateway calls for each incoming message: stores it once (external_id), finds the ticket by the message it answers, '
-'its conversation or [#number] in the headline from somebody known to the ticket, and opens a ticket otherwise; finds the contact by address. '
-'automatic: an answering machine wrote it (it neither reopens nor counts as an answer). columns: of the ticket that is opened, as for '
-'crm.open_ticket(). Returns the message.';

@@ -1,0 +1,223 @@
+-- What comes in from mailboxes, chats and telephones: who wrote it, and the ticket it belongs to.
+
+CREATE OR REPLACE FUNCTION crm.message_sender(channel text, from_address text)
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    address_kind CONSTANT text := CASE channel WHEN 'mail' THEN 'email' WHEN 'phone' THEN 'phone' END;
+BEGIN
+    RETURN (SELECT p.contact_id FROM crm.contact_points AS p
+            WHERE p.tenant_id = t AND p.contact_id IS NOT NULL
+              AND p.value_key = CASE WHEN address_kind IS NULL THEN crm.fold_text(from_address)
+                                     ELSE crm.contact_point_key(address_kind, from_address) END
+              AND (address_kind IS NULL OR p.kind = address_kind OR address_kind = 'phone' AND p.kind = 'mobile')
+            ORDER BY p.id LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION crm.message_sender(text, text) IS 'The contact with an address, as a channel gives it; the oldest of several. NULL: nobody is known by it.';
+
+CREATE OR REPLACE FUNCTION crm.message_agent(channel text, from_address text)
+RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT u.id FROM crm.users AS u
+    WHERE u.tenant_id = crm.tenant_id() AND u.active AND channel = 'mail'
+      AND lower(u.email) = lower(crm.contact_point_key('email', from_address))
+    ORDER BY u.access = 'reader', u.id LIMIT 1
+$$;
+COMMENT ON FUNCTION crm.message_agent(text, text) IS 'The active user with an e-mail address; NULL: it is nobody''s who works here.';
+
+-- Header lines of mails are written in any case, and what is not known of them says nothing.
+CREATE OR REPLACE FUNCTION crm.mail_header(headers jsonb, name text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT btrim(string_agg(CASE jsonb_typeof(h.value) WHEN 'array' THEN (SELECT string_agg(v, ' ') FROM jsonb_array_elements_text(h.value) AS v)
+                                                       ELSE h.value #>> '{}' END, ' '))
+    FROM jsonb_each(CASE jsonb_typeof(headers) WHEN 'object' THEN headers ELSE '{}' END) AS h
+    WHERE lower(h.key) = mail_header.name
+$$;
+COMMENT ON FUNCTION crm.mail_header(jsonb, text) IS 'A header line of a mail, by its name in small letters; NULL: it is not there.';
+
+CREATE OR REPLACE FUNCTION crm.automatic_mail(from_address text, subject text DEFAULT NULL, headers jsonb DEFAULT '{}')
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE
+        WHEN crm.mail_header(headers, 'auto-submitted') !~* '^no\M' THEN 'auto-submitted'
+        WHEN crm.mail_header(headers, 'precedence') ~* '^(bulk|junk|list|auto_reply)$' THEN 'precedence'
+        WHEN crm.mail_header(headers, 'return-path') ~ '^<?\s*>?$' OR from_address ~ '^\s*(<\s*>)?\s*$' THEN 'null sender'
+        WHEN from_address ~* '(^|[<\s"''(])(mailer-daemon|postmaster|mail-daemon|mailerdaemon)(@|[>\s"'')]|$)' THEN 'mailer-daemon'
+        WHEN crm.mail_header(headers, 'content-type') ~* 'report-type\s*=\s*"?(delivery-status|disposition-notification)' THEN 'delivery report'
+        WHEN crm.mail_header(headers, 'x-failed-recipients') IS NOT NULL THEN 'delivery report'
+        WHEN coalesce(crm.mail_header(headers, 'x-autoreply'), crm.mail_header(headers, 'x-autorespond'),
+                      crm.mail_header(headers, 'x-auto-reply')) !~* '^no$' THEN 'auto-reply' END
+$$;
+COMMENT ON FUNCTION crm.automatic_mail(text, text, jsonb) IS
+'Why a mail is taken for one that a machine wrote: auto-submitted, precedence (bulk, junk, list), null sender, mailer-daemon, delivery report, '
+'auto-reply. NULL: somebody wrote it. headers: {name: value}, names in any case. An address that is NULL is not known, an empty one is the null sender.';
+
+CREATE OR REPLACE FUNCTION crm.message_ids(ids text)
+RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- as they are, and with and without brackets; the last one of a list is the nearest
+    SELECT array_agg(v.id ORDER BY t.n DESC, v.id)
+    FROM (SELECT x.id, x.n FROM regexp_split_to_table(btrim(ids, E' \t\r\n,'), E'[\\s,]+|(?<=>)(?=<)') WITH ORDINALITY AS x (id, n)
+          UNION ALL SELECT ids, 0) AS t
+    CROSS JOIN LATERAL (SELECT DISTINCT w FROM unnest(ARRAY[t.id, btrim(t.id, '<>'), '<' || btrim(t.id, '<>') || '>']) AS w) AS v (id)
+    WHERE v.id NOT IN ('', '<>')
+$$;
+COMMENT ON FUNCTION crm.message_ids(text) IS 'Ids of messages in a line such as References of a mail, the nearest first.';
+
+CREATE OR REPLACE FUNCTION crm.message_ticket(
+    channel text, sender_id bigint, from_address text, subject text, thread_id text, in_reply_to text, agent_id bigint DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ids CONSTANT text[] := crm.message_ids(in_reply_to);
+    ticket bigint;
+BEGIN
+    -- the message it answers, else its conversation, else the number in the headline
+    IF ids IS NOT NULL THEN
+        SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = message_ticket.channel AND m.external_id = ANY (ids)
+        ORDER BY array_position(ids, m.external_id) LIMIT 1;
+    END IF;
+    IF ticket IS NULL AND message_ticket.thread_id IS NOT NULL THEN
+        -- two messages of a new conversation at once
+        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || message_ticket.channel || '.' || message_ticket.thread_id, t));
+        SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = message_ticket.channel AND m.thread_id = message_ticket.thread_id
+        ORDER BY m.id DESC LIMIT 1;
+    END IF;
+    IF ticket IS NULL AND message_ticket.subject ~ '\[#[0-9]{1,18}\]' THEN
+        -- only from somebody who has to do with the ticket: numbers can be guessed
+        SELECT k.id INTO ticket FROM crm.tickets AS k
+        WHERE k.tenant_id = t AND k.id = substring(message_ticket.subject FROM '\[#([0-9]{1,18})\]')::bigint
+          AND (k.contact_id = sender_id OR agent_id IS NOT NULL
+               OR EXISTS (SELECT FROM crm.ticket_followers AS f
+                          WHERE f.tenant_id = t AND f.ticket_id = k.id AND f.contact_id = sender_id)
+               OR EXISTS (SELECT FROM crm.ticket_messages AS m
+                          WHERE m.tenant_id = t AND m.ticket_id = k.id AND m.direction = 'in'
+                            AND crm.fold_text(m.author_address) = crm.fold_text(message_ticket.from_address)));
+    END IF;
+    RETURN ticket;
+END
+$$;
+COMMENT ON FUNCTION crm.message_ticket(text, bigint, text, text, text, text, bigint) IS
+'The ticket an incoming message belongs to: that of the message it answers (in_reply_to: an id, or a list as in References, the nearest last), '
+'else of its conversation, else [#number] in the headline if the '
+'sender has to do with that ticket or works here. NULL: a new one is to be opened. '
+'Until the end of the transaction nobody else decides it for the conversation.';
+
+CREATE OR REPLACE FUNCTION crm.queue_in_use(code text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = crm.tenant_id() AND q.code = queue_in_use.code AND NOT q.active)
+                THEN (SELECT q.code FROM crm.queues AS q WHERE q.tenant_id = crm.tenant_id() AND q.id = crm.default_queue())
+                ELSE queue_in_use.code END
+$$;
+COMMENT ON FUNCTION crm.queue_in_use(text) IS 'The queue of a code, or the default queue where that one is off.';
+
+CREATE OR REPLACE FUNCTION crm.receive_message(
+    channel text,
+    body text,
+    from_address text DEFAULT NULL,
+    subject text DEFAULT NULL,
+    external_id text DEFAULT NULL,
+    thread_id text DEFAULT NULL,
+    in_reply_to text DEFAULT NULL,
+    queue text DEFAULT NULL,
+    automatic boolean DEFAULT false,
+    attachments jsonb DEFAULT '[]',
+    sent_at timestamptz DEFAULT now(),
+    columns jsonb DEFAULT '{}',
+    headers jsonb DEFAULT '{}')
+RETURNS crm.ticket_messages
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    made crm.ticket_messages;
+    ticket bigint;
+    opened crm.tickets;
+    sender bigint;
+    agent bigint;
+    machine CONSTANT text := CASE WHEN receive_message.automatic THEN 'automatic'
+                                  WHEN receive_message.channel = 'mail' THEN
+                                      crm.automatic_mail(receive_message.from_address, receive_message.subject, receive_message.headers) END;
+    kind text := CASE WHEN machine IS NULL THEN 'customer' ELSE 'automatic' END;
+    fresh boolean := false;
+BEGIN
+    -- the same message from two mail collectors at once
+    IF receive_message.external_id IS NOT NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.external_id, t));
+        SELECT m.* INTO made FROM crm.ticket_messages AS m
+        WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.external_id = receive_message.external_id;
+        IF FOUND THEN
+            RETURN made;
+        END IF;
+    END IF;
+
+    sender := crm.message_sender(receive_message.channel, receive_message.from_address);
+    agent := crm.message_agent(receive_message.channel, receive_message.from_address);
+    ticket := crm.message_ticket(receive_message.channel, sender, receive_message.from_address, receive_message.subject, receive_message.thread_id,
+                                 concat_ws(' ', crm.mail_header(headers, 'references'), crm.mail_header(headers, 'in-reply-to'),
+                                           receive_message.in_reply_to), agent);
+    IF ticket IS NULL AND machine IS NOT NULL THEN
+        -- nobody waits for an answer to it; whoever wants to know reads the outbox
+        PERFORM crm.emit_event('message.ignored', payload => jsonb_build_object('channel', receive_message.channel,
+            'from_address', receive_message.from_address, 'subject', receive_message.subject, 'external_id', receive_message.external_id, 'reason', machine));
+        RETURN made;
+    END IF;
+    -- who works here and is not the asker answers
+    IF ticket IS NOT NULL AND machine IS NULL AND agent IS NOT NULL
+       AND NOT EXISTS (SELECT FROM crm.tickets AS k WHERE k.tenant_id = t AND k.id = ticket AND k.contact_id = sender) THEN
+        kind := 'agent';
+    END IF;
+    IF ticket IS NULL THEN
+        fresh := true;
+        opened := crm.open_ticket(coalesce(nullif(btrim(receive_message.subject), ''), left(btrim(receive_message.body), 80), '-'),
+                                  receive_message.body, receive_message.channel, sender,
+                                  queue => crm.queue_in_use(receive_message.queue),
+                                  route => false, columns => receive_message.columns);
+        ticket := opened.id;
+    END IF;
+    made := crm.add_ticket_message(
+        ticket_id => ticket, body => receive_message.body, direction => CASE kind WHEN 'agent' THEN 'out' ELSE 'in' END,
+        channel => receive_message.channel, author_kind => kind, author_user_id => CASE WHEN machine IS NULL THEN agent END,
+        author_contact_id => CASE WHEN kind <> 'agent' THEN sender END,
+        author_address => receive_message.from_address, subject => receive_message.subject,
+        external_id => receive_message.external_id, thread_id => receive_message.thread_id,
+        in_reply_to => coalesce(receive_message.in_reply_to, crm.mail_header(headers, 'in-reply-to')),
+        attachments => receive_message.attachments, sent_at => receive_message.sent_at);
+    IF fresh THEN
+        PERFORM crm.route_ticket(ticket);
+    END IF;
+    RETURN made;
+END
+$$;
+COMMENT ON FUNCTION crm.receive_message(text, text, text, text, text, text, text, text, boolean, jsonb, timestamptz, jsonb, jsonb) IS
+'What a mailbox, chat or telephone gateway calls for each incoming message: stores it once (external_id), finds the ticket by the messages it answers '
+'(in_reply_to: one id, or several as in References), its conversation or [#number] in the headline from somebody known to the ticket, and opens a '
+'ticket otherwise, in the default queue where the one named is off (crm.default_queue()). The author is the contact or, in a ticket of somebody else, '
+'the user with the address; a stranger''s message is nobody''s. What a machine wrote (automatic, or by crm.automatic_mail() with the headers of the mail) '
+'is kept where it belongs to a ticket, but neither reopens one nor counts as an answer; otherwise it opens nothing: the result is NULL, and an event '
+'message.ignored is written. headers: {name: value}; References and In-Reply-To among them are used. columns: of the ticket that is opened, as for '
+'crm.open_ticket(). Returns the message. Errors: 42704 for an unknown queue.';
