@@ -18,14 +18,13 @@ $$;
 COMMENT ON FUNCTION crm.match_sla_policy(text, jsonb) IS
 'First active policy, by position and id, whose condition holds for the row given as jsonb; NULL where none does. A condition holds if its first result is neither false nor null.';
 
-CREATE OR REPLACE FUNCTION crm.sla_terms_id(policy_id bigint, priority text, calendar_id bigint DEFAULT NULL)
+CREATE OR REPLACE FUNCTION crm_internal.sla_terms_id(tenant bigint, policy_id bigint, priority text, calendar_id bigint)
 RETURNS bigint
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    tenant bigint := crm.tenant_id();
     terms jsonb;
     found_id bigint;
 BEGIN
@@ -63,6 +62,17 @@ BEGIN
         RETURNING t.id INTO found_id;
     END IF;
     RETURN found_id;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.sla_terms_id(bigint, bigint, text, bigint) IS 'What crm.sla_terms_id() does, for a tenant.';
+
+CREATE OR REPLACE FUNCTION crm.sla_terms_id(policy_id bigint, priority text, calendar_id bigint DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN crm_internal.sla_terms_id(crm.tenant_id(), policy_id, priority, calendar_id);
 END
 $$;
 COMMENT ON FUNCTION crm.sla_terms_id(bigint, text, bigint) IS
@@ -170,10 +180,17 @@ CREATE OR REPLACE TRIGGER sla_events_before_guard
 
 -- ---- clocks follow events ----
 
+-- Plans are kept from the first statement of a session on, when the tables may be empty or the events a hundred thousand:
+-- every step goes from the new events to each subject by its key, whatever is known of sizes, so that a statement costs
+-- what its rows cost.
 CREATE OR REPLACE FUNCTION crm.sla_events_refresh()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 BEGIN
     IF NOT EXISTS (SELECT FROM new_events AS n WHERE n.event <> 'breach_withdrawn') THEN
@@ -183,9 +200,7 @@ BEGIN
     -- one session a subject: the next statement sees what the one before committed
     INSERT INTO crm.sla_subjects AS s (tenant_id, subject_type, subject_id, event_count, last_event_at)
     SELECT n.tenant_id, n.subject_type, n.subject_id, count(*), max(n.occurred_at)
-    FROM new_events AS n
-    GROUP BY 1, 2, 3
-    ORDER BY 1, 2, 3
+    FROM new_events AS n GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     ON CONFLICT ON CONSTRAINT sla_subjects_pkey
         DO UPDATE SET event_count = s.event_count + excluded.event_count,
                       last_event_at = greatest(s.last_event_at, excluded.last_event_at);
@@ -193,41 +208,46 @@ BEGIN
     IF EXISTS (SELECT FROM new_events AS n
                WHERE n.terms_id IS NOT NULL
                   OR n.event IN ('opened', 'reopened', 'resolved', 'closed', 'cancelled', 'merged', 'withdrawn')) THEN
-        UPDATE crm.sla_subjects AS s
-        SET terms_id = l.terms_id, open = l.open
-        FROM (SELECT k.*,
-                     (SELECT e.terms_id
-                      FROM crm.sla_events AS e
-                      WHERE e.tenant_id = k.tenant_id AND e.subject_type = k.subject_type AND e.subject_id = k.subject_id
-                        AND e.terms_id IS NOT NULL
-                      ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1) AS terms_id,
-                     coalesce((SELECT e.event IN ('opened', 'reopened')
-                               FROM crm.sla_events AS e
-                               WHERE e.tenant_id = k.tenant_id AND e.subject_type = k.subject_type
-                                 AND e.subject_id = k.subject_id
-                                 AND e.event IN ('opened', 'reopened', 'resolved', 'closed', 'cancelled', 'merged')
-                                 AND NOT EXISTS (SELECT FROM crm.sla_events AS w
-                                                 WHERE w.tenant_id = e.tenant_id AND w.refers_to_id = e.id
-                                                   AND w.event = 'withdrawn')
-                               ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1), false) AS open
-              FROM (SELECT DISTINCT n.tenant_id, n.subject_type, n.subject_id FROM new_events AS n) AS k) AS l
-        WHERE s.tenant_id = l.tenant_id AND s.subject_type = l.subject_type AND s.subject_id = l.subject_id
-          AND (s.terms_id, s.open) IS DISTINCT FROM (l.terms_id, l.open);
+        -- all of them are there: written so that each is found by its key
+        INSERT INTO crm.sla_subjects AS s (tenant_id, subject_type, subject_id, terms_id, open)
+        SELECT k.*,
+               (SELECT e.terms_id
+                FROM crm.sla_events AS e
+                WHERE e.tenant_id = k.tenant_id AND e.subject_type = k.subject_type AND e.subject_id = k.subject_id
+                  AND e.terms_id IS NOT NULL
+                ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1),
+               coalesce((SELECT e.event IN ('opened', 'reopened')
+                         FROM crm.sla_events AS e
+                         WHERE e.tenant_id = k.tenant_id AND e.subject_type = k.subject_type AND e.subject_id = k.subject_id
+                           AND e.event IN ('opened', 'reopened', 'resolved', 'closed', 'cancelled', 'merged')
+                           AND NOT EXISTS (SELECT FROM crm.sla_events AS w
+                                           WHERE w.tenant_id = e.tenant_id AND w.refers_to_id = e.id AND w.event = 'withdrawn')
+                         ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1), false)
+        FROM (SELECT DISTINCT n.tenant_id, n.subject_type, n.subject_id FROM new_events AS n) AS k
+        ON CONFLICT ON CONSTRAINT sla_subjects_pkey
+            DO UPDATE SET terms_id = excluded.terms_id, open = excluded.open
+            WHERE (s.terms_id, s.open) IS DISTINCT FROM (excluded.terms_id, excluded.open);
     END IF;
 
-    WITH subjects AS (
-        SELECT DISTINCT n.tenant_id, n.subject_type, n.subject_id FROM new_events AS n
-    ), fold AS MATERIALIZED (
-        SELECT k.tenant_id, k.subject_type, k.subject_id, f.*
-        FROM subjects AS k
-        CROSS JOIN LATERAL crm.sla_fold(k.subject_type, k.subject_id, NULL, NULL, k.tenant_id) AS f
+    -- a subject's clocks as one list, so that those it has no more are found without joining lists
+    WITH folded AS MATERIALIZED (
+        SELECT k.tenant_id, k.subject_type, k.subject_id, x.clocks, x.keys
+        FROM (SELECT DISTINCT n.tenant_id, n.subject_type, n.subject_id FROM new_events AS n) AS k
+        CROSS JOIN LATERAL (SELECT array_agg(f) AS clocks, array_agg(f.metric || f.cycle) AS keys
+                            FROM crm.sla_fold(k.subject_type, k.subject_id, NULL, NULL, k.tenant_id) AS f) AS x
     ), gone AS (
         DELETE FROM crm.sla_clocks AS c
-        USING subjects AS k
+        USING folded AS k
         WHERE c.tenant_id = k.tenant_id AND c.subject_type = k.subject_type AND c.subject_id = k.subject_id
-          AND NOT EXISTS (SELECT FROM fold AS f
-                          WHERE f.tenant_id = c.tenant_id AND f.subject_type = c.subject_type
-                            AND f.subject_id = c.subject_id AND f.metric = c.metric AND f.cycle = c.cycle)
+          AND (c.metric || c.cycle = ANY (k.keys)) IS NOT TRUE
+    ), fold AS (
+        SELECT k.tenant_id, k.subject_type, k.subject_id, f.*
+        FROM folded AS k
+        CROSS JOIN LATERAL unnest(k.clocks) AS f (
+            metric text, cycle integer, state text, policy_id bigint, target_id bigint, target_seconds double precision, calendar_id bigint,
+            started_at timestamptz, counted_from timestamptz, running_since timestamptz, paused_since timestamptz, stopped_at timestamptz,
+            due_at timestamptz, due_pinned boolean, due_before_change boolean, breached_at timestamptz,
+            stretches timestamptz[], stretch_calendars bigint[])
     )
     INSERT INTO crm.sla_clocks AS c
         (tenant_id, subject_type, subject_id, metric, cycle, state, policy_id, target_id, target_seconds, calendar_id,
@@ -241,48 +261,41 @@ BEGIN
            f.stretches, f.stretch_calendars
     FROM fold AS f
     ON CONFLICT ON CONSTRAINT sla_clocks_pkey DO UPDATE SET
-        state = excluded.state, policy_id = excluded.policy_id, target_id = excluded.target_id,
-        target_seconds = excluded.target_seconds, calendar_id = excluded.calendar_id,
-        started_at = excluded.started_at, counted_from = excluded.counted_from,
-        running_since = excluded.running_since, paused_since = excluded.paused_since,
-        stopped_at = excluded.stopped_at, due_at = excluded.due_at, due_pinned = excluded.due_pinned,
-        due_before_change = excluded.due_before_change, breached_at = excluded.breached_at,
-        used_seconds = excluded.used_seconds, stretches = excluded.stretches,
-        stretch_calendars = excluded.stretch_calendars, measured_at = clock_timestamp()
+        (state, policy_id, target_id, target_seconds, calendar_id, started_at, counted_from, running_since, paused_since, stopped_at,
+         due_at, due_pinned, due_before_change, breached_at, used_seconds, stretches, stretch_calendars, measured_at) =
+        (excluded.state, excluded.policy_id, excluded.target_id, excluded.target_seconds, excluded.calendar_id, excluded.started_at,
+         excluded.counted_from, excluded.running_since, excluded.paused_since, excluded.stopped_at, excluded.due_at, excluded.due_pinned,
+         excluded.due_before_change, excluded.breached_at, excluded.used_seconds, excluded.stretches, excluded.stretch_calendars,
+         clock_timestamp())
     -- an ended clock stays as it was measured where only the opening hours are others than
     -- they were then: what is announced later does not rewrite statistics
     WHERE (c.stopped_at IS NULL
            OR NOT EXISTS (SELECT FROM crm.calendars AS k
                           WHERE k.tenant_id = c.tenant_id AND k.updated_at > c.measured_at
                             AND (k.id = c.calendar_id OR k.id = ANY (c.stretch_calendars)))
-           OR (c.policy_id, c.target_id, c.target_seconds, c.calendar_id, c.started_at, c.counted_from, c.stopped_at,
-               c.due_pinned, c.stretches, c.stretch_calendars)
-              IS DISTINCT FROM
-              (excluded.policy_id, excluded.target_id, excluded.target_seconds, excluded.calendar_id,
-               excluded.started_at, excluded.counted_from, excluded.stopped_at, excluded.due_pinned,
-               excluded.stretches, excluded.stretch_calendars))
-      AND (c.state, c.policy_id, c.target_id, c.target_seconds, c.calendar_id, c.started_at, c.counted_from,
-           c.running_since, c.paused_since, c.stopped_at, c.due_at, c.due_pinned, c.due_before_change, c.breached_at,
-           c.used_seconds, c.stretches, c.stretch_calendars)
-          IS DISTINCT FROM
-          (excluded.state, excluded.policy_id, excluded.target_id, excluded.target_seconds, excluded.calendar_id,
-           excluded.started_at, excluded.counted_from, excluded.running_since, excluded.paused_since,
-           excluded.stopped_at, excluded.due_at, excluded.due_pinned, excluded.due_before_change,
-           excluded.breached_at, excluded.used_seconds, excluded.stretches, excluded.stretch_calendars);
+           OR (c.policy_id, c.target_id, c.target_seconds, c.calendar_id, c.started_at, c.counted_from, c.stopped_at, c.due_pinned,
+               c.stretches, c.stretch_calendars) IS DISTINCT FROM
+              (excluded.policy_id, excluded.target_id, excluded.target_seconds, excluded.calendar_id, excluded.started_at,
+               excluded.counted_from, excluded.stopped_at, excluded.due_pinned, excluded.stretches, excluded.stretch_calendars))
+      AND (c.state, c.policy_id, c.target_id, c.target_seconds, c.calendar_id, c.started_at, c.counted_from, c.running_since,
+           c.paused_since, c.stopped_at, c.due_at, c.due_pinned, c.due_before_change, c.breached_at, c.used_seconds, c.stretches,
+           c.stretch_calendars) IS DISTINCT FROM
+          (excluded.state, excluded.policy_id, excluded.target_id, excluded.target_seconds, excluded.calendar_id, excluded.started_at,
+           excluded.counted_from, excluded.running_since, excluded.paused_since, excluded.stopped_at, excluded.due_at, excluded.due_pinned,
+           excluded.due_before_change, excluded.breached_at, excluded.used_seconds, excluded.stretches, excluded.stretch_calendars);
 
     -- a breach that was noted and, as we know now, did not happen
     INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, metric, cycle, refers_to_id)
     SELECT b.tenant_id, b.subject_type, b.subject_id, 'breach_withdrawn', b.occurred_at, b.metric, b.cycle, b.id
     FROM (SELECT DISTINCT n.tenant_id, n.subject_type, n.subject_id FROM new_events AS n) AS k
-    JOIN crm.sla_events AS b
-      ON b.tenant_id = k.tenant_id AND b.subject_type = k.subject_type AND b.subject_id = k.subject_id
-         AND b.event = 'breached'
-    LEFT JOIN crm.sla_clocks AS c
-      ON c.tenant_id = b.tenant_id AND c.subject_type = b.subject_type AND c.subject_id = b.subject_id
-         AND c.metric = b.metric AND c.cycle = b.cycle
+    -- OFFSET: from the subject to its breaches, never from all breaches to the subject
+    CROSS JOIN LATERAL (SELECT e.* FROM crm.sla_events AS e
+                        WHERE e.tenant_id = k.tenant_id AND e.subject_type = k.subject_type AND e.subject_id = k.subject_id
+                          AND e.event = 'breached' OFFSET 0) AS b
+    LEFT JOIN crm.sla_clocks AS c ON c.tenant_id = b.tenant_id AND c.subject_type = b.subject_type AND c.subject_id = b.subject_id
+                                     AND c.metric = b.metric AND c.cycle = b.cycle
     WHERE c.breached_at IS NULL AND c.state IS DISTINCT FROM 'merged'
-      AND NOT EXISTS (SELECT FROM crm.sla_events AS w
-                      WHERE w.tenant_id = b.tenant_id AND w.refers_to_id = b.id);
+      AND NOT EXISTS (SELECT FROM crm.sla_events AS w WHERE w.tenant_id = b.tenant_id AND w.refers_to_id = b.id);
     RETURN NULL;
 END
 $$;

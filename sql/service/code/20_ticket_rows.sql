@@ -66,35 +66,67 @@ CREATE OR REPLACE TRIGGER tickets_before_tally
 
 -- ---- what follows from a change ----
 
-CREATE OR REPLACE FUNCTION crm_internal.ticket_opened(k crm.tickets)
-RETURNS void
-LANGUAGE plpgsql VOLATILE
+-- All tickets of a statement at once: a migration enters them by the hundred thousand. An imported one may be answered
+-- and closed already.
+-- security definer: the records below are written for people who may not write them themselves
+CREATE OR REPLACE FUNCTION crm_internal.tickets_opened() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    stage crm.stages;
-    data jsonb;
 BEGIN
-    SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = k.tenant_id AND s.id = k.stage_id;
-    data := jsonb_build_object('stage', stage.code, 'stage_type', stage.type);
-    IF k.queue_id IS NOT NULL OR k.owner_id IS NOT NULL THEN
-        INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, to_queue_id, to_owner_id, changed_by, changed_at)
-        VALUES (k.tenant_id, k.id, k.queue_id, k.owner_id, crm.user_id(), k.created_at);
+    INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, to_queue_id, to_owner_id, changed_by, changed_at)
+    SELECT n.tenant_id, n.id, n.queue_id, n.owner_id, crm.user_id(), n.created_at
+    FROM new_tickets AS n
+    WHERE n.queue_id IS NOT NULL OR n.owner_id IS NOT NULL;
+
+    WITH opened AS MATERIALIZED (
+        SELECT n.tenant_id, n.id, n.created_at, n.first_response_at, n.resolved_at, n.closed_at, n.priority, s.code, s.type,
+               -- terms of an earlier life of the number
+               (SELECT (t.definition ->> 'calendar_id')::bigint
+                FROM crm.sla_subjects AS b JOIN crm.sla_terms AS t ON t.tenant_id = b.tenant_id AND t.id = b.terms_id
+                WHERE b.tenant_id = n.tenant_id AND b.subject_type = 'tickets' AND b.subject_id = n.id) AS calendar_id,
+               (SELECT p.id FROM crm.sla_policies AS p
+                WHERE p.tenant_id = n.tenant_id AND p.subject_type = 'tickets' AND p.active
+                  AND (p.condition IS NULL OR coalesce(crm.path_holds(to_jsonb(n), p.condition), false))
+                ORDER BY p.position, p.id LIMIT 1) AS policy_id
+        FROM new_tickets AS n
+        LEFT JOIN crm.stages AS s ON s.tenant_id = n.tenant_id AND s.id = n.stage_id
+    ), terms AS MATERIALIZED (
+        SELECT d.*, crm_internal.sla_terms_id(d.tenant_id, d.policy_id, d.priority, d.calendar_id) AS terms_id
+        FROM (SELECT DISTINCT o.tenant_id, o.policy_id, o.priority, o.calendar_id FROM opened AS o) AS d
+    )
+    INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, stage, stage_type, priority, terms_id)
+    SELECT o.tenant_id, 'tickets', o.id, e.event, e.at, CASE WHEN e.staged THEN o.code END, CASE WHEN e.staged THEN o.type END,
+           CASE e.event WHEN 'opened' THEN o.priority END,
+           CASE e.event WHEN 'opened' THEN (SELECT t.terms_id FROM terms AS t
+                                            WHERE t.tenant_id = o.tenant_id AND t.priority = o.priority
+                                              AND t.policy_id IS NOT DISTINCT FROM o.policy_id
+                                              AND t.calendar_id IS NOT DISTINCT FROM o.calendar_id) END
+    FROM opened AS o
+    CROSS JOIN LATERAL (
+        SELECT 1, 'opened', o.created_at, o.type IN ('open', 'on_hold')
+        UNION ALL
+        SELECT 2, 'agent_message', greatest(o.first_response_at, o.created_at), false WHERE o.first_response_at IS NOT NULL
+        UNION ALL
+        SELECT 3, 'resolved', greatest(o.resolved_at, o.created_at), true WHERE o.type IN ('done', 'won')
+        UNION ALL
+        SELECT 3, 'cancelled', greatest(o.closed_at, o.created_at), true WHERE o.type IN ('lost', 'cancelled')
+    ) AS e (step, event, at, staged);
+
+    -- imported history is not asked about
+    IF coalesce(current_setting('crm.history_reason', true), '') = '' THEN
+        PERFORM crm_internal.schedule_surveys(n.tenant_id, 'ticket.resolved', 'tickets', n.id, to_jsonb(n), n.resolved_at)
+        FROM new_tickets AS n WHERE n.resolved_at IS NOT NULL;
     END IF;
-    PERFORM crm.record_sla_event('tickets', k.id, 'opened', k.created_at,
-                                 CASE WHEN stage.type IN ('open', 'on_hold') THEN data ELSE '{}' END, to_jsonb(k));
-    -- an imported one may be answered and closed already
-    IF k.first_response_at IS NOT NULL THEN
-        PERFORM crm.record_sla_event('tickets', k.id, 'agent_message', greatest(k.first_response_at, k.created_at));
-    END IF;
-    IF stage.type IN ('done', 'won') THEN
-        PERFORM crm.record_sla_event('tickets', k.id, 'resolved', greatest(k.resolved_at, k.created_at), data);
-    ELSIF stage.type IN ('lost', 'cancelled') THEN
-        PERFORM crm.record_sla_event('tickets', k.id, 'cancelled', greatest(k.closed_at, k.created_at), data);
-    END IF;
+    RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.ticket_opened(crm.tickets) IS 'The clocks of a new ticket, and the record of who was given it first.';
+COMMENT ON FUNCTION crm_internal.tickets_opened() IS
+'What follows from new tickets: their clocks, the record of who was given them first, surveys about those that are solved already.';
+CREATE OR REPLACE TRIGGER tickets_after_opened
+    AFTER INSERT ON crm.tickets
+    REFERENCING NEW TABLE AS new_tickets
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.tickets_opened();
 
 CREATE OR REPLACE FUNCTION crm_internal.ticket_clocks(old crm.tickets, new crm.tickets)
 RETURNS void
@@ -176,14 +208,10 @@ BEGIN
         END IF;
         RETURN NULL;
     END IF;
-    IF TG_OP = 'INSERT' THEN
-        PERFORM crm_internal.ticket_opened(NEW);
-    ELSE
-        PERFORM crm_internal.ticket_clocks(OLD, NEW);
-        PERFORM crm_internal.ticket_handed_on(OLD, NEW);
-        IF OLD.resolved_at IS NOT DISTINCT FROM NEW.resolved_at THEN
-            RETURN NULL;
-        END IF;
+    PERFORM crm_internal.ticket_clocks(OLD, NEW);
+    PERFORM crm_internal.ticket_handed_on(OLD, NEW);
+    IF OLD.resolved_at IS NOT DISTINCT FROM NEW.resolved_at THEN
+        RETURN NULL;
     END IF;
     -- imported history is not asked about
     IF NEW.resolved_at IS NOT NULL AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
@@ -194,5 +222,5 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.tickets_follow() IS 'What follows from a change of a ticket: its clocks, the record of transfers, released capacity, surveys.';
 CREATE OR REPLACE TRIGGER tickets_after_follow
-    AFTER INSERT OR UPDATE OR DELETE ON crm.tickets
+    AFTER UPDATE OR DELETE ON crm.tickets
     FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_follow();
