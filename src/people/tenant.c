@@ -20,9 +20,11 @@ build_settings(const void *key, MemoryContext context)
 	Datum		values[1] = {Int64GetDatum(id)};
 	CrmTenant  *tenant;
 	text	   *zone;
+	Datum		country;
 	bool		isnull;
 
-	crm_read_config("SELECT t.base_currency::pg_catalog.text, t.time_zone FROM crm.tenants AS t"
+	crm_read_config("SELECT t.base_currency::pg_catalog.text, t.time_zone,"
+					" t.country::pg_catalog.text FROM crm.tenants AS t"
 					" WHERE t.tenant_id OPERATOR(pg_catalog.=) $1", 1, types, values);
 	if (SPI_processed == 0)
 		return NULL;
@@ -32,6 +34,9 @@ build_settings(const void *key, MemoryContext context)
 	zone = DatumGetTextPP(crm_spi_value(0, 2, &isnull));
 	tenant->time_zone = PointerGetDatum(MemoryContextAlloc(context, VARSIZE_ANY(zone)));
 	memcpy(DatumGetPointer(tenant->time_zone), zone, VARSIZE_ANY(zone));
+	country = crm_spi_value(0, 3, &isnull);
+	if (!isnull)
+		strlcpy(tenant->country, TextDatumGetCString(country), sizeof(tenant->country));
 	return tenant;
 }
 

@@ -11,6 +11,7 @@ typedef struct CrmTenant
 {
 	int64		tenant;
 	char		base[4];		/* currency */
+	char		country[3];		/* empty: none */
 	Datum		time_zone;		/* text */
 } CrmTenant;
 

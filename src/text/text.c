@@ -14,8 +14,8 @@
 #define MAX_TOKENS 256
 
 /* The folding is over UTF-8, as is every database the CRM is installed in. */
-static void
-check_encoding(void)
+void
+crm_check_encoding(void)
 {
 	if (GetDatabaseEncoding() != PG_UTF8)
 		ereport(ERROR,
@@ -37,7 +37,7 @@ crm_fold_text(PG_FUNCTION_ARGS)
 	text	   *value = PG_GETARG_TEXT_PP(0);
 	StringInfoData out;
 
-	check_encoding();
+	crm_check_encoding();
 	initStringInfo(&out);
 	crm_fold(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &out);
 	return text_result(&out);
@@ -51,7 +51,7 @@ crm_name_key(PG_FUNCTION_ARGS)
 	text	   *value = PG_GETARG_TEXT_PP(0);
 	StringInfoData out;
 
-	check_encoding();
+	crm_check_encoding();
 	initStringInfo(&out);
 	crm_fold_name_key(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &out);
 	return text_result(&out);
@@ -68,7 +68,7 @@ crm_name_words(PG_FUNCTION_ARGS)
 	Datum		words[MAX_TOKENS];
 	int			n;
 
-	check_encoding();
+	crm_check_encoding();
 	initStringInfo(&out);
 	crm_fold(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &out);
 	n = crm_fold_tokens(&out, tokens, MAX_TOKENS);
@@ -90,7 +90,7 @@ crm_name_terms(PG_FUNCTION_ARGS)
 	Datum		terms[MAX_TOKENS];
 	int			n;
 
-	check_encoding();
+	crm_check_encoding();
 	initStringInfo(&out);
 	crm_fold(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &out);
 	n = crm_fold_tokens(&out, tokens, MAX_TOKENS);
@@ -107,69 +107,9 @@ crm_normalize_email(PG_FUNCTION_ARGS)
 	text	   *value = PG_GETARG_TEXT_PP(0);
 	StringInfoData out;
 
-	check_encoding();
+	crm_check_encoding();
 	initStringInfo(&out);
 	if (!crm_email_normalize(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &out))
-		PG_RETURN_NULL();
-	return text_result(&out);
-}
-
-PG_FUNCTION_INFO_V1(crm_normalize_phone);
-
-Datum
-crm_normalize_phone(PG_FUNCTION_ARGS)
-{
-	text	   *value = PG_GETARG_TEXT_PP(0);
-	char	   *country = text_to_cstring(PG_GETARG_TEXT_PP(1));
-	StringInfoData out;
-
-	check_encoding();
-	initStringInfo(&out);
-	if (!crm_phone_normalize(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), country, &out))
-		PG_RETURN_NULL();
-	return text_result(&out);
-}
-
-PG_FUNCTION_INFO_V1(crm_contact_point_key);
-
-/*
- * crm.contact_point_key(kind, value, country) -> text
- *
- * The form in which two ways to reach somebody are compared; null where the
- * value is not one of its kind.
- */
-Datum
-crm_contact_point_key(PG_FUNCTION_ARGS)
-{
-	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	text	   *value = PG_GETARG_TEXT_PP(1);
-	char	   *country = text_to_cstring(PG_GETARG_TEXT_PP(2));
-	const char *in = VARDATA_ANY(value);
-	int			len = VARSIZE_ANY_EXHDR(value);
-	StringInfoData out;
-	bool		valid;
-
-	check_encoding();
-	initStringInfo(&out);
-	if (strcmp(kind, "email") == 0)
-		valid = crm_email_normalize(in, len, &out);
-	else if (strcmp(kind, "phone") == 0 || strcmp(kind, "mobile") == 0 ||
-			 strcmp(kind, "fax") == 0)
-		valid = crm_phone_normalize(in, len, country, &out);
-	else if (strcmp(kind, "web") == 0)
-		valid = crm_web_normalize(in, len, &out);
-	else
-	{
-		int			skip;
-
-		crm_fold(in, len, &out);
-		/* @name and name are one account */
-		skip = out.len > 1 && out.data[0] == '@' ? 1 : 0;
-		out.len -= skip;
-		memmove(out.data, out.data + skip, out.len + 1);
-		valid = out.len > 0;
-	}
-	if (!valid)
 		PG_RETURN_NULL();
 	return text_result(&out);
 }

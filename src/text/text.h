@@ -12,6 +12,9 @@
 
 #include "lib/stringinfo.h"
 
+/* text.c */
+extern void crm_check_encoding(void);
+
 /* fold.c */
 extern void crm_fold(const char *in, int len, StringInfo out);
 extern int	crm_fold_tokens(StringInfo folded, char **tokens, int max);

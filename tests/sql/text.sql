@@ -27,7 +27,7 @@ ORDER BY n;
 SELECT crm.name_words('  Ludwig van-Beethoven, Jr. ') AS words, crm.name_words('علی‌رضا كريمي') AS persian, crm.name_words(' - ') AS none;
 
 -- every writing of one Iranian number
-SELECT v AS value, crm.normalize_phone(v) AS e164
+SELECT v AS value, crm.normalize_phone(v, 'IR') AS e164
 FROM (VALUES (1, '09121234567'), (2, '+98 912 123 4567'), (3, '۰۹۱۲۱۲۳۴۵۶۷'), (4, '00989121234567'), (5, '+98 (0)912-123-4567'),
              (6, '٠٢١ ٨٨٧٧٦٦٥٥'), (7, '+98 0912 1234567'), (8, '9121234567'), (9, '989121234567'), (10, '021-88776655 داخلی ۱۲'),
              (11, 'tel:+982188776655;ext=9'), (12, '110'), (13, '0912123456'), (14, '۰۹۱۲۱۲۳۴۵۶۷۸'), (15, 'زنگ'), (16, ''),

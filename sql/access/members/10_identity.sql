@@ -42,3 +42,19 @@ CREATE FUNCTION crm.tenant_country() RETURNS text
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_tenant_country';
 COMMENT ON FUNCTION crm.tenant_country() IS 'ISO 3166-1 country of the current tenant (crm.tenants.country); NULL where it has none.';
+
+-- ---- addresses; here, as the country of a number is the tenant's unless given ----
+
+CREATE FUNCTION crm.normalize_phone(value text, country text DEFAULT coalesce(crm.tenant_country(), '')) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_normalize_phone';
+COMMENT ON FUNCTION crm.normalize_phone(text, text) IS
+'A telephone number in E.164 (+989121234567). country (ISO 3166-1) is where a number without a country code belongs, the tenant''s unless given; empty: '
+'nowhere. Digits of any script; an extension is left off. NULL where the number does not fit its numbering plan.';
+
+CREATE FUNCTION crm.contact_point_key(kind text, value text, country text DEFAULT coalesce(crm.tenant_country(), '')) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_contact_point_key';
+COMMENT ON FUNCTION crm.contact_point_key(text, text, text) IS
+'Key by which two contact points are equal: e-mail and web addresses and telephone numbers in their normal form, anything else folded. NULL where the value '
+'is not one of its kind.';

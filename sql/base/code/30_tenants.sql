@@ -58,3 +58,36 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.seed_older_tenants() IS
 'Gives tenants that were there before a room began to seed new ones what it gives to those.';
+
+-- ---- other money, other days ----
+
+-- security definer: an admin who changes the tenant may not see every record that is converted
+CREATE OR REPLACE FUNCTION crm_internal.resettle_tenants()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    changed record;
+    hook regprocedure;
+BEGIN
+    FOR changed IN
+        -- rows of a transition table have no named type
+        SELECT jsonb_populate_record(NULL::crm.tenants, to_jsonb(o)) AS was, jsonb_populate_record(NULL::crm.tenants, to_jsonb(n)) AS now_is
+        FROM old_tenants AS o JOIN new_tenants AS n USING (tenant_id)
+        WHERE o.base_currency <> n.base_currency OR o.time_zone <> n.time_zone
+    LOOP
+        FOR hook IN SELECT h FROM crm_internal.hooks_at('tenant_resettled') AS h LOOP
+            EXECUTE format('SELECT %s($1, $2)', hook::regproc) USING changed.was, changed.now_is;
+        END LOOP;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.resettle_tenants() IS
+'Trigger of crm.tenants: where the base currency or the zone changes, each room converts what it has stored in the old one (hook tenant_resettled), '
+'or refuses the change with what it would take.';
+-- after tenants_after_changed, by the order of names: the settings that backends keep are old before that
+CREATE OR REPLACE TRIGGER tenants_after_resettle AFTER UPDATE ON crm.tenants
+    REFERENCING OLD TABLE AS old_tenants NEW TABLE AS new_tenants
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.resettle_tenants();

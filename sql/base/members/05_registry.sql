@@ -40,6 +40,9 @@ AS $$
     ('planned', 'column', '{}', 'Column with an instant that may lie ahead, from which on a row counts.'),
     ('merge', 'column', '{tenant_id,id}', 'Rows may be merged; the column refers to the row that goes on.'),
     ('followers', 'column', '{tenant_id}', 'Rows say who follows their parent; the column names the user.'),
+    ('missing', 'sources', '{tenant_id}',
+     'Where a value comes from that nobody gave: {"currency": [columns that refer to records with one], "country": [...]}; column.column '
+     'goes over another record; at last the tenant''s.'),
     ('personal', 'array', '{}', 'Columns that say something of a person.')
 $$;
 COMMENT ON FUNCTION crm.table_options() IS
@@ -49,6 +52,43 @@ CREATE FUNCTION crm.column_exists(relation regclass, name text) RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_column_exists';
 COMMENT ON FUNCTION crm.column_exists(regclass, text) IS 'Whether a table has a column.';
+
+-- over one foreign key, or over two where a path of two columns is given
+CREATE FUNCTION crm.source_query(relation regclass, path text, wanted text)
+RETURNS text
+LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    steps CONSTANT text[] := string_to_array(path, '.');
+    here regclass := relation;
+    alias text;
+    source text;
+BEGIN
+    FOR i IN 1 .. cardinality(steps) LOOP
+        SELECT k.confrelid::regclass INTO here
+        FROM pg_constraint AS k
+        WHERE k.conrelid = here AND k.contype = 'f' AND cardinality(k.conkey) = 2
+          AND (SELECT array_agg(a.attname ORDER BY a.attname = 'tenant_id' DESC) FROM pg_attribute AS a
+               WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)) = ARRAY['tenant_id', steps[i]]::name[];
+        IF here IS NULL THEN
+            RETURN NULL;
+        END IF;
+        alias := 'r' || i;
+        source := CASE WHEN i = 1 THEN format('%s AS %I', here::regclass, alias)
+                       ELSE source || format(' JOIN %s AS %I ON %I.tenant_id OPERATOR(pg_catalog.=) $1 AND %I.id OPERATOR(pg_catalog.=) %I.%I',
+                                             here::regclass, alias, alias, alias, 'r' || (i - 1), steps[i]) END;
+    END LOOP;
+    IF NOT crm.column_exists(here, wanted) THEN
+        RETURN NULL;
+    END IF;
+    RETURN format('SELECT %I.%I FROM ', alias, wanted) || source
+           || ' WHERE r1.tenant_id OPERATOR(pg_catalog.=) $1 AND r1.id OPERATOR(pg_catalog.=) $2';
+END
+$$;
+COMMENT ON FUNCTION crm.source_query(regclass, text, text) IS
+'Query of what a record says to which a column of a table refers: of tenant $1, number $2. column.column goes on over another record. NULL '
+'where no foreign key leads to a table with that column.';
 
 -- which options a value is wrong for, in words; NULL: it is right
 CREATE FUNCTION crm.table_option_fault(relation regclass, option text, value jsonb)
@@ -83,6 +123,23 @@ BEGIN
                 IF NOT crm.column_exists(relation, column_name) AND NOT (option = 'found_by' AND column_name = 'source') THEN
                     RETURN format('names column "%s", which the table does not have', column_name);
                 END IF;
+            END LOOP;
+        WHEN 'sources' THEN
+            IF jsonb_typeof(value) <> 'object' THEN
+                RETURN 'must be an object of columns and lists of columns';
+            END IF;
+            FOR link IN SELECT e.key, e.value FROM jsonb_each(value) AS e LOOP
+                IF link.key NOT IN ('currency', 'country') OR NOT crm.column_exists(relation, link.key) THEN
+                    RETURN format('names "%s"; known are the columns currency and country, where the table has them', link.key);
+                END IF;
+                IF jsonb_typeof(link.value) <> 'array' THEN
+                    RETURN format('says of "%s" what is no list of columns', link.key);
+                END IF;
+                FOR column_name IN SELECT jsonb_array_elements_text(link.value) LOOP
+                    IF crm.source_query(relation, column_name, link.key) IS NULL THEN
+                        RETURN format('names "%s", from which no foreign key leads to a table with a column "%s"', column_name, link.key);
+                    END IF;
+                END LOOP;
             END LOOP;
         WHEN 'links' THEN
             IF jsonb_typeof(value) <> 'object' THEN

@@ -44,8 +44,11 @@ CREATE TABLE crm.tenants (
 COMMENT ON TABLE crm.tenants IS 'Companies whose CRM this database is. A single company has one row, id 1, made by install().';
 SELECT crm.declare_table('crm.tenants', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.tenants.country IS 'ISO 3166-1 country whose telephone numbers are written without a country code.';
-COMMENT ON COLUMN crm.tenants.base_currency IS 'Currency of reports.';
-COMMENT ON COLUMN crm.tenants.time_zone IS 'IANA zone in which the days of reports begin.';
+COMMENT ON COLUMN crm.tenants.base_currency IS
+'Currency of reports, and of amounts whose record and its account name none. When it changes, what is stored in it is converted at dated rates; error '
+'CR203 tells which rates that would take.';
+COMMENT ON COLUMN crm.tenants.time_zone IS
+'IANA zone in which the days of reports begin. When it changes, days that were computed in it are computed anew.';
 COMMENT ON COLUMN crm.tenants.week_start IS 'First day of the week, ISO number: 1 Monday ... 6 Saturday, 7 Sunday.';
 COMMENT ON COLUMN crm.tenants.weekend IS 'Rest days, ISO numbers: {6,7}, or {5} where Friday is the day of rest.';
 COMMENT ON COLUMN crm.tenants.fiscal_year_start IS 'Month and day, MM-DD, Gregorian; with the prefix jalali: in the Jalali calendar.';

@@ -34,6 +34,43 @@ $$;
 COMMENT ON FUNCTION crm_internal.apply_row_checks(regclass) IS 'Triggers for what a table is registered with: version, custom, tags, tree.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_row_checks(regclass)');
 
+CREATE OR REPLACE FUNCTION crm_internal.apply_missing(relation regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r crm.registry;
+    c record;
+    given text;
+    arguments text;
+BEGIN
+    SELECT x.* INTO r FROM crm.registry AS x WHERE x.relation = apply_missing.relation;
+    FOR c IN SELECT v.name, r.options -> 'missing' -> v.name AS sources FROM (VALUES ('currency'), ('country')) AS v (name) LOOP
+        SELECT string_agg(format(', %L, %L', split_part(s.path, '.', 1), crm.source_query(relation, s.path, c.name)), '' ORDER BY s.place)
+        INTO arguments FROM jsonb_array_elements_text(c.sources) WITH ORDINALITY AS s (path, place);
+        -- a currency that may be empty is that of amounts: where there is none, nothing is said
+        given := CASE WHEN c.name = 'currency' AND NOT EXISTS (
+                           SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = 'currency' AND a.attnotnull)
+                      THEN (SELECT ' AND num_nonnulls(' || string_agg(format('NEW.%I', a.attname), ', ' ORDER BY a.attnum) || ') > 0'
+                            FROM pg_attribute AS a
+                            WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+                              AND a.atttypid = 'numeric'::regtype)
+                      ELSE '' END;
+        PERFORM crm_internal.set_trigger(relation, '_before_' || c.name, c.sources IS NOT NULL,
+            CASE c.name WHEN 'currency' THEN 'BEFORE INSERT OR UPDATE' ELSE 'BEFORE INSERT' END,
+            format('FOR EACH ROW WHEN (NEW.%I IS NULL%s) EXECUTE FUNCTION crm.fill_missing(%L%s)', c.name, given, c.name, coalesce(arguments, '')));
+        -- rows written as a replica writes them need a currency as well
+        IF c.sources IS NOT NULL THEN
+            EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', relation::regclass,
+                           (SELECT t.tgname FROM pg_trigger AS t WHERE t.tgrelid = relation AND t.tgname LIKE '%\_before\_' || c.name));
+        END IF;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.apply_missing(regclass) IS 'Triggers that fill an empty currency or country from what a row refers to, else from its tenant.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_missing(regclass)');
+
 CREATE OR REPLACE FUNCTION crm.guard_custom_field()
 RETURNS trigger
 LANGUAGE plpgsql

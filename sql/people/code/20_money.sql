@@ -59,3 +59,22 @@ COMMENT ON FUNCTION crm_analytics.base_rate(bigint, text, date) IS
 'How many units of the tenant''s base currency one unit of a currency was worth on a date: the later of the last rate from the currency to the base currency '
 'and the reciprocal of the last one the other way, on or before the date; the rule of crm.convert_currency. NULL where there is none: reports count such rows '
 'as missing_rates.';
+
+CREATE OR REPLACE FUNCTION crm_internal.require_rates(tenant bigint, base_currency text, missing jsonb)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF missing IS NOT NULL AND missing <> '{}' THEN
+        RAISE EXCEPTION 'base currency of tenant % cannot become %: rates are missing', tenant, base_currency
+            USING ERRCODE = 'CR203',
+                  DETAIL = (SELECT string_agg(format('No rate from %s to %s on %s or before.', e.key, base_currency, e.value), ' ' ORDER BY e.key)
+                            FROM jsonb_each_text(missing) AS e),
+                  HINT = 'What is stored is converted at the rate of its day: insert these into crm.exchange_rates first. '
+                         'Rates from the present base currency to the new one are enough.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.require_rates(bigint, text, jsonb) IS
+'Error CR203 that names the rates without which a base currency cannot be changed: {currency: first day}.';

@@ -19,6 +19,13 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_check_tags';
 COMMENT ON FUNCTION crm.check_tags() IS 'BEFORE INSERT OR UPDATE row trigger: column tags as crm.normalize_tags() gives it.';
 
+CREATE FUNCTION crm.fill_missing() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_fill_missing';
+COMMENT ON FUNCTION crm.fill_missing() IS
+'BEFORE INSERT OR UPDATE row trigger with a column, currency or country, and what it is taken from where it is empty: pairs of a column and of the '
+'query (crm.source_query) of the record it refers to, the first with an answer; else the tenant. Put on tables by their registration (option missing).';
+
 CREATE FUNCTION crm.check_tree() RETURNS trigger
 LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_check_tree';

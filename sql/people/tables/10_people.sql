@@ -73,9 +73,11 @@ CREATE INDEX accounts_tags_idx ON crm.accounts USING gin (tags);
 COMMENT ON TABLE crm.accounts IS 'Organisations, persons and households the company deals with, in any number of roles.';
 SELECT crm.declare_table('crm.accounts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "tree": "parent_id", "assignment": true, "import": true,
-    "found_by": ["source", "name"], "segments": true, "personal": ["name", "address", "website"]}');
+    "found_by": ["source", "name"], "segments": true, "missing": {"currency": ["parent_id"]}, "personal": ["name", "address", "website"]}');
 COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, digits, case, spaces (crm.name_key).';
-COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency (base currency where that is NULL).';
+COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency.';
+COMMENT ON COLUMN crm.accounts.currency IS
+'Currency of the account, ISO 4217: of its yearly revenue, and of deals and orders that name none; NULL: the tenant''s.';
 COMMENT ON COLUMN crm.accounts.name IS 'Name as the account writes it.';
 COMMENT ON COLUMN crm.accounts.kind IS 'organisation, person or household.';
 COMMENT ON COLUMN crm.accounts.roles IS 'Roles towards the company: customer, prospect, partner, supplier, distributor, competitor, former.';
@@ -146,7 +148,7 @@ CREATE TABLE crm.contact_points (
     account_id bigint,
     kind text NOT NULL,
     value text NOT NULL,
-    country char(2) DEFAULT crm.tenant_country(),
+    country char(2),
     value_key text GENERATED ALWAYS AS (crm.contact_point_key(kind, value, coalesce(country, '')::text)) STORED,
     label text,
     is_primary boolean NOT NULL DEFAULT false,
@@ -163,8 +165,10 @@ CREATE INDEX contact_points_contact_id_idx ON crm.contact_points (tenant_id, con
 CREATE INDEX contact_points_account_id_idx ON crm.contact_points (tenant_id, account_id);
 COMMENT ON TABLE crm.contact_points IS 'E-mail addresses, telephone numbers and other ways to reach a contact or an account.';
 SELECT crm.declare_table('crm.contact_points', '{
-    "class": "child", "parent": {"contact_id": "contacts", "account_id": "accounts"}, "personal": ["value", "label"]}');
-COMMENT ON COLUMN crm.contact_points.country IS 'ISO 3166-1 country a telephone number without a country code belongs to; the tenant''s unless given.';
+    "class": "child", "parent": {"contact_id": "contacts", "account_id": "accounts"},
+    "missing": {"country": ["account_id", "contact_id.account_id"]}, "personal": ["value", "label"]}');
+COMMENT ON COLUMN crm.contact_points.country IS
+'ISO 3166-1 country a telephone number without a country code belongs to; where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.contact_points.value_key IS
 'The value normalised for matching: e-mail folded, phone in E.164 (crm.contact_point_key); NULL where it is not valid.';
 COMMENT ON COLUMN crm.contact_points.kind IS 'email, phone, mobile, fax, web, social, chat or post.';

@@ -71,11 +71,15 @@ BEGIN
         RAISE EXCEPTION 'a captured lead says neither who it is nor how to reach them' USING ERRCODE = 'invalid_parameter_value',
             DETAIL = 'Missing: one of name, first_name, last_name, company, email, phone, mobile.';
     END IF;
-    l.country := coalesce(CASE WHEN p ->> 'country' ~ '^[A-Za-z]{2}$' THEN upper(p ->> 'country') END, crm.tenant_country());
     -- as the table computes them
     l.email_key := crm.normalize_email(l.email);
-    l.phone_key := crm.normalize_phone(l.phone, coalesce(l.country, '')::text);
     l.company_key := crm.name_key(l.company);
+    -- numbers without a country code: of the country that is told, of the company's where we know it, of ours
+    l.country := coalesce(CASE WHEN p ->> 'country' ~ '^[A-Za-z]{2}$' THEN upper(p ->> 'country') END,
+                          CASE WHEN l.phone IS NOT NULL AND l.company_key <> '' THEN
+                              (SELECT a.country FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = l.company_key ORDER BY a.id LIMIT 1) END,
+                          crm.tenant_country());
+    l.phone_key := crm.normalize_phone(l.phone, coalesce(l.country, '')::text);
     l.message := coalesce(p ->> 'message', p ->> 'body', p ->> 'subject');
     l.utm := utm;
     l.source := coalesce(p ->> 'source', utm ->> 'utm_source');
@@ -91,6 +95,8 @@ BEGIN
     END IF;
     IF l.amount IS NOT NULL AND p ? 'currency' THEN
         l.currency := (SELECT c.code FROM crm.currencies AS c WHERE c.code = upper(p ->> 'currency'));
+        -- an amount of something else is not one of our money
+        l.amount := CASE WHEN l.currency IS NOT NULL THEN l.amount END;
     END IF;
     IF p ?| '{product,product_id}' THEN
         l.product_id := (SELECT r.id FROM crm.products AS r
@@ -136,6 +142,9 @@ BEGIN
     END IF;
     IF p ? 'team_id' AND l.team_id IS NULL THEN
         troubles := troubles || format('team_id %s is no team', p -> 'team_id');
+    END IF;
+    IF p ?& '{amount,currency}' AND l.currency IS NULL AND crm_internal.typed_number(p ->> 'amount') IS NOT NULL THEN
+        troubles := troubles || format('amount %s was left out: there is no currency %s', p -> 'amount', p -> 'currency');
     END IF;
     IF accepted <> further THEN
         FOR c IN SELECT e.key, e.value FROM jsonb_each(further) AS e WHERE NOT accepted ? e.key LOOP
@@ -213,7 +222,7 @@ DECLARE
     known crm.lead_conversions;
 BEGIN
     IF old.id IS NOT NULL THEN
-        l := crm.carry_row(old, given, 'capture');
+        l := crm.carry_row(old, crm_internal.with_full_phone(given, old), 'capture');
         l.consent := old.consent || given.consent;
         -- somebody who was turned down and asks again is worth another look; spam is not
         IF old.closed_at IS NOT NULL AND old.converted_at IS NULL AND old.disqualification_reason NOT IN ('spam', 'duplicate') THEN

@@ -130,8 +130,12 @@ BEGIN
     deal.contact_id := contact;
     deal.name := coalesce(deal.name, nullif(concat_ws(': ', l.company, (SELECT r.name FROM crm.products AS r
                                                                         WHERE r.tenant_id = t AND r.id = l.product_id)), ''), l.name);
+    -- another currency for the deal than for what the lead may spend: the amount is converted, never called something else
+    IF deal.amount IS NULL AND deal.currency <> l.currency THEN
+        deal.amount := crm.convert_currency(l.amount, l.currency::text, deal.currency::text, 'at_today');
+    END IF;
     deal := crm.carry_row(deal, crm_internal.converted_lead(l, 'opportunities'), 'convert');
-    deal.currency := coalesce(deal.currency, (SELECT x.base_currency FROM crm.tenants AS x WHERE x.tenant_id = t));
+    deal.amount_source := CASE WHEN deal.amount IS NULL THEN 'lines' ELSE 'hand' END;
     deal := crm.insert_row(deal);
     RETURN deal.id;
 END

@@ -14,6 +14,21 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.joined_consent(jsonb, jsonb) IS 'Consent of one person that stands in two places.';
 
+CREATE OR REPLACE FUNCTION crm_internal.with_full_phone(l crm.leads, beside crm.leads)
+RETURNS crm.leads
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF l.phone_key IS DISTINCT FROM crm.normalize_phone(l.phone, coalesce(beside.country, l.country, '')::text) THEN
+        l.phone := coalesce(l.phone_key, l.phone);
+    END IF;
+    RETURN l;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.with_full_phone(crm.leads, crm.leads) IS
+'A lead whose telephone goes to another one: with its country code where that one is in another country and would read it otherwise.';
+
 CREATE OR REPLACE FUNCTION crm.merge_leads(source_id bigint, target_id bigint)
 RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -61,7 +76,7 @@ BEGIN
     PERFORM crm.move_children('leads', source.id, target.id);
     -- as it is now: what followed above may have changed it
     SELECT l.* INTO target FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = target.id;
-    merged := crm.carry_row(target, source, 'merge');
+    merged := crm.carry_row(target, crm_internal.with_full_phone(source, target), 'merge');
     merged.consent := crm_internal.joined_consent(target.consent, source.consent);
     RETURN crm.update_row(target, merged);
 END

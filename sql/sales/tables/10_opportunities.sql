@@ -10,7 +10,9 @@ CREATE TABLE crm.opportunities (
     pipeline_id bigint NOT NULL,
     stage_id bigint NOT NULL,
     amount numeric(20,4),
-    currency char(3) NOT NULL DEFAULT 'USD',
+    currency char(3) NOT NULL,
+    amount_source text NOT NULL DEFAULT 'hand',
+    price_book_id bigint,
     probability numeric(5,2),
     expected_close_date date,
     close_date date,
@@ -44,9 +46,11 @@ CREATE TABLE crm.opportunities (
     CONSTRAINT opportunities_loss_reason_fkey FOREIGN KEY (tenant_id, loss_reason) REFERENCES crm.loss_reasons (tenant_id, code),
     CONSTRAINT opportunities_owner_id_fkey FOREIGN KEY (tenant_id, owner_id) REFERENCES crm.users (tenant_id, id),
     CONSTRAINT opportunities_team_id_fkey FOREIGN KEY (tenant_id, team_id) REFERENCES crm.teams (tenant_id, id),
+    CONSTRAINT opportunities_price_book_id_fkey FOREIGN KEY (tenant_id, price_book_id) REFERENCES crm.price_books (tenant_id, id),
     CONSTRAINT opportunities_currency_fkey FOREIGN KEY (currency) REFERENCES crm.currencies (code),
     CONSTRAINT opportunities_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT opportunities_name_check CHECK (name <> ''),
+    CONSTRAINT opportunities_amount_source_check CHECK (amount_source IN ('hand', 'lines')),
     CONSTRAINT opportunities_amount_check CHECK (amount <> 'NaN'),
     CONSTRAINT opportunities_probability_check CHECK (probability BETWEEN 0 AND 100)
 );
@@ -55,6 +59,7 @@ CREATE INDEX opportunities_pipeline_id_idx ON crm.opportunities (tenant_id, pipe
 CREATE INDEX opportunities_account_id_idx ON crm.opportunities (tenant_id, account_id);
 CREATE INDEX opportunities_contact_id_idx ON crm.opportunities (tenant_id, contact_id);
 CREATE INDEX opportunities_product_id_idx ON crm.opportunities (tenant_id, product_id);
+CREATE INDEX opportunities_price_book_id_idx ON crm.opportunities (tenant_id, price_book_id) WHERE price_book_id IS NOT NULL;
 CREATE INDEX opportunities_owner_id_idx ON crm.opportunities (tenant_id, owner_id);
 CREATE INDEX opportunities_team_id_idx ON crm.opportunities (tenant_id, team_id);
 CREATE INDEX opportunities_competitor_id_idx ON crm.opportunities (tenant_id, competitor_id);
@@ -63,8 +68,13 @@ CREATE INDEX opportunities_loss_reason_idx ON crm.opportunities (tenant_id, loss
 COMMENT ON TABLE crm.opportunities IS 'Deals under way, won and lost, moving through a pipeline.';
 SELECT crm.declare_table('crm.opportunities', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
-    "process": true, "assignment": true, "import": true, "found_by": ["source", "name"], "personal": ["loss_note"]}');
+    "process": true, "assignment": true, "import": true, "found_by": ["source", "name"], "missing": {"currency": ["account_id"]},
+    "personal": ["loss_note"]}');
+COMMENT ON COLUMN crm.opportunities.currency IS 'Currency of amount, ISO 4217; where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.opportunities.amount IS 'Value of the deal, in currency.';
+COMMENT ON COLUMN crm.opportunities.amount_source IS
+'lines: amount is the sum of its lines and follows them; hand: it was set by hand and stays. Emptying the amount, or setting lines here, lets it follow again.';
+COMMENT ON COLUMN crm.opportunities.price_book_id IS 'Price book of its lines; NULL: see crm.line_price.';
 COMMENT ON COLUMN crm.opportunities.probability IS 'Per cent; the stage''s unless set by hand.';
 COMMENT ON COLUMN crm.opportunities.expected_close_date IS 'When the owner expects it to close: the month of the forecast.';
 COMMENT ON COLUMN crm.opportunities.close_date IS 'When it was won or lost, as a business date; filled on closing where empty.';
@@ -84,13 +94,16 @@ CREATE TABLE crm.opportunity_lines (
     product_id bigint NOT NULL,
     quantity numeric(20,4) NOT NULL DEFAULT 1,
     unit_price numeric(20,4) NOT NULL,
+    unit_cost numeric(20,4),
     discount_percent numeric(5,2) NOT NULL DEFAULT 0,
     amount numeric(20,4) GENERATED ALWAYS AS (round(quantity * unit_price * (100 - discount_percent) / 100, 4)) STORED,
+    margin numeric(20,4) GENERATED ALWAYS AS (round(quantity * (unit_price * (100 - discount_percent) / 100 - unit_cost), 4)) STORED,
     CONSTRAINT opportunity_lines_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT opportunity_lines_opportunity_id_fkey FOREIGN KEY (tenant_id, opportunity_id) REFERENCES crm.opportunities (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT opportunity_lines_product_id_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES crm.products (tenant_id, id),
     CONSTRAINT opportunity_lines_quantity_check CHECK (quantity > 0 AND quantity <> 'NaN'),
     CONSTRAINT opportunity_lines_unit_price_check CHECK (unit_price >= 0 AND unit_price <> 'NaN'),
+    CONSTRAINT opportunity_lines_unit_cost_check CHECK (unit_cost >= 0 AND unit_cost <> 'NaN'),
     CONSTRAINT opportunity_lines_discount_percent_check CHECK (discount_percent BETWEEN 0 AND 100)
 );
 CREATE INDEX opportunity_lines_opportunity_id_idx ON crm.opportunity_lines (tenant_id, opportunity_id);
@@ -98,6 +111,8 @@ CREATE INDEX opportunity_lines_product_id_idx ON crm.opportunity_lines (tenant_i
 COMMENT ON TABLE crm.opportunity_lines IS 'Products of an opportunity.';
 SELECT crm.declare_table('crm.opportunity_lines', '{"class": "child", "parent": {"opportunity_id": "opportunities"}}');
 COMMENT ON COLUMN crm.opportunity_lines.quantity IS 'Units.';
-COMMENT ON COLUMN crm.opportunity_lines.unit_price IS 'Price of one unit, in the currency of the opportunity.';
+COMMENT ON COLUMN crm.opportunity_lines.unit_price IS 'Price of one unit, in the currency of the opportunity; where none is given that of crm.line_price.';
+COMMENT ON COLUMN crm.opportunity_lines.unit_cost IS 'Cost of one unit, in the currency of the opportunity, the product''s unless given; NULL: not known.';
+COMMENT ON COLUMN crm.opportunity_lines.margin IS 'Amount less cost; NULL where the cost is not known; computed.';
 COMMENT ON COLUMN crm.opportunity_lines.discount_percent IS 'Discount in per cent.';
 COMMENT ON COLUMN crm.opportunity_lines.amount IS 'Quantity times price less discount; computed.';

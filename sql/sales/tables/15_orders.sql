@@ -12,11 +12,13 @@ CREATE TABLE crm.orders (
     state text NOT NULL DEFAULT 'placed',
     ordered_at timestamptz NOT NULL DEFAULT now(),
     ordered_on date NOT NULL,
-    currency char(3) NOT NULL DEFAULT 'USD',
+    currency char(3) NOT NULL,
+    price_book_id bigint,
     amount numeric(20,4) NOT NULL DEFAULT 0,
     margin numeric(20,4),
     base_amount numeric(20,4) NOT NULL,
     base_margin numeric(20,4),
+    base_currency char(3),
     channel text,
     owner_id bigint,
     team_id bigint,
@@ -38,6 +40,7 @@ CREATE TABLE crm.orders (
     CONSTRAINT orders_returns_order_id_fkey FOREIGN KEY (tenant_id, returns_order_id) REFERENCES crm.orders (tenant_id, id),
     CONSTRAINT orders_owner_id_fkey FOREIGN KEY (tenant_id, owner_id) REFERENCES crm.users (tenant_id, id),
     CONSTRAINT orders_team_id_fkey FOREIGN KEY (tenant_id, team_id) REFERENCES crm.teams (tenant_id, id),
+    CONSTRAINT orders_price_book_id_fkey FOREIGN KEY (tenant_id, price_book_id) REFERENCES crm.price_books (tenant_id, id),
     CONSTRAINT orders_currency_fkey FOREIGN KEY (currency) REFERENCES crm.currencies (code),
     CONSTRAINT orders_kind_check CHECK (kind IN ('sale', 'return')),
     CONSTRAINT orders_state_check CHECK (state IN ('placed', 'fulfilled', 'cancelled')),
@@ -50,17 +53,25 @@ CREATE INDEX orders_ordered_on_idx ON crm.orders (tenant_id, ordered_on);
 CREATE INDEX orders_contact_id_idx ON crm.orders (tenant_id, contact_id);
 CREATE INDEX orders_opportunity_id_idx ON crm.orders (tenant_id, opportunity_id);
 CREATE INDEX orders_returns_order_id_idx ON crm.orders (tenant_id, returns_order_id);
+CREATE INDEX orders_price_book_id_idx ON crm.orders (tenant_id, price_book_id) WHERE price_book_id IS NOT NULL;
 CREATE INDEX orders_owner_id_idx ON crm.orders (tenant_id, owner_id);
 CREATE INDEX orders_team_id_idx ON crm.orders (tenant_id, team_id);
 COMMENT ON TABLE crm.orders IS 'Who bought what, when, for how much and at what margin; returns are orders of their own, cancelled orders stay and count for nothing.';
 SELECT crm.declare_table('crm.orders', '{
     "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "assignment": true,
-    "import": true, "found_by": ["source", "number"], "happened": "r.ordered_at", "planned": "ordered_at"}');
+    "missing": {"currency": ["opportunity_id", "returns_order_id", "account_id"]}, "import": true, "found_by": ["source", "number"], "happened": "r.ordered_at", "planned": "ordered_at"}');
 COMMENT ON COLUMN crm.orders.amount IS 'Value in currency, never negative; a return takes it away. Kept by the lines where there are any.';
 COMMENT ON COLUMN crm.orders.margin IS 'Contribution in currency; NULL where it is not known.';
 COMMENT ON COLUMN crm.orders.ordered_on IS 'Day of the order in the tenant''s time zone; filled by trigger.';
-COMMENT ON COLUMN crm.orders.base_amount IS 'Amount in the tenant''s base currency at the rate of the day of the order, negative for a return; filled by trigger.';
-COMMENT ON COLUMN crm.orders.base_margin IS 'Margin in the tenant''s base currency at the rate of the day of the order, negative for a return; filled by trigger.';
+COMMENT ON COLUMN crm.orders.base_amount IS
+'Amount in the tenant''s base currency at the rate of the day of the order, negative for a return; filled by trigger.';
+COMMENT ON COLUMN crm.orders.base_margin IS
+'Margin in the tenant''s base currency at the rate of the day of the order, negative for a return; filled by trigger.';
+COMMENT ON COLUMN crm.orders.base_currency IS
+'Currency of base_amount and base_margin: the tenant''s base currency; filled by trigger, and changed with it; NULL: written past the triggers.';
+COMMENT ON COLUMN crm.orders.currency IS
+'Currency of amount and margin, ISO 4217; where none is given that of the deal, of the order it takes back, of the account, else the tenant''s.';
+COMMENT ON COLUMN crm.orders.price_book_id IS 'Price book of its lines; NULL: that of its deal, else see crm.line_price.';
 COMMENT ON COLUMN crm.orders.number IS 'Number of the order for people, unique in the tenant.';
 COMMENT ON COLUMN crm.orders.returns_order_id IS 'Order that a return takes back; NULL: not known, or no return.';
 COMMENT ON COLUMN crm.orders.kind IS 'sale or return.';
@@ -97,8 +108,8 @@ COMMENT ON TABLE crm.order_lines IS 'Products of an order. Their sums are the or
 SELECT crm.declare_table('crm.order_lines', '{"class": "child", "parent": {"order_id": "orders"}, "import": true}');
 COMMENT ON COLUMN crm.order_lines.order_id IS 'The order.';
 COMMENT ON COLUMN crm.order_lines.quantity IS 'Units.';
-COMMENT ON COLUMN crm.order_lines.unit_price IS 'Price of one unit, in the currency of the order.';
-COMMENT ON COLUMN crm.order_lines.unit_cost IS 'Cost of one unit, in the currency of the order; NULL: not known.';
+COMMENT ON COLUMN crm.order_lines.unit_price IS 'Price of one unit, in the currency of the order; where none is given that of crm.line_price.';
+COMMENT ON COLUMN crm.order_lines.unit_cost IS 'Cost of one unit, in the currency of the order, the product''s unless given; NULL: not known.';
 COMMENT ON COLUMN crm.order_lines.discount_percent IS 'Discount in per cent.';
 COMMENT ON COLUMN crm.order_lines.amount IS 'Quantity times price less discount; computed.';
 COMMENT ON COLUMN crm.order_lines.margin IS 'Amount less cost; NULL where the cost is not known; computed.';

@@ -15,7 +15,7 @@ CREATE TABLE crm.quotas (
     CONSTRAINT quotas_amount_check CHECK (amount > 0 AND amount <> 'NaN')
 );
 COMMENT ON TABLE crm.quotas IS 'What a user is to sell in a period.';
-SELECT crm.declare_table('crm.quotas', '{"class": "catalogue", "owner": "user_id"}');
+SELECT crm.declare_table('crm.quotas', '{"class": "catalogue", "owner": "user_id", "missing": {"currency": []}}');
 COMMENT ON COLUMN crm.quotas.user_id IS 'User who is to reach it.';
 COMMENT ON COLUMN crm.quotas.period IS 'Days in which it is to be reached.';
 COMMENT ON COLUMN crm.quotas.amount IS 'Amount to be won, in currency.';

@@ -29,7 +29,7 @@ CREATE TABLE crm.leads (
     title text,
     email text,
     phone text,
-    country char(2) DEFAULT crm.tenant_country(),
+    country char(2),
     city text,
     industry text,
     employees integer,
@@ -123,7 +123,7 @@ COMMENT ON TABLE crm.leads IS 'People and companies that showed interest, moving
 SELECT crm.declare_table('crm.leads', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
     "process": true, "clocks": true, "assignment": true, "newest_first": true, "import": true, "found_by": ["source", "name"],
-    "segments": true, "merge": "merged_into_id",
+    "segments": true, "merge": "merged_into_id", "missing": {"currency": ["account_id"], "country": ["account_id", "contact_id.account_id"]},
     "personal": ["name", "company", "title", "email", "phone", "city", "website", "language", "message", "utm", "consent",
         "disqualification_note", "custom"]}');
 COMMENT ON COLUMN crm.leads.tenant_id IS 'Company the row belongs to.';
@@ -133,7 +133,8 @@ COMMENT ON COLUMN crm.leads.company IS 'Name of the company as it was given.';
 COMMENT ON COLUMN crm.leads.title IS 'Position in the company.';
 COMMENT ON COLUMN crm.leads.email IS 'E-mail address as it was given.';
 COMMENT ON COLUMN crm.leads.phone IS 'Telephone number as it was given.';
-COMMENT ON COLUMN crm.leads.country IS 'ISO 3166-1 country; a telephone number without a country code belongs to it.';
+COMMENT ON COLUMN crm.leads.country IS
+'ISO 3166-1 country; a telephone number without a country code belongs to it. Where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.leads.city IS 'City.';
 COMMENT ON COLUMN crm.leads.industry IS 'Branch of the company.';
 COMMENT ON COLUMN crm.leads.employees IS 'Size of the company in people.';
@@ -151,8 +152,8 @@ COMMENT ON COLUMN crm.leads.campaign IS 'Campaign it came by (utm_campaign).';
 COMMENT ON COLUMN crm.leads.utm IS 'All tracking parameters of the first capture, as they were given.';
 COMMENT ON COLUMN crm.leads.consent IS 'What the person agreed to: {"email": {"given": true, "at": instant, "source": "form signup", "text": words}}.';
 COMMENT ON COLUMN crm.leads.product_id IS 'Product of interest.';
-COMMENT ON COLUMN crm.leads.amount IS 'Estimated value, in currency (base currency where that is NULL).';
-COMMENT ON COLUMN crm.leads.currency IS 'ISO 4217 code of amount.';
+COMMENT ON COLUMN crm.leads.amount IS 'Estimated value, in currency.';
+COMMENT ON COLUMN crm.leads.currency IS 'Currency of amount, ISO 4217; where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.leads.priority IS 'Priority, where response times go by it.';
 COMMENT ON COLUMN crm.leads.stage_entered_at IS 'Instant of the last move.';
 COMMENT ON COLUMN crm.leads.closed_at IS 'Instant of the conversion or disqualification; NULL while it is open.';

@@ -23,6 +23,7 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_normalize_email';
 COMMENT ON FUNCTION crm.normalize_email(text) IS
 'An e-mail address in small letters, its host in Punycode (RFC 3492) where it is not ASCII; accepts mailto: and Name <address>. NULL where it is no address.';
+<<<<<<< HEAD
 
 CREATE FUNCTION crm.normalize_phone(value text, country text DEFAULT 'IR') RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -43,3 +44,5 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_name_terms';
 COMMENT ON FUNCTION crm.name_terms(bigint, text) IS
 'The folded words of a name, each with its tenant before it: terms of the indexes that crm.find_contacts() and crm.find_accounts() search.';
+=======
+>>>>>>> a85e679 (Money has the currency of its record, its account or its tenant; base sums follow a change of the base currency; a deal's amount follows its lines)

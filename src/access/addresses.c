@@ -1,0 +1,71 @@
+/*
+ * addresses.c
+ *	  Telephone numbers and contact points as SQL functions.  The normal forms
+ *	  are those of room text; here, as the country a number belongs to is by
+ *	  default the tenant's.
+ */
+#include "base/crm.h"
+
+#include "utils/builtins.h"
+
+#include "text/text.h"
+
+PG_FUNCTION_INFO_V1(crm_normalize_phone);
+
+Datum
+crm_normalize_phone(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+	char	   *country = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	StringInfoData out;
+
+	crm_check_encoding();
+	initStringInfo(&out);
+	if (!crm_phone_normalize(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), country, &out))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+}
+
+PG_FUNCTION_INFO_V1(crm_contact_point_key);
+
+/*
+ * crm.contact_point_key(kind, value, country) -> text
+ *
+ * The form in which two ways to reach somebody are compared; null where the
+ * value is not one of its kind.
+ */
+Datum
+crm_contact_point_key(PG_FUNCTION_ARGS)
+{
+	char	   *kind = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	text	   *value = PG_GETARG_TEXT_PP(1);
+	char	   *country = text_to_cstring(PG_GETARG_TEXT_PP(2));
+	const char *in = VARDATA_ANY(value);
+	int			len = VARSIZE_ANY_EXHDR(value);
+	StringInfoData out;
+	bool		valid;
+
+	crm_check_encoding();
+	initStringInfo(&out);
+	if (strcmp(kind, "email") == 0)
+		valid = crm_email_normalize(in, len, &out);
+	else if (strcmp(kind, "phone") == 0 || strcmp(kind, "mobile") == 0 ||
+			 strcmp(kind, "fax") == 0)
+		valid = crm_phone_normalize(in, len, country, &out);
+	else if (strcmp(kind, "web") == 0)
+		valid = crm_web_normalize(in, len, &out);
+	else
+	{
+		int			skip;
+
+		crm_fold(in, len, &out);
+		/* @name and name are one account */
+		skip = out.len > 1 && out.data[0] == '@' ? 1 : 0;
+		out.len -= skip;
+		memmove(out.data, out.data + skip, out.len + 1);
+		valid = out.len > 0;
+	}
+	if (!valid)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+}
