@@ -30,7 +30,8 @@ $$;
 COMMENT ON FUNCTION crm_internal.line_price(bigint, bigint, bigint, numeric, text, date) IS 'crm.line_price() of a tenant.';
 
 -- security definer: it goes on where only the owner may; price lists are for everybody
-CREATE OR REPLACE FUNCTION crm.line_price(product_id bigint, currency text, price_book_id bigint DEFAULT NULL, quantity numeric DEFAULT 1, on_date date DEFAULT NULL)
+CREATE OR REPLACE FUNCTION crm.line_price(
+    product_id bigint, currency text, price_book_id bigint DEFAULT NULL, quantity numeric DEFAULT 1, on_date date DEFAULT NULL)
 RETURNS numeric
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp

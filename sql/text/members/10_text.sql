@@ -23,26 +23,9 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_normalize_email';
 COMMENT ON FUNCTION crm.normalize_email(text) IS
 'An e-mail address in small letters, its host in Punycode (RFC 3492) where it is not ASCII; accepts mailto: and Name <address>. NULL where it is no address.';
-<<<<<<< HEAD
-
-CREATE FUNCTION crm.normalize_phone(value text, country text DEFAULT 'IR') RETURNS text
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'crm_normalize_phone';
-COMMENT ON FUNCTION crm.normalize_phone(text, text) IS
-'A telephone number in E.164 (+989121234567). country (ISO 3166-1) is where a number without a country code belongs. Digits of any script; an extension is '
-'left off. NULL where the number does not fit its numbering plan.';
-
-CREATE FUNCTION crm.contact_point_key(kind text, value text, country text DEFAULT 'IR') RETURNS text
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'crm_contact_point_key';
-COMMENT ON FUNCTION crm.contact_point_key(text, text, text) IS
-'Key by which two contact points are equal: e-mail and web addresses and telephone numbers in their normal form, anything else folded. NULL where the value '
-'is not one of its kind.';
 
 CREATE FUNCTION crm.name_terms(tenant_id bigint, name text) RETURNS text[]
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_name_terms';
 COMMENT ON FUNCTION crm.name_terms(bigint, text) IS
 'The folded words of a name, each with its tenant before it: terms of the indexes that crm.find_contacts() and crm.find_accounts() search.';
-=======
->>>>>>> a85e679 (Money has the currency of its record, its account or its tenant; base sums follow a change of the base currency; a deal's amount follows its lines)
