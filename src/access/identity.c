@@ -28,36 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#include "access/identity.h"
-
-/* What identities are found by. */
-typedef struct IdentityKey
-{
-	Oid			role;
-	uint32		from_session;	/* the user below was named by the session */
-	int64		tenant;
-	int64		user;
-} IdentityKey;
-
-typedef struct Identity
-{
-	IdentityKey key;
-	bool		obeys_setting;	/* crm.tenant decides about the tenant */
-	bool		has_tenant;
-	bool		has_user;
-	bool		sees_all;		/* every row of the tenant */
-	int64		tenant;
-	int64		user;
-	CrmAccess	access;
-	char		country[3];		/* of the tenant, or "" */
-	int64	   *owners;			/* whose rows are seen, besides the own; sorted */
-	int			nowners;
-	int64	   *led;			/* teams led, with all below them; sorted */
-	int			nled;
-	int64	   *teams;			/* the same, and teams of which a member; sorted */
-	int			nteams;
-	TimestampTz until;			/* a membership begins or ends here */
-} Identity;
+#include "access/identity_kept.h"
 
 static const char *const access_names[] = {"none", "reader", "agent", "manager", "admin"};
 
@@ -77,19 +48,13 @@ level_of_access(const char *name)
 	return CRM_ACCESS_NONE;
 }
 
-static int
-compare_ids(const void *a, const void *b)
+int
+crm_compare_ids(const void *a, const void *b)
 {
 	int64		x = *(const int64 *) a;
 	int64		y = *(const int64 *) b;
 
 	return x < y ? -1 : x > y;
-}
-
-static bool
-contains(const int64 *ids, int n, int64 id)
-{
-	return n > 0 && bsearch(&id, ids, n, sizeof(int64), compare_ids) != NULL;
 }
 
 /* The first column of the last result, sorted. */
@@ -103,12 +68,13 @@ sorted_ids(int *n, MemoryContext context)
 	for (int i = 0; i < *n; i++)
 		ids[i] = DatumGetInt64(crm_spi_value(i, 1, &isnull));
 	if (*n > 1)
-		qsort(ids, *n, sizeof(int64), compare_ids);
+		qsort(ids, *n, sizeof(int64), crm_compare_ids);
 	return ids;
 }
 
-static Datum
-ids_array(const int64 *ids, int n)
+/* A list of ids as an array, in the current memory context. */
+Datum
+crm_ids_array(const int64 *ids, int n)
 {
 	Datum	   *elements = palloc(sizeof(Datum) * Max(n, 1));
 
@@ -138,7 +104,7 @@ compile_teams(Identity *who, MemoryContext context)
 					" WHERE t.tenant_id = $1)"
 					" SELECT l.id FROM led AS l", 2, types, values);
 	who->led = sorted_ids(&who->nled, context);
-	values[3] = ids_array(who->led, who->nled);
+	values[3] = crm_ids_array(who->led, who->nled);
 
 	if (who->nled > 0)
 	{
@@ -282,12 +248,14 @@ static CrmKept identities = {
 static void *
 build_identity(const void *key, MemoryContext context)
 {
+	static uint64 last_serial = 0;
 	Identity   *who = MemoryContextAllocZero(context, sizeof(Identity));
 	Oid			owner = crm_kept_owner(&identities);
 	bool		owns = has_privs_of_role(((const IdentityKey *) key)->role, owner);
 	bool		isnull;
 
 	who->key = *(const IdentityKey *) key;
+	who->serial = ++last_serial;
 	who->until = DT_NOEND;
 	read_user(&who->key);
 	if (SPI_processed > 0)
@@ -325,14 +293,21 @@ session_user_named(int64 *tenant, int64 *user)
 	return false;
 }
 
+/* The role whose rights count: see the head of this file. */
+Oid
+crm_current_role(void)
+{
+	return InSecurityRestrictedOperation() ? GetUserId() : GetOuterUserId();
+}
+
 /* Who is asking, for a look: the next one may make it anew. */
-static const Identity *
-current_identity(void)
+const Identity *
+crm_current_identity(void)
 {
 	IdentityKey key;
 
 	MemSet(&key, 0, sizeof(key));
-	key.role = InSecurityRestrictedOperation() ? GetUserId() : GetOuterUserId();
+	key.role = crm_current_role();
 	key.from_session = session_user_named(&key.tenant, &key.user);
 	/* the owner's tenant is a setting, so it belongs to the key */
 	if (!key.from_session && crm_tenant_set)
@@ -354,7 +329,7 @@ current_identity(void)
 int64
 crm_current_tenant(bool *isnull)
 {
-	const Identity *who = current_identity();
+	const Identity *who = crm_current_identity();
 
 	if (who->obeys_setting && crm_tenant_set)
 	{
@@ -369,7 +344,7 @@ crm_current_tenant(bool *isnull)
 int64
 crm_current_user(bool *isnull)
 {
-	const Identity *who = current_identity();
+	const Identity *who = crm_current_identity();
 
 	*isnull = !who->has_user;
 	return who->user;
@@ -378,14 +353,21 @@ crm_current_user(bool *isnull)
 CrmAccess
 crm_current_access(void)
 {
-	return current_identity()->access;
+	return crm_current_identity()->access;
+}
+
+/* Tells whether somebody else is asking than at another call, or the same with other rights. */
+uint64
+crm_identity_serial(void)
+{
+	return crm_current_identity()->serial;
 }
 
 /* ISO 3166-1 country of the tenant, or "", in the current memory context. */
 const char *
 crm_current_country(void)
 {
-	return pstrdup(current_identity()->country);
+	return pstrdup(crm_current_identity()->country);
 }
 
 PG_FUNCTION_INFO_V1(crm_tenant_id);
@@ -447,100 +429,9 @@ PG_FUNCTION_INFO_V1(crm_tenant_country);
 Datum
 crm_tenant_country(PG_FUNCTION_ARGS)
 {
-	const Identity *who = current_identity();
+	const Identity *who = crm_current_identity();
 
 	if (who->country[0] == '\0')
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(who->country));
-}
-
-/* Is the row among those one works on: own, of people and teams led, nobody's? */
-static bool
-is_ours(const Identity *who, bool owned, int64 owner, bool in_team, int64 team)
-{
-	if (who->sees_all)
-		return true;
-	if (who->access == CRM_ACCESS_NONE)
-		return false;
-	if (owned)
-	{
-		if (who->has_user && owner == who->user)
-			return true;
-		if (contains(who->owners, who->nowners, owner))
-			return true;
-		return in_team && contains(who->led, who->nled, team);
-	}
-	/* a row of a team that nobody has taken is its members' */
-	return !in_team || contains(who->teams, who->nteams, team);
-}
-
-/* Does an array of ids hold one of ours? */
-static bool
-is_among(Datum array, const int64 *ids, int n)
-{
-	ArrayType  *a = DatumGetArrayTypeP(array);
-	int			count = ArrayGetNItems(ARR_NDIM(a), ARR_DIMS(a));
-
-	if (count == 0 || n == 0)
-		return false;
-	if (!ARR_HASNULL(a))
-	{
-		int64	   *elements = (int64 *) ARR_DATA_PTR(a);
-
-		for (int i = 0; i < count; i++)
-			if (n == 1 ? elements[i] == ids[0] : contains(ids, n, elements[i]))
-				return true;
-	}
-	else
-	{
-		Datum	   *elements;
-		bool	   *nulls;
-
-		deconstruct_array(a, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE,
-						  &elements, &nulls, &count);
-		for (int i = 0; i < count; i++)
-			if (!nulls[i] && contains(ids, n, DatumGetInt64(elements[i])))
-				return true;
-	}
-	return false;
-}
-
-PG_FUNCTION_INFO_V1(crm_can_see);
-
-/*
- * crm.can_see(owner_id, team_id, shared_user_ids, shared_team_ids) -> boolean
- *
- * May the current user see a row of their tenant with these columns?
- */
-Datum
-crm_can_see(PG_FUNCTION_ARGS)
-{
-	const Identity *who = current_identity();
-
-	if (is_ours(who, !PG_ARGISNULL(0), PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0),
-				!PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1)))
-		PG_RETURN_BOOL(true);
-	if (who->has_user && !PG_ARGISNULL(2) && is_among(PG_GETARG_DATUM(2), &who->user, 1))
-		PG_RETURN_BOOL(true);
-	if (!PG_ARGISNULL(3) && is_among(PG_GETARG_DATUM(3), who->teams, who->nteams))
-		PG_RETURN_BOOL(true);
-	PG_RETURN_BOOL(false);
-}
-
-PG_FUNCTION_INFO_V1(crm_can_change);
-
-/*
- * crm.can_change(owner_id, team_id) -> boolean
- *
- * May the current user write a row of their tenant with these columns?
- */
-Datum
-crm_can_change(PG_FUNCTION_ARGS)
-{
-	const Identity *who = current_identity();
-
-	if (who->access < CRM_ACCESS_AGENT)
-		PG_RETURN_BOOL(false);
-	PG_RETURN_BOOL(is_ours(who, !PG_ARGISNULL(0), PG_ARGISNULL(0) ? 0 : PG_GETARG_INT64(0),
-						   !PG_ARGISNULL(1), PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1)));
 }

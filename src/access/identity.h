@@ -21,5 +21,7 @@ extern const char *crm_current_country(void);
 extern const char *crm_access_name(CrmAccess access);
 extern int64 crm_current_tenant(bool *isnull);
 extern int64 crm_current_user(bool *isnull);
+extern Oid	crm_current_role(void);
+extern uint64 crm_identity_serial(void);
 
 #endif							/* CRM_IDENTITY_H */

@@ -45,6 +45,70 @@ COMMENT ON FUNCTION crm_internal.function_rules() IS
 
 -- ---- policies ----
 
+-- Whose rows they are, as arms of which each is a condition of an index: a scan by owner, one by team, one by shares. The
+-- lists are worked out once a query. Says the same as crm.can_see(), for whom the columns are no columns of a table.
+CREATE OR REPLACE FUNCTION crm_internal.sees_owned(owner_column text, team_column text, shared boolean)
+RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT concat_ws(' OR ', 'tenant_id = crm.whole_tenant()',
+        format('%I = ANY (crm.seen_user_ids())', owner_column),
+        CASE WHEN team_column IS NULL THEN format('%I IS NULL', owner_column)
+             ELSE format('%2$I = ANY (crm.led_team_ids()) OR %1$I IS NULL AND %2$I IS NULL OR %1$I IS NULL AND %2$I = ANY (crm.own_team_ids())',
+                         owner_column, team_column) END,
+        -- the same condition as that of the indexes, which hold shared rows alone
+        CASE WHEN shared THEN 'cardinality(shared_user_ids) > 0 AND shared_user_ids && crm.own_user_ids() '
+                              'OR cardinality(shared_team_ids) > 0 AND shared_team_ids && crm.own_team_ids()' END)
+$$;
+COMMENT ON FUNCTION crm_internal.sees_owned(text, text, boolean) IS 'Condition by which rows are seen that say in columns of their own whose they are.';
+
+-- Parents that hide: what everybody in the company sees hides no child.
+CREATE OR REPLACE FUNCTION crm_internal.as_parents(relation regclass, what text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(CASE WHEN a.attnotnull THEN c.condition ELSE '(' || quote_ident(l.column_name) || ' IS NULL OR ' || c.condition || ')' END, ' AND '
+                      ORDER BY l.column_name)
+    FROM crm.table_links(as_parents.relation) AS l
+    JOIN pg_attribute AS a ON a.attrelid = l.relation AND a.attname = l.column_name
+    LEFT JOIN crm.registry AS p ON p.subject = l.target
+    CROSS JOIN LATERAL (SELECT CASE
+        WHEN l.target IS NOT NULL THEN 'crm.can_' || what || format('_row(%L::regclass, %I)', p.relation::text, l.column_name)
+        WHEN l.target_column IS NOT NULL THEN 'crm.can_' || what || format('_record(%I, %I)', l.target_column, l.column_name)
+        ELSE 'crm.can_' || what || format('_record(crm.subject_table_of(%L::regclass, %I), %I)',
+             (SELECT q.relation::text FROM crm.table_links(as_parents.relation) AS x JOIN crm.registry AS q ON q.subject = x.target
+              WHERE x.kind = 'parent' AND x.column_name = l.options ->> 'table_of'), l.options ->> 'table_of', l.column_name) END) AS c (condition)
+    WHERE l.kind = 'parent' AND (l.target IS NULL OR p.class IN ('owned', 'child', 'log'))
+$$;
+COMMENT ON FUNCTION crm_internal.as_parents(regclass, text) IS
+'Condition by which rows of a table are seen or changed (what: see, change) as all their parents are; NULL where no parent hides anything.';
+
+CREATE OR REPLACE FUNCTION crm_internal.row_conditions(relation regclass)
+RETURNS TABLE (class text, sees text, writes text)
+LANGUAGE sql STABLE ROWS 1
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.class, m.mine || coalesce(' AND (' || CASE
+               -- who owned a record at the time does not decide who sees its history
+               WHEN p.sees IS NOT NULL THEN 'tenant_id = crm.whole_tenant() OR ' || p.sees
+               WHEN r.owner_column IS NOT NULL THEN crm_internal.sees_owned(r.owner_column, r.team_column, r.shared) END || ')', ''),
+           m.mine || CASE r.class
+               WHEN 'configuration' THEN ' AND crm.has_access(''admin'')'
+               WHEN 'catalogue' THEN ' AND crm.has_access(''manager'')'
+               WHEN 'owned' THEN format(' AND crm.can_change(%I, %s)', r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'))
+               WHEN 'work' THEN ' AND crm.has_access(''agent'')'
+               WHEN 'child' THEN ' AND crm.has_access(''agent'')'
+                   || coalesce(' AND (tenant_id = crm.whole_tenant() OR ' || crm_internal.as_parents(r.relation, 'change') || ')', '') END
+    FROM crm_internal.table_rules() AS r
+    CROSS JOIN (VALUES ('tenant_id = crm.tenant_id()')) AS m (mine)
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.class IN ('child', 'log') THEN crm_internal.as_parents(r.relation, 'see') END) AS p (sees)
+    WHERE r.relation = row_conditions.relation
+$$;
+COMMENT ON FUNCTION crm_internal.row_conditions(regclass) IS
+'Conditions by which rows of a table are seen and written, by its class; writes NULL: not at all.';
+
 -- One permissive policy for each table and command, without subqueries.
 CREATE OR REPLACE FUNCTION crm_internal.apply_policies(relation regclass)
 RETURNS void
@@ -52,47 +116,26 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    mine CONSTANT text := 'tenant_id = crm.tenant_id()';
     r record;
-    sees text;
-    writes text;
+    name CONSTANT text := (SELECT c.relname FROM pg_class AS c WHERE c.oid = relation);
     command text;
     policy text;
 BEGIN
-    SELECT x.* INTO r FROM crm_internal.table_rules() AS x WHERE x.relation = apply_policies.relation;
-    IF NOT FOUND THEN
-        RETURN;
-    END IF;
+    SELECT x.* INTO r FROM crm_internal.row_conditions(relation) AS x;
     -- without a tenant there is nothing to tell rows apart by
-    IF r.class = 'lookup' OR NOT crm.column_exists(relation, 'tenant_id') THEN
+    IF NOT FOUND OR r.class = 'lookup' OR NOT crm.column_exists(relation, 'tenant_id') THEN
         RETURN;
     END IF;
-    sees := mine;
-    IF r.owner_column IS NOT NULL THEN
-        sees := format('%s AND crm.can_see(%I, %s, %s)', mine, r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'),
-                       CASE WHEN r.shared THEN 'shared_user_ids, shared_team_ids' ELSE 'NULL, NULL' END);
-    END IF;
-    writes := CASE r.class
-        WHEN 'configuration' THEN mine || ' AND crm.has_access(''admin'')'
-        WHEN 'catalogue' THEN mine || ' AND crm.has_access(''manager'')'
-        WHEN 'owned' THEN format('%s AND crm.can_change(%I, %s)', mine, r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'))
-        WHEN 'work' THEN mine || ' AND crm.has_access(''agent'')'
-        WHEN 'child' THEN mine || ' AND crm.has_access(''agent'')'
-    END;
-
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', relation::regclass);
     FOREACH command IN ARRAY '{select,insert,update,delete}'::text[] LOOP
-        policy := r.name || '_' || command;
+        policy := name || '_' || command;
         IF EXISTS (SELECT FROM pg_policy AS p WHERE p.polrelid = relation AND p.polname = policy) THEN
             EXECUTE format('DROP POLICY %I ON %s', policy, relation::regclass);
         END IF;
-        CONTINUE WHEN r.class = 'owner' OR command <> 'select' AND writes IS NULL;
-        EXECUTE format('CREATE POLICY %I ON %s FOR ' || CASE command
-                WHEN 'select' THEN format('SELECT TO PUBLIC USING (%s)', sees)
-                WHEN 'insert' THEN format('INSERT TO PUBLIC WITH CHECK (%s)', writes)
-                WHEN 'update' THEN format('UPDATE TO PUBLIC USING (%s) WITH CHECK (%s)', writes, writes)
-                ELSE format('DELETE TO PUBLIC USING (%s)', writes)
-            END, policy, relation::regclass);
+        CONTINUE WHEN r.class = 'owner' OR command <> 'select' AND r.writes IS NULL;
+        EXECUTE format('CREATE POLICY %I ON %s FOR ', policy, relation::regclass) || command || ' TO PUBLIC'
+            || CASE WHEN command <> 'insert' THEN ' USING (' || CASE WHEN command = 'select' THEN r.sees ELSE r.writes END || ')' ELSE '' END
+            || CASE WHEN command IN ('insert', 'update') THEN ' WITH CHECK (' || r.writes || ')' ELSE '' END;
     END LOOP;
 END
 $$;

@@ -57,14 +57,16 @@ COMMENT ON FUNCTION crm.require_registered(text, text) IS
 
 -- links as crm.table_options() describes them, one row each
 CREATE OR REPLACE FUNCTION crm.table_links(relation regclass DEFAULT NULL)
-RETURNS TABLE (subject text, relation regclass, kind text, column_name text, target text, target_column text, merge boolean)
+RETURNS TABLE (subject text, relation regclass, kind text, column_name text, target text, target_column text, merge boolean,
+               options jsonb)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT r.subject, r.relation, k.kind, l.key,
            CASE jsonb_typeof(l.value) WHEN 'string' THEN l.value #>> '{}' ELSE l.value ->> 'table' END,
            CASE jsonb_typeof(l.value) WHEN 'object' THEN l.value ->> 'table_in' END,
-           jsonb_typeof(l.value) = 'object' AND coalesce((l.value ->> 'merge')::boolean, false)
+           jsonb_typeof(l.value) = 'object' AND coalesce((l.value ->> 'merge')::boolean, false),
+           CASE jsonb_typeof(l.value) WHEN 'object' THEN l.value ELSE '{}' END
     FROM crm.registry AS r
     JOIN pg_class AS c ON c.oid = r.relation
     CROSS JOIN (VALUES ('parent'), ('about')) AS k (kind)
@@ -74,7 +76,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.table_links(regclass) IS
 'Whose children rows are (kind parent) and whom they are about besides (kind about), of one table or of all: the column, and the table '
-'it refers to (target) or the column that names it (target_column). merge: rows go over when what they refer to is merged.';
+'it refers to (target) or the column that names it (target_column). merge: rows go over when what they refer to is merged. '
+'options: all that is said of the link.';
 
 -- ---- hooks ----
 

@@ -176,15 +176,15 @@ BEGIN
     IF jsonb_typeof(target) = 'string' THEN
         target := jsonb_build_object('table', target);
     END IF;
-    IF jsonb_typeof(target) <> 'object' OR (target ? 'table') = (target ? 'table_in') THEN
+    IF jsonb_typeof(target) <> 'object' OR (target ? 'table')::integer + (target ? 'table_in')::integer + (target ? 'table_of')::integer <> 1 THEN
         RETURN format('says of column "%s" neither a table nor {"table_in": column}', link_column);
     END IF;
-    SELECT string_agg(k, ', ') INTO wrong FROM jsonb_object_keys(target) AS k WHERE k NOT IN ('table', 'table_in', 'merge');
+    SELECT string_agg(k, ', ') INTO wrong FROM jsonb_object_keys(target) AS k WHERE k NOT IN ('table', 'table_in', 'table_of', 'merge');
     IF wrong IS NOT NULL THEN
-        RETURN format('says of column "%s" what nobody knows: %s; known are table, table_in and merge', link_column, wrong);
+        RETURN format('says of column "%s" what nobody knows: %s; known are table, table_in, table_of and merge', link_column, wrong);
     END IF;
     SELECT string_agg('"' || c || '"', ', ') INTO wrong
-    FROM (VALUES (link_column), (target ->> 'table_in')) AS v (c)
+    FROM (VALUES (link_column), (target ->> 'table_in'), (target ->> 'table_of')) AS v (c)
     WHERE c IS NOT NULL AND NOT crm.column_exists(relation, c);
     IF wrong IS NOT NULL THEN
         RETURN format('names columns that the table does not have: %s', wrong);

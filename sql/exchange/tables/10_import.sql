@@ -14,11 +14,15 @@ CREATE TABLE crm.import_batches (
     rows_bad bigint NOT NULL DEFAULT 0,
     started_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
+    owner_id bigint DEFAULT crm.user_id(),
     CONSTRAINT import_batches_pkey PRIMARY KEY (tenant_id, id),
-    CONSTRAINT import_batches_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id)
+    CONSTRAINT import_batches_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
+    CONSTRAINT import_batches_owner_id_fkey FOREIGN KEY (tenant_id, owner_id) REFERENCES crm.users (tenant_id, id)
 );
+CREATE INDEX import_batches_owner_id_idx ON crm.import_batches (tenant_id, owner_id);
 COMMENT ON TABLE crm.import_batches IS 'One row for each call of crm.import_table: what came from where, and how it ended.';
-SELECT crm.declare_table('crm.import_batches', '{"class": "work"}');
+SELECT crm.declare_table('crm.import_batches', '{"class": "owned"}');
+COMMENT ON COLUMN crm.import_batches.owner_id IS 'User who ran it, and who alone of the agents sees its rows; NULL: a role that is none.';
 COMMENT ON COLUMN crm.import_batches.rows_read IS 'Rows of the source. Always the sum of inserted, updated, unchanged and bad.';
 COMMENT ON COLUMN crm.import_batches.source_name IS 'Table the rows were read from.';
 COMMENT ON COLUMN crm.import_batches.source_system IS 'System the rows come from.';

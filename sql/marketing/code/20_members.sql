@@ -405,17 +405,20 @@ DECLARE
 BEGIN
     -- whose next instant is still to come, and of the others whoever it leaves inside
     RETURN QUERY
+        SELECT m.subject_id, m.since FROM (
         SELECT x.subject_id, x.changed_at FROM crm.segment_states AS x
         WHERE x.tenant_id = s.tenant_id AND x.segment_id = s.id AND s.active AND x.member AND (x.next_at IS NULL OR x.next_at > as_of)
         UNION ALL
         SELECT x.subject_id, CASE WHEN x.member THEN x.changed_at ELSE x.next_at END FROM crm.segment_states AS x
         WHERE x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.next_at <= as_of
-          AND (SELECT j.member FROM crm_internal.judge_segment(s, x.subject_id, crm_internal.segment_row_of(s.subject_table, s.tenant_id, x.subject_id), as_of) AS j);
+          AND (SELECT j.member FROM crm_internal.judge_segment(s, x.subject_id, crm_internal.segment_row_of(s.subject_table, s.tenant_id, x.subject_id), as_of) AS j)
+        ) AS m (subject_id, since)
+        WHERE crm.whole_tenant() IS NOT NULL OR crm.can_see_record(s.subject_table, m.subject_id);
 END
 $$;
 COMMENT ON FUNCTION crm.segment_members_at(text, timestamptz) IS
-'Members of a segment at an instant from now on, and since when; right also where the worker has not come round. Ids alone: what is behind them is subject to '
-'the rights of the reader. Error P0002.';
+'Members of a segment that the caller sees, at an instant from now on, and since when; right also where the worker has not '
+'come round. Error P0002.';
 SELECT crm.declare_function('crm.segment_members_at', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.segments_of(subject_table text, subject_id bigint, as_of timestamptz DEFAULT now())
@@ -427,11 +430,13 @@ AS $$
     FROM crm.segments AS s
     JOIN crm.segment_states AS x ON x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.subject_id = segments_of.subject_id
     WHERE s.tenant_id = crm.tenant_id() AND s.subject_table = segments_of.subject_table AND s.active
+      AND crm.can_see_record(segments_of.subject_table, segments_of.subject_id)
       AND CASE WHEN x.next_at IS NULL OR x.next_at > as_of THEN x.member
                ELSE (SELECT j.member FROM crm_internal.judge_segment(s, x.subject_id, crm_internal.segment_row_of(s.subject_table, s.tenant_id, x.subject_id), as_of) AS j) END
     ORDER BY s.name
 $$;
-COMMENT ON FUNCTION crm.segments_of(text, bigint, timestamptz) IS 'Segments that a row of a table belongs to at an instant from now on.';
+COMMENT ON FUNCTION crm.segments_of(text, bigint, timestamptz) IS
+'Segments that a row of a table belongs to at an instant from now on; none where the caller does not see the row.';
 SELECT crm.declare_function('crm.segments_of', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.add_to_segment(segment text, subject_ids bigint[])

@@ -56,7 +56,7 @@ CREATE INDEX segment_states_next_at_idx ON crm.segment_states (next_at) WHERE ne
 CREATE INDEX segment_states_due_idx ON crm.segment_states (tenant_id, segment_id, next_at) WHERE next_at IS NOT NULL;
 COMMENT ON TABLE crm.segment_states IS
 'Members of segments, and those who will become members when time goes by. Read crm.segment_members, which is right at any moment.';
-SELECT crm.declare_table('crm.segment_states', '{"class": "log", "parent": {"segment_id": "segments"}}');
+SELECT crm.declare_table('crm.segment_states', '{"class": "log", "parent": {"segment_id": "segments", "subject_id": {"table_of": "segment_id"}}}');
 COMMENT ON COLUMN crm.segment_states.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segment_states.segment_id IS 'The segment.';
 COMMENT ON COLUMN crm.segment_states.subject_id IS 'Id of the row in the segment''s table.';
@@ -81,7 +81,7 @@ CREATE TABLE crm.segment_events (
 CREATE INDEX segment_events_segment_id_idx ON crm.segment_events (tenant_id, segment_id, occurred_at);
 CREATE INDEX segment_events_subject_id_idx ON crm.segment_events (tenant_id, subject_id, occurred_at);
 COMMENT ON TABLE crm.segment_events IS 'Entries into and exits from segments, one row each.';
-SELECT crm.declare_table('crm.segment_events', '{"class": "log", "parent": {"segment_id": "segments"}}');
+SELECT crm.declare_table('crm.segment_events', '{"class": "log", "parent": {"segment_id": "segments", "subject_id": {"table_of": "segment_id"}}}');
 COMMENT ON COLUMN crm.segment_events.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segment_events.id IS 'Number of the event.';
 COMMENT ON COLUMN crm.segment_events.segment_id IS 'The segment.';

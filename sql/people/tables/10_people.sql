@@ -68,6 +68,8 @@ CREATE INDEX accounts_name_words_idx ON crm.accounts USING gin (array_to_tsvecto
 CREATE INDEX accounts_parent_id_idx ON crm.accounts (tenant_id, parent_id);
 CREATE INDEX accounts_owner_id_idx ON crm.accounts (tenant_id, owner_id);
 CREATE INDEX accounts_team_id_idx ON crm.accounts (tenant_id, team_id);
+CREATE INDEX accounts_shared_user_ids_idx ON crm.accounts USING gin (shared_user_ids) WHERE cardinality(shared_user_ids) > 0;
+CREATE INDEX accounts_shared_team_ids_idx ON crm.accounts USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
 CREATE INDEX accounts_territory_id_idx ON crm.accounts (tenant_id, territory_id);
 CREATE INDEX accounts_tags_idx ON crm.accounts USING gin (tags);
 COMMENT ON TABLE crm.accounts IS 'Organisations, persons and households the company deals with, in any number of roles.';
@@ -127,6 +129,8 @@ CREATE INDEX contacts_name_words_idx ON crm.contacts USING gin (array_to_tsvecto
 CREATE INDEX contacts_account_id_idx ON crm.contacts (tenant_id, account_id);
 CREATE INDEX contacts_owner_id_idx ON crm.contacts (tenant_id, owner_id);
 CREATE INDEX contacts_team_id_idx ON crm.contacts (tenant_id, team_id);
+CREATE INDEX contacts_shared_user_ids_idx ON crm.contacts USING gin (shared_user_ids) WHERE cardinality(shared_user_ids) > 0;
+CREATE INDEX contacts_shared_team_ids_idx ON crm.contacts USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
 COMMENT ON TABLE crm.contacts IS 'People at accounts, or on their own.';
 SELECT crm.declare_table('crm.contacts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts"}, "assignment": true, "import": true,
@@ -206,8 +210,8 @@ CREATE INDEX relationships_to_contact_id_idx ON crm.relationships (tenant_id, to
 CREATE INDEX relationships_to_account_id_idx ON crm.relationships (tenant_id, to_account_id);
 COMMENT ON TABLE crm.relationships IS 'Relations between people and companies: who knows, reports to, is related to or works for whom, and since when.';
 SELECT crm.declare_table('crm.relationships', '{
-    "class": "work",
-    "about": {"from_contact_id": "contacts", "from_account_id": "accounts", "to_contact_id": "contacts", "to_account_id": "accounts"},
+    "class": "child",
+    "parent": {"from_contact_id": "contacts", "from_account_id": "accounts", "to_contact_id": "contacts", "to_account_id": "accounts"},
     "personal": ["note"]}');
 COMMENT ON COLUMN crm.relationships.kind IS 'How the first is related to the second: knows, reports to, is married to ...';
 COMMENT ON COLUMN crm.relationships.from_contact_id IS 'First: a contact; or';

@@ -196,6 +196,38 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.rollup_storage_sql(bigint) IS 'Query of all that is stored of a rollup: deltas first, then base, which is the lock order.';
 
+CREATE OR REPLACE FUNCTION crm_internal.rollup_walled(source regclass)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT (c.relrowsecurity OR c.relnamespace = 'crm'::regnamespace)
+           AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = source AND a.attname = 'tenant_id' AND a.atttypid = 'bigint'::regtype)
+    FROM pg_class AS c WHERE c.oid = source
+$$;
+COMMENT ON FUNCTION crm_internal.rollup_walled(regclass) IS 'Whether not everybody who reads a rollup source sees all of its rows.';
+
+-- What is stored sums rows of everybody, so its policy shows it to those alone who see every row of their tenant. Others
+-- get the sums of the rows they see, from the source itself.
+CREATE OR REPLACE FUNCTION crm_internal.rollup_reading_sql(rollup_id bigint)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.rollup_storage_sql(p.id)
+        || CASE WHEN crm_internal.rollup_walled(s.source) THEN
+               ' UNION ALL SELECT ' || (SELECT string_agg(c.expression, ', ' ORDER BY a.attnum)
+                                        FROM pg_attribute AS a
+                                        JOIN crm.rollup_columns(to_regclass(format('crm_internal.rollup_source_%s', s.id))) AS c ON c.column_name = a.attname
+                                        WHERE a.attrelid = format('crm_internal.%I', p.base_table)::regclass AND a.attnum > 0 AND NOT a.attisdropped)
+               || ' FROM ' || crm_internal.rollup_from(s.source)
+               || format(' WHERE row_security_active(%L::regclass) AND crm.whole_tenant() IS NULL', s.source::text)
+           ELSE '' END
+    FROM crm.rollups AS p JOIN crm.rollup_sources AS s ON s.id = p.source_id
+    WHERE p.id = rollup_id
+$$;
+COMMENT ON FUNCTION crm_internal.rollup_reading_sql(bigint) IS 'Query of all that its reader may see of a rollup, not yet grouped.';
+
 CREATE OR REPLACE FUNCTION crm_internal.rollup_drop_relation(relation text, kind text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE

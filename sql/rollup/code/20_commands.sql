@@ -210,7 +210,7 @@ BEGIN
                   view_schema, view_relation,
                   coalesce(string_agg(format('%s AS %I', i.reading, i.name), ', ' ORDER BY i.ordinal),
                            format('coalesce(sum(u.%I), 0)::bigint AS count', counter)),
-                  crm_internal.rollup_storage_sql(p.id),
+                  crm_internal.rollup_reading_sql(p.id),
                   coalesce(' GROUP BY ' || key_columns || format(' HAVING sum(u.%I) <> 0', counter), ''))
     INTO read
     FROM crm.rollup_items AS i WHERE i.rollup_id = p.id;
@@ -244,15 +244,14 @@ BEGIN
     LOOP
         EXECUTE format('GRANT SELECT ON %I.%I, %s, crm_internal.%I TO %s', view_schema, view_relation, deltas, base_name, grantee);
     END LOOP;
-    -- and no more of them: a tenant's sums are his
-    IF (src.relrowsecurity OR src.relnamespace = 'crm'::regnamespace)
-       AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = source AND a.attname = 'tenant_id' AND a.atttypid = 'bigint'::regtype) THEN
+    -- and no more of them: a tenant's sums are his, and sums of all rows are for who sees all rows
+    IF crm_internal.rollup_walled(source) THEN
         SELECT i.columns[1] INTO STRICT value_column
         FROM crm.rollup_items AS i WHERE i.rollup_id = p.id AND i.ordinal = 1;
         FOREACH read IN ARRAY ARRAY[deltas, format('crm_internal.%I', base_name)] LOOP
             IF NOT EXISTS (SELECT FROM pg_policy AS o WHERE o.polrelid = read::regclass) THEN
                 EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', read);
-                EXECUTE format('CREATE POLICY tenant ON %s FOR SELECT USING (%I = crm.tenant_id())', read, value_column);
+                EXECUTE format('CREATE POLICY tenant ON %s FOR SELECT USING (%I = crm.whole_tenant())', read, value_column);
             END IF;
         END LOOP;
     END IF;

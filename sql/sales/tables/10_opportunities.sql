@@ -62,6 +62,8 @@ CREATE INDEX opportunities_product_id_idx ON crm.opportunities (tenant_id, produ
 CREATE INDEX opportunities_price_book_id_idx ON crm.opportunities (tenant_id, price_book_id) WHERE price_book_id IS NOT NULL;
 CREATE INDEX opportunities_owner_id_idx ON crm.opportunities (tenant_id, owner_id);
 CREATE INDEX opportunities_team_id_idx ON crm.opportunities (tenant_id, team_id);
+CREATE INDEX opportunities_shared_user_ids_idx ON crm.opportunities USING gin (shared_user_ids) WHERE cardinality(shared_user_ids) > 0;
+CREATE INDEX opportunities_shared_team_ids_idx ON crm.opportunities USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
 CREATE INDEX opportunities_competitor_id_idx ON crm.opportunities (tenant_id, competitor_id);
 CREATE INDEX opportunities_territory_id_idx ON crm.opportunities (tenant_id, territory_id);
 CREATE INDEX opportunities_loss_reason_idx ON crm.opportunities (tenant_id, loss_reason);

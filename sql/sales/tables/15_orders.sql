@@ -56,6 +56,8 @@ CREATE INDEX orders_returns_order_id_idx ON crm.orders (tenant_id, returns_order
 CREATE INDEX orders_price_book_id_idx ON crm.orders (tenant_id, price_book_id) WHERE price_book_id IS NOT NULL;
 CREATE INDEX orders_owner_id_idx ON crm.orders (tenant_id, owner_id);
 CREATE INDEX orders_team_id_idx ON crm.orders (tenant_id, team_id);
+CREATE INDEX orders_shared_user_ids_idx ON crm.orders USING gin (shared_user_ids) WHERE cardinality(shared_user_ids) > 0;
+CREATE INDEX orders_shared_team_ids_idx ON crm.orders USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
 COMMENT ON TABLE crm.orders IS 'Who bought what, when, for how much and at what margin; returns are orders of their own, cancelled orders stay and count for nothing.';
 SELECT crm.declare_table('crm.orders', '{
     "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "assignment": true,

@@ -42,6 +42,9 @@ CREATE INDEX activities_contact_id_idx ON crm.activities (tenant_id, contact_id)
 CREATE INDEX activities_related_idx ON crm.activities (tenant_id, related_table, related_id);
 CREATE INDEX activities_owner_id_idx ON crm.activities (tenant_id, owner_id, due_at) WHERE done_at IS NULL;
 CREATE INDEX activities_team_id_idx ON crm.activities (tenant_id, team_id);
+CREATE INDEX activities_shared_user_ids_idx ON crm.activities USING gin (shared_user_ids) WHERE cardinality(shared_user_ids) > 0;
+CREATE INDEX activities_shared_team_ids_idx ON crm.activities USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
+CREATE INDEX activities_all_of_owner_idx ON crm.activities (tenant_id, owner_id);
 CREATE INDEX activities_remind_at_idx ON crm.activities (remind_at) WHERE done_at IS NULL AND remind_at IS NOT NULL;
 COMMENT ON TABLE crm.activities IS 'Calls, mails, meetings, tasks and notes, with account, contact and the record they are about.';
 SELECT crm.declare_table('crm.activities', '{

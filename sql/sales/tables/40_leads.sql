@@ -112,6 +112,9 @@ CREATE INDEX leads_owner_id_idx ON crm.leads (tenant_id, owner_id) WHERE closed_
 CREATE INDEX leads_waiting_idx ON crm.leads (created_at) WHERE closed_at IS NULL AND owner_id IS NULL;
 CREATE INDEX leads_recycle_at_idx ON crm.leads (recycle_at) WHERE recycle_at IS NOT NULL;
 CREATE INDEX leads_team_id_idx ON crm.leads (tenant_id, team_id);
+CREATE INDEX leads_shared_user_ids_idx ON crm.leads USING gin (shared_user_ids) WHERE cardinality(shared_user_ids) > 0;
+CREATE INDEX leads_shared_team_ids_idx ON crm.leads USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
+CREATE INDEX leads_all_of_owner_idx ON crm.leads (tenant_id, owner_id);
 CREATE INDEX leads_product_id_idx ON crm.leads (tenant_id, product_id) WHERE product_id IS NOT NULL;
 CREATE INDEX leads_account_id_idx ON crm.leads (tenant_id, account_id) WHERE account_id IS NOT NULL;
 CREATE INDEX leads_contact_id_idx ON crm.leads (tenant_id, contact_id) WHERE contact_id IS NOT NULL;

@@ -84,6 +84,9 @@ CREATE INDEX tickets_order_id_idx ON crm.tickets (tenant_id, order_id) WHERE ord
 CREATE INDEX tickets_waiting_idx ON crm.tickets (queue_id, created_at) WHERE closed_at IS NULL AND owner_id IS NULL;
 CREATE INDEX tickets_owner_id_idx ON crm.tickets (tenant_id, owner_id) WHERE closed_at IS NULL;
 CREATE INDEX tickets_team_id_idx ON crm.tickets (tenant_id, team_id);
+CREATE INDEX tickets_shared_user_ids_idx ON crm.tickets USING gin (shared_user_ids) WHERE cardinality(shared_user_ids) > 0;
+CREATE INDEX tickets_shared_team_ids_idx ON crm.tickets USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
+CREATE INDEX tickets_all_of_owner_idx ON crm.tickets (tenant_id, owner_id);
 CREATE INDEX tickets_created_at_idx ON crm.tickets (tenant_id, created_at);
 CREATE INDEX tickets_type_idx ON crm.tickets (tenant_id, type);
 CREATE INDEX tickets_priority_idx ON crm.tickets (tenant_id, priority);

@@ -27,7 +27,7 @@ CREATE INDEX value_models_previous_id_idx ON crm.value_models (tenant_id, previo
 COMMENT ON TABLE crm.value_models IS
 'Fitted models of purchases and spend, one row a version. One is active; which one is decided by crm.activate_value_model and taken back by '
 'crm.revert_value_model.';
-SELECT crm.declare_table('crm.value_models', '{"class": "work"}');
+SELECT crm.declare_table('crm.value_models', '{"class": "catalogue"}');
 COMMENT ON COLUMN crm.value_models.parameters IS
 'r, alpha, a, b (BG/NBD, MBG/NBD), r, alpha, s, beta (Pareto/NBD) or r, alpha (NBD: nobody leaves); time in weeks.';
 COMMENT ON COLUMN crm.value_models.spend_parameters IS 'p, q, gamma of Gamma-Gamma; NULL where spend could not be fitted.';
@@ -56,7 +56,7 @@ CREATE TABLE crm.rfm_edges (
 );
 COMMENT ON TABLE crm.rfm_edges IS
 'Quintile edges by which customers are scored, kept so that a score means the same until they are renewed (crm.renew_rfm_edges).';
-SELECT crm.declare_table('crm.rfm_edges', '{"class": "work"}');
+SELECT crm.declare_table('crm.rfm_edges', '{"class": "catalogue"}');
 COMMENT ON COLUMN crm.rfm_edges.recency IS 'Edges of days since the last order.';
 COMMENT ON COLUMN crm.rfm_edges.frequency IS 'Edges of the number of days with an order.';
 COMMENT ON COLUMN crm.rfm_edges.monetary IS 'Edges of the revenue.';

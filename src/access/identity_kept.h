@@ -1,0 +1,44 @@
+/*
+ * identity_kept.h
+ *	  What is kept of somebody who asks, for the files of this room.
+ */
+#ifndef CRM_IDENTITY_KEPT_H
+#define CRM_IDENTITY_KEPT_H
+
+#include "access/identity.h"
+
+/* What identities are found by. */
+typedef struct IdentityKey
+{
+	Oid			role;
+	uint32		from_session;	/* the user below was named by the session */
+	int64		tenant;
+	int64		user;
+} IdentityKey;
+
+typedef struct Identity
+{
+	IdentityKey key;
+	uint64		serial;			/* no two identities of a backend have the same */
+	bool		obeys_setting;	/* crm.tenant decides about the tenant */
+	bool		has_tenant;
+	bool		has_user;
+	bool		sees_all;		/* every row of the tenant */
+	int64		tenant;
+	int64		user;
+	CrmAccess	access;
+	char		country[3];		/* of the tenant, or "" */
+	int64	   *owners;			/* whose rows are seen, besides the own; sorted */
+	int			nowners;
+	int64	   *led;			/* teams led, with all below them; sorted */
+	int			nled;
+	int64	   *teams;			/* the same, and teams of which a member; sorted */
+	int			nteams;
+	TimestampTz until;			/* a membership begins or ends here */
+} Identity;
+
+extern const Identity *crm_current_identity(void);
+extern int	crm_compare_ids(const void *a, const void *b);
+extern Datum crm_ids_array(const int64 *ids, int n);
+
+#endif							/* CRM_IDENTITY_KEPT_H */
