@@ -16,14 +16,14 @@ SELECT c.view, c.name FROM columns AS c WHERE col_description(c.relation, c.attn
 SELECT v.relname FROM pg_class AS v WHERE v.relnamespace = 'crm_analytics'::regnamespace AND v.relkind = 'v' AND obj_description(v.oid, 'pg_class') IS NULL ORDER BY 1;
 
 \echo == every id has its name beside it
--- an id x_id is named by x or x_name; what the row itself is, by its name, subject or number. A record of any table has a column that says which table.
+-- an id x_id is named by x, x_name or x_number; what the row itself is, by its name, subject or number. A record of any table has a column that says which table.
 SELECT c.view, c.name
 FROM columns AS c CROSS JOIN LATERAL (SELECT left(c.name, -3) AS stem) AS s
 WHERE c.name LIKE '%\_id' AND c.name <> 'tenant_id'
-  AND NOT EXISTS (SELECT FROM columns AS n WHERE n.relation = c.relation AND n.name IN (s.stem, s.stem || '_name', s.stem || '_table'))
+  AND NOT EXISTS (SELECT FROM columns AS n WHERE n.relation = c.relation AND n.name IN (s.stem, s.stem || '_name', s.stem || '_number', s.stem || '_table'))
   AND NOT (c.attnum = 2 AND EXISTS (SELECT FROM columns AS n WHERE n.relation = c.relation AND n.name IN ('name', 'subject', 'number')))
   -- what has no name of its own is told by the other columns
-  AND NOT (c.attnum = 2 AND c.name IN ('quota_id', 'declaration_id', 'order_line_id'))
+  AND NOT (c.attnum = 2 AND c.name IN ('quota_id', 'declaration_id', 'order_line_id', 'response_id'))
 ORDER BY 1, 2;
 
 \echo == one name for one thing
@@ -31,7 +31,7 @@ SELECT c.view, c.name, f.say
 FROM columns AS c
 JOIN (VALUES ('^(closed|created|expected|won|sent|order|ordered)_month$', 'month'), ('^month_key$', 'month'), ('^source$', 'lead_source'), ('^(queue|pipeline|stage|team|owner|product)_name$', 'the name without _name'),
              ('^subject_type$', 'subject_table'), ('^(account|customer)$', 'account_name'), ('^(order_amount|ordered_amount|ordered|sales_amount|own_spend|turnover)$', 'revenue'),
-             ('^(answered_at|first_answer_at|responded_at)$', 'first_response_at'), ('^(category)$', 'forecast_category'), ('^(percent|per_cent|pct)|_(percent|pct)$', 'a share of one'),
+             ('^(category)$', 'forecast_category'), ('^(percent|per_cent|pct)|_(percent|pct)$', 'a share of one'),
              ('(^|_)(duration|elapsed|seconds|secs|mins|ms|weeks)$', 'minutes, hours or days, at the end of the name')) AS f (pattern, say) ON c.name ~ f.pattern
 ORDER BY 1, 2;
 -- what says yes or no has a name that says so: a number of the same name stands in another view
@@ -60,4 +60,31 @@ SELECT * FROM pg_temp.outside();
 -- there is something to be wrong about
 SELECT count(*) > 20 AS looked_at FROM columns AS k WHERE k.name ~ '(^|_)(rate|share|conversion|retention|probability|p_alive)(_|$)';
 SELECT min(win_rate) BETWEEN 0 AND 1 AS win_rate, (SELECT max(probability) FROM crm_analytics.dim_stage) AS certain, (SELECT max(retention) BETWEEN 0.01 AND 1 FROM crm_analytics.cohort_retention) AS retention FROM crm_analytics.win_rate;
+ROLLBACK;
+
+\echo == a role of a BI tool reads every view, and can name nothing in the storage behind them
+BEGIN;
+\getenv srcdir PG_ABS_SRCDIR
+\set helper :srcdir '/helpers/levels.sql'
+\i :helper
+CREATE FUNCTION pg_temp.refused() RETURNS TABLE (view text, why text) LANGUAGE plpgsql AS $$
+DECLARE
+    v text;
+BEGIN
+    FOR v IN SELECT c.relname FROM pg_class AS c WHERE c.relnamespace = 'crm_analytics'::regnamespace AND c.relkind = 'v' ORDER BY 1 LOOP
+        BEGIN
+            EXECUTE format('SELECT * FROM crm_analytics.%I LIMIT 1', v);
+        EXCEPTION WHEN insufficient_privilege THEN
+            view := v; why := SQLERRM; RETURN NEXT;
+        END;
+    END LOOP;
+END $$;
+SELECT l AS level, has_schema_privilege(('regress_crm_' || l)::name, 'crm_internal', 'USAGE') AS names_storage, has_schema_privilege(('regress_crm_' || l)::name, 'crm_analytics', 'USAGE') AS names_reports
+FROM unnest('{reader,agent,manager,admin}'::text[]) AS l;
+SET LOCAL ROLE regress_crm_reader;
+SELECT * FROM pg_temp.refused();
+RESET ROLE;
+SET LOCAL ROLE regress_crm_agent;
+SELECT * FROM pg_temp.refused();
+RESET ROLE;
 ROLLBACK;

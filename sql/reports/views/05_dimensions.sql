@@ -106,3 +106,38 @@ COMMENT ON VIEW crm_analytics.dim_stage IS 'One row = one stage of one pipeline.
 COMMENT ON COLUMN crm_analytics.dim_stage.is_won IS 'Closed with success: type won or done.';
 COMMENT ON COLUMN crm_analytics.dim_stage.funnel_step IS
 'Place on the way to success, from 1: stages under way by position, then won or done. Of lost and cancelled stages: their place among themselves.';
+
+CREATE OR REPLACE VIEW crm_analytics.dim_queue WITH (security_invoker = true) AS
+SELECT q.tenant_id, q.id AS queue_id, q.code, q.name, q.team_id, m.name AS team, q.pipeline_id, p.name AS pipeline, q.routing_method, q.active
+FROM crm.queues AS q
+LEFT JOIN crm.teams AS m ON m.tenant_id = q.tenant_id AND m.id = q.team_id
+LEFT JOIN crm.pipelines AS p ON p.tenant_id = q.tenant_id AND p.id = q.pipeline_id;
+COMMENT ON VIEW crm_analytics.dim_queue IS 'One row = one queue of tickets.';
+COMMENT ON COLUMN crm_analytics.dim_queue.routing_method IS 'How its tickets are given to people.';
+
+CREATE OR REPLACE VIEW crm_analytics.dim_team WITH (security_invoker = true) AS
+SELECT m.tenant_id, m.id AS team_id, m.name, m.parent_id, p.name AS parent_name, m.lead_id AS manager_id, u.name AS manager,
+       (SELECT count(*) FROM crm.team_memberships AS s WHERE s.tenant_id = m.tenant_id AND s.team_id = m.id AND s.valid @> now()) AS members
+FROM crm.teams AS m
+LEFT JOIN crm.teams AS p ON p.tenant_id = m.tenant_id AND p.id = m.parent_id
+LEFT JOIN crm.users AS u ON u.tenant_id = m.tenant_id AND u.id = m.lead_id;
+COMMENT ON VIEW crm_analytics.dim_team IS 'One row = one team, with the team above it and who leads it.';
+COMMENT ON COLUMN crm_analytics.dim_team.manager_id IS 'User who leads it; NULL: nobody.';
+COMMENT ON COLUMN crm_analytics.dim_team.manager IS 'Name of the user who leads it.';
+COMMENT ON COLUMN crm_analytics.dim_team.members IS 'Users in it now, those of teams below not counted.';
+
+CREATE OR REPLACE VIEW crm_analytics.dim_currency WITH (security_invoker = true) AS
+SELECT t.tenant_id, c.code AS currency, c.name, c.minor_units, c.code = t.base_currency AS is_base,
+       CASE WHEN c.code = t.base_currency THEN 1
+            ELSE crm.exchange_rate(t.tenant_id, c.code, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate,
+       CASE WHEN c.code = t.base_currency THEN 1
+            ELSE crm.exchange_rate(t.tenant_id, t.base_currency, c.code, (now() AT TIME ZONE t.time_zone)::date) END AS rate_from_base
+FROM crm.tenants AS t
+CROSS JOIN crm.currencies AS c;
+COMMENT ON VIEW crm_analytics.dim_currency IS 'One row = one currency of ISO 4217, with its rates of today, where the tenant has any.';
+COMMENT ON COLUMN crm_analytics.dim_currency.currency IS 'Code, ISO 4217.';
+COMMENT ON COLUMN crm_analytics.dim_currency.name IS 'English name.';
+COMMENT ON COLUMN crm_analytics.dim_currency.minor_units IS 'Decimals of its amounts.';
+COMMENT ON COLUMN crm_analytics.dim_currency.is_base IS 'Whether it is the tenant''s base currency.';
+COMMENT ON COLUMN crm_analytics.dim_currency.rate IS 'Units of base currency for one unit, today; NULL: not known.';
+COMMENT ON COLUMN crm_analytics.dim_currency.rate_from_base IS 'Units of it for one unit of base currency, today; NULL: not known.';

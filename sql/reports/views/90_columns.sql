@@ -1,5 +1,5 @@
 -- What the columns of reporting views mean. One name is one thing in every view of crm_analytics, so its meaning is written once; where a view has more
--- to say of a column, its COMMENT stands beside the view, and stays. Rooms before this one say all of theirs beside their views.
+-- to say of a column, its COMMENT stands beside the view, and stays. Most of earlier rooms do that.
 DO $$
 DECLARE
     c record;
@@ -13,7 +13,11 @@ BEGIN
             ('tenant_id', 'Company the row belongs to.'), ('account_id', 'The account.'), ('opportunity_id', 'The opportunity.'),
             ('activity_id', 'The activity.'),
             ('contact_id', 'The contact.'), ('product_id', 'The product.'), ('pipeline_id', 'The pipeline.'), ('stage_id', 'The stage.'),
-            ('quota_id', 'The quota.'),
+            ('quota_id', 'The quota.'), ('base_currency', 'Base currency of the company.'), ('language', 'Language of the record.'),
+            ('first_response_minutes', 'Minutes of calendar time to the first response; NULL: not yet.'),
+            ('first_response_at', 'When the first response was made; NULL: not yet.'), ('opportunity', 'Name of the deal.'),
+            ('order_line_id', 'The line of the order.'), ('policy_id', 'The policy of crm.sla_policies.'), ('survey_id', 'The survey.'),
+            ('lead_id', 'The lead.'), ('ticket_id', 'The ticket.'), ('order_id', 'The order.'), ('queue_id', 'The queue; NULL: none.'),
             ('user_id', 'The user; NULL: nobody.'), ('owner_id', 'User who owns it; NULL: nobody.'), ('team_id', 'The team; NULL: none.'),
             ('territory_id', 'The territory; NULL: none.'),
             ('competitor_id', 'Account of the competitor it was lost to; NULL: none given.'), ('parent_id', 'The account or team above; NULL: none.'),
@@ -27,9 +31,11 @@ BEGIN
             ('access', 'Access level: reader, agent, manager or admin.'),
             ('owner', 'Name of the owner.'), ('team', 'Name of the team.'), ('territory', 'Name of the territory.'), ('manager', 'Name of the manager.'),
             ('parent_name', 'Name of the account or team above.'), ('account_name', 'Name of the account.'), ('user_name', 'Name of the user.'),
-            ('contact', 'Name of the contact.'), ('product', 'Name of the product.'), ('competitor', 'Name of the competitor it was lost to.'), ('queue', 'Name of the queue; NULL: none.'),
+            ('contact', 'Name of the contact.'), ('product', 'Name of the product.'), ('competitor', 'Name of the competitor it was lost to.'),
+            ('queue', 'Name of the queue; NULL: none.'),
             ('policy', 'Name of the policy of crm.sla_policies.'), ('rule', 'Name of the rule of crm.assignment_rules; NULL: the queue decided.'),
-            ('model', 'Name of the model; of value models kind and last day of the data.'), ('lead', 'Name of the lead.'), ('duplicate', 'Name of the newer lead.'),
+            ('model', 'Name of the model; of value models kind and last day of the data.'), ('lead', 'Name of the lead.'),
+            ('duplicate', 'Name of the newer lead.'),
             ('from_stage', 'Name of the stage it came from; NULL: it began here.'), ('to_stage', 'Name of the stage it went to; NULL: it is still here.'),
             ('pipeline', 'Name of the pipeline.'), ('pipeline_code', 'Code of the pipeline.'), ('stage', 'Name of the stage.'),
             ('reason', 'Name of the reason; NULL: none given.'),
@@ -37,7 +43,8 @@ BEGIN
             ('roles', 'What the account is to the company: customer, prospect ...'),
             ('is_customer', 'Whether customer is among the roles.'), ('industry', 'Industry.'), ('country', 'Country, ISO 3166-1 code.'), ('city', 'City.'),
             ('employees', 'Number of employees.'),
-            ('family', 'Product family.'), ('tier', 'Place of the product among those of its family.'), ('unit', 'Unit of the figure or of the quantity.'), ('subject', 'Headline.'),
+            ('family', 'Product family.'), ('tier', 'Place of the product among those of its family.'),
+            ('unit', 'Unit of the figure or of the quantity.'), ('subject', 'Headline.'),
             ('active', 'Whether it is in use.'),
             ('list_price', 'List price of one unit, in currency.'), ('cost', 'Cost of one unit, in currency.'),
             ('position', 'Place among the stages of the pipeline.'),
@@ -63,6 +70,7 @@ BEGIN
             ('expected_on', 'Day it is expected to close; NULL: none given.'),
             ('month', 'First day of the month.'), ('month_number', 'Gregorian month, 1 to 12.'),
             ('first_won_on', 'Day of the first win.'), ('last_won_on', 'Day of the last win.'), ('last_order_on', 'Day of the last sale.'),
+            ('ordered_at', 'When it was ordered.'), ('ordered_on', 'Day it was ordered, in the tenant''s zone.'),
             ('period', 'Days of the quota.'), ('period_start', 'First day of the quota.'),
             ('cohort_month', 'First day of the month of the first win.'), ('months', 'Months since then.'),
             ('incomplete', 'The month is running; its figures are NULL.'),

@@ -26,7 +26,7 @@ COMMENT ON COLUMN crm_analytics.article_deflections.deflection_rate IS 'solved o
 COMMENT ON COLUMN crm_analytics.article_deflections.last_used_at IS 'When it was last used.';
 
 CREATE OR REPLACE VIEW crm_analytics.ticket_volumes WITH (security_invoker = true) AS
-SELECT e.tenant_id, (e.at AT TIME ZONE n.time_zone)::date AS day, e.queue_id, q.name AS queue, e.channel, e.type, e.priority,
+SELECT e.tenant_id, (e.at AT TIME ZONE n.time_zone)::date AS day, e.queue_id, q.name AS queue, e.channel, e.type AS ticket_type, e.priority,
        count(*) FILTER (WHERE e.what = 'opened') AS opened,
        count(*) FILTER (WHERE e.what = 'resolved') AS resolved,
        count(*) FILTER (WHERE e.what = 'merged') AS merged
@@ -44,7 +44,7 @@ COMMENT ON VIEW crm_analytics.ticket_volumes IS
 COMMENT ON COLUMN crm_analytics.ticket_volumes.day IS 'Day in the tenant''s zone.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.queue IS 'Name of the queue; NULL: none.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.channel IS 'How the tickets came in.';
-COMMENT ON COLUMN crm_analytics.ticket_volumes.type IS 'Short name of the type.';
+COMMENT ON COLUMN crm_analytics.ticket_volumes.ticket_type IS 'Short name of the type.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.priority IS 'Short name of the priority.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.opened IS 'Tickets opened on the day.';
 COMMENT ON COLUMN crm_analytics.ticket_volumes.resolved IS 'Tickets whose last solution was on the day.';
@@ -99,28 +99,22 @@ COMMENT ON COLUMN crm_analytics.unassigned_tickets.reason IS 'Why routing found 
 COMMENT ON COLUMN crm_analytics.unassigned_tickets.tried_at IS 'When routing was last asked; NULL: never.';
 
 CREATE OR REPLACE VIEW crm_analytics.ticket_times WITH (security_invoker = true) AS
-SELECT v.*, qu.name AS queue, ow.name AS owner, pd.name AS product
-FROM (
-    SELECT k.tenant_id, k.id AS ticket_id, k.subject, k.queue_id, k.priority, k.owner_id, k.product_id, k.type, k.channel, k.created_at,
-           extract(epoch FROM k.first_response_at - k.created_at)::double precision / 60 AS first_response_minutes,
-           (SELECT c.used_seconds / 60 FROM crm.sla_clocks AS c
-            WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.id
-              AND c.metric = 'first_response' AND c.cycle = 1 AND c.state IN ('met', 'missed')) AS first_response_business_minutes,
-           extract(epoch FROM k.resolved_at - k.created_at)::double precision / 3600 AS resolution_hours,
-           (SELECT sum(c.used_seconds) / 3600 FROM crm.sla_clocks AS c
-            WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.id
-              AND c.metric = 'resolution' AND c.state IN ('met', 'missed')) AS resolution_business_hours,
-           k.closed_at IS NULL AS is_open, k.reopen_count, k.transfer_count
-    FROM crm.tickets AS k
-    WHERE k.merged_into_id IS NULL
-) AS v
-LEFT JOIN crm.queues AS qu ON qu.tenant_id = v.tenant_id AND qu.id = v.queue_id
-LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
-LEFT JOIN crm.products AS pd ON pd.tenant_id = v.tenant_id AND pd.id = v.product_id;
+SELECT k.tenant_id, k.ticket_id, k.subject, k.queue_id, k.queue, k.priority, k.owner_id, k.owner, k.product_id, k.product, k.ticket_type, k.channel,
+       k.created_at,
+       k.first_response_minutes,
+       (SELECT c.used_seconds / 60 FROM crm.sla_clocks AS c
+        WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.ticket_id
+          AND c.metric = 'first_response' AND c.cycle = 1 AND c.state IN ('met', 'missed')) AS first_response_business_minutes,
+       k.resolution_hours,
+       (SELECT sum(c.used_seconds) / 3600 FROM crm.sla_clocks AS c
+        WHERE c.tenant_id = k.tenant_id AND c.subject_type = 'tickets' AND c.subject_id = k.ticket_id
+          AND c.metric = 'resolution' AND c.state IN ('met', 'missed')) AS resolution_business_hours,
+       k.state = 'open' AS is_open, k.reopen_count, k.transfer_count
+FROM crm_analytics.fact_tickets AS k;
 COMMENT ON VIEW crm_analytics.ticket_times IS
 'Times of each ticket that was not merged: minutes from opening to the first answer and hours to the (last) solution, by the clock on the wall and, where it had a promise, as its service clock counted them (open hours without pauses).';
 COMMENT ON COLUMN crm_analytics.ticket_times.priority IS 'Short name of the priority.';
-COMMENT ON COLUMN crm_analytics.ticket_times.type IS 'Short name of the type.';
+COMMENT ON COLUMN crm_analytics.ticket_times.ticket_type IS 'Short name of the type.';
 COMMENT ON COLUMN crm_analytics.ticket_times.channel IS 'How the ticket came in.';
 COMMENT ON COLUMN crm_analytics.ticket_times.first_response_minutes IS 'Minutes from opening to the first answer; NULL: none yet.';
 COMMENT ON COLUMN crm_analytics.ticket_times.first_response_business_minutes IS 'The same as its service clock counted them; NULL: no promise, or not ended.';
@@ -148,7 +142,7 @@ BEGIN
     END IF;
     RETURN QUERY
         SELECT CASE dimension WHEN 'queue' THEN q.name WHEN 'priority' THEN v.priority WHEN 'agent' THEN u.name
-                              WHEN 'product' THEN p.name WHEN 'type' THEN v.type WHEN 'channel' THEN v.channel ELSE 'all' END,
+                              WHEN 'product' THEN p.name WHEN 'type' THEN v.ticket_type WHEN 'channel' THEN v.channel ELSE 'all' END,
                count(*), count(v.first_response_minutes),
                percentile_cont(0.5) WITHIN GROUP (ORDER BY v.first_response_minutes),
                percentile_cont(0.9) WITHIN GROUP (ORDER BY v.first_response_minutes),
@@ -177,19 +171,14 @@ COMMENT ON FUNCTION crm_analytics.ticket_performance(text, timestamptz, timestam
 CREATE OR REPLACE VIEW crm_analytics.sla_compliance WITH (security_invoker = true) AS
 SELECT v.*, po.name AS policy, qu.name AS queue, ow.name AS owner, pd.name AS product
 FROM (
-    SELECT c.tenant_id, c.subject_type AS subject_table, c.metric, c.policy_id, k.queue_id, coalesce(g.priority, k.priority) AS priority,
-           k.owner_id, k.product_id, (c.started_at AT TIME ZONE n.time_zone)::date AS started_on,
+    SELECT c.tenant_id, c.subject_table, c.metric, c.policy_id, c.queue_id, c.priority, c.owner_id, c.product_id, c.started_on,
            count(*) FILTER (WHERE c.state = 'met') AS met,
            count(*) FILTER (WHERE c.state = 'missed') AS missed,
-       count(*) FILTER (WHERE c.state IN ('running', 'paused') AND NOT (c.breached_at IS NOT NULL OR c.state = 'running' AND c.due_at <= now())) AS under_way,
-           count(*) FILTER (WHERE c.state IN ('running', 'paused') AND (c.breached_at IS NOT NULL OR c.state = 'running' AND c.due_at <= now())) AS overdue,
-           count(*) FILTER (WHERE c.state IN ('cancelled', 'merged', 'inactive')) AS void
-    FROM crm.sla_clocks AS c
-    JOIN crm.tenants AS n ON n.tenant_id = c.tenant_id
-    LEFT JOIN crm.sla_targets AS g ON g.tenant_id = c.tenant_id AND g.id = c.target_id
-    LEFT JOIN crm.tickets AS k ON c.subject_type = 'tickets' AND k.tenant_id = c.tenant_id AND k.id = c.subject_id
-    GROUP BY c.tenant_id, c.subject_type, c.metric, c.policy_id, k.queue_id, coalesce(g.priority, k.priority), k.owner_id, k.product_id,
-             (c.started_at AT TIME ZONE n.time_zone)::date
+           count(*) FILTER (WHERE c.state = 'under_way') AS under_way,
+           count(*) FILTER (WHERE c.state = 'overdue') AS overdue,
+           count(*) FILTER (WHERE c.state = 'void') AS void
+    FROM crm_analytics.fact_sla_clocks AS c
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ) AS v
 LEFT JOIN crm.sla_policies AS po ON po.tenant_id = v.tenant_id AND po.id = v.policy_id
 LEFT JOIN crm.queues AS qu ON qu.tenant_id = v.tenant_id AND qu.id = v.queue_id
@@ -245,22 +234,18 @@ COMMENT ON FUNCTION crm_analytics.sla_compliance_by(text, timestamptz, timestamp
 CREATE OR REPLACE VIEW crm_analytics.satisfaction WITH (security_invoker = true) AS
 SELECT v.*, ow.name AS owner, te.name AS team
 FROM (
-    SELECT r.tenant_id, s.id AS survey_id, s.code AS survey, s.kind, date_trunc('month', r.sent_at AT TIME ZONE n.time_zone)::date AS month,
-           r.owner_id, r.team_id,
+    SELECT r.tenant_id, r.survey_id, r.survey, r.kind, date_trunc('month', r.sent_on::timestamp)::date AS month, r.owner_id, r.team_id,
            count(*) AS sent, count(r.score) AS answered,
            round(count(r.score)::numeric / count(*), 4) AS response_rate,
            round(avg(r.score), 4) AS mean_score,
-           count(*) FILTER (WHERE r.score >= CASE s.kind WHEN 'nps' THEN 9 WHEN 'csat' THEN 4 ELSE 5 END) AS satisfied,
-           count(*) FILTER (WHERE r.score <= CASE s.kind WHEN 'nps' THEN 6 WHEN 'csat' THEN 2 ELSE 3 END) AS dissatisfied,
-       round(count(*) FILTER (WHERE r.score >= CASE s.kind WHEN 'nps' THEN 9 WHEN 'csat' THEN 4 ELSE 5 END)::numeric
-                 / nullif(count(r.score), 0), 4) AS satisfied_share,
-           CASE WHEN s.kind = 'nps'
-                THEN round(100.0 * (count(*) FILTER (WHERE r.score >= 9) - count(*) FILTER (WHERE r.score <= 6)) / nullif(count(r.score), 0), 2) END AS nps
-    FROM crm.survey_responses AS r
-    JOIN crm.surveys AS s ON s.tenant_id = r.tenant_id AND s.id = r.survey_id
-    JOIN crm.tenants AS n ON n.tenant_id = r.tenant_id
-    WHERE r.sent_at IS NOT NULL
-    GROUP BY r.tenant_id, s.id, s.code, s.kind, 5, r.owner_id, r.team_id
+           count(*) FILTER (WHERE r.is_satisfied) AS satisfied,
+           count(*) FILTER (WHERE r.is_dissatisfied) AS dissatisfied,
+           round(count(*) FILTER (WHERE r.is_satisfied)::numeric / nullif(count(r.score), 0), 4) AS satisfied_share,
+           CASE WHEN r.kind = 'nps'
+                THEN round(100.0 * (count(*) FILTER (WHERE r.is_satisfied) - count(*) FILTER (WHERE r.is_dissatisfied))
+                           / nullif(count(r.score), 0), 2) END AS nps
+    FROM crm_analytics.fact_survey_responses AS r
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
 ) AS v
 LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
 LEFT JOIN crm.teams AS te ON te.tenant_id = v.tenant_id AND te.id = v.team_id;
