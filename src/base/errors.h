@@ -44,4 +44,7 @@
 /* 5: analytics */
 #define ERRCODE_CRM_ROLLUP					CRM_ERRCODE('5', '0', '1')
 
+/* 6: exchange with programs */
+#define ERRCODE_CRM_REQUEST_REUSED			CRM_ERRCODE('6', '0', '1')
+
 #endif							/* CRM_ERRORS_H */

@@ -1,6 +1,7 @@
 /*
  * settings.c
- *	  Every setting of the extension, in alphabetical order.
+ *	  Every setting of the extension, in alphabetical order, those of the
+ *	  worker by themselves.
  */
 #include "base/crm.h"
 
@@ -10,6 +11,7 @@
 char	   *crm_bypass_reason = NULL;
 char	   *crm_history_reason = NULL;
 static char *crm_tenant_setting = NULL;
+static char *crm_request_id = NULL;
 bool		crm_tenant_set = false;
 int64		crm_tenant_setting_id = 0;
 
@@ -44,46 +46,9 @@ assign_tenant(const char *newval, void *extra)
 	crm_tenant_setting_id = extra != NULL ? *(int64 *) extra : 0;
 }
 
-void
-crm_guc_init(void)
+static void
+define_worker_settings(void)
 {
-	DefineCustomStringVariable("crm.bypass_reason",
-							   "Reason for which guards of stages are not asked, until the transaction ends.",
-							   "Set by crm.bypass_guards(), which asks who may.",
-							   &crm_bypass_reason,
-							   "",
-							   PGC_SUSET,
-							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
-							   NULL, NULL, NULL);
-
-	DefineCustomBoolVariable("crm.debug_discard_kept",
-							 "Compiles kept configuration anew at every look.",
-							 "For tests: it also spoils freed memory, so what uses it fails.",
-							 &crm_discard_kept,
-							 false,
-							 PGC_SUSET,
-							 GUC_NOT_IN_SAMPLE,
-							 NULL, crm_assign_discard_kept, NULL);
-
-	DefineCustomStringVariable("crm.history_reason",
-							   "Reason for which rows keep the dates they are given, until the transaction ends.",
-							   "Set by crm.begin_history(), which asks who may.",
-							   &crm_history_reason,
-							   "",
-							   PGC_SUSET,
-							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
-							   NULL, NULL, NULL);
-
-	DefineCustomStringVariable("crm.tenant",
-							   "Tenant that a role without a tenant of its own works for.",
-							   "The id of a row of crm.tenants. Obeyed only for roles that own the CRM; "
-							   "everybody else has the tenant of the CRM user they are.",
-							   &crm_tenant_setting,
-							   "",
-							   PGC_USERSET,
-							   0,
-							   check_tenant, assign_tenant, NULL);
-
 	/* read once, when the library is preloaded; of no effect otherwise */
 	DefineCustomBoolVariable("crm.worker",
 							 "Starts the background worker of the CRM with the server.",
@@ -120,6 +85,60 @@ crm_guc_init(void)
 							   PGC_SIGHUP,
 							   0,
 							   NULL, NULL, NULL);
+}
+
+void
+crm_guc_init(void)
+{
+	DefineCustomStringVariable("crm.bypass_reason",
+							   "Reason for which guards of stages are not asked, until the transaction ends.",
+							   "Set by crm.bypass_guards(), which asks who may.",
+							   &crm_bypass_reason,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("crm.debug_discard_kept",
+							 "Compiles kept configuration anew at every look.",
+							 "For tests: it also spoils freed memory, so what uses it fails.",
+							 &crm_discard_kept,
+							 false,
+							 PGC_SUSET,
+							 GUC_NOT_IN_SAMPLE,
+							 NULL, crm_assign_discard_kept, NULL);
+
+	DefineCustomStringVariable("crm.history_reason",
+							   "Reason for which rows keep the dates they are given, until the transaction ends.",
+							   "Set by crm.begin_history(), which asks who may.",
+							   &crm_history_reason,
+							   "",
+							   PGC_SUSET,
+							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   NULL, NULL, NULL);
+
+	/* read by crm.begin_request() */
+	DefineCustomStringVariable("crm.request_id",
+							   "Key of the command that is sent: the same key again gets the first answer.",
+							   "Chosen by the caller, for one command alone. Looked at by crm.call() and "
+							   "the functions of crm.create_api().",
+							   &crm_request_id,
+							   "",
+							   PGC_USERSET,
+							   GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.tenant",
+							   "Tenant that a role without a tenant of its own works for.",
+							   "The id of a row of crm.tenants. Obeyed only for roles that own the CRM; "
+							   "everybody else has the tenant of the CRM user they are.",
+							   &crm_tenant_setting,
+							   "",
+							   PGC_USERSET,
+							   0,
+							   check_tenant, assign_tenant, NULL);
+
+	define_worker_settings();
 
 	MarkGUCPrefixReserved("crm");
 }

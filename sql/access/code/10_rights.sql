@@ -170,7 +170,11 @@ DECLARE
     rank CONSTANT integer := coalesce(array_position(levels, level), 0);
     relations text;
     functions text;
+    hook regprocedure;
 BEGIN
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('access') AS h LOOP
+        EXECUTE format('SELECT %s($1, $2)', hook::regproc) USING role_name, level;
+    END LOOP;
     -- what an earlier level allowed goes first
     EXECUTE format('REVOKE ALL ON ALL TABLES IN SCHEMA crm, crm_analytics FROM %I', role_name);
     SELECT string_agg(r.relation::text, ', ') INTO relations

@@ -3,6 +3,7 @@
 --     SELECT crm.declare_table('crm.leads', '{"class": "owned", "process": true}');
 --     SELECT crm.declare_function('crm.capture_lead', 'agent');
 --     SELECT crm.declare_hook('new_tenant', 'crm.seed_leads(bigint)');
+--     SELECT crm.declare_api('crm.capture_lead', '{"payload": {"name": "Ada King"}}');
 --     SELECT crm.declare_column('leads', 'utm', '{capture}', 'keep', 'those of the first capture');  (members/25_carry.sql)
 --
 -- crm.install() runs such statements of the extension's and the tables' scripts again by every call, although the
@@ -299,6 +300,37 @@ COMMENT ON FUNCTION crm.declare_function(text, text) IS
 'Not needed where volatility says it: what writes nothing is for readers, what writes with the caller''s rights for agents. A function that '
 'acts with the rights of the owner always needs it. Errors: 22023 an unknown level, 42883 no such function.';
 
+CREATE FUNCTION crm.declare_api(function_name text, example jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    names text[];
+    wrong text;
+BEGIN
+    SELECT p.proargnames INTO names FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+    WHERE n.nspname || '.' || p.proname = function_name;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no function "%" to offer to applications', function_name USING ERRCODE = 'undefined_function',
+            HINT = 'Write its name with its schema and without arguments.';
+    END IF;
+    SELECT string_agg(k, ', ' ORDER BY k) INTO wrong FROM jsonb_object_keys(example) AS k WHERE k <> ALL (coalesce(names, '{}'));
+    IF wrong IS NOT NULL THEN
+        RAISE EXCEPTION 'the example of function "%" names arguments that it does not have: %', function_name, wrong
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'It has ' || array_to_string(names, ', ') || '.';
+    END IF;
+    IF to_regclass('crm_internal.api_functions') IS NOT NULL THEN
+        INSERT INTO crm_internal.api_functions AS f (function_name, example, declared_at)
+        VALUES (declare_api.function_name, declare_api.example, now())
+        ON CONFLICT ON CONSTRAINT api_functions_pkey DO UPDATE SET example = excluded.example, declared_at = excluded.declared_at;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm.declare_api(text, jsonb) IS
+'Offers a function to applications (crm.create_api()), with an example of its arguments by name; stands beside its CREATE FUNCTION. '
+'Errors: 42883 no such function, 22023 an example that does not fit it.';
+
 CREATE FUNCTION crm.declare_hook(point text, function_name text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -317,10 +349,12 @@ $$;
 COMMENT ON FUNCTION crm.declare_hook(text, text) IS
 'Hangs a function of a later room into something that an earlier room does, without the earlier one knowing of it. Points: new_tenant '
 '(tenant_id bigint), table (regclass: puts on a table what its registration asks for), readable_relations (relations that every reader may '
-'read), escalation_action.NAME (what a step of an escalation with that action does), lead_captured, lead_score. Error 42883 where there is '
+'read), access (role name, level text: rights in schemas that are not the CRM''s), '
+'escalation_action.NAME (what a step of an escalation with that action does), lead_captured, lead_score. Error 42883 where there is '
 'no such function.';
 
 SELECT crm.declare_function('crm.check_table_options', 'owner');
 SELECT crm.declare_function('crm.declare_table', 'owner');
 SELECT crm.declare_function('crm.declare_function', 'owner');
 SELECT crm.declare_function('crm.declare_hook', 'owner');
+SELECT crm.declare_function('crm.declare_api', 'owner');

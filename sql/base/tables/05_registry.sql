@@ -41,6 +41,18 @@ COMMENT ON COLUMN crm_internal.function_levels.function_name IS 'Name with schem
 COMMENT ON COLUMN crm_internal.function_levels.level IS 'Lowest level that may call it; owner: nobody else.';
 COMMENT ON COLUMN crm_internal.function_levels.declared_at IS 'Transaction that declared it last.';
 
+CREATE TABLE crm_internal.api_functions (
+    function_name text NOT NULL,
+    example jsonb NOT NULL,
+    declared_at timestamptz NOT NULL,
+    CONSTRAINT api_functions_pkey PRIMARY KEY (function_name),
+    CONSTRAINT api_functions_example_check CHECK (jsonb_typeof(example) = 'object')
+);
+COMMENT ON TABLE crm_internal.api_functions IS 'Functions that crm.create_api() offers to applications, by crm.declare_api().';
+COMMENT ON COLUMN crm_internal.api_functions.function_name IS 'Name with schema.';
+COMMENT ON COLUMN crm_internal.api_functions.example IS 'Arguments by name, as an example.';
+COMMENT ON COLUMN crm_internal.api_functions.declared_at IS 'Transaction that declared it last.';
+
 CREATE TABLE crm_internal.hooks (
     point text NOT NULL,
     function_name text NOT NULL,

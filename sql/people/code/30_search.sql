@@ -21,6 +21,7 @@ $$;
 COMMENT ON FUNCTION crm.change_tags(text, bigint, text[], text[]) IS
 'Adds tags to a row of a table and takes others off. Returns its tags. Errors: 42P01 for a table without tags, P0002 for a row that is not there or not the '
 'caller''s to change.';
+SELECT crm.declare_api('crm.change_tags', '{"table_name": "accounts", "id": 1, "added": ["key"]}');
 
 CREATE OR REPLACE FUNCTION crm.tags_in_use(table_name text)
 RETURNS TABLE (tag text, row_count bigint)
@@ -94,6 +95,7 @@ $$;
 COMMENT ON FUNCTION crm.find_contacts(text, integer) IS
 'Contacts the caller may see, best match first: with this e-mail address or telephone number, of this name, of a name beginning so, of a name with words '
 'beginning with each of these in any order. Spelling as crm.fold_text() folds it.';
+SELECT crm.declare_api('crm.find_contacts', '{"query": "ada@example.com"}');
 SELECT crm.declare_function('crm.find_contacts', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.find_accounts(query text, max_rows integer DEFAULT 50)
@@ -131,4 +133,5 @@ $$;
 COMMENT ON FUNCTION crm.find_accounts(text, integer) IS
 'Accounts the caller may see, best match first: with this e-mail address, telephone number or web address, of this name, of a name beginning so, of a name '
 'with words beginning with each of these in any order. Spelling as crm.fold_text() folds it.';
+SELECT crm.declare_api('crm.find_accounts', '{"query": "acme"}');
 SELECT crm.declare_function('crm.find_accounts', 'reader');

@@ -100,6 +100,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.request_approval(text, bigint, text, text) IS
 'Asks for the approval that a transition needs. subject_table as in crm.pipelines.subject_table, stage is its code. Returns the request. Errors: CR107 no such stage, 55000 where none is needed, 23505 already requested.';
+SELECT crm.declare_api('crm.request_approval', '{"subject_table": "opportunities", "subject_id": 1, "stage": "won", "note": "discount of 20 %"}');
 
 CREATE OR REPLACE FUNCTION crm.decide_approval(approval_id bigint, approve boolean, note text DEFAULT NULL)
 RETURNS crm.approvals
@@ -125,3 +126,4 @@ END
 $$;
 COMMENT ON FUNCTION crm.decide_approval(bigint, boolean, text) IS
 'Approves or rejects a requested approval; an approved one lets the row make the move once. Returns it. Errors: 42501 for who asked, CR105 where the access level is too low, 55000 where it is already decided.';
+SELECT crm.declare_api('crm.decide_approval', '{"approval_id": 1, "approve": true}');

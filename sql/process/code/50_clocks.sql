@@ -488,6 +488,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.clock_state(text, bigint, timestamptz, timestamptz) IS
 'Clocks of a subject at an instant, computed from its events: state, breach, due instant, seconds used and left. known_at: by what had been recorded then.';
+SELECT crm.declare_api('crm.clock_state', '{"subject_type": "tickets", "subject_id": 1}');
 
 CREATE OR REPLACE FUNCTION crm.sla_clocks_at(as_of timestamptz DEFAULT now(), subject_type text DEFAULT NULL)
 RETURNS TABLE (subject_type text, subject_id bigint, metric text, cycle integer, state text, breached boolean,

@@ -294,6 +294,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.route_record(text, bigint, boolean, timestamptz) IS
 'Gives a record to an agent by the first assignment rule that holds (in a queue without one: by the queue) and returns the decision. Safe with any number of routers at once: nobody is given more than their capacity and no record is given twice. Where nobody may be chosen the decision says why, the record stays unassigned and an event routing.nobody is written. A record that has an owner is left alone unless reassign. NULL where there is nothing to decide. Errors: 42P01 for a table that is not registered for assignment, P0002 for a record that is not there.';
+SELECT crm.declare_api('crm.route_record', '{"subject_table": "tickets", "subject_id": 1}');
 SELECT crm.declare_function('crm.route_record', 'agent');
 
 -- ---- what waits ----

@@ -23,6 +23,7 @@ COMMENT ON FUNCTION crm.allowed_moves_of(text, bigint) IS
 'Every other active stage of a row''s pipeline, in order: whether the caller may move the row there now, which columns are still to be filled, whether '
 'an approval is needed, requested or approved, and why not. subject_table as in crm.pipelines.subject_table. Error P0002 where the row is not there or '
 'not visible.';
+SELECT crm.declare_api('crm.allowed_moves_of', '{"subject_table": "opportunities", "subject_id": 1}');
 
 CREATE FUNCTION crm.move(subject_table text, id bigint, stage text, changes jsonb DEFAULT '{}') RETURNS jsonb
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -33,6 +34,7 @@ COMMENT ON FUNCTION crm.move(text, bigint, text, jsonb) IS
 'crm.pipelines.subject_table. Returns the row as jsonb; crm.move_row() returns it as it is. Errors: those of crm.guard_stage; 42703 for what is no '
 'column or not to be changed with a move, with the others named; 22xxx for a value that is none of its column; P0002 where the row is not there or not '
 'visible, 42501 where it may not be changed, CR107 for an unknown stage, 42809 for a table without a process, 42P01 for none at all.';
+SELECT crm.declare_api('crm.move', '{"subject_table": "opportunities", "id": 1, "stage": "won", "changes": {"amount": 5000}}');
 
 CREATE FUNCTION crm.move_row(like_row anyelement, id bigint, stage text, changes jsonb DEFAULT '{}') RETURNS anyelement
 LANGUAGE c VOLATILE PARALLEL UNSAFE

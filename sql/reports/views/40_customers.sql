@@ -240,6 +240,7 @@ $$;
 COMMENT ON FUNCTION crm_analytics.customer_360(bigint) IS
 'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, orders, open, last 50 closed), '
 'activities (next and last 20), service, marketing. Amounts in base currency. Error P0002 where the account does not exist or is not to be seen.';
+SELECT crm.declare_api('crm_analytics.customer_360', '{"account_id": 1}');
 
 CREATE OR REPLACE VIEW crm_analytics.dashboard WITH (security_invoker = true) AS
 WITH today AS (

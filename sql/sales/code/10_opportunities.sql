@@ -46,6 +46,7 @@ $$;
 COMMENT ON FUNCTION crm.win_opportunity(bigint, numeric, date) IS
 'Moves an opportunity to the first stage of type won; amount and close date where given (the close date is otherwise today in the tenant''s zone). '
 'Returns the opportunity. Errors as crm.move_opportunity.';
+SELECT crm.declare_api('crm.win_opportunity', '{"opportunity_id": 1, "amount": 5000}');
 
 CREATE OR REPLACE FUNCTION crm.lose_opportunity(opportunity_id bigint, reason text, note text DEFAULT NULL, close_date date DEFAULT NULL)
 RETURNS crm.opportunities
@@ -61,6 +62,7 @@ $$;
 COMMENT ON FUNCTION crm.lose_opportunity(bigint, text, text, date) IS
 'Moves an opportunity to the first stage of type lost, with a code of crm.loss_reasons and, where that asks for it, a note. Returns the opportunity. '
 'Errors as crm.move_opportunity; CR106 without reason or note, 23503 unknown reason.';
+SELECT crm.declare_api('crm.lose_opportunity', '{"opportunity_id": 1, "reason": "price"}');
 
 CREATE OR REPLACE FUNCTION crm.reopen_opportunity(opportunity_id bigint, stage text DEFAULT NULL)
 RETURNS crm.opportunities

@@ -424,4 +424,5 @@ COMMENT ON FUNCTION crm.capture_lead(jsonb) IS
 'lead.trouble) and does not lose the lead. What is no value of its kind (a list for a name, a number that is none, an unknown owner, custom fields '
 'nobody knows) or may not be in its column is left out, the payload keeps it, and programs'' mistakes are reported. Errors: 22023 for what is no '
 'object, an unknown channel, or neither a name nor an address; those of the table where a column it requires is not given.';
+SELECT crm.declare_api('crm.capture_lead', '{"payload": {"channel": "form", "name": "Ada King", "email": "ada@example.com", "company": "Engines Ltd"}}');
 SELECT crm.declare_function('crm.capture_lead', 'agent');

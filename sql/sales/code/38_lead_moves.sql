@@ -97,6 +97,7 @@ $$;
 COMMENT ON FUNCTION crm.disqualify_lead(bigint, text, text, timestamptz) IS
 'Closes a lead for a reason of crm.disqualification_reasons and returns it. recycle_at: when it comes back by itself; without it, after the time its '
 'reason says, if any. Errors: 23503 an unknown reason, CR102 a reason that asks for a note, 55000 a converted lead, P0002, 42501, CR107.';
+SELECT crm.declare_api('crm.disqualify_lead', '{"lead_id": 1, "reason": "timing"}');
 SELECT crm.declare_function('crm.disqualify_lead', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.recycle_lead(lead_id bigint, stage text DEFAULT NULL)
@@ -126,6 +127,7 @@ $$;
 COMMENT ON FUNCTION crm.recycle_lead(bigint, text) IS
 'Takes a disqualified lead back to the beginning of its pipeline, or to the open stage given, and returns it; reason and note are cleared and the '
 'return is counted. Errors: 55000 a lead that is not disqualified, CR107 an unknown stage, P0002, 42501.';
+SELECT crm.declare_api('crm.recycle_lead', '{"lead_id": 1}');
 SELECT crm.declare_function('crm.recycle_lead', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.recycle_due_leads(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)

@@ -252,4 +252,5 @@ COMMENT ON FUNCTION crm.convert_lead(bigint, boolean, jsonb, bigint, bigint) IS
 'or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 42703 a '
 'column that cannot be given for the opportunity, with the others named; 55000 a lead that is disqualified or merged; CR107 a pipeline without a stage '
 'done or won; errors of the guard of stages, and of a table that requires what the lead has not.';
+SELECT crm.declare_api('crm.convert_lead', '{"lead_id": 1, "open_opportunity": true, "opportunity": {"amount": 5000}}');
 SELECT crm.declare_function('crm.convert_lead', 'agent');

@@ -87,4 +87,5 @@ COMMENT ON FUNCTION crm.merge_leads(bigint, bigint) IS
 'channel counts; crm.column_rules has the exceptions. Columns under a unique index stay with the lead they are of. The merged lead stays, closed as a '
 'duplicate, with a link. A second call changes nothing. Errors: CR204 for a lead and itself; 55000 where one of them was merged elsewhere, the merged '
 'one was converted, or an open one would end in a disqualified one; P0002, 42501, CR107; errors of the guard of stages.';
+SELECT crm.declare_api('crm.merge_leads', '{"source_id": 2, "target_id": 1}');
 SELECT crm.declare_function('crm.merge_leads', 'agent');

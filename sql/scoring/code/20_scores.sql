@@ -96,6 +96,7 @@ $$;
 COMMENT ON FUNCTION crm.explain_lead_score(bigint, timestamptz, text) IS
 'Why a lead has its score: one row per rule that gives points or has events, per group cap in force, and for the limit of the total. points sum to '
 'crm.lead_score() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes.';
+SELECT crm.declare_api('crm.explain_lead_score', '{"lead_id": 1}');
 SELECT crm.declare_function('crm.explain_lead_score', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.top_leads(n integer DEFAULT 10, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)

@@ -78,6 +78,7 @@ COMMENT ON FUNCTION crm.open_ticket(text, text, text, bigint, bigint, text, text
 'contact''s, team and process to the queue''s. columns: {column: value}, any column of crm.tickets that crm.column_rules does not keep, your own '
 'included; it comes before the other arguments. Returns the ticket. Errors: 42704 for an unknown queue, 23503 for an unknown contact, type or '
 'priority, 42703 for an unknown column, with the known ones named.';
+SELECT crm.declare_api('crm.open_ticket', '{"subject": "Printer on fire", "channel": "phone", "priority": "high"}');
 
 CREATE OR REPLACE FUNCTION crm.reopen_ticket(ticket_id bigint, reason text DEFAULT NULL)
 RETURNS crm.tickets
@@ -132,6 +133,7 @@ $$;
 COMMENT ON FUNCTION crm.resolve_ticket(bigint, text, text) IS
 'Moves a ticket to the first stage of type done of its process, or to the one named by code; the note is kept internally. Returns the ticket. Errors: '
 'CR107 where there is no such stage, and whatever the process demands (CR101 to CR105).';
+SELECT crm.declare_api('crm.resolve_ticket', '{"ticket_id": 1, "note": "put out"}');
 
 CREATE OR REPLACE FUNCTION crm.move_ticket(ticket_id bigint, stage text)
 RETURNS crm.tickets
@@ -171,6 +173,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.transfer_ticket(bigint, text, bigint, boolean) IS
 'Hands a ticket over to another queue, another owner or both; without an owner it is given out anew by the rules of the queue. Returns the ticket.';
+SELECT crm.declare_api('crm.transfer_ticket', '{"ticket_id": 1, "queue": "support"}');
 
 CREATE OR REPLACE FUNCTION crm.follow_ticket(ticket_id bigint, user_id bigint DEFAULT NULL, contact_id bigint DEFAULT NULL)
 RETURNS crm.ticket_followers

@@ -361,3 +361,4 @@ COMMENT ON FUNCTION crm.add_ticket_message(bigint, text, text, text, text, bigin
 'says otherwise (answer_resumes). Where author_address is given, the author is the contact known by it, or nobody. Messages to a '
 'merged ticket go to the one that goes on. author_kind defaults to customer for direction in and to agent '
 'otherwise. Errors: P0002 for an unknown ticket.';
+SELECT crm.declare_api('crm.add_ticket_message', '{"ticket_id": 1, "body": "We are looking at it.", "direction": "out"}');

@@ -221,3 +221,4 @@ COMMENT ON FUNCTION crm.receive_message(text, text, text, text, text, text, text
 'is kept where it belongs to a ticket, but neither reopens one nor counts as an answer; otherwise it opens nothing: the result is NULL, and an event '
 'message.ignored is written. headers: {name: value}; References and In-Reply-To among them are used. columns: of the ticket that is opened, as for '
 'crm.open_ticket(). Returns the message. Errors: 42704 for an unknown queue.';
+SELECT crm.declare_api('crm.receive_message', '{"channel": "mail", "body": "It burns.", "from_address": "ada@example.com", "subject": "Printer"}');

@@ -60,6 +60,7 @@ COMMENT ON FUNCTION crm.merge_tickets(bigint, bigint) IS
 '(exceptions: crm.column_rules); the merged ticket is closed in the stage merged and its clocks end, neither met nor missed; the messages count '
 'for the clocks of the one that goes on, which is reopened where only the merged one was open. Errors: CR204 for a '
 'ticket and itself, 55000 where one of them has been merged before, CR107 where the process has no stage of type cancelled.';
+SELECT crm.declare_api('crm.merge_tickets', '{"source_id": 2, "target_id": 1}');
 
 CREATE OR REPLACE FUNCTION crm.split_ticket(ticket_id bigint, message_ids bigint[], subject text DEFAULT NULL)
 RETURNS crm.tickets

@@ -165,6 +165,7 @@ COMMENT ON FUNCTION crm.search_articles(text, text, text, bigint, integer) IS
 'Published articles that match, best first, as far as visible_to: public; customers (public ones as well); internal (all). The query is written as for '
 'a search engine: words, "phrases", or, -not. Spellings of Persian and Arabic letters and digits meet, beginnings of Persian words match, English '
 'words match by their stem. Errors: 22023 for an unknown visibility.';
+SELECT crm.declare_api('crm.search_articles', '{"query": "printer fire"}');
 
 CREATE OR REPLACE FUNCTION crm.record_deflection(
     article_id bigint, outcome text, contact_id bigint DEFAULT NULL, ticket_id bigint DEFAULT NULL, query text DEFAULT NULL)
