@@ -1,5 +1,5 @@
 /*
- * model_sql.h
+ * model_sql.h (public)
  *	  Shared by the SQL faces of the models.
  */
 #ifndef CRM_MODEL_SQL_H

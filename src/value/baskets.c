@@ -10,7 +10,6 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -19,6 +18,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
+#include "base/names.h"
 #include "value/cluster_math.h"
 #include "value/value_face.h"
 
@@ -40,64 +40,8 @@ typedef struct BasketState
 	uint64		room;
 	int64	   *basket;
 	int32	   *item;			/* -1: a basket without item */
-	int32		items;
-	int32		items_room;
-	text	  **name;
-	uint32	   *slot;			/* hash of names */
-	uint32		mask;
+	CrmNames	items;
 } BasketState;
-
-static void
-rehash_names(BasketState *s)
-{
-	int32		i;
-
-	s->mask = s->slot ? s->mask * 2 + 1 : 1023;
-	if (s->slot)
-		pfree(s->slot);
-	s->slot = MemoryContextAllocHuge(s->context,
-									 (s->mask + (Size) 1) * sizeof(uint32));
-	memset(s->slot, 0xff, (s->mask + (Size) 1) * sizeof(uint32));
-	for (i = 0; i < s->items; i++)
-	{
-		uint32		at = hash_bytes((unsigned char *) VARDATA_ANY(s->name[i]),
-									VARSIZE_ANY_EXHDR(s->name[i])) & s->mask;
-
-		while (s->slot[at] != PG_UINT32_MAX)
-			at = (at + 1) & s->mask;
-		s->slot[at] = i;
-	}
-}
-
-static int32
-item_number(BasketState *s, text *name)
-{
-	int			length = VARSIZE_ANY_EXHDR(name);
-	uint32		at = hash_bytes((unsigned char *) VARDATA_ANY(name),
-								length) & s->mask;
-
-	while (s->slot[at] != PG_UINT32_MAX)
-	{
-		text	   *known = s->name[s->slot[at]];
-
-		if (VARSIZE_ANY_EXHDR(known) == length &&
-			memcmp(VARDATA_ANY(known), VARDATA_ANY(name), length) == 0)
-			return s->slot[at];
-		at = (at + 1) & s->mask;
-	}
-	if (s->items == s->items_room)
-	{
-		s->items_room *= 2;
-		s->name = repalloc_huge(s->name, s->items_room * sizeof(text *));
-	}
-	s->slot[at] = s->items;
-	s->name[s->items] = MemoryContextAlloc(s->context, VARSIZE_ANY(name));
-	memcpy(s->name[s->items], name, VARSIZE_ANY(name));
-	s->items++;
-	if ((uint32) s->items * 2 > s->mask)
-		rehash_names(s);
-	return s->items - 1;
-}
 
 static int32
 length_arg(FunctionCallInfo fcinfo, int i, int32 otherwise, const char *name)
@@ -184,10 +128,7 @@ crm_baskets_accumulate(PG_FUNCTION_ARGS)
 		s->room = 1024;
 		s->basket = MemoryContextAlloc(context, s->room * sizeof(int64));
 		s->item = MemoryContextAlloc(context, s->room * sizeof(int32));
-		s->items_room = 256;
-		s->name = MemoryContextAlloc(context,
-									 s->items_room * sizeof(text *));
-		rehash_names(s);
+		crm_names_begin(&s->items, context);
 	}
 	else
 	{
@@ -204,7 +145,7 @@ crm_baskets_accumulate(PG_FUNCTION_ARGS)
 	}
 	s->basket[s->count] = PG_GETARG_INT64(1);
 	s->item[s->count] = PG_ARGISNULL(2) ? -1 :
-		item_number(s, PG_GETARG_TEXT_PP(2));
+		crm_name_number(&s->items, PG_GETARG_TEXT_PP(2));
 	s->count++;
 	PG_RETURN_POINTER(s);
 }
@@ -256,7 +197,7 @@ count_sets(const BasketState *s, CrmItemsets *sets)
 
 	/* count >= support * baskets, where rounding must not add a basket */
 	least = (int64) ceil(s->set.min_support * n * (1 - 1e-12));
-	crm_eclat(number, item, rows, n, s->items, Max(least, 1), s->set.max_length,
+	crm_eclat(number, item, rows, n, s->items.count, Max(least, 1), s->set.max_length,
 			  &crm_value_host, sets);
 	return n;
 }
@@ -268,7 +209,7 @@ name_array(const BasketState *s, const int *item, int n)
 	int			i;
 
 	for (i = 0; i < n; i++)
-		name[i] = PointerGetDatum(s->name[item[i]]);
+		name[i] = PointerGetDatum(s->items.name[item[i]]);
 	return PointerGetDatum(construct_array(name, n, TEXTOID, -1, false,
 										   TYPALIGN_INT));
 }
@@ -278,8 +219,8 @@ static const BasketState *sorting;
 static int
 compare_names(const void *a, const void *b)
 {
-	text	   *x = sorting->name[*(const int *) a],
-			   *y = sorting->name[*(const int *) b];
+	text	   *x = sorting->items.name[*(const int *) a],
+			   *y = sorting->items.name[*(const int *) b];
 	int			nx = VARSIZE_ANY_EXHDR(x),
 				ny = VARSIZE_ANY_EXHDR(y),
 				c = memcmp(VARDATA_ANY(x), VARDATA_ANY(y), Min(nx, ny));

@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# Attribution of a million journeys and a mix model of five years of weeks. The baseline is plain SQL for the same work in the
+# same run (window functions for the rules, a count of neighbours for the chain), and numpy for the mix model where it is there.
+set -u
+. "$REPO/tests/helpers/cluster.sh"
+
+sql <<'SQL'
+CREATE TABLE touches (journey int, place int, channel text, at timestamptz);
+DO $$ BEGIN PERFORM setseed(0.7); END $$;
+INSERT INTO touches
+SELECT j, p, 'channel ' || floor(50 * random() ^ 2)::int, timestamptz '2026-01-01' + (j % 300 + p) * interval '1 day'
+FROM generate_series(1, 1000000) AS j, generate_series(1, 1 + (j::bigint * 7919 % 7)::int) AS p;
+CREATE TABLE journeys AS
+SELECT journey, array_agg(channel ORDER BY place) AS channels, array_agg(at ORDER BY place) AS at, max(at) AS converted_at,
+       (journey % 9 = 0)::int::float8 AS won, (journey % 9 <> 0)::int::float8 AS lost, CASE WHEN journey % 9 = 0 THEN 100.0::float8 END AS amount
+FROM touches GROUP BY journey;
+CREATE TABLE weeks AS
+SELECT '2020-01-06'::date + 7 * w AS week, 1000 + 50 * random() + 40 * sin(w / 8.3) AS revenue, s.spend
+FROM generate_series(0, 259) AS w, LATERAL (SELECT jsonb_object_agg('c' || c, round((100 * random() ^ 2 + c * w % 7)::numeric, 2)) AS spend FROM generate_series(1, 12) AS c) AS s;
+VACUUM ANALYZE touches, journeys, weeks;
+SQL
+
+best() {    # query: best seconds of three
+    local i t low=
+    for i in 1 2 3; do
+        t=$(psql -X -q -At -v ON_ERROR_STOP=1 -c 'SET work_mem = "512MB"' -c '\timing on' -c "$1") || return 1
+        t=$(awk '/^Time:/ {print $2}' <<<"$t")
+        low=$(awk -v a="${low:-1e9}" -v b="$t" 'BEGIN {print (b < a) ? b : a}')
+    done
+    awk -v m="$low" 'BEGIN {printf "%.3f", m / 1000}'
+}
+status=0
+row() {     # what, query, seconds of the baseline, its name, target seconds
+    local ours
+    ours=$(best "$2") || { status=1; return; }
+    line "$1" "${ours}s" "$3s $4" "$(awk -v a="$3" -v b="$ours" 'BEGIN {printf "%.1fx", a / b}')" "< $5s" \
+        "$(awk -v a="$ours" -v b="$5" 'BEGIN {print (a < b) ? "ok" : "miss"}')"
+}
+linear=$(best "SELECT channel, sum(won / n) FROM (SELECT u.channel, j.won, cardinality(j.channels) AS n FROM journeys AS j, unnest(j.channels) AS u (channel)) AS s GROUP BY 1")
+decay=$(best "SELECT channel, sum(won * w / total)
+              FROM (SELECT u.channel, j.won, j.journey, exp(-0.1 * extract(epoch FROM j.converted_at - u.at) / 86400) AS w,
+                           sum(exp(-0.1 * extract(epoch FROM j.converted_at - u.at) / 86400)) OVER (PARTITION BY j.journey) AS total
+                    FROM journeys AS j, unnest(j.channels, j.at) AS u (channel, at)) AS s GROUP BY 1")
+steps=$(best "SELECT f, t, sum(w) FROM (SELECT lag(u.channel) OVER (PARTITION BY j.journey ORDER BY u.place) AS f, u.channel AS t, j.won + j.lost AS w
+                                       FROM journeys AS j, unnest(j.channels) WITH ORDINALITY AS u (channel, place)) AS s GROUP BY 1, 2")
+for m in first linear position shapley; do
+    row "$m, 1M journeys" "SELECT crm.attribution('$m', channels, NULL, NULL, won, amount, NULL) FROM journeys" "$linear" "SQL-linear" 3
+done
+row "time decay, 1M journeys with instants" "SELECT crm.attribution('time_decay', channels, at, converted_at, won, amount, NULL) FROM journeys" "$decay" SQL 3
+row "Markov of order 1, 50 channels, 1M journeys" "SELECT crm.markov_attribution(channels, won, amount, lost, 1) FROM journeys" "$steps" SQL-counts-alone 3
+row "Markov of order 2, 50 channels, 1M journeys" "SELECT crm.markov_attribution(channels, won, amount, lost, 2) FROM journeys" "$steps" SQL-counts-alone 10
+row "logistic, 50 channels, 1M journeys" "SELECT crm.logistic_attribution(channels, won, amount, lost, 1) FROM journeys" "$steps" SQL-counts-alone 10
+
+numpy=0
+if python3 -c 'import numpy' 2>/dev/null; then
+    psql -X -At -F, -c "SELECT revenue, $(for c in 1 2 3 4 5 6 7 8 9 10 11 12; do printf "%s spend->>'c%s'" "$([ $c -gt 1 ] && echo ,)" $c; done) FROM weeks ORDER BY week" >"$WORK/weeks.csv"
+    numpy=$(python3 - "$WORK/weeks.csv" <<'PY'
+import sys, time, numpy as np
+d = np.loadtxt(sys.argv[1], delimiter=',')
+y, x = d[:, 0], d[:, 1:]
+begun = time.time()
+def shape(x, theta, alpha, gamma):
+    a = np.empty(len(x)); c = 0.0
+    for t in range(len(x)):
+        c = x[t] + theta * c; a[t] = c
+    return a ** alpha / (a ** alpha + (gamma * a.max()) ** alpha)
+p = [(0.3, 1, 0.5)] * 12
+z = np.column_stack([shape(x[:, c], *p[c]) for c in range(12)])
+def left(z):
+    q = (z - z.mean(0)) / z.std(0); r = y - y.mean()
+    w = np.linalg.solve(q.T @ q + np.eye(12), q.T @ r)
+    return ((r - q @ w) ** 2).sum()
+for turn in range(2):       # the same grid as ours, two rounds, without validation
+    for c in range(12):
+        tries = [(0.05 * i, p[c][1], p[c][2]) for i in range(20)] + [(p[c][0], a, 0.1 * g) for a in (0.5, 0.75, 1, 1.5, 2, 3) for g in range(1, 11)]
+        def at(q):
+            z[:, c] = shape(x[:, c], *q); return left(z)
+        p[c] = min(tries, key=at); at(p[c])
+print(f'{time.time() - begun:.3f}')
+PY
+)
+fi
+row "mix model, 260 weeks x 12 channels, searched and validated" \
+    "SELECT crm.mix_model_fit(week, revenue, spend, NULL, '{\"holdout\": 26, \"season\": 52.18, \"trend\": true}') FROM weeks" "$numpy" "numpy-grid-alone" 2
+row "the same with 200 draws for intervals" \
+    "SELECT crm.mix_model_fit(week, revenue, spend, NULL, '{\"holdout\": 26, \"season\": 52.18, \"trend\": true, \"bootstrap\": 200}') FROM weeks" "$numpy" "numpy-grid-alone" 2.5
+exit $status
