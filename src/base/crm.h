@@ -27,6 +27,7 @@
 extern void crm_guc_init(void);
 extern char *crm_bypass_reason;
 extern char *crm_history_reason;
+extern int	crm_incomplete_kept;
 extern bool crm_tenant_set;
 extern int64 crm_tenant_setting_id;
 

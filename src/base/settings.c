@@ -10,6 +10,7 @@
 
 char	   *crm_bypass_reason = NULL;
 char	   *crm_history_reason = NULL;
+int			crm_incomplete_kept = 0;
 static char *crm_tenant_setting = NULL;
 static char *crm_request_id = NULL;
 bool		crm_tenant_set = false;
@@ -117,6 +118,16 @@ crm_guc_init(void)
 							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							   NULL, NULL, NULL);
 
+	DefineCustomIntVariable("crm.incomplete_kept",
+							"Rows are stored without the fields that their table requires (1), or unchecked (2).",
+							"Never set by hand: crm.keep_incomplete() does it for a function that takes in "
+							"what must not be lost, until that function returns.",
+							&crm_incomplete_kept,
+							0, 0, 2,
+							PGC_INTERNAL,
+							GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							NULL, NULL, NULL);
+
 	/* read by crm.begin_request() */
 	DefineCustomStringVariable("crm.request_id",
 							   "Key of the command that is sent: the same key again gets the first answer.",
@@ -141,4 +152,19 @@ crm_guc_init(void)
 	define_worker_settings();
 
 	MarkGUCPrefixReserved("crm");
+}
+
+PG_FUNCTION_INFO_V1(crm_keep_incomplete);
+
+/*
+ * crm.keep_incomplete(checked) -- what a function stores from here on may lack
+ * required fields.  The value is saved at the nest level of the calling function's
+ * own settings, so that it ends with that function, by an error as well.
+ */
+Datum
+crm_keep_incomplete(PG_FUNCTION_ARGS)
+{
+	(void) set_config_option("crm.incomplete_kept", PG_GETARG_BOOL(0) ? "1" : "2",
+							 PGC_INTERNAL, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	PG_RETURN_VOID();
 }

@@ -21,6 +21,7 @@
 #include "utils/numeric.h"
 #include "utils/rel.h"
 
+#include "base/json.h"
 #include "text/text.h"
 #include "access/identity.h"
 
@@ -244,7 +245,7 @@ is_choice(const Field *field, const JsonbValue *value)
 
 /* Is a list what the field's type asks for: choices, each once? */
 static bool
-is_choices(const Field *field, JsonbContainer *list)
+is_choices(const Field *field, JsonbContainer *list, JsonbContainer *before)
 {
 	JsonbIterator *it;
 	JsonbValue	value;
@@ -261,7 +262,12 @@ is_choices(const Field *field, JsonbContainer *list)
 		if (token != WJB_ELEM)
 			continue;
 		if (!is_choice(field, &value))
-			return false;
+		{
+			/* one that was retired stays where it was */
+			if (before == NULL || findJsonbValueFromContainer(before, JB_FARRAY, &value) == NULL)
+				return false;
+			continue;
+		}
 		for (c = 0; c < field->nchoices; c++)
 			if (strlen(field->choices[c]) == value.val.string.len &&
 				memcmp(field->choices[c], value.val.string.val, value.val.string.len) == 0)
@@ -320,7 +326,8 @@ has_type(const Field *field, JsonbValue *value)
 		case FIELD_CHOICE:
 			return is_choice(field, value);
 		case FIELD_CHOICES:
-			return value->type == jbvBinary && is_choices(field, value->val.binary.data);
+			return value->type == jbvBinary &&
+				is_choices(field, value->val.binary.data, NULL);
 		case FIELD_EMAIL:
 		case FIELD_PHONE:
 		case FIELD_URL:
@@ -405,9 +412,41 @@ fault_of_value(Faults *faults, const Field *field, const JsonbValue *value)
 	appendStringInfo(detail, ", not %s.", display(value));
 }
 
+/*
+ * Whether a value, or all of a list that is no longer on offer, has been there
+ * before: retired choices stay where they are.
+ */
+static bool
+held_before(Jsonb *before, const Field *field, const JsonbValue *key, const JsonbValue *value)
+{
+	JsonbValue	found;
+	JsonbValue *old;
+	JsonbValue	copy = *value;
+	Jsonb	   *now;
+
+	if (before == NULL || !JB_ROOT_IS_OBJECT(before))
+		return false;
+	old = crm_json_member(&before->root, pnstrdup(key->val.string.val, key->val.string.len),
+						  &found);
+	if (old == NULL)
+		return false;
+	if (field != NULL && field->type == FIELD_CHOICES && old->type == jbvBinary &&
+		JsonContainerIsArray(old->val.binary.data) && value->type == jbvBinary)
+		return is_choices(field, value->val.binary.data, old->val.binary.data);
+	now = JsonbValueToJsonb(&copy);
+	return compareJsonbContainers(&JsonbValueToJsonb(old)->root, &now->root) == 0;
+}
+
+static void
+fault_of_missing(Faults *faults, const Field *field)
+{
+	if (crm_incomplete_kept == 0)
+		appendStringInfoString(fault(faults, field->name, field->namelen), "is required.");
+}
+
 /* Compare the keys of an object with the fields; both are sorted alike. */
 static void
-check_object(const Fields *fields, Jsonb *custom, Faults *faults)
+check_object(const Fields *fields, Jsonb *custom, Jsonb *before, Faults *faults)
 {
 	JsonbIterator *it = JsonbIteratorInit(&custom->root);
 	JsonbValue	key;
@@ -435,16 +474,19 @@ check_object(const Fields *fields, Jsonb *custom, Faults *faults)
 				break;
 			}
 			if (fields->fields[next].required)
-				appendStringInfoString(fault(faults, fields->fields[next].name,
-											 fields->fields[next].namelen), "is required.");
+				fault_of_missing(faults, &fields->fields[next]);
 		}
+		if ((field == NULL ||
+			 (field->active && !is_empty(&value) && !has_type(field, &value))) &&
+			held_before(before, field, &key, &value))
+			continue;
 		if (field == NULL)
 			appendStringInfoString(fault(faults, key.val.string.val, key.val.string.len),
 								   "is not declared.");
 		else if (is_empty(&value))
 		{
 			if (field->required)
-				appendStringInfoString(fault(faults, field->name, field->namelen), "is required.");
+				fault_of_missing(faults, field);
 			else if (value.type != jbvNull && !has_type(field, &value) && field->active)
 				fault_of_value(faults, field, &value);
 		}
@@ -454,8 +496,7 @@ check_object(const Fields *fields, Jsonb *custom, Faults *faults)
 	}
 	for (; next < fields->n; next++)
 		if (fields->fields[next].required)
-			appendStringInfoString(fault(faults, fields->fields[next].name,
-										 fields->fields[next].namelen), "is required.");
+			fault_of_missing(faults, &fields->fields[next]);
 }
 
 PG_FUNCTION_INFO_V1(crm_check_custom_fields);
@@ -475,6 +516,7 @@ crm_check_custom_fields(PG_FUNCTION_ARGS)
 	Datum		value;
 	Datum		tenant;
 	Jsonb	   *custom;
+	Jsonb	   *before = NULL;
 	Faults		faults = {0};
 	int			attnum;
 	int			tenant_attnum;
@@ -505,10 +547,16 @@ crm_check_custom_fields(PG_FUNCTION_ARGS)
 				 errmsg("custom fields of table \"%s\" must be a JSON object", table),
 				 errhint("Write {\"field\": value, ...}."),
 				 errtablecol(trigdata->tg_relation, attnum)));
-	if (JB_ROOT_COUNT(custom) == 0 && !fields->any_required)
+	if (crm_incomplete_kept == 2 || (JB_ROOT_COUNT(custom) == 0 && !fields->any_required))
 		return PointerGetDatum(tuple);
 
-	check_object(fields, custom, &faults);
+	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
+	{
+		value = heap_getattr(trigdata->tg_trigtuple, attnum, desc, &isnull);
+		if (!isnull)
+			before = DatumGetJsonbP(value);
+	}
+	check_object(fields, custom, before, &faults);
 	if (faults.n > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_CUSTOM_FIELD),

@@ -26,7 +26,7 @@ is_blank(const char *s, int len)
 }
 
 static bool
-custom_is_filled(Move *move, const char *key, const char *name)
+custom_is_filled(Move *move, HeapTuple row, const char *key, const char *name)
 {
 	bool		isnull;
 	Datum		custom;
@@ -38,7 +38,7 @@ custom_is_filled(Move *move, const char *key, const char *name)
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
 				 errmsg("stage \"%s\" requires \"%s\", but %s has no column \"custom\"",
 						move->to->code, name, move->subject)));
-	custom = crm_process_value(move->after, move->desc, move->columns->custom, &isnull);
+	custom = crm_process_value(row, move->desc, move->columns->custom, &isnull);
 	if (isnull)
 		return false;
 	if (!JB_ROOT_IS_OBJECT(DatumGetJsonbP(custom)))
@@ -55,12 +55,12 @@ custom_is_filled(Move *move, const char *key, const char *name)
 
 /* Has a required column a value?  Blank text and empty arrays are none. */
 static bool
-is_filled(Move *move, const char *name)
+is_filled(Move *move, HeapTuple row, const char *name)
 {
 	TupleDesc	desc = move->desc;
 
 	if (strncmp(name, "custom.", 7) == 0)
-		return custom_is_filled(move, name + 7, name);
+		return custom_is_filled(move, row, name + 7, name);
 
 	for (int i = 0; i < desc->natts; i++)
 	{
@@ -70,7 +70,7 @@ is_filled(Move *move, const char *name)
 
 		if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0)
 			continue;
-		value = heap_getattr(move->after, i + 1, desc, &isnull);
+		value = heap_getattr(row, i + 1, desc, &isnull);
 		if (isnull)
 			return false;
 		if (att->atttypid == TEXTOID || att->atttypid == VARCHAROID || att->atttypid == BPCHAROID)
@@ -104,11 +104,19 @@ crm_process_add_name(List **names, char *name)
 	*names = lappend(*names, name);
 }
 
+/*
+ * What a stage requires must be there when it is entered, and may not be given
+ * up within it.  A row that lacks it already, as it was taken in without or the
+ * requirement is newer, can still be worked on.
+ */
 static void
 add_missing(Move *move, Verdict *verdict, char **names, int n)
 {
+	if (crm_incomplete_kept > 0)
+		return;
 	for (int i = 0; i < n; i++)
-		if (!is_filled(move, names[i]))
+		if (!is_filled(move, move->after, names[i]) &&
+			(move->moved || is_filled(move, move->before, names[i])))
 			crm_process_add_name(&verdict->missing, names[i]);
 }
 

@@ -26,3 +26,12 @@ COMMENT ON FUNCTION crm.kept_value(text, "any") IS
 'What EXECUTE does, but its plan is kept by the text: for functions that make the query of a table''s name and columns. At most a hundred texts '
 'a session are kept. Errors: 42804 where the column is not a jsonb.';
 SELECT crm.declare_function('crm.kept_value', 'owner');
+
+CREATE FUNCTION crm.keep_incomplete(checked boolean DEFAULT true) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_keep_incomplete';
+COMMENT ON FUNCTION crm.keep_incomplete(boolean) IS
+'What is stored until the calling function returns (one with settings of its own, as SET search_path) may lack required custom fields and required '
+'columns of stages: for functions that take in what must not be lost. crm_analytics.incomplete_records lists it. checked false: '
+'custom fields are not checked at all, as where the rows they come from have been. Only for the owner of the CRM.';
+SELECT crm.declare_function('crm.keep_incomplete', 'owner');

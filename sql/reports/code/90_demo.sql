@@ -575,7 +575,7 @@ BEGIN
         RAISE EXCEPTION 'tenant "%" holds accounts already', tenant.name USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'A demonstration is generated into an empty tenant only.';
     END IF;
-    PERFORM crm.begin_history('generated demonstration');
+    PERFORM crm.keep_incomplete(), crm.begin_history('generated demonstration');
     PERFORM crm_internal.demo_people(size, seed, tenant);
     PERFORM crm_internal.demo_sales(size, seed, until, tenant);
     PERFORM crm_internal.demo_leads(size, seed, until, tenant);

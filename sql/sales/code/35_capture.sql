@@ -362,6 +362,7 @@ DECLARE
     old crm.leads;
     l crm.leads;
 BEGIN
+    PERFORM crm.keep_incomplete();
     IF jsonb_typeof(payload) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'a captured lead must be a JSON object' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'For example {"channel": "form", "name": "Ada", "email": "ada@example.com"}.';
@@ -422,7 +423,8 @@ COMMENT ON FUNCTION crm.capture_lead(jsonb) IS
 'have addresses), is not entered twice: empty columns are filled, lists and custom fields joined, and a disqualified lead comes back unless it was '
 'spam. A recognised lead the caller may not see comes back with its id only. Scoring or assignment that fails is reported (a warning, an event '
 'lead.trouble) and does not lose the lead. What is no value of its kind (a list for a name, a number that is none, an unknown owner, custom fields '
-'nobody knows) or may not be in its column is left out, the payload keeps it, and programs'' mistakes are reported. Errors: 22023 for what is no '
+'nobody knows) or may not be in its column is left out, the payload keeps it, and programs'' mistakes are reported. A field or column of a stage that is '
+'required and not given leaves the lead incomplete (crm_analytics.incomplete_records). Errors: 22023 for what is no '
 'object, an unknown channel, or neither a name nor an address; those of the table where a column it requires is not given.';
 SELECT crm.declare_api('crm.capture_lead', '{"payload": {"channel": "form", "name": "Ada King", "email": "ada@example.com", "company": "Engines Ltd"}}');
 SELECT crm.declare_function('crm.capture_lead', 'agent');

@@ -68,7 +68,7 @@ $$;
 COMMENT ON FUNCTION crm_internal.conversion_account(crm.leads, bigint, bigint) IS
 'The account of a lead that is there already, and how it is known: given, contact, name; none. Error P0002 where the one that is given is not there.';
 
-CREATE OR REPLACE FUNCTION crm_internal.contact_of_lead(l crm.leads, known bigint, account bigint)
+CREATE OR REPLACE FUNCTION crm_internal.contact_of_lead(l crm.leads, known bigint, account bigint, given jsonb)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -81,7 +81,7 @@ BEGIN
     IF known IS NOT NULL THEN
         SELECT x.* INTO old FROM crm.contacts AS x WHERE x.tenant_id = t AND x.id = known FOR NO KEY UPDATE;
     END IF;
-    c := old;
+    c := crm.given_row(old, given, 'convert');
     c.tenant_id := t;
     c := crm.carry_row(c, crm_internal.converted_lead(l, 'contacts'), CASE WHEN old.id IS NULL THEN 'convert' ELSE 'recognise' END);
     c.account_id := coalesce(c.account_id, account);
@@ -99,10 +99,10 @@ BEGIN
     RETURN c.id;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.contact_of_lead(crm.leads, bigint, bigint) IS
+COMMENT ON FUNCTION crm_internal.contact_of_lead(crm.leads, bigint, bigint, jsonb) IS
 'Makes a contact of a lead, or fills up the one that is known, with the addresses it has not yet.';
 
-CREATE OR REPLACE FUNCTION crm_internal.account_of_lead(l crm.leads)
+CREATE OR REPLACE FUNCTION crm_internal.account_of_lead(l crm.leads, given jsonb)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -110,12 +110,13 @@ AS $$
 DECLARE
     a crm.accounts;
 BEGIN
+    a := crm.given_row(a, given, 'convert');
     a.tenant_id := l.tenant_id;
     a := crm.insert_row(crm.carry_row(a, crm_internal.converted_lead(l, 'accounts'), 'convert'));
     RETURN a.id;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.account_of_lead(crm.leads) IS 'Makes an account of the company of a lead.';
+COMMENT ON FUNCTION crm_internal.account_of_lead(crm.leads, jsonb) IS 'Makes an account of the company of a lead.';
 
 CREATE OR REPLACE FUNCTION crm_internal.deal_of_lead(l crm.leads, deal crm.opportunities, account bigint, contact bigint)
 RETURNS bigint
@@ -186,7 +187,7 @@ COMMENT ON FUNCTION crm_internal.score_of_lead(crm.leads) IS 'Score of a lead at
 -- security definer: a contact is recognised even where it is somebody else's
 CREATE OR REPLACE FUNCTION crm.convert_lead(
     lead_id bigint, open_opportunity boolean DEFAULT false, opportunity jsonb DEFAULT '{}',
-    account_id bigint DEFAULT NULL, contact_id bigint DEFAULT NULL)
+    account_id bigint DEFAULT NULL, contact_id bigint DEFAULT NULL, account jsonb DEFAULT '{}', contact jsonb DEFAULT '{}')
 RETURNS crm.lead_conversions
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -212,6 +213,8 @@ BEGIN
         RAISE EXCEPTION 'lead % is closed', lead_id USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'Open it again with crm.recycle_lead() first.';
     END IF;
+    -- what nobody gives is required of people later; the lead is not held up by it
+    PERFORM crm.keep_incomplete();
     deal := crm.given_row(deal, opportunity, 'deal');
 
     SELECT c.contact_id, c.account_id, c.matched_by INTO made.contact_id, made.account_id, made.contact_matched_by
@@ -219,9 +222,9 @@ BEGIN
     SELECT a.account_id, a.matched_by INTO made.account_id, made.account_matched_by
     FROM crm_internal.conversion_account(l, account_id, made.account_id) AS a;
     IF made.account_id IS NULL AND l.company_key <> '' THEN
-        made.account_id := crm_internal.account_of_lead(l);
+        made.account_id := crm_internal.account_of_lead(l, account);
     END IF;
-    made.contact_id := crm_internal.contact_of_lead(l, made.contact_id, made.account_id);
+    made.contact_id := crm_internal.contact_of_lead(l, made.contact_id, made.account_id, contact);
     IF open_opportunity THEN
         made.opportunity_id := crm_internal.deal_of_lead(l, deal, made.account_id, made.contact_id);
     END IF;
@@ -242,15 +245,17 @@ BEGIN
     RETURN made;
 END
 $$;
-COMMENT ON FUNCTION crm.convert_lead(bigint, boolean, jsonb, bigint, bigint) IS
+COMMENT ON FUNCTION crm.convert_lead(bigint, boolean, jsonb, bigint, bigint, jsonb, jsonb) IS
 'Makes a lead a contact and, where it has a company, an account, in one transaction; returns what it became. The contact is the one given, else one '
 'with the lead''s e-mail address, else one with its telephone number and no address, else the one the lead is linked to; the account the one given, '
 'else the contact''s, else one whose folded name is the company''s, else the one the lead is linked to. open_opportunity: opens an opportunity too, '
 'with what opportunity says ({column: value}; all columns but those that crm.column_rules keeps) and else what the lead has. What is made takes the '
 'lead''s columns of the same names and the custom fields that are declared for it as well; a contact that is there is filled up, an account that is '
-'there is left alone. Activities, consent, tags, addresses and score are carried; the lead stays, closed, with links. A second call, at the same time '
+'there is left alone. account and contact say columns of what is made, {column: value}, custom fields under custom; what is required and neither '
+'given nor known leaves it incomplete (crm_analytics.incomplete_records). Activities, consent, tags, addresses and '
+'score are carried; the lead stays, closed, with links. A second call, at the same time '
 'or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 42703 a '
 'column that cannot be given for the opportunity, with the others named; 55000 a lead that is disqualified or merged; CR107 a pipeline without a stage '
-'done or won; errors of the guard of stages, and of a table that requires what the lead has not.';
+'done or won; errors of the guard of stages.';
 SELECT crm.declare_api('crm.convert_lead', '{"lead_id": 1, "open_opportunity": true, "opportunity": {"amount": 5000}}');
 SELECT crm.declare_function('crm.convert_lead', 'agent');

@@ -40,6 +40,8 @@ DECLARE
     target crm.leads;
     merged crm.leads;
 BEGIN
+    -- both leads have been checked: neither a retired choice nor a newer requirement stops them
+    PERFORM crm.keep_incomplete(false);
     -- in one order, whoever merges what into what
     PERFORM crm_internal.lead_for_change(t, least(source_id, target_id));
     PERFORM crm_internal.lead_for_change(t, greatest(source_id, target_id));

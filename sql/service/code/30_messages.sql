@@ -223,6 +223,40 @@ $$;
 COMMENT ON FUNCTION crm.default_queue() IS
 'Where messages go that are meant for a queue that is off: the active queue that is_default says, else the oldest active one; NULL: there is none.';
 
+-- security definer: what a customer writes is kept although the company asks more of a ticket than it did, or has retired a choice since
+CREATE OR REPLACE FUNCTION crm.open_follow_up(ticket_id bigint, body text, channel text)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    ticket crm.tickets;
+    follow_up crm.tickets;
+BEGIN
+    SELECT k.* INTO ticket FROM crm.tickets AS k WHERE k.tenant_id = t AND k.id = ticket_id;
+    IF ticket.id IS NULL OR NOT crm.can_see(ticket.owner_id, ticket.team_id, ticket.shared_user_ids, ticket.shared_team_ids) THEN
+        RAISE EXCEPTION 'ticket % does not exist, or is not visible to you', ticket_id USING ERRCODE = 'no_data_found';
+    END IF;
+    PERFORM crm.keep_incomplete(false);
+    follow_up := crm.carry_row(follow_up, ticket, 'follow_up');
+    follow_up.description := body;
+    follow_up.channel := channel;
+    follow_up.follow_up_of_id := ticket.id;
+    IF EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id AND NOT q.active) THEN
+        follow_up.queue_id := crm.default_queue();
+    END IF;
+    -- nothing goes to somebody who has left: the queue gives it out
+    IF EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = t AND u.id = follow_up.owner_id AND NOT u.active) THEN
+        follow_up.owner_id := NULL;
+    END IF;
+    RETURN crm.insert_row(follow_up);
+END
+$$;
+COMMENT ON FUNCTION crm.open_follow_up(bigint, text, text) IS
+'Opens the ticket that goes on from a solved one, with what that says (crm.column_rules, follow_up). Error P0002 where it is not there or not seen.';
+SELECT crm.declare_function('crm.open_follow_up', 'agent');
+
 -- The ticket that a late answer to a solved one goes to. All late answers to a ticket go to one follow-up, or to what came of that.
 CREATE OR REPLACE FUNCTION crm.ticket_for_answer(ticket crm.tickets, body text, channel text, sent_at timestamptz)
 RETURNS crm.tickets
@@ -231,7 +265,6 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
-    follow_up crm.tickets;
     next_id bigint;
 BEGIN
     WHILE ticket.closed_at IS NOT NULL LOOP
@@ -251,14 +284,7 @@ BEGIN
         -- the solved ticket is locked, so that two late answers at once do not each open one
         SELECT k.id INTO next_id FROM crm.tickets AS k WHERE k.tenant_id = t AND k.follow_up_of_id = ticket.id ORDER BY k.id DESC LIMIT 1;
         IF next_id IS NULL THEN
-            follow_up := crm.carry_row(follow_up, ticket, 'follow_up');
-            follow_up.description := body;
-            follow_up.channel := channel;
-            follow_up.follow_up_of_id := ticket.id;
-            IF EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id AND NOT q.active) THEN
-                follow_up.queue_id := crm.default_queue();
-            END IF;
-            RETURN crm.insert_row(follow_up);
+            RETURN crm.open_follow_up(ticket.id, body, channel);
         END IF;
         ticket := crm.going_ticket(next_id);
     END LOOP;
