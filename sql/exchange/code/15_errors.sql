@@ -48,7 +48,12 @@ BEGIN
         CASE WHEN choice.key = 'id' AND label IS NOT NULL THEN format('jsonb_build_object(''id'', t.id, %L, t.%I)', label, label)
              ELSE format('to_jsonb(t.%I)', choice.key) END,
         choice.key, choice.relation::regclass,
-        CASE WHEN choice.of_tenant THEN 't.tenant_id = crm.tenant_id()' ELSE 'true' END,
+        CASE WHEN choice.of_tenant THEN 't.tenant_id = crm.tenant_id()' ELSE 'true' END
+            -- pipelines and stages are those of the table
+            || CASE WHEN crm.column_exists(choice.relation, 'subject_table') THEN format(' AND t.subject_table = %L', crm.subject_name(relation))
+                    WHEN crm.column_exists(choice.relation, 'pipeline_id') AND crm.column_exists(relation, 'pipeline_id') THEN
+                        format(' AND t.pipeline_id IN (SELECT p.id FROM crm.pipelines AS p WHERE p.tenant_id = t.tenant_id AND p.subject_table = %L)',
+                               crm.subject_name(relation)) ELSE '' END,
         CASE WHEN crm.column_exists(choice.relation, 'active') THEN 't.active' ELSE 'true' END, choice.key) INTO known;
     RETURN known;
 END
