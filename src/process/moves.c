@@ -235,3 +235,15 @@ crm_begin_history(PG_FUNCTION_ARGS)
 	set_reason("crm.history_reason", "crm.begin_history()", PG_GETARG_TEXT_PP(0));
 	PG_RETURN_VOID();
 }
+
+PG_FUNCTION_INFO_V1(crm_end_history);
+
+/* crm.end_history(): what follows in the transaction is of now again, and guarded */
+Datum
+crm_end_history(PG_FUNCTION_ARGS)
+{
+	if (crm_history_reason[0] != '\0')
+		(void) set_config_option("crm.history_reason", "", PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	PG_RETURN_VOID();
+}

@@ -1,5 +1,5 @@
 /*
- * jalali.h
+ * jalali.h (public)
  *	  Dates of the Solar Hijri calendar, and civil days as numbers.
  *
  * Days are counted from 2000-01-01, as PostgreSQL's type date counts them.

@@ -13,11 +13,11 @@ INSERT INTO staging.companies VALUES
     ('c4', 'Delta', '-3', '', '2001', ''),            -- breaks a check
     ('c5', 'Epsilon', '7', 'Nobody', '2001', '');     -- parent unknown
 SELECT rows_read, rows_inserted, rows_updated, rows_unchanged, rows_bad FROM crm.import_table('staging.companies', '{
-    "target": "accounts", "source_system": "legacy", "key": "code",
+    "target": "accounts", "source_system": "legacy", "key": "code", "decimal": ".", "grouping": ",",
     "columns": {"name": "title", "employees": "staff", "founded_year": "founded", "annual_revenue": "turnover",
                 "parent_id": {"column": "parent", "lookup": "accounts"}, "custom.code": "code", "custom.staff": "staff"},
     "defaults": {"currency": "EUR"}}');
-SELECT line, state, sqlstate, left(reason, 90) AS reason FROM crm.import_rows ORDER BY line;
+SELECT line, state, sqlstate, column_name, value, left(reason, 90) AS reason, hint FROM crm.import_rows ORDER BY line;
 SELECT a.name, a.employees, a.founded_year, a.annual_revenue, a.currency, p.name AS parent, a.custom
 FROM crm.accounts AS a LEFT JOIN crm.accounts AS p ON (p.tenant_id, p.id) = (a.tenant_id, a.parent_id) WHERE a.source_system = 'legacy' ORDER BY a.source_id;
 
@@ -30,7 +30,7 @@ SELECT state, row_count FROM crm.import_report((SELECT max(id) FROM crm.import_b
 -- the same source again: nothing to do; a changed row is updated and its former state kept
 UPDATE staging.companies SET staff = '13' WHERE title LIKE 'Beta  %';
 SELECT rows_read, rows_inserted, rows_updated, rows_unchanged, rows_bad FROM crm.import_table('staging.companies', '{
-    "target": "accounts", "source_system": "legacy", "key": "code",
+    "target": "accounts", "source_system": "legacy", "key": "code", "decimal": ".",
     "columns": {"name": "title", "employees": "staff"}}');
 SELECT line, before ->> 'employees' AS employees_before FROM crm.import_rows WHERE before IS NOT NULL;
 
@@ -61,7 +61,7 @@ CREATE TABLE staging.lines (line text, bill text, what text, pieces text, each t
 INSERT INTO staging.lines VALUES ('1', 'B-1', 'Widget', '2', '1,000.50'), ('2', 'B-1', 'Gadget', '۳', '10'), ('3', 'B-9', 'Widget', '1', '1');
 INSERT INTO crm.orders (number, account_id, currency) SELECT 'B-1', id, 'USD' FROM crm.accounts WHERE source_system = 'legacy' AND source_id = 'c1';
 SELECT rows_inserted, rows_bad FROM crm.import_table('staging.lines', '{
-    "target": "order_lines", "source_system": "legacy", "key": "line",
+    "target": "order_lines", "source_system": "legacy", "key": "line", "decimal": ".",
     "columns": {"order_id": {"column": "bill", "lookup": "orders"}, "product_id": {"column": "what", "lookup": "products", "missing": "create"},
                 "quantity": "pieces", "unit_price": "each"}}');
 SELECT r.line, r.reason FROM crm.import_rows AS r JOIN crm.import_batches AS b ON b.id = r.batch_id AND b.target_table = 'order_lines' WHERE r.state = 'bad';
@@ -70,7 +70,7 @@ SELECT amount FROM crm.orders WHERE number = 'B-1';
 -- what the mapping says may hold any sign, and so may names of the owner's columns
 SELECT rows_read, rows_inserted, rows_bad FROM crm.import_table('staging.deals', '{
     "target": "opportunities", "source_system": "odd", "key": "no",
-    "columns": {"name": "no", "stage_id": {"column": "stage", "lookup": "stages", "pipeline": "50 % s"}}}');
+    "columns": {"name": "no", "stage_id": {"column": "stage", "lookup": "stages", "pipeline": "sales"}, "loss_note": {"value": "50 % s"}}}');
 ALTER TABLE crm.teams ADD COLUMN "noted by" bigint;
 CREATE TABLE staging.teams (no text, title text, seller text);
 INSERT INTO staging.teams VALUES ('t1', 'North', 'Sara'), ('t2', 'South', 'Nobody');

@@ -30,7 +30,7 @@ CREATE INDEX users_email_idx ON crm.users (tenant_id, lower(email)) WHERE email 
 CREATE INDEX users_manager_id_idx ON crm.users (tenant_id, manager_id);
 COMMENT ON TABLE crm.users IS 'People who work with the CRM.';
 SELECT crm.declare_table('crm.users', '{
-    "class": "configuration", "version": true, "custom": true, "tree": "manager_id", "import": true, "found_by": ["source", "name"],
+    "class": "configuration", "version": true, "custom": true, "tree": "manager_id", "import": true, "found_by": ["source", "email", "name"],
     "personal": ["name", "email"]}');
 COMMENT ON COLUMN crm.users.db_role IS 'Database role whose sessions are this user; unique in the database.';
 COMMENT ON COLUMN crm.users.access IS

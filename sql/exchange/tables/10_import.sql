@@ -12,6 +12,7 @@ CREATE TABLE crm.import_batches (
     rows_updated bigint NOT NULL DEFAULT 0,
     rows_unchanged bigint NOT NULL DEFAULT 0,
     rows_bad bigint NOT NULL DEFAULT 0,
+    problems jsonb NOT NULL DEFAULT '[]',
     started_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
     owner_id bigint DEFAULT crm.user_id(),
@@ -21,7 +22,7 @@ CREATE TABLE crm.import_batches (
 );
 CREATE INDEX import_batches_owner_id_idx ON crm.import_batches (tenant_id, owner_id);
 COMMENT ON TABLE crm.import_batches IS 'One row for each call of crm.import_table: what came from where, and how it ended.';
-SELECT crm.declare_table('crm.import_batches', '{"class": "owned"}');
+SELECT crm.declare_table('crm.import_batches', '{"class": "owned", "personal": ["problems"]}');
 COMMENT ON COLUMN crm.import_batches.owner_id IS 'User who ran it, and who alone of the agents sees its rows; NULL: a role that is none.';
 COMMENT ON COLUMN crm.import_batches.rows_read IS 'Rows of the source. Always the sum of inserted, updated, unchanged and bad.';
 COMMENT ON COLUMN crm.import_batches.source_name IS 'Table the rows were read from.';
@@ -32,6 +33,8 @@ COMMENT ON COLUMN crm.import_batches.rows_inserted IS 'Rows that were made.';
 COMMENT ON COLUMN crm.import_batches.rows_updated IS 'Rows that were changed.';
 COMMENT ON COLUMN crm.import_batches.rows_unchanged IS 'Rows that were there already, as they are.';
 COMMENT ON COLUMN crm.import_batches.rows_bad IS 'Rows that could not be taken over; crm.import_rows says why.';
+COMMENT ON COLUMN crm.import_batches.problems IS
+    'What was wrong, the most frequent first: column, reason of the first row, hint, rows, first_line, lines (up to 20).';
 COMMENT ON COLUMN crm.import_batches.started_at IS 'When the import began.';
 COMMENT ON COLUMN crm.import_batches.finished_at IS 'When it ended; NULL: it has not.';
 
@@ -44,18 +47,23 @@ CREATE TABLE crm.import_rows (
     state text NOT NULL DEFAULT 'pending',
     target_id bigint,
     before jsonb,
+    row_hash bigint,
+    ready jsonb,
     sqlstate text,
+    column_name text,
+    value text,
     reason text,
+    hint text,
     CONSTRAINT import_rows_pkey PRIMARY KEY (tenant_id, batch_id, line),
     CONSTRAINT import_rows_batch_id_fkey FOREIGN KEY (tenant_id, batch_id) REFERENCES crm.import_batches (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT import_rows_state_check CHECK (state IN ('pending', 'inserted', 'updated', 'unchanged', 'bad'))
 );
-CREATE INDEX import_rows_source_id_idx ON crm.import_rows (tenant_id, batch_id, source_id);
 CREATE INDEX import_rows_bad_idx ON crm.import_rows (tenant_id, batch_id) WHERE state = 'bad';
 COMMENT ON TABLE crm.import_rows IS
 'Every row an import has read, and what became of it. A bad row keeps its line, its data and the reason: correct data with an UPDATE and call '
 'crm.retry_import.';
-SELECT crm.declare_table('crm.import_rows', '{"class": "child", "parent": {"batch_id": "import_batches"}, "personal": ["data", "before"]}');
+SELECT crm.declare_table('crm.import_rows',
+    '{"class": "child", "parent": {"batch_id": "import_batches"}, "personal": ["data", "before", "ready", "value", "reason"]}');
 COMMENT ON COLUMN crm.import_rows.line IS 'Place of the row in the source, from 1.';
 COMMENT ON COLUMN crm.import_rows.before IS 'The row as it was before this import updated it; what crm.undo_import restores.';
 COMMENT ON COLUMN crm.import_rows.batch_id IS 'The batch.';
@@ -64,4 +72,26 @@ COMMENT ON COLUMN crm.import_rows.state IS 'pending, inserted, updated, unchange
 COMMENT ON COLUMN crm.import_rows.source_id IS 'Key of the row in the source.';
 COMMENT ON COLUMN crm.import_rows.target_id IS 'Id of the row it became; NULL where it became none.';
 COMMENT ON COLUMN crm.import_rows.sqlstate IS 'SQLSTATE of what is wrong with a bad row.';
+COMMENT ON COLUMN crm.import_rows.row_hash IS 'Hash of the row as the import left it: by it crm.undo_import() sees that it was changed since.';
+COMMENT ON COLUMN crm.import_rows.ready IS
+    'Final values of a row while an import runs and looks for rows that the table refuses; NULL afterwards, but for rows that are bad.';
+COMMENT ON COLUMN crm.import_rows.column_name IS 'Target column that a bad row is about, where it is about one.';
+COMMENT ON COLUMN crm.import_rows.value IS 'Value that is wrong with a bad row, up to 200 characters.';
+COMMENT ON COLUMN crm.import_rows.hint IS 'What to do about a bad row.';
 COMMENT ON COLUMN crm.import_rows.reason IS 'What is wrong with a bad row.';
+
+CREATE TABLE crm.import_extras (
+    tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
+    batch_id bigint NOT NULL,
+    table_name text NOT NULL,
+    row_id bigint NOT NULL,
+    target_id bigint,
+    CONSTRAINT import_extras_pkey PRIMARY KEY (tenant_id, batch_id, table_name, row_id),
+    CONSTRAINT import_extras_batch_id_fkey FOREIGN KEY (tenant_id, batch_id) REFERENCES crm.import_batches (tenant_id, id) ON DELETE CASCADE
+);
+COMMENT ON TABLE crm.import_extras IS 'Rows that an import has made beside those of its target: contact points, and what lookups have created.';
+SELECT crm.declare_table('crm.import_extras', '{"class": "child", "parent": {"batch_id": "import_batches"}}');
+COMMENT ON COLUMN crm.import_extras.batch_id IS 'The batch.';
+COMMENT ON COLUMN crm.import_extras.table_name IS 'Table of the row, by its name in crm.registry.';
+COMMENT ON COLUMN crm.import_extras.row_id IS 'Id of the row.';
+COMMENT ON COLUMN crm.import_extras.target_id IS 'Row of the batch''s target that it belongs to; NULL for what a lookup has created.';

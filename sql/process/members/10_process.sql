@@ -58,3 +58,10 @@ COMMENT ON FUNCTION crm.begin_history(text) IS
 'For imports: like crm.bypass_guards, and rows keep the stage_entered_at, closed_at and close_date they are given; their periods begin then. Only the '
 'owner of the CRM and its administrators; error 42501 for others.';
 SELECT crm.declare_function('crm.begin_history', 'admin');
+
+CREATE FUNCTION crm.end_history() RETURNS void
+LANGUAGE c VOLATILE STRICT
+AS 'MODULE_PATHNAME', 'crm_end_history';
+COMMENT ON FUNCTION crm.end_history() IS
+'Ends what crm.begin_history() began before the transaction does: later moves happen now, and guards are asked.';
+
