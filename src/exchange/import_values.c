@@ -17,6 +17,7 @@
 #include "utils/jsonb.h"
 #include "utils/numeric.h"
 
+#include "base/json.h"
 #include "exchange/values.h"
 #include "time/time_face.h"
 
@@ -71,8 +72,8 @@ replaced_cell(Jsonb *replaced, const char *p, int *len)
 {
 	JsonbValue	value;
 
-	if (!JB_ROOT_IS_OBJECT(replaced) ||
-		getKeyJsonValueFromContainer(&replaced->root, p, *len, &value) == NULL)
+	if (!JB_ROOT_IS_OBJECT(replaced) || JB_ROOT_COUNT(replaced) == 0 ||
+		crm_json_member(&replaced->root, pnstrdup(p, *len), &value) == NULL)
 		return p;
 	if (value.type != jbvString || value.val.string.len == 0)
 		return NULL;
@@ -158,9 +159,8 @@ crm_import_cell(PG_FUNCTION_ARGS)
 	{
 		JsonbValue	value;
 
-		if (!nulls[i] &&
-			getKeyJsonValueFromContainer(&data->root, VARDATA_ANY(names[i]),
-					VARSIZE_ANY_EXHDR(names[i]), &value))
+		if (!nulls[i] && crm_json_member(&data->root, TextDatumGetCString(names[i]),
+				&value) != NULL)
 			append_cell(&value, nothing, replaced, joined, PG_GETARG_BOOL(5), &out);
 	}
 	if (out.len == 0)
@@ -184,7 +184,7 @@ format_sign(text *declared, const char *allowed, const char *what)
 }
 
 static const char *
-read_number(FunctionCallInfo fcinfo, StringInfo out)
+cell_number(FunctionCallInfo fcinfo, StringInfo out)
 {
 	text	   *value = PG_GETARG_TEXT_PP(0);
 	CrmNumberFormat format = {0};
@@ -211,7 +211,7 @@ crm_import_number(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	initStringInfo(&out);
-	if (read_number(fcinfo, &out) != NULL)
+	if (cell_number(fcinfo, &out) != NULL)
 		PG_RETURN_NULL();
 	return DirectFunctionCall3(numeric_in, CStringGetDatum(out.data),
 							   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
@@ -228,7 +228,7 @@ crm_import_number_fault(PG_FUNCTION_ARGS)
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	initStringInfo(&out);
-	fault = read_number(fcinfo, &out);
+	fault = cell_number(fcinfo, &out);
 	if (fault == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(fault));

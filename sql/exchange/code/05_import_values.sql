@@ -1,4 +1,4 @@
--- Values of imports that are not numbers or dates (members/10_values.sql has those): lists, ranges, and types that only PostgreSQL can read.
+-- Values of imports that are not numbers or dates (members/05_values.sql has those): lists, ranges, and types that only PostgreSQL can read.
 
 CREATE OR REPLACE FUNCTION crm.import_list(value text, separator text)
 RETURNS text[]

@@ -106,38 +106,23 @@ COMMENT ON FUNCTION crm.import_parts(crm.import_batches) IS
 
 -- ---- final values ----
 
-CREATE OR REPLACE FUNCTION crm.import_currency(batch crm.import_batches, parts jsonb[])
-RETURNS text
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    -- that of a parent, else that of the tenant
-    SELECT format('coalesce(%s%L::bpchar)',
-                  (SELECT string_agg(format('(SELECT p.currency FROM %s AS p WHERE p.tenant_id = %s AND p.id = v.v%s), ', r.relation::regclass,
-                      batch.tenant_id::bigint, (p ->> 'n')::integer), ''
-                                     ORDER BY r.subject <> 'opportunities', r.subject)
-                   FROM unnest(parts) AS p JOIN crm.registry AS r ON r.subject = p -> 'spec' ->> 'lookup'
-                   WHERE crm.column_exists(r.relation, 'currency') AND NOT (p ->> 'self')::boolean)::text,
-                  (SELECT t.base_currency FROM crm.tenants AS t WHERE t.tenant_id = batch.tenant_id))
-$$;
-COMMENT ON FUNCTION crm.import_currency(crm.import_batches, jsonb[]) IS 'SQL expression: currency of a row that names none.';
-
-CREATE OR REPLACE FUNCTION crm.import_default(batch crm.import_batches, target regclass, part jsonb, parts jsonb[])
+CREATE OR REPLACE FUNCTION crm.import_default(target regclass, part jsonb)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE
         WHEN jsonb_typeof(part -> 'default') <> 'null' THEN format('%L::%s', part ->> 'default', part ->> 'type')
-        WHEN part ->> 'name' = 'currency' THEN crm.import_currency(batch, parts)
+        -- the trigger of the table takes it from a parent or the tenant
+        WHEN (SELECT r.options -> 'missing' ? (part ->> 'name') FROM crm.registry AS r WHERE r.relation = target) THEN NULL
         ELSE (SELECT format('(%s)', pg_get_expr(d.adbin, d.adrelid)) FROM pg_attrdef AS d JOIN pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum =
             d.adnum
               WHERE d.adrelid = target AND a.attname = part ->> 'name') END
 $$;
-COMMENT ON FUNCTION crm.import_default(crm.import_batches, regclass, jsonb, jsonb[]) IS
+COMMENT ON FUNCTION crm.import_default(regclass, jsonb) IS
 'SQL expression: what an empty cell of a new row gives, from the mapping''s defaults, else from the table''s; NULL: nothing.';
 
-CREATE OR REPLACE FUNCTION crm.import_final(batch crm.import_batches, target regclass, part jsonb, parts jsonb[])
+CREATE OR REPLACE FUNCTION crm.import_final(target regclass, part jsonb)
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -146,12 +131,12 @@ AS $$
                   CASE WHEN NOT coalesce((part ->> 'wipe')::boolean, false) THEN format('o.%I', part ->> 'name')
                        WHEN (SELECT a.attnotnull FROM pg_attribute AS a WHERE a.attrelid = target AND a.attname = part ->> 'name') THEN coalesce(d.d, 'NULL')
                            ELSE 'NULL' END::text)
-    FROM (SELECT crm.import_default(batch, target, part, parts) AS d) AS d
+    FROM (SELECT crm.import_default(target, part) AS d) AS d
 $$;
-COMMENT ON FUNCTION crm.import_final(crm.import_batches, regclass, jsonb, jsonb[]) IS
+COMMENT ON FUNCTION crm.import_final(regclass, jsonb) IS
 'SQL expression: what goes into a column: the cell; where it is empty the default for a new row, and the value that is there for another.';
 
-CREATE OR REPLACE FUNCTION crm.import_custom_final(batch crm.import_batches, parts jsonb[])
+CREATE OR REPLACE FUNCTION crm.import_custom_final(parts jsonb[])
 RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -165,7 +150,7 @@ AS $$
                                   ELSE format('v.v%s AS %I', (p ->> 'n')::integer, substr(p ->> 'name', 8)) END, ', ')::text)
     FROM unnest(parts) AS p WHERE p ->> 'kind' = 'custom' HAVING count(*) > 0
 $$;
-COMMENT ON FUNCTION crm.import_custom_final(crm.import_batches, jsonb[]) IS 'SQL expression: the custom fields of a row; NULL where the mapping has none.';
+COMMENT ON FUNCTION crm.import_custom_final(jsonb[]) IS 'SQL expression: the custom fields of a row; NULL where the mapping has none.';
 
 -- planned dates are not events: what lies ahead of now is left out, of a row that is closed it is a fault
 CREATE OR REPLACE FUNCTION crm.import_history_parts(batch crm.import_batches, parts jsonb[])
@@ -226,13 +211,11 @@ DECLARE
     part jsonb;
     planned text;
     staged CONSTANT boolean := crm.column_exists(target, 'stage_id');
-    has_money boolean := false;
 BEGIN
     FOREACH part IN ARRAY parts LOOP
         CONTINUE WHEN part ->> 'kind' <> 'column' OR (part ->> 'self')::boolean;
         name := part ->> 'name';
-        final := crm.import_final(batch, target, part, parts);
-        has_money := has_money OR part ->> 'type' LIKE 'numeric(20,%';
+        final := crm.import_final(target, part);
         IF staged AND name = 'close_date' THEN
             -- the closing date of an open row is an expectation
             planned := format('CASE WHEN (%s) IS NOT TRUE THEN v.v%s END', closed, part ->> 'n');
@@ -246,7 +229,7 @@ BEGIN
     IF crm.column_exists(target, 'expected_close_date') AND (part IS NOT NULL OR planned IS NOT NULL) THEN
         name := 'expected_close_date';
         final := format('coalesce(%s)', concat_ws(', ', CASE WHEN part IS NOT NULL THEN format('v.v%s', part ->> 'n') END, planned,
-                                                  CASE WHEN part IS NULL THEN 'o.expected_close_date' ELSE crm.import_final(batch, target, part, parts) END));
+                                                  CASE WHEN part IS NULL THEN 'o.expected_close_date' ELSE crm.import_final(target, part) END));
         RETURN NEXT;
     END IF;
     IF history IS NOT NULL THEN
@@ -256,13 +239,8 @@ BEGIN
                                                  exported))) AS h(name, final)
                      WHERE crm.column_exists(target, h.name);
     END IF;
-    IF has_money AND crm.column_exists(target, 'currency') AND NOT EXISTS (SELECT FROM unnest(parts) AS p WHERE p ->> 'name' = 'currency') THEN
-        name := 'currency';
-        final := format('CASE WHEN o.id IS NULL THEN %s ELSE o.currency END', crm.import_currency(batch, parts));
-        RETURN NEXT;
-    END IF;
     name := 'custom';
-    final := crm.import_custom_final(batch, parts);
+    final := crm.import_custom_final(parts);
     IF final IS NOT NULL THEN
         RETURN NEXT;
     END IF;
@@ -464,8 +442,8 @@ BEGIN
         WHERE r.tenant_id = %s AND r.batch_id = %s AND r.line BETWEEN $1 AND $2 AND r.line = s.line AND (s.fault_ IS NOT NULL OR linked.id IS NOT NULL)$q$,
         crm.import_cells(batch, own, 'r.state IN (''inserted'', ''updated'', ''unchanged'')', ', r.target_id, r.state AS was_'),
         replace(crm.import_fault_expression(own), 't.c', 'v.c')::text,
-        (SELECT string_agg(format('%s AS f%s', crm.import_final(batch, target, p, parts), p ->> 'n'), ', ') FROM unnest(own) AS p)::text,
-        (SELECT string_agg(format('%s IS DISTINCT FROM o.%I', crm.import_final(batch, target, p, parts), p ->> 'name'), ' OR ') FROM unnest(own) AS p)::text,
+        (SELECT string_agg(format('%s AS f%s', crm.import_final(target, p), p ->> 'n'), ', ') FROM unnest(own) AS p)::text,
+        (SELECT string_agg(format('%s IS DISTINCT FROM o.%I', crm.import_final(target, p), p ->> 'name'), ' OR ') FROM unnest(own) AS p)::text,
         target::regclass, batch.tenant_id::bigint, target::regclass, batch.tenant_id::bigint,
         target::regclass, (SELECT string_agg(format('%I = s.f%s', p ->> 'name', p ->> 'n'), ', ') FROM unnest(own) AS p)::text, batch.tenant_id::bigint,
             crm.import_hash(target, 't'),
@@ -481,17 +459,19 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format($q$WITH %s, wanted AS (
-            SELECT DISTINCT ON (v.target_id, p.kind, crm.contact_point_key(p.kind, p.value, coalesce(p.country, '')))
-                   v.line, v.target_id, p.kind, p.value, p.label, p.country, crm.contact_point_key(p.kind, p.value, coalesce(p.country, '')) AS key, p.n
+            SELECT DISTINCT ON (v.target_id, p.kind, crm.contact_point_key(p.kind, p.value, coalesce(p.country, crm.tenant_country(), '')))
+                   v.line, v.target_id, p.kind, p.value, p.label, p.country, crm.contact_point_key(p.kind, p.value, coalesce(p.country, crm.tenant_country(),
+                       '')) AS key, p.n
             FROM v CROSS JOIN LATERAL (%s) AS p(kind, label, country, value, n)
-            ORDER BY v.target_id, p.kind, crm.contact_point_key(p.kind, p.value, coalesce(p.country, '')), p.n
+            ORDER BY v.target_id, p.kind, crm.contact_point_key(p.kind, p.value, coalesce(p.country, crm.tenant_country(), '')), p.n
         ), made AS (
             INSERT INTO crm.contact_points AS t (tenant_id, %I, kind, value, country, label, is_primary)
             SELECT %s, w.target_id, w.kind, w.value, w.country::bpchar, w.label,
                    row_number() OVER (PARTITION BY w.target_id, w.kind ORDER BY w.n) = 1
                    AND NOT EXISTS (SELECT FROM crm.contact_points AS x WHERE x.tenant_id = %s AND x.%I = w.target_id AND x.kind = w.kind AND x.is_primary)
             FROM wanted AS w
-            WHERE NOT EXISTS (SELECT FROM crm.contact_points AS x WHERE x.tenant_id = %s AND x.%I = w.target_id AND x.kind = w.kind AND x.value_key = w.key)
+            WHERE NOT EXISTS (SELECT FROM crm.contact_points AS x WHERE x.tenant_id = %s AND x.%I = w.target_id AND x.kind = w.kind
+                              AND (x.value_key = w.key OR x.value = w.value))
             ORDER BY w.line, w.n
             RETURNING t.id, t.%I AS target_id
         ), noted AS (
@@ -502,8 +482,7 @@ AS $$
             m)$q$,
         crm.import_cells(batch, array_agg(p), 'r.state IN (''inserted'', ''updated'', ''unchanged'')', ', r.target_id'),
         string_agg(format('SELECT %L, %L, %L, u.value, u.n + %s FROM unnest(v.v%s) WITH ORDINALITY AS u(value, n)', split_part(p ->> 'name', '.', 1),
-                          nullif(substr(p ->> 'name', length(split_part(p ->> 'name', '.', 1)) + 2), ''), coalesce(p -> 'spec' ->> 'country',
-                              crm.tenant_country()::text),
+                          nullif(substr(p ->> 'name', length(split_part(p ->> 'name', '.', 1)) + 2), ''), p -> 'spec' ->> 'country',
                           (1000 * (p ->> 'n')::integer)::integer, (p ->> 'n')::integer), ' UNION ALL ')::text,
         l.column_name, batch.tenant_id::bigint, batch.tenant_id::bigint, l.column_name, batch.tenant_id::bigint, l.column_name, l.column_name,
         batch.tenant_id::bigint, batch.id::bigint, batch.tenant_id::bigint, batch.id::bigint)
