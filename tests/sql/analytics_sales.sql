@@ -104,13 +104,13 @@ SELECT created_on, kind, activities FROM crm_analytics.user_activity WHERE user_
 UPDATE crm.tenants SET time_zone = 'UTC' WHERE tenant_id = 1;
 SET LOCAL session_replication_role = replica;
 
-\echo == cohorts: two customers begin in the month before last, one comes back in the last one; the running month is not over
+\echo == cohorts of orders: two customers begin in the month before last, one comes back in the last one; the running month is not over
 DELETE FROM crm.opportunities WHERE id > 9000;
-INSERT INTO crm.opportunities (id, name, account_id, pipeline_id, stage_id, amount, close_date, closed_at, created_at)
-SELECT 9100 + row_number() OVER (), 'k', v.account_id, 901, 913, 10, v.day, v.day + time '12:00', v.day + time '10:00'
+INSERT INTO crm.orders (id, account_id, kind, state, ordered_at, ordered_on, currency, amount, base_amount)
+SELECT 9100 + row_number() OVER (), v.account_id, 'sale', 'fulfilled', v.day + time '12:00', v.day, 'USD', 10, 10
 FROM (SELECT a.account_id, (date_trunc('month', now()) - a.months * interval '1 month' + interval '3 days')::date AS day
       FROM (VALUES (901, 2), (901, 1), (902, 2), (902, 0), (901, 2)) AS a(account_id, months)) AS v;
-SELECT months, customers, active_customers, retention, amount, incomplete FROM crm_analytics.cohort_retention
+SELECT months, customers, active_customers, round(retention, 4) AS retention, round(revenue, 2) AS revenue, incomplete FROM crm_analytics.cohort_retention
 WHERE cohort_month = (date_trunc('month', now()) - interval '2 months')::date ORDER BY 1;
 
 \echo == what goes with winning: 8 of 10 from the web, 1 of 6 from the fair

@@ -24,7 +24,10 @@ FROM (
            CASE WHEN s.type IN ('open', 'on_hold') THEN extract(epoch FROM now() - o.created_at) / 86400 END AS age_days,
            CASE WHEN s.type IN ('open', 'on_hold') THEN extract(epoch FROM now() - o.stage_entered_at) / 86400 END AS days_in_stage,
            (s.type IN ('open', 'on_hold') AND s.rotting_days > 0
-            AND o.stage_entered_at + s.rotting_days * interval '1 day' < now()) AS is_rotting
+            AND o.stage_entered_at + s.rotting_days * interval '1 day' < now()
+            AND NOT EXISTS (SELECT FROM crm.activities AS v
+                            WHERE v.tenant_id = o.tenant_id AND v.related_table = 'opportunities' AND v.related_id = o.id
+                              AND v.done_at <= now() AND v.done_at + s.rotting_days * interval '1 day' >= now())) AS is_rotting
     FROM crm.opportunities AS o
     JOIN crm.tenants AS t ON t.tenant_id = o.tenant_id
     JOIN crm.stages AS s ON s.tenant_id = o.tenant_id AND s.id = o.stage_id
@@ -53,7 +56,8 @@ COMMENT ON COLUMN crm_analytics.fact_opportunities.state IS 'open, won, lost or 
 COMMENT ON COLUMN crm_analytics.fact_opportunities.base_weighted IS 'Base amount times probability; won counts whole, lost not at all.';
 COMMENT ON COLUMN crm_analytics.fact_opportunities.rate_missing IS 'There is an amount but no exchange rate for its day: base_amount is NULL.';
 COMMENT ON COLUMN crm_analytics.fact_opportunities.cycle_days IS 'Days from creation to closing, of closed ones.';
-COMMENT ON COLUMN crm_analytics.fact_opportunities.is_rotting IS 'Longer in its stage than the stage''s rotting_days.';
+COMMENT ON COLUMN crm_analytics.fact_opportunities.is_rotting IS
+'Has neither moved nor had an activity done for more than the rotting_days of its stage: what rotting_opportunities lists.';
 
 CREATE OR REPLACE VIEW crm_analytics.fact_activities WITH (security_invoker = true) AS
 SELECT v.*, ac.name AS account_name, co.name AS contact, ow.name AS owner, te.name AS team

@@ -251,45 +251,60 @@ COMMENT ON VIEW crm_analytics.team_quota_attainment IS
 'the share of the period its user belonged to it. Past deals and past quota stay with the team a user leaves. A user in two teams at once counts in both, and '
 'once in a team above both.';
 
+CREATE OR REPLACE FUNCTION crm_analytics.quota_between(tenant_id bigint, from_on date, to_on date)
+RETURNS numeric
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT sum(q.amount * crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period))
+               * (least(upper(q.period), $3) - greatest(lower(q.period), $2)) / (upper(q.period) - lower(q.period)))
+    FROM crm.quotas AS q
+    WHERE q.tenant_id = $1 AND q.period && daterange($2, $3) AND crm.can_see(q.user_id, NULL)
+$$;
+COMMENT ON FUNCTION crm_analytics.quota_between(bigint, date, date) IS
+'What the quotas of the users whose deals the caller may see ask for the days from one until before another, in base currency: of each the part of its days '
+'that lies within. NULL where there is none.';
+
+CREATE OR REPLACE VIEW crm_analytics.forecast_against_quota WITH (security_invoker = true) AS
+SELECT g.tenant_id, g.month, q.quota, g.won_amount, g.open_amount, g.open_weighted, g.won_amount + g.open_weighted AS forecast_amount,
+       g.won_amount / nullif(q.quota, 0) AS attainment, (g.won_amount + g.open_weighted) / nullif(q.quota, 0) AS forecast_attainment, g.missing_rates
+FROM (
+    SELECT x.tenant_id, x.month, coalesce(sum(x.won_amount), 0) AS won_amount, coalesce(sum(x.open_amount), 0) AS open_amount,
+           coalesce(sum(x.open_weighted), 0) AS open_weighted, sum(x.missing_rates)::bigint AS missing_rates
+    FROM (
+        SELECT f.tenant_id, f.month, CASE WHEN f.forecast_category = 'closed' THEN f.amount END AS won_amount,
+               CASE WHEN f.forecast_category <> 'closed' THEN f.amount END AS open_amount,
+               CASE WHEN f.forecast_category <> 'closed' THEN f.weighted END AS open_weighted, f.missing_rates
+        FROM crm_analytics.forecast AS f
+        UNION ALL
+        SELECT DISTINCT q.tenant_id, m.month::date, NULL::numeric, NULL::numeric, NULL::numeric, 0
+        FROM crm.quotas AS q
+        CROSS JOIN LATERAL generate_series(date_trunc('month', lower(q.period)::timestamp), (upper(q.period) - 1)::timestamp,
+                                           interval '1 month') AS m(month)
+    ) AS x
+    GROUP BY x.tenant_id, x.month
+) AS g
+CROSS JOIN LATERAL (SELECT crm_analytics.quota_between(g.tenant_id, g.month, (g.month + interval '1 month')::date) AS quota) AS q;
+COMMENT ON VIEW crm_analytics.forecast_against_quota IS
+'One row = one month (NULL: deals without an expected date): what the quotas ask, what is won, what is still open and expected by then, and how far both '
+'together reach. Open deals whose expected date has passed stand in its month. Base currency.';
+COMMENT ON COLUMN crm_analytics.forecast_against_quota.month IS 'First day of the month of closing, of open ones of the one expected; NULL: none given.';
+COMMENT ON COLUMN crm_analytics.forecast_against_quota.quota IS
+'What the quotas ask for the month, in base currency: of a longer period the part of its days. NULL: there is none.';
+COMMENT ON COLUMN crm_analytics.forecast_against_quota.forecast_amount IS 'won_amount and open_weighted together.';
+COMMENT ON COLUMN crm_analytics.forecast_against_quota.forecast_attainment IS 'forecast_amount over quota, a share of one; NULL without a quota.';
+
 -- ---- cohorts ----
 
 CREATE OR REPLACE VIEW crm_analytics.cohort_retention WITH (security_invoker = true) AS
-WITH bought AS (
-    SELECT f.tenant_id, f.account_id, k.calendar, sum(f.base_amount) AS amount,
-           crm_analytics.month_start(f.closed_on, k.calendar) AS month,
-           min(crm_analytics.month_start(f.closed_on, k.calendar)) OVER (PARTITION BY f.tenant_id, f.account_id) AS cohort
-    FROM crm_analytics.fact_opportunities AS f
-    JOIN crm.tenants AS t ON t.tenant_id = f.tenant_id
-    CROSS JOIN LATERAL (SELECT CASE WHEN t.fiscal_year_start LIKE 'jalali:%' THEN 'jalali' ELSE 'gregorian' END AS calendar) AS k
-    WHERE f.state = 'won' AND f.account_id IS NOT NULL
-    GROUP BY f.tenant_id, f.account_id, k.calendar, crm_analytics.month_start(f.closed_on, k.calendar)
-), numbered AS (
-    SELECT b.*, crm_analytics.month_number(b.month, b.calendar) - crm_analytics.month_number(b.cohort, b.calendar) AS months
-    FROM bought AS b
-), cohorts AS (
-    SELECT n.tenant_id, n.cohort, n.calendar, count(DISTINCT n.account_id) AS customers FROM numbered AS n GROUP BY 1, 2, 3
-), active AS (
-    SELECT n.tenant_id, n.cohort, n.months, count(*) AS active, sum(n.amount) AS amount FROM numbered AS n GROUP BY 1, 2, 3
-), grid AS (
-    SELECT c.*, g.months,
-           g.months = crm_analytics.month_number((now() AT TIME ZONE t.time_zone)::date, c.calendar)
-                      - crm_analytics.month_number(c.cohort, c.calendar) AS incomplete
-    FROM cohorts AS c
-    JOIN crm.tenants AS t ON t.tenant_id = c.tenant_id
-    CROSS JOIN LATERAL generate_series(0, crm_analytics.month_number((now() AT TIME ZONE t.time_zone)::date, c.calendar)
-                                          - crm_analytics.month_number(c.cohort, c.calendar)) AS g(months)
-)
-SELECT g.tenant_id, g.cohort AS cohort_month, g.months, g.customers,
-       CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0) END AS active_customers,
-       CASE WHEN NOT g.incomplete THEN coalesce(a.active, 0)::numeric / g.customers END AS retention,
-       CASE WHEN NOT g.incomplete THEN coalesce(a.amount, 0) END AS amount,
-       g.incomplete
-FROM grid AS g
-LEFT JOIN active AS a ON a.tenant_id = g.tenant_id AND a.cohort = g.cohort AND a.months = g.months;
+SELECT c.tenant_id, c.cohort_month, c.months, c.customers,
+       CASE WHEN NOT c.incomplete THEN c.active_customers END AS active_customers, c.retention,
+       CASE WHEN NOT c.incomplete THEN c.revenue END AS revenue, c.incomplete
+FROM crm_analytics.order_cohorts() AS c;
 COMMENT ON VIEW crm_analytics.cohort_retention IS
-'One row = the customers whose first win fell into one month, so many months later: how many bought again in that month and for how much. Months of the '
-'tenant''s calendar (Jalali where the fiscal year is). The running month is not over: its figures are NULL.';
-COMMENT ON COLUMN crm_analytics.cohort_retention.active_customers IS 'Customers among them who bought again in that month.';
+'One row = the customers whose first order fell into one month, so many months later: how many ordered again in that month and for how much. Months of the '
+'tenant''s calendar (Jalali where the fiscal year is). The running month is not over: its figures are NULL. As of today; see crm_analytics.order_cohorts.';
+COMMENT ON COLUMN crm_analytics.cohort_retention.active_customers IS 'Customers among them who ordered in that month.';
 
 -- ---- what goes with winning ----
 

@@ -72,7 +72,7 @@ BEGIN
             ('first_won_on', 'Day of the first win.'), ('last_won_on', 'Day of the last win.'), ('last_order_on', 'Day of the last sale.'),
             ('ordered_at', 'When it was ordered.'), ('ordered_on', 'Day it was ordered, in the tenant''s zone.'),
             ('period', 'Days of the quota.'), ('period_start', 'First day of the quota.'),
-            ('cohort_month', 'First day of the month of the first win.'), ('months', 'Months since then.'),
+            ('cohort_month', 'First day of the month of the first order.'), ('months', 'Months since then.'),
             ('incomplete', 'The month is running; its figures are NULL.'),
             ('year', 'Gregorian year.'), ('quarter', 'Gregorian quarter, 1 to 4.'), ('day_number', 'Day of the Gregorian month.'),
             ('month_name', 'English name of the month.'), ('weekday_name', 'English name of the weekday.'),
@@ -104,7 +104,7 @@ BEGIN
             ('open_tickets', 'Tickets that are open.'),
             ('reopened_tickets', 'Tickets opened again after their solution.'), ('leads', 'Number of leads, merged ones aside.'),
             ('converted_leads', 'Leads that were converted.'), ('converted', 'Number converted.'), ('disqualified', 'Number disqualified.'),
-            ('customers', 'Customers whose first win was in the month.'), ('subjects', 'Subjects that were ever in the stage.'),
+            ('customers', 'Number of customers; of a cohort: those whose first order was in its month.'), ('subjects', 'Subjects that were ever in the stage.'),
             ('finished', 'Subjects that have left it.'), ('visits', 'Stays.'), ('reached_next', 'reached of the next step.'),
             -- shares and times
             ('win_rate', 'won over (won + lost), a share of one; NULL where nothing was closed.'), ('amount_win_rate', 'The same by amount.'),

@@ -14,13 +14,15 @@ LEFT JOIN crm.contacts AS c ON c.tenant_id = o.tenant_id AND c.id = o.contact_id
 LEFT JOIN crm.opportunities AS d ON d.tenant_id = o.tenant_id AND d.id = o.opportunity_id
 LEFT JOIN crm.users AS u ON u.tenant_id = o.tenant_id AND u.id = o.owner_id
 LEFT JOIN crm.teams AS m ON m.tenant_id = o.tenant_id AND m.id = o.team_id;
-COMMENT ON VIEW crm_analytics.fact_orders IS 'One row = one order: a sale, or a return, whose amounts are below zero. The sum of revenue is what was ordered.';
+COMMENT ON VIEW crm_analytics.fact_orders IS 'One row = one order: a sale, or a return, which takes from the revenue. The sum of revenue is what was ordered.';
 COMMENT ON COLUMN crm_analytics.fact_orders.number IS 'Number of the order for people.';
 COMMENT ON COLUMN crm_analytics.fact_orders.kind IS 'sale or return.';
 COMMENT ON COLUMN crm_analytics.fact_orders.state IS 'State of the order; cancelled ones have no revenue.';
 COMMENT ON COLUMN crm_analytics.fact_orders.channel IS 'How the order came.';
+COMMENT ON COLUMN crm_analytics.fact_orders.amount IS 'Amount of the order, in currency, of returns too.';
+COMMENT ON COLUMN crm_analytics.fact_orders.base_amount IS 'Amount in base currency at the rate of the day; below zero: a return.';
 COMMENT ON COLUMN crm_analytics.fact_orders.month IS 'First day of the month of the order.';
-COMMENT ON COLUMN crm_analytics.fact_orders.revenue IS 'base_amount, below zero for returns; NULL: cancelled.';
+COMMENT ON COLUMN crm_analytics.fact_orders.revenue IS 'base_amount of what was not cancelled; below zero: a return. NULL: cancelled.';
 COMMENT ON COLUMN crm_analytics.fact_orders.margin IS 'Contribution in base currency; NULL: not known, or cancelled.';
 
 CREATE OR REPLACE VIEW crm_analytics.fact_order_lines WITH (security_invoker = true) AS

@@ -152,45 +152,56 @@ AS $$
         GROUP BY m.month, d.account_id
         HAVING count(*) FILTER (WHERE d.ordered_on < m.month AND d.purchases > 0) > 0
     )
-    SELECT crm.tenant_id(), c.month, count(*), count(*) FILTER (WHERE c.lost), round(100.0 * count(*) FILTER (WHERE c.lost) / count(*), 2),
-           sum(c.revenue), coalesce(sum(c.revenue) FILTER (WHERE c.lost), 0), round(100 * coalesce(sum(c.revenue) FILTER (WHERE c.lost), 0) / nullif(sum(c.revenue), 0), 2)
+    SELECT crm.tenant_id(), c.month, count(*), count(*) FILTER (WHERE c.lost), round(count(*) FILTER (WHERE c.lost)::numeric / count(*), 4),
+           sum(c.revenue), coalesce(sum(c.revenue) FILTER (WHERE c.lost), 0), round(coalesce(sum(c.revenue) FILTER (WHERE c.lost), 0) / nullif(sum(c.revenue), 0), 4)
     FROM c GROUP BY c.month ORDER BY c.month
 $$;
 COMMENT ON FUNCTION crm_analytics.churn_by_month(integer, date) IS
-'One row a month whose end lies silence_days back: of the customers who bought in the silence_days before it, how many (logo churn, per cent) and whose '
-'revenue (revenue churn, per cent) did not buy in the silence_days from it on.';
+'One row a month whose end lies silence_days back: of the customers who bought in the silence_days before it, which share (logo_churn) and which share of '
+'the revenue (revenue_churn) did not buy in the silence_days from it on.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.order_cohorts(until date DEFAULT current_date)
-RETURNS TABLE (tenant_id bigint, cohort date, months_since integer, customers bigint, active bigint, retention numeric, revenue numeric)
+CREATE OR REPLACE FUNCTION crm_analytics.order_cohorts(until date DEFAULT NULL)
+RETURNS TABLE (tenant_id bigint, cohort_month date, months integer, customers bigint, active_customers bigint, retention numeric, revenue numeric,
+               incomplete boolean)
 LANGUAGE sql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
     -- months that have not begun yet are none, however far until is
-    WITH last AS (
-        SELECT least(until, current_date) AS month
+    WITH t AS (
+        SELECT k.calendar, x.today, least(coalesce(until, x.today), x.today) AS last_day
+        FROM crm.tenants AS n
+        CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE n.time_zone)::date AS today) AS x
+        CROSS JOIN LATERAL (SELECT CASE WHEN n.fiscal_year_start LIKE 'jalali:%' THEN 'jalali' ELSE 'gregorian' END AS calendar) AS k
+        WHERE n.tenant_id = crm.tenant_id()
     ), first AS (
-        SELECT h.account_id, date_trunc('month', h.first_order_on)::date AS cohort FROM crm_analytics.purchase_histories(until) AS h
+        SELECT h.account_id, crm_analytics.month_start(h.first_order_on, t.calendar) AS cohort, crm_analytics.month_number(h.first_order_on, t.calendar) AS number
+        FROM t, crm_analytics.purchase_histories(t.last_day) AS h
     ), size AS (
-        SELECT f.cohort, count(*) AS customers FROM first AS f GROUP BY f.cohort
+        SELECT f.cohort, f.number, count(*) AS customers FROM first AS f GROUP BY f.cohort, f.number
     ), seen AS (
-        SELECT f.cohort, (extract(year FROM d.ordered_on) * 12 + extract(month FROM d.ordered_on) - extract(year FROM f.cohort) * 12 - extract(month FROM f.cohort))::integer AS n,
+        SELECT f.cohort, crm_analytics.month_number(d.ordered_on, t.calendar) - f.number AS n,
                count(DISTINCT d.account_id) FILTER (WHERE d.purchases > 0) AS active, sum(d.revenue) AS revenue
-        FROM first AS f JOIN crm_analytics.account_days AS d ON d.tenant_id = crm.tenant_id() AND d.account_id = f.account_id AND d.ordered_on <= until
+        FROM t, first AS f
+        JOIN crm_analytics.account_days AS d ON d.tenant_id = crm.tenant_id() AND d.account_id = f.account_id
+        WHERE d.ordered_on <= t.last_day
         GROUP BY f.cohort, n
     )
     -- a month that is not over has no retention yet
     SELECT crm.tenant_id(), s.cohort, n.n, s.customers, coalesce(x.active, 0),
-           CASE WHEN (s.cohort + make_interval(months => n.n + 1))::date <= until + 1 THEN round(100.0 * coalesce(x.active, 0) / s.customers, 2) END, coalesce(x.revenue, 0)
-    FROM size AS s
-    CROSS JOIN last AS l
-    CROSS JOIN LATERAL generate_series(0, (extract(year FROM l.month) * 12 + extract(month FROM l.month)
-                                           - extract(year FROM s.cohort) * 12 - extract(month FROM s.cohort))::integer) AS n(n)
+           CASE WHEN NOT i.incomplete THEN coalesce(x.active, 0)::numeric / s.customers END, coalesce(x.revenue, 0), i.incomplete
+    FROM t
+    CROSS JOIN size AS s
+    CROSS JOIN LATERAL generate_series(0, crm_analytics.month_number(t.last_day, t.calendar) - s.number) AS n(n)
+    -- until given is the end of a day, today is not
+    CROSS JOIN LATERAL (
+        SELECT s.number + n.n >= crm_analytics.month_number(t.last_day + CASE WHEN coalesce(until, t.today) < t.today THEN 1 ELSE 0 END, t.calendar) AS incomplete
+    ) AS i
     LEFT JOIN seen AS x ON x.cohort = s.cohort AND x.n = n.n
     ORDER BY s.cohort, n.n
 $$;
 COMMENT ON FUNCTION crm_analytics.order_cohorts(date) IS
-'One row a month of first purchase and month since: customers of the cohort, those who bought in that month, their share in per cent (NULL while the month '
-'runs) and their net revenue in the base currency.';
+'One row a month of first purchase and month since, from the orders known at the end of a day (default: up to today): customers of the cohort, those who '
+'bought in that month, their share (NULL while the month runs) and their revenue. Months of the tenant''s calendar: Jalali where the fiscal year is.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.segment_contribution(segmentation text DEFAULT 'value_segment', as_of date DEFAULT current_date)
 RETURNS TABLE (tenant_id bigint, segment text, customers bigint, revenue numeric, revenue_share numeric, margin numeric, clv numeric, clv_share numeric, mean_p_alive numeric)
@@ -205,8 +216,8 @@ BEGIN
     RETURN QUERY
     SELECT v.tenant_id, coalesce(CASE segmentation WHEN 'value_segment' THEN v.value_segment WHEN 'rfm' THEN v.rfm WHEN 'industry' THEN a.industry WHEN 'country' THEN a.country::text
                                       WHEN 'territory' THEN y.name WHEN 'owner' THEN u.name WHEN 'need' THEN n.need WHEN 'kind' THEN a.kind END, 'unknown') AS s,
-           count(*), sum(v.revenue), round(100 * sum(v.revenue) / nullif(sum(sum(v.revenue)) OVER (), 0), 2), sum(v.margin), sum(v.clv),
-           round(100 * sum(v.clv) / nullif(sum(sum(v.clv)) OVER (), 0), 2), round(avg(v.p_alive)::numeric, 3)
+           count(*), sum(v.revenue), round(sum(v.revenue) / nullif(sum(sum(v.revenue)) OVER (), 0), 4), sum(v.margin), sum(v.clv),
+           round(sum(v.clv) / nullif(sum(sum(v.clv)) OVER (), 0), 4), round(avg(v.p_alive)::numeric, 3)
     FROM crm_analytics.customer_value_at(as_of) AS v
     JOIN crm.accounts AS a ON a.tenant_id = v.tenant_id AND a.id = v.account_id
     LEFT JOIN crm.territories AS y ON y.tenant_id = a.tenant_id AND y.id = a.territory_id
@@ -216,5 +227,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.segment_contribution(text, date) IS
-'One row a segment (by value_segment, rfm, industry, country, territory, owner, need or kind): its lifetime contribution to revenue so far and its share in '
-'per cent, margin, and clv over the next year and its share.';
+'One row a segment (by value_segment, rfm, industry, country, territory, owner, need or kind): its lifetime contribution to revenue so far and its share, '
+'margin, and clv over the next year and its share.';
