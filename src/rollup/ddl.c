@@ -292,6 +292,10 @@ before_drop_table(DropStmt *stmt)
  * a partition that went with rows nobody counted is refused.  Rollups are
  * dropped as their owner.  The triggers on the source, which may be another's,
  * are taken off here: whoever has dropped the definition was its owner.
+ *
+ * A definition that is dropped by name is left alone: that is how pg_restore
+ * --clean takes a whole CRM down, one object after the other, and nothing may
+ * be in its way.  crm.rollup_status tells of such a one.
  */
 static void
 after_drop(void)
@@ -327,7 +331,7 @@ after_drop(void)
 				"JOIN pg_catalog.pg_class AS c ON c.oid = s.source "
 				"CROSS JOIN LATERAL (SELECT c.oid UNION "
 				"SELECT p.relid FROM pg_catalog.pg_partition_tree(c.oid) AS p) AS t (relid) "
-				"WHERE o.object_type = 'view'", 0, NULL, NULL, NULL, false, 0);
+				"WHERE o.object_type = 'view' AND NOT o.original", 0, NULL, NULL, NULL, false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		MemoryContext old = MemoryContextSwitchTo(mine);
@@ -345,7 +349,7 @@ after_drop(void)
 				"WHERE r.source_id IN (SELECT s.id FROM crm.rollup_sources AS s "
 				"JOIN pg_catalog.pg_event_trigger_dropped_objects() AS o "
 				"ON o.schema_name = 'crm_internal' AND o.object_name = 'rollup_source_' || s.id "
-				"WHERE o.object_type = 'view') ORDER BY r.id", 0, NULL, NULL, NULL, false, 0);
+				"WHERE o.object_type = 'view' AND NOT o.original) ORDER BY r.id", 0, NULL, NULL, NULL, false, 0);
 	crm_disconnect_self(&saved);
 }
 

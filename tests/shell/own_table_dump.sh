@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# A table of the owner's own with process, clocks, assignment, import and segments comes back from a dump and works on: custom and plain.
+# A table of the owner's own with process, clocks, assignment, import and segments comes back from a dump and works on: custom, plain, and
+# --clean --if-exists over the database it came from.
 # long: 20 s
 set -u
 . "$REPO/tests/helpers/cluster.sh"
@@ -70,9 +71,18 @@ seen $db >was.seen
 works $db "the original"
 pg_dump -Fc -f dump.custom $db || fail pg_dump
 pg_dump -f dump.sql $db || fail pg_dump
+pg_dump --clean --if-exists -f clean.sql $db || fail pg_dump
 createdb own_custom && pg_restore -j 2 --exit-on-error -d own_custom dump.custom || fail pg_restore
 works own_custom "custom"
 createdb own_plain && sql -d own_plain -f dump.sql >/dev/null || fail psql
 works own_plain "plain"
+# over what came after the dump
+for how in custom plain; do
+    sql -d own_$how -c "INSERT INTO shop.\"Visits\" (purpose, city) VALUES ('later', 'Kiel'); DELETE FROM shop.\"Visits\" WHERE id < 4" || fail "changing own_$how"
+done
+pg_restore --clean --if-exists --exit-on-error -d own_custom dump.custom || fail "pg_restore --clean --if-exists"
+works own_custom "pg_restore --clean --if-exists over it"
+sql -d own_plain -f clean.sql >/dev/null || fail "psql, of a dump with --clean --if-exists"
+works own_plain "psql of a dump with --clean --if-exists over it"
 for d in $db own_custom own_plain; do dropdb -f $d; done
 exit 0
