@@ -485,7 +485,8 @@ crm_subject_table_of(PG_FUNCTION_ARGS)
 		PG_RETURN_TEXT_P(cstring_to_text(look->subject));
 	values[0] = Int64GetDatum(crm_current_tenant(&isnull));
 	values[1] = Int64GetDatum(PG_GETARG_INT64(1));
-	if (isnull)
+	/* any number may be called a regclass */
+	if (isnull || get_rel_relkind(PG_GETARG_OID(0)) == '\0')
 		PG_RETURN_NULL();
 	crm_connect_as(crm_table_owner(PG_GETARG_OID(0)), &saved);
 	source = question_source(&question);

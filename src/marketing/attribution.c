@@ -22,6 +22,8 @@
 #include "scoring/model_sql.h"
 
 #define MAX_PRESENCE_CHANNELS 1000
+#define MOST_WEIGHT 1e15		/* sums of many stay exact enough to be shared */
+#define MOST_AMOUNT 1e100
 
 PG_FUNCTION_INFO_V1(crm_touch_weights);
 PG_FUNCTION_INFO_V1(crm_attribution_accum);
@@ -98,10 +100,10 @@ journey_weight(FunctionCallInfo fcinfo, int i, const char *what, double otherwis
 {
 	double		x = PG_ARGISNULL(i) ? otherwise : PG_GETARG_FLOAT8(i);
 
-	if (!(x >= 0) || isinf(x))
+	if (!(x >= 0 && x <= MOST_WEIGHT))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("%s of a journey must be zero or more, and finite", what),
+				 errmsg("%s of a journey must be from 0 to %g", what, MOST_WEIGHT),
 				 errdetail("They are %g.", x),
 				 errhint("Correct the row, or leave it out with FILTER (WHERE ...).")));
 	return x;
@@ -113,10 +115,11 @@ journey_amount(FunctionCallInfo fcinfo, int i)
 {
 	double		x = PG_ARGISNULL(i) ? 0 : PG_GETARG_FLOAT8(i);
 
-	if (!isfinite(x))
+	if (!(fabs(x) <= MOST_AMOUNT))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("the amount of a journey is %s", isnan(x) ? "NaN" : "infinite"),
+				 errmsg("the amount of a journey is not a number up to %g", MOST_AMOUNT),
+				 errdetail("It is %g.", x),
 				 errhint("Correct the row, or make it null.")));
 	return x;
 }

@@ -333,11 +333,18 @@ crm_mix_final(PG_FUNCTION_ARGS)
 Datum
 crm_mix_effect(PG_FUNCTION_ARGS)
 {
+	double		coefficient,
+				alpha,
+				inflexion,
+				pressure;
+
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(3))
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(PG_GETARG_FLOAT8(0) *
-					 crm_mix_hill(PG_GETARG_FLOAT8(3), PG_ARGISNULL(1) ? 0 : PG_GETARG_FLOAT8(1),
-								  PG_ARGISNULL(2) ? 0 : PG_GETARG_FLOAT8(2)));
+	coefficient = within_bounds(PG_GETARG_FLOAT8(0), "the coefficient", -1e100, 1e100);
+	alpha = PG_ARGISNULL(1) ? 0 : within_bounds(PG_GETARG_FLOAT8(1), "alpha", 0, 100);
+	inflexion = PG_ARGISNULL(2) ? 0 : within_bounds(PG_GETARG_FLOAT8(2), "the inflexion", 0, 1e100);
+	pressure = within_bounds(PG_GETARG_FLOAT8(3), "the pressure", 0, 1e100);
+	PG_RETURN_FLOAT8(coefficient * crm_mix_hill(pressure, alpha, inflexion));
 }
 
 /* (coefficients, alphas, inflexions, gains, total, least, most): the best spend of each channel */
@@ -364,10 +371,10 @@ crm_mix_spend(PG_FUNCTION_ARGS)
 					 errmsg("arrays of a budget must have one length, at most 1000, and no nulls")));
 		n = m;
 		for (int j = 0; j < n; j++)
-			if (isnan(v[i][j]) || (i != 0 && v[i][j] < 0))
+			if (!(v[i][j] >= (i == 0 ? -1e100 : 0) && v[i][j] <= (i == 1 ? 100 : 1e100)))
 				ereport(ERROR,
 						(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-						 errmsg("a value of a channel is negative or NaN"),
+						 errmsg("a value of a channel is negative, NaN or too large"),
 						 errhint("Bounds and shapes are numbers from 0 on.")));
 	}
 	for (int j = 0; j < n; j++)

@@ -53,10 +53,10 @@ crm_mix_same_options(const MixRows *rows, Jsonb *options)
 void
 crm_mix_rows_add(MixRows *rows, DateADT period, double y, Jsonb *spend, Jsonb *controls)
 {
-	if (!isfinite(y))
+	if (!(fabs(y) <= 1e100))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-				 errmsg("what is explained is %s in a period", isnan(y) ? "NaN" : "infinite"),
+				 errmsg("what is explained is %s in a period", isnan(y) ? "NaN" : "too large"),
 				 errhint("Correct the row, or make it null to leave the period out.")));
 	if (DATE_NOT_FINITE(period))
 		ereport(ERROR,

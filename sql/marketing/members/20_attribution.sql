@@ -34,21 +34,33 @@ COMMENT ON FUNCTION crm.touch_weights(text, text[], timestamptz[], timestamptz, 
 '("direct"). NULL where model or channels is. Errors: 22023 for an unknown model or option, 2202E where channels and instants differ in number.';
 
 CREATE FUNCTION crm.split_amount(amount numeric, weights double precision[], decimals integer DEFAULT 2)
-RETURNS numeric[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURNS numeric[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(array_agg(x.upto - x.before ORDER BY x.place), '{}')
-    FROM (SELECT v.place, v.upto, lag(v.upto, 1, 0::numeric) OVER (ORDER BY v.place) AS before
-          FROM (SELECT w.place,
-                       CASE WHEN sum(w.weight) OVER () = 0 THEN 0
-                            WHEN w.place = cardinality(weights) THEN amount
-                            ELSE round(amount * (sum(w.weight) OVER (ORDER BY w.place) / sum(w.weight) OVER ()), decimals) END AS upto
-                FROM (SELECT u.place, u.weight::numeric AS weight FROM unnest(weights) WITH ORDINALITY AS u (weight, place)) AS w) AS v) AS x
+DECLARE
+    total CONSTANT numeric := (SELECT sum(w::numeric) FROM unnest(weights) AS w);
+    so_far numeric := 0;
+    given numeric := 0;
+    upto numeric;
+    parts numeric[] := '{}';
+BEGIN
+    IF EXISTS (SELECT FROM unnest(weights) AS w WHERE w IS NULL OR NOT w BETWEEN 0 AND 1e100) OR amount::text IN ('NaN', 'Infinity', '-Infinity') THEN
+        RAISE EXCEPTION 'an amount is split by finite weights from 0 on, without nulls' USING ERRCODE = 'CR402',
+            HINT = 'Take the weights of crm.touch_weights().';
+    END IF;
+    FOR i IN 1 .. cardinality(weights) LOOP
+        so_far := so_far + weights[i]::numeric;
+        upto := CASE WHEN total = 0 THEN 0 WHEN i = cardinality(weights) THEN amount ELSE round(amount * (so_far / total), decimals) END;
+        parts := parts || (upto - given);
+        given := upto;
+    END LOOP;
+    RETURN parts;
+END
 $$;
 COMMENT ON FUNCTION crm.split_amount(numeric, double precision[], integer) IS
 'An amount of money split by weights into parts with so many decimals that add up to it exactly; what rounding leaves goes to the part it falls into. All '
 'parts are 0 where '
-'the weights are.';
+'the weights are. Errors: CR402 for a weight or amount that is not finite.';
 
 CREATE FUNCTION crm.attribution_accum(internal, text, text[], timestamptz[], timestamptz, double precision, double precision, jsonb)
 RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
