@@ -2,6 +2,23 @@
 
 -- ---- promises ----
 
+-- PL/pgSQL, as every ticket asks: a SQL function with a path of its own is planned anew by every statement
+CREATE OR REPLACE FUNCTION crm_internal.match_sla_policy(tenant bigint, subject_type text, subject jsonb)
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN (SELECT p.id
+            FROM crm.sla_policies AS p
+            WHERE p.tenant_id = tenant AND p.subject_type = match_sla_policy.subject_type AND p.active
+              AND (p.condition IS NULL OR coalesce(crm.path_holds(match_sla_policy.subject, p.condition), false))
+            ORDER BY p.position, p.id
+            LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION crm_internal.match_sla_policy(bigint, text, jsonb) IS 'What crm.match_sla_policy() does, for a tenant.';
+
 CREATE OR REPLACE FUNCTION crm.match_sla_policy(subject_type text, subject jsonb)
 RETURNS bigint
 LANGUAGE sql STABLE
@@ -10,8 +27,7 @@ AS $$
     SELECT p.id
     FROM crm.sla_policies AS p
     WHERE p.tenant_id = crm.tenant_id() AND p.subject_type = match_sla_policy.subject_type AND p.active
-      AND (p.condition IS NULL
-           OR coalesce(crm.path_holds(match_sla_policy.subject, p.condition), false))
+      AND (p.condition IS NULL OR coalesce(crm.path_holds(match_sla_policy.subject, p.condition), false))
     ORDER BY p.position, p.id
     LIMIT 1
 $$;
@@ -81,11 +97,10 @@ SELECT crm.declare_function('crm.sla_terms_id', 'agent');
 
 -- ---- events ----
 
-CREATE OR REPLACE FUNCTION crm.record_sla_event(subject_type text, subject_id bigint, event text,
-                                                occurred_at timestamptz DEFAULT now(), data jsonb DEFAULT '{}',
-                                                subject jsonb DEFAULT NULL)
+CREATE OR REPLACE FUNCTION crm_internal.record_sla_event(tenant bigint, subject_type text, subject_id bigint, event text,
+                                                         occurred_at timestamptz, data jsonb DEFAULT '{}', subject jsonb DEFAULT NULL)
 RETURNS crm.sla_events
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -98,10 +113,6 @@ DECLARE
     survivor_id bigint := (data ->> 'into_id')::bigint;
     stored crm.sla_events;
 BEGIN
-    IF NOT crm.has_access('agent') THEN
-        RAISE EXCEPTION 'permission denied to record events of service clocks'
-            USING ERRCODE = 'insufficient_privilege';
-    END IF;
     data := coalesce(data, '{}');
     IF event IN ('breached', 'breach_withdrawn', 'absorbed') THEN
         RAISE EXCEPTION 'event "%" is recorded by the CRM itself', event
@@ -119,11 +130,12 @@ BEGIN
         SELECT t.definition, t.id INTO old, old_id
         FROM crm.sla_subjects AS s
         JOIN crm.sla_terms AS t ON t.tenant_id = s.tenant_id AND t.id = s.terms_id
-        WHERE s.tenant_id = crm.tenant_id() AND s.subject_type = subject_type AND s.subject_id = subject_id;
+        WHERE s.tenant_id = tenant AND s.subject_type = subject_type AND s.subject_id = subject_id;
         level := coalesce(data ->> 'priority', subject ->> 'priority', old ->> 'priority');
-        terms := crm.sla_terms_id(
+        terms := crm_internal.sla_terms_id(
+            tenant,
             CASE WHEN data ? 'policy_id' THEN (data ->> 'policy_id')::bigint
-                 WHEN subject IS NOT NULL THEN crm.match_sla_policy(subject_type, subject)
+                 WHEN subject IS NOT NULL THEN crm_internal.match_sla_policy(tenant, subject_type, subject)
                  ELSE (old ->> 'policy_id')::bigint END,
             level,
             CASE WHEN data ? 'calendar_id' THEN (data ->> 'calendar_id')::bigint
@@ -134,24 +146,42 @@ BEGIN
     END IF;
 
     INSERT INTO crm.sla_events AS e
-        (subject_type, subject_id, event, occurred_at, stage, stage_type, priority, terms_id, metric, at_time,
+        (tenant_id, subject_type, subject_id, event, occurred_at, stage, stage_type, priority, terms_id, metric, at_time,
          outbound, count_from, calendar_mode, refers_to_id, data)
-    VALUES (subject_type, subject_id, event, occurred_at, data ->> 'stage', data ->> 'stage_type', level, terms,
+    VALUES (tenant, subject_type, subject_id, event, occurred_at, data ->> 'stage', data ->> 'stage_type', level, terms,
             data ->> 'metric', coalesce(data ->> 'due_at', data ->> 'opened_at')::timestamptz,
             NOT (data ->> 'inbound')::boolean, data ->> 'count', data ->> 'calendar_mode',
             (data ->> 'event_id')::bigint, nullif(data - known, '{}'))
     RETURNING e.* INTO stored;
 
     IF event = 'merged' AND survivor_id IS NOT NULL THEN
-        INSERT INTO crm.sla_events AS e (subject_type, subject_id, event, occurred_at, at_time, data)
-        SELECT subject_type, survivor_id, 'absorbed', occurred_at, min(o.occurred_at),
+        INSERT INTO crm.sla_events AS e (tenant_id, subject_type, subject_id, event, occurred_at, at_time, data)
+        SELECT tenant, subject_type, survivor_id, 'absorbed', occurred_at, min(o.occurred_at),
                jsonb_build_object('from_id', subject_id)
         FROM crm.sla_events AS o
-        WHERE o.tenant_id = crm.tenant_id() AND o.subject_type = subject_type AND o.subject_id = subject_id
+        WHERE o.tenant_id = tenant AND o.subject_type = subject_type AND o.subject_id = subject_id
           AND o.event = 'opened'
         HAVING min(o.occurred_at) IS NOT NULL;
     END IF;
     RETURN stored;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.record_sla_event(bigint, text, bigint, text, timestamptz, jsonb, jsonb) IS
+'What crm.record_sla_event() does, for a tenant: events of a row belong to the row''s tenant, whoever writes it.';
+
+CREATE OR REPLACE FUNCTION crm.record_sla_event(subject_type text, subject_id bigint, event text,
+                                                occurred_at timestamptz DEFAULT now(), data jsonb DEFAULT '{}',
+                                                subject jsonb DEFAULT NULL)
+RETURNS crm.sla_events
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT crm.has_access('agent') THEN
+        RAISE EXCEPTION 'permission denied to record events of service clocks'
+            USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN crm_internal.record_sla_event(crm.tenant_id(), subject_type, subject_id, event, occurred_at, data, subject);
 END
 $$;
 COMMENT ON FUNCTION crm.record_sla_event(text, bigint, text, timestamptz, jsonb, jsonb) IS

@@ -21,7 +21,7 @@ BEGIN
     IF TG_OP = 'DELETE' THEN
         IF EXISTS (SELECT FROM crm.sla_subjects AS s
                    WHERE s.tenant_id = OLD.tenant_id AND s.subject_type = subject AND s.subject_id = OLD.id AND s.open) THEN
-            PERFORM crm.record_sla_event(subject, OLD.id, 'cancelled', now());
+            PERFORM crm_internal.record_sla_event(OLD.tenant_id, subject, OLD.id, 'cancelled', now());
         END IF;
         RETURN NULL;
     END IF;
@@ -62,7 +62,7 @@ BEGIN
     END IF;
     -- another policy, or another priority of the same
     IF TG_OP = 'UPDATE' AND doc IS DISTINCT FROM was
-       AND (crm.match_sla_policy(subject, doc), doc ->> 'priority')
+       AND (crm_internal.match_sla_policy(NEW.tenant_id, subject, doc), doc ->> 'priority')
            IS DISTINCT FROM ((terms ->> 'policy_id')::bigint, terms ->> 'priority') THEN
         event := coalesce(event, 'changed');
         at := coalesce(at, now());
@@ -70,10 +70,10 @@ BEGIN
         doc := NULL;
     END IF;
     IF event IS NOT NULL THEN
-        PERFORM crm.record_sla_event(subject, NEW.id, event, at, data, doc);
+        PERFORM crm_internal.record_sla_event(NEW.tenant_id, subject, NEW.id, event, at, data, doc);
     END IF;
     IF to_jsonb(NEW) ->> 'first_response_at' IS NOT NULL AND was ->> 'first_response_at' IS NULL THEN
-        PERFORM crm.record_sla_event(subject, NEW.id, 'agent_message',
+        PERFORM crm_internal.record_sla_event(NEW.tenant_id, subject, NEW.id, 'agent_message',
             greatest((to_jsonb(NEW) ->> 'first_response_at')::timestamptz, (to_jsonb(NEW) ->> 'created_at')::timestamptz));
     END IF;
     RETURN NULL;

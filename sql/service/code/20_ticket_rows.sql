@@ -161,7 +161,7 @@ BEGIN
         event := 'changed';
     END IF;
     IF event IS NOT NULL THEN
-        PERFORM crm.record_sla_event('tickets', new.id, event, CASE WHEN moved THEN new.stage_entered_at ELSE now() END, data,
+        PERFORM crm_internal.record_sla_event(new.tenant_id, 'tickets', new.id, event, CASE WHEN moved THEN new.stage_entered_at ELSE now() END, data,
                                      CASE WHEN changed THEN to_jsonb(new) END);
     END IF;
 END
@@ -204,7 +204,7 @@ BEGIN
     IF TG_OP = 'DELETE' THEN
         IF EXISTS (SELECT FROM crm.sla_subjects AS s
                    WHERE s.tenant_id = OLD.tenant_id AND s.subject_type = 'tickets' AND s.subject_id = OLD.id AND s.open) THEN
-            PERFORM crm.record_sla_event('tickets', OLD.id, 'cancelled', now());
+            PERFORM crm_internal.record_sla_event(OLD.tenant_id, 'tickets', OLD.id, 'cancelled', now());
         END IF;
         RETURN NULL;
     END IF;
