@@ -354,13 +354,13 @@ read_rates(QueryRates *known, const PairKey *key)
 	return pair;
 }
 
-PG_FUNCTION_INFO_V1(crm_exchange_rate);
+PG_FUNCTION_INFO_V1(crm_exchange_rate_on);
 
 /*
- * crm.exchange_rate(tenant_id, from_currency, to_currency, on_date) -> numeric
+ * crm.exchange_rate_on(tenant_id, from_currency, to_currency, on_date) -> numeric
  */
 Datum
-crm_exchange_rate(PG_FUNCTION_ARGS)
+crm_exchange_rate_on(PG_FUNCTION_ARGS)
 {
 	BpChar	   *from = PG_GETARG_BPCHAR_PP(1);
 	BpChar	   *to = PG_GETARG_BPCHAR_PP(2);

@@ -119,11 +119,11 @@ UPDATE crm.exchange_rates SET rate = 145 WHERE to_currency = 'JPY' AND tenant_id
 SELECT what, wrong FROM pg_temp.compare() WHERE wrong > 0;
 DO $$
 DECLARE
-    before numeric := crm.exchange_rate(1, 'USD', 'JPY', '2025-08-01');
+    before numeric := crm.exchange_rate_on(1, 'USD', 'JPY', '2025-08-01');
     now_known numeric;
 BEGIN
     FOR i IN 1..2 LOOP  -- one and the same expression, evaluated twice
-        now_known := crm.exchange_rate(1, 'USD', 'JPY', '2025-08-01');
+        now_known := crm.exchange_rate_on(1, 'USD', 'JPY', '2025-08-01');
         UPDATE crm.exchange_rates SET rate = 140 WHERE to_currency = 'JPY' AND tenant_id = 1;
     END LOOP;
     RAISE WARNING 'before %, afterwards %', before, now_known;
@@ -135,7 +135,7 @@ GRANT SELECT ON pg_temp.deals TO current_manager, current_agent;
 SET LOCAL ROLE current_manager;
 SELECT what, wrong FROM pg_temp.compare() WHERE wrong > 0;
 SELECT sum(p.opportunities) = (SELECT count(*) FROM pg_temp.deals WHERE closed_at IS NULL) AS all_of_them, count(DISTINCT p.tenant_id) AS tenants FROM crm_analytics.pipeline_now AS p WHERE p.pipeline_id IN (7101, 7171);
-SELECT crm.exchange_rate(1, 'EUR', 'USD', '2025-01-15') AS own, crm.exchange_rate(71, 'EUR', 'USD', '2025-01-15') AS of_another_company;
+SELECT crm.exchange_rate_on(1, 'EUR', 'USD', '2025-01-15') AS own, crm.exchange_rate_on(71, 'EUR', 'USD', '2025-01-15') AS of_another_company;
 RESET ROLE; SET LOCAL ROLE current_agent;
 SELECT what, groups > 0 AS any, wrong FROM pg_temp.compare();
 SELECT count(DISTINCT d.owner_id) > 1 AS shared_ones_too FROM pg_temp.deals AS d;

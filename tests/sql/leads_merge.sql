@@ -15,7 +15,7 @@ INSERT INTO crm.leads (name, email, employees, source, tags, consent, owner_id, 
 INSERT INTO crm.leads (name, phone) VALUES ('King', '0044 20 7946 0018'), ('Somebody', NULL);
 INSERT INTO crm.score_events (lead_id, kind, occurred_at) VALUES (9501, 'visit', now() - interval '3 days'), (9502, 'visit', now() - interval '2 days'), (9502, 'visit', now() - interval '1 day');
 INSERT INTO crm.activities (kind, subject, related_table, related_id) VALUES ('call', 'one', 'leads', 9501), ('call', 'two', 'leads', 9502);
-SELECT crm.lead_score(9501) AS stays, crm.lead_score(9502) AS goes;
+SELECT crm.lead_score_at(9501) AS stays, crm.lead_score_at(9502) AS goes;
 
 SELECT lead_id, duplicate_id, matched_by FROM crm_analytics.duplicate_leads ORDER BY 1, 2;
 -- what is no merge
@@ -29,7 +29,7 @@ ROLLBACK TO open;
 SELECT name, city, employees, source, tags, owner_id, consent FROM crm.merge_leads(9502, 9501);
 SELECT l.id, s.type, l.disqualification_reason, l.disqualification_note, l.merged_into_id FROM crm.leads AS l JOIN crm.stages AS s ON s.id = l.stage_id WHERE l.id IN (9501, 9502) ORDER BY 1;
 -- scored with the events of both, which are told apart no more
-SELECT crm.lead_score(9501) AS stays, crm.lead_score(9502) AS goes, (SELECT count(*) FROM crm.verify_lead_scores('merge')) AS wrong;
+SELECT crm.lead_score_at(9501) AS stays, crm.lead_score_at(9502) AS goes, (SELECT count(*) FROM crm.verify_lead_scores('merge')) AS wrong;
 SELECT subject, related_id FROM crm.activities WHERE related_table = 'leads' AND related_id IN (9501, 9502) ORDER BY 1;
 -- again, and elsewhere
 SELECT (crm.merge_leads(9502, 9501)).capture_count;
@@ -38,7 +38,7 @@ SELECT crm.merge_leads(9503, 9502);
 -- a chain has one end
 SELECT (crm.merge_leads(9501, 9503)).name;
 SELECT id, merged_into_id FROM crm.leads WHERE id BETWEEN 9501 AND 9504 ORDER BY 1;
-SELECT crm.lead_score(9503) AS stays;
+SELECT crm.lead_score_at(9503) AS stays;
 SELECT count(*) AS left FROM crm_analytics.duplicate_leads;
 -- what fits a merged lead goes to the one that goes on; a merged lead is neither converted nor taken back
 SELECT l.id, l.capture_count FROM crm.capture_lead('{"source_system": "old", "source_id": "A2", "name": "Ada"}') AS l;

@@ -43,9 +43,9 @@ SELECT l.capture_count, l.x_colour, l.x_size FROM crm.capture_lead('{"email": "d
 -- ---- conditions and scores see it ----
 SELECT crm.row_facts(l, '{}') -> 'x_colour' AS facts, crm.row_holds(l, '$.x_size > 30 && $.x_list[*] == "c"') AS holds FROM crm.leads AS l WHERE l.email_key = 'ada@new.example';
 SELECT (crm.define_score_model('{"name": "new columns", "rules": [{"name": "red", "when": "$.x_colour == \"red\"", "points": 11}]}')).name;
-SELECT l.name, crm.lead_score(l.id, model => 'new columns') AS score FROM crm.leads AS l WHERE l.email_key IN ('ada@new.example', 'cy@new.example') ORDER BY 1;
+SELECT l.name, crm.lead_score_at(l.id, model => 'new columns') AS score FROM crm.leads AS l WHERE l.email_key IN ('ada@new.example', 'cy@new.example') ORDER BY 1;
 UPDATE crm.leads SET x_colour = 'red' WHERE email_key = 'cy@new.example';
-SELECT l.name, crm.lead_score(l.id, model => 'new columns') AS score FROM crm.leads AS l WHERE l.email_key = 'cy@new.example';
+SELECT l.name, crm.lead_score_at(l.id, model => 'new columns') AS score FROM crm.leads AS l WHERE l.email_key = 'cy@new.example';
 
 -- ---- merging leads ----
 SELECT l.id AS stays FROM crm.capture_lead('{"name": "Fay", "email": "fay@new.example", "x_list": ["a"], "x_document": {"k": 1}, "x_must": "here", "x_level": 2}') AS l \gset

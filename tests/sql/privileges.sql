@@ -63,6 +63,9 @@ WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND
   AND obj_description(c.oid, 'pg_class') IS NULL;
 SELECT p.oid::regprocedure AS function_without_comment FROM pg_proc AS p
 WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND obj_description(p.oid, 'pg_proc') IS NULL;
+-- no function is called as one row of a table is: generators of clients make a name of either
+SELECT p.oid::regproc AS named_as_a_row_of, c.oid::regclass AS "table" FROM pg_proc AS p JOIN pg_class AS c ON c.relnamespace = p.pronamespace AND c.relkind IN ('r', 'p', 'v')
+WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND c.relname IN (p.proname, p.proname || 's', p.proname || 'es', regexp_replace(p.proname, 'y$', 'ies'));
 -- no two functions of one name, none with OUT parameters
 SELECT p.proname AS overloaded FROM pg_proc AS p WHERE p.pronamespace = 'crm'::regnamespace GROUP BY p.proname HAVING count(*) > 1;
 

@@ -75,8 +75,8 @@ SELECT (crm.define_score_model('{"name": "leads", "min": 0, "max": 100, "hystere
   {"name": "form", "group": "web", "event": "form_submit", "points": 20, "decay": "half_life", "period": "30 days", "repeat": "once_per_object"},
   {"name": "open", "group": "mail", "event": "email_open", "points": 1, "decay": "linear", "period": "14 days", "cap": 5},
   {"name": "unsubscribed", "group": "mail", "event": "unsubscribe", "points": -20}]}')).name;
-SELECT crm.lead_score(999) IS NULL AS unknown_lead, crm.lead_score(1, NULL) IS NULL AS no_instant;
-SELECT crm.lead_score(1, now(), 'nothing');
+SELECT crm.lead_score_at(999) IS NULL AS unknown_lead, crm.lead_score_at(1, NULL) IS NULL AS no_instant;
+SELECT crm.lead_score_at(1, now(), 'nothing');
 INSERT INTO crm.leads (id, name, industry) VALUES (1, 'Ada', 'software'), (2, 'Ben', NULL), (3, 'Cleo', NULL);
 INSERT INTO crm.score_events (lead_id, kind, object, occurred_at)
 VALUES (1, 'form_submit', 'demo', now() - interval '10 days'), (1, 'form_submit', 'demo', now() - interval '9 days'), (1, 'page_visit', NULL, now() - interval '1 day'),
@@ -86,14 +86,14 @@ SELECT * FROM crm.lead_score_parts(2);
 SELECT kind, item, group_name, events, round(decayed, 4) AS decayed, cap_loss, round(points, 4) AS points FROM crm.explain_lead_score(1);
 SELECT kind, item, points FROM crm.explain_lead_score(2);
 -- the past is what it was, the future what it will be unless something happens
-SELECT round(crm.lead_score(1, now() - interval '9 days 1 hour'), 3) AS before, round(crm.lead_score(1, now() - interval '10 days 1 hour'), 3) AS before_all,
-       round(crm.lead_score(1, now() + interval '30 days'), 3) AS later;
+SELECT round(crm.lead_score_at(1, now() - interval '9 days 1 hour'), 3) AS before, round(crm.lead_score_at(1, now() - interval '10 days 1 hour'), 3) AS before_all,
+       round(crm.lead_score_at(1, now() + interval '30 days'), 3) AS later;
 -- one crossing up by the event; the way down by time alone, once, at its instant
 SELECT threshold, direction FROM crm.score_crossings WHERE lead_id = 1;
 INSERT INTO crm.score_events (lead_id, kind, occurred_at) SELECT 1, 'page_visit', now() FROM generate_series(1, 3);
 SELECT threshold, direction, round(score, 2) AS score FROM crm.score_crossings WHERE lead_id = 1;
 CREATE TEMP TABLE due AS SELECT next_crossing AS at FROM crm.lead_scores WHERE lead_id = 1;
-SELECT crm.lead_score(1, at) < 30 AS below, crm.lead_score(1, at - interval '1 second') >= 30 AS not_below_before, at > now() + interval '20 days' AS far FROM due;
+SELECT crm.lead_score_at(1, at) < 30 AS below, crm.lead_score_at(1, at - interval '1 second') >= 30 AS not_below_before, at > now() + interval '20 days' AS far FROM due;
 SELECT crm.record_score_crossings(at - interval '1 second') AS early, crm.record_score_crossings(at + interval '3 days') AS due, crm.record_score_crossings(at + interval '3 days') AS again FROM due;
 SELECT threshold, direction, round(score, 3) AS score, crossed_at = at AS at_its_instant FROM crm.score_crossings, due WHERE lead_id = 1 ORDER BY id;
 SELECT count(*) = (SELECT count(*) FROM crm.score_crossings) AS all_told, min(kind), min(subject_table) FROM crm.events WHERE kind = 'lead.threshold';
@@ -105,9 +105,9 @@ SELECT (crm.define_score_model((SELECT m.definition || '{"name": "leads", "thres
 SELECT lead_id, threshold, direction FROM crm.score_crossings WHERE threshold = 'warm' ORDER BY lead_id;
 -- corrections of the ledger
 UPDATE crm.score_events SET occurred_at = occurred_at - interval '30 days' WHERE lead_id = 1 AND kind = 'form_submit';
-SELECT round(crm.lead_score(1), 3) AS corrected FROM due;
+SELECT round(crm.lead_score_at(1), 3) AS corrected FROM due;
 DELETE FROM crm.score_events WHERE lead_id = 2;
-SELECT crm.lead_score(2) AS forgotten;
+SELECT crm.lead_score_at(2) AS forgotten;
 DO $$ BEGIN INSERT INTO crm.score_events (lead_id, kind, occurred_at) VALUES (1, 'page_visit', now() + interval '1 hour');
 EXCEPTION WHEN SQLSTATE 'CR403' THEN RAISE NOTICE 'refused: %', split_part(SQLERRM, ',', 1); END $$;
 INSERT INTO crm.score_events (lead_id, kind, occurred_at) VALUES (1, 'page_visit', now() + interval '1 minute') RETURNING occurred_at = now() AS taken_as_now;
@@ -152,7 +152,7 @@ DO $$ DECLARE f record; BEGIN FOR f IN SELECT * FROM feed WHERE i > 700 AND i <=
 INSERT INTO crm.score_events (lead_id, kind, object, occurred_at, attributes) SELECT lead_id, kind, object, occurred_at, attributes FROM feed WHERE i > 800 ORDER BY i;
 DELETE FROM crm.score_events WHERE id IN (SELECT id FROM crm.score_events WHERE lead_id >= 1000 ORDER BY id LIMIT 30);
 SELECT (SELECT count(*) FROM crm.verify_lead_scores('m' || i)) AS differ FROM generate_series(1, 6) AS i;
-SELECT count(*) AS checked, count(*) FILTER (WHERE s.sum IS DISTINCT FROM crm.lead_score(l, t, 'm' || i)) AS sums_differ
+SELECT count(*) AS checked, count(*) FILTER (WHERE s.sum IS DISTINCT FROM crm.lead_score_at(l, t, 'm' || i)) AS sums_differ
 FROM generate_series(1, 6) AS i, generate_series(1000, 1059) AS l, unnest(ARRAY[now() - interval '20 days 3 hours', now(), now() + interval '7 days']) AS t,
   LATERAL (SELECT coalesce(sum(points), 0) AS sum FROM crm.explain_lead_score(l, t, 'm' || i)) AS s
 WHERE EXISTS (SELECT FROM crm.score_subjects AS u WHERE u.lead_id = l);
@@ -164,7 +164,7 @@ FROM generate_series(1, 6) AS i, unnest('{0 days,3 days,60 days}'::interval[]) A
 SELECT count(*) >= 0 AS settled FROM (SELECT crm.record_score_crossings(now() + interval '30 days', 100000)) AS x;
 SELECT count(*) AS wrong_side
 FROM crm.lead_scores AS s JOIN crm.score_models AS m ON m.id = s.model_id AND m.name ~ '^m[0-9]',
-  LATERAL (SELECT crm.lead_score(s.lead_id, now() + interval '30 days', m.name) AS score) AS p
+  LATERAL (SELECT crm.lead_score_at(s.lead_id, now() + interval '30 days', m.name) AS score) AS p
 WHERE (p.score >= 20 AND NOT 'a' = ANY (s.inside)) OR (p.score < 15 AND 'a' = ANY (s.inside)) OR ((p.score >= 35) <> ('b' = ANY (s.inside)));
 SELECT count(*) > 20 AS many, count(*) FILTER (WHERE direction = previous) AS repeated, count(*) FILTER (WHERE previous IS NULL AND direction = 'down') AS down_first
 FROM (SELECT c.*, lag(direction) OVER (PARTITION BY model_id, lead_id, threshold ORDER BY c.id) AS previous FROM crm.score_crossings AS c JOIN crm.score_models AS m ON m.id = c.model_id AND m.name ~ '^m[0-9]') AS c;

@@ -13,7 +13,7 @@ SELECT (crm.define_score_model('{"name": "leads", "rules": [
   {"name": "far", "event": "visit", "when": "$.km.double() / $.hours.double() > 100", "points": 1}]}')).name;
 INSERT INTO crm.leads (id, name) VALUES (1, 'Ada');
 INSERT INTO crm.score_events (lead_id, kind, attributes) VALUES (1, 'visit', '{"at": "2026-01-02T02:00:00+00:00"}'), (1, 'visit', '{"at": "2026-01-01T23:00:00+00:00"}');
-SELECT crm.lead_score(1);
+SELECT crm.lead_score_at(1);
 SELECT crm.path_holds('{"at": "2026-01-01T23:00:00+00:00"}', '$.at.datetime() < "2026-01-02".datetime()') AS before,
        crm.condition_holds('{"at": "2026-01-02T00:00:00+00:00"}', '$.at.datetime() < "2026-01-02".datetime()') AS not_before;
 -- what cannot be worked out counts as not met, and is told once
@@ -33,15 +33,15 @@ SELECT (crm.define_score_model('{"name": "leads", "thresholds": [{"name": "warm"
 UPDATE crm.leads SET country = 'DE' WHERE id = 1;
 DELETE FROM crm.score_events;
 INSERT INTO crm.score_events (lead_id, kind) VALUES (1, 'visit');
-SELECT crm.lead_score(1) AS in_use;
+SELECT crm.lead_score_at(1) AS in_use;
 UPDATE crm.score_models SET active = false;
 INSERT INTO crm.score_events (lead_id, kind) VALUES (1, 'visit');
 UPDATE crm.leads SET country = 'FR' WHERE id = 1;
 INSERT INTO crm.leads (id, name, country) VALUES (3, 'Cleo', 'DE');
 INSERT INTO crm.score_events (lead_id, kind) VALUES (3, 'visit');
-SELECT crm.lead_score(1, now(), 'leads') AS ten, crm.lead_score(3, now(), 'leads') AS twenty_five;
+SELECT crm.lead_score_at(1, now(), 'leads') AS ten, crm.lead_score_at(3, now(), 'leads') AS twenty_five;
 UPDATE crm.score_models SET active = true;
-SELECT crm.lead_score(1) AS ten, crm.lead_score(3) AS twenty_five;
+SELECT crm.lead_score_at(1) AS ten, crm.lead_score_at(3) AS twenty_five;
 SELECT lead_id, score FROM crm.top_leads(2);
 SELECT crm.replay_stale_scores() > 0 AS replayed;
 SELECT lead_id, score FROM crm.top_leads(2);
@@ -56,7 +56,7 @@ SET LOCAL session_replication_role = origin;
 SELECT lead_id, reason FROM crm.verify_lead_scores() ORDER BY 1;
 SELECT crm.replay_scores() AS leads;
 SELECT count(*) AS wrong FROM crm.verify_lead_scores();
-SELECT crm.lead_score(1) AS thirty_five, crm.lead_score(2) AS five;
+SELECT crm.lead_score_at(1) AS thirty_five, crm.lead_score_at(2) AS five;
 
 -- huge points beside small ones: the sum is exact, and at once
 SET LOCAL statement_timeout = '5s';

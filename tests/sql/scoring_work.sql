@@ -42,9 +42,9 @@ SELECT count(*) AS wrong FROM crm.verify_lead_scores('work');
 SET LOCAL session_replication_role = replica;
 UPDATE crm.leads SET employees = 500 WHERE id = 900001;
 RESET session_replication_role;
-SELECT crm.lead_score(900001, model => 'work') AS before;
+SELECT crm.lead_score_at(900001, model => 'work') AS before;
 SELECT crm.replay_scores('work') AS replayed;
-SELECT crm.lead_score(900001, model => 'work') AS after;
+SELECT crm.lead_score_at(900001, model => 'work') AS after;
 -- a crossing that is due is written even where nothing else has changed
 INSERT INTO crm.score_events (lead_id, kind, occurred_at) VALUES (900002, 'visit', now() - interval '20 days');
 SELECT threshold, direction FROM crm.score_crossings WHERE lead_id = 900002 ORDER BY id;
@@ -68,7 +68,7 @@ $$;
 SELECT what, n <= 500 AS bounded FROM counted WHERE what LIKE '%best%';
 SELECT lead_id, score FROM crm.top_leads(4, model => 'work');
 SELECT array_agg(t.lead_id ORDER BY t.lead_id) = (SELECT array_agg(x.lead_id ORDER BY x.lead_id) FROM (
-           SELECT l.id AS lead_id FROM crm.leads AS l ORDER BY crm.lead_score(l.id, now() + interval '9 days', 'work') DESC, l.id LIMIT 25) AS x) AS as_by_hand
+           SELECT l.id AS lead_id FROM crm.leads AS l ORDER BY crm.lead_score_at(l.id, now() + interval '9 days', 'work') DESC, l.id LIMIT 25) AS x) AS as_by_hand
 FROM crm.top_leads(25, now() + interval '9 days', 'work') AS t;
 
 -- segments: a change is written where an answer changes, and what they hold is what a computation from nothing says

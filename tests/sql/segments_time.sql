@@ -15,7 +15,7 @@ SELECT (crm.define_segment('{"name": "hot", "score": {"points": [10, null]}}')).
 SELECT (crm.define_segment('{"name": "cold", "score": {"points": [-3, -1]}}')).name;
 INSERT INTO crm.score_events (lead_id, kind) VALUES (9001, 'long'), (9002, 'b');
 SELECT s.name, x.subject_id, x.member, round(extract(epoch FROM x.next_at - now()) / 86400, 3) AS days,
-       crm.lead_score(x.subject_id, x.next_at) AS score, crm.lead_score(x.subject_id, x.next_at - interval '2 seconds') AS just_before
+       crm.lead_score_at(x.subject_id, x.next_at) AS score, crm.lead_score_at(x.subject_id, x.next_at - interval '2 seconds') AS just_before
 FROM crm.segment_states AS x JOIN crm.segments AS s ON s.id = x.segment_id ORDER BY 1, 2;
 -- emptied ledgers
 SELECT (crm.define_segment('{"name": "keen", "events": [{"kind": "long", "at_least": 1}]}')).name;

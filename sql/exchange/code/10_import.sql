@@ -434,7 +434,7 @@ COMMENT ON FUNCTION crm.import_table(regclass, jsonb) IS
 'by (source_system, key). Bad rows stay in crm.import_rows with line, column, value, reason and hint; no row is lost, and none stops the others. Errors: 22023 '
 'and 42703 for a mapping that cannot be followed. See docs/howto/import.md.';
 
-CREATE OR REPLACE FUNCTION crm.import_batch(batch_id bigint)
+CREATE OR REPLACE FUNCTION crm.require_import_batch(batch_id bigint)
 RETURNS crm.import_batches
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -449,7 +449,7 @@ BEGIN
     RETURN batch;
 END
 $$;
-COMMENT ON FUNCTION crm.import_batch(bigint) IS 'The batch, or an error.';
+COMMENT ON FUNCTION crm.require_import_batch(bigint) IS 'The batch, or an error.';
 
 CREATE OR REPLACE FUNCTION crm.retry_import(batch_id bigint)
 RETURNS crm.import_batches
@@ -457,7 +457,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    batch crm.import_batches := crm.import_batch(batch_id);
+    batch crm.import_batches := crm.require_import_batch(batch_id);
 BEGIN
     PERFORM crm.check_import_mapping(batch.mapping);
     UPDATE crm.import_rows AS r

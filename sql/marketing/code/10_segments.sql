@@ -317,7 +317,7 @@ BEGIN
 
     IF d ? 'score' THEN
         bounds := crm_internal.segment_bounds(d #> '{score,points}', 'points');
-        -- not crm.lead_score(): whose lead it is, and who looks, has no say here
+        -- not crm.lead_score_at(): whose lead it is, and who looks, has no say here
         SELECT m.* INTO model FROM crm.score_models AS m
         WHERE m.tenant_id = t AND (m.name = d #>> '{score,model}' OR m.active AND d #>> '{score,model}' IS NULL)
         ORDER BY m.id LIMIT 1;

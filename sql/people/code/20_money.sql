@@ -53,7 +53,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.base_rate(tenant_id bigint, currency te
 LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm.exchange_rate($1, $2::character(3), t.base_currency, $3) FROM crm.tenants AS t WHERE t.tenant_id = $1
+    SELECT crm.exchange_rate_on($1, $2::character(3), t.base_currency, $3) FROM crm.tenants AS t WHERE t.tenant_id = $1
 $$;
 COMMENT ON FUNCTION crm_analytics.base_rate(bigint, text, date) IS
 'How many units of the tenant''s base currency one unit of a currency was worth on a date: the later of the last rate from the currency to the base currency '

@@ -56,10 +56,10 @@ COMMENT ON FUNCTION crm.convert_currency(numeric, text, text, text, date, date, 
 'through the tenant''s base currency. NULL for a NULL amount or currency. Errors: CR203 where no rate is known, 22004 for at_event_date without a date, 22023 '
 'for an unknown mode or code, 22003 for NaN or infinity, CR010 without a tenant.';
 
-CREATE FUNCTION crm.exchange_rate(tenant_id bigint, from_currency character, to_currency character, on_date date) RETURNS numeric
+CREATE FUNCTION crm.exchange_rate_on(tenant_id bigint, from_currency character, to_currency character, on_date date) RETURNS numeric
 LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2
-AS 'MODULE_PATHNAME', 'crm_exchange_rate';
-COMMENT ON FUNCTION crm.exchange_rate(bigint, character, character, date) IS
+AS 'MODULE_PATHNAME', 'crm_exchange_rate_on';
+COMMENT ON FUNCTION crm.exchange_rate_on(bigint, character, character, date) IS
 'How many units of a currency one unit of another was worth on a date: the later of the last rate of the pair and the reciprocal of the last one of its '
 'inverse, on or before the date; 1 for one and the same. NULL where there is none, or none that the caller may see: for reports, which count what they cannot '
 'convert. Reads the rates of a pair once a query.';

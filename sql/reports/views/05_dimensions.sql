@@ -129,9 +129,9 @@ COMMENT ON COLUMN crm_analytics.dim_team.members IS 'Users in it now, those of t
 CREATE OR REPLACE VIEW crm_analytics.dim_currency WITH (security_invoker = true) AS
 SELECT t.tenant_id, c.code AS currency, c.name, c.minor_units, c.code = t.base_currency AS is_base,
        CASE WHEN c.code = t.base_currency THEN 1
-            ELSE crm.exchange_rate(t.tenant_id, c.code, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate,
+            ELSE crm.exchange_rate_on(t.tenant_id, c.code, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate,
        CASE WHEN c.code = t.base_currency THEN 1
-            ELSE crm.exchange_rate(t.tenant_id, t.base_currency, c.code, (now() AT TIME ZONE t.time_zone)::date) END AS rate_from_base
+            ELSE crm.exchange_rate_on(t.tenant_id, t.base_currency, c.code, (now() AT TIME ZONE t.time_zone)::date) END AS rate_from_base
 FROM crm.tenants AS t
 CROSS JOIN crm.currencies AS c;
 COMMENT ON VIEW crm_analytics.dim_currency IS 'One row = one currency of ISO 4217, with its rates of today, where the tenant has any.';

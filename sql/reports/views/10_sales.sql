@@ -39,7 +39,7 @@ FROM (
         SELECT coalesce(o.closed_at, c.closed_on::timestamp AT TIME ZONE t.time_zone) AS closed_at,
                coalesce(c.closed_on, (now() AT TIME ZONE t.time_zone)::date) AS rate_on) AS d
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN o.currency = t.base_currency THEN 1 ELSE crm.exchange_rate(o.tenant_id, o.currency, t.base_currency, d.rate_on) END AS rate) AS r
+        SELECT CASE WHEN o.currency = t.base_currency THEN 1 ELSE crm.exchange_rate_on(o.tenant_id, o.currency, t.base_currency, d.rate_on) END AS rate) AS r
 ) AS v
 LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
 LEFT JOIN crm.stages AS st ON st.tenant_id = v.tenant_id AND st.id = v.stage_id
@@ -144,7 +144,7 @@ FROM (
     JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
     CROSS JOIN LATERAL (
         SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+                    ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
     GROUP BY 1, 2, 3, 4, 5, 6, 7
     HAVING crm.total(g.opportunities) <> 0
 ) AS v
@@ -175,7 +175,7 @@ FROM (
     JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
     CROSS JOIN LATERAL (
         SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+                    ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
     GROUP BY 1, 2, 3
     HAVING crm.total(g.opportunities) <> 0
 ) AS v
@@ -203,7 +203,7 @@ FROM (
     JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id
     CROSS JOIN LATERAL (
         SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+                    ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
     GROUP BY 1, 2, 3, 4
     HAVING crm.total(g.opportunities) <> 0
 ) AS v
@@ -237,7 +237,7 @@ FROM (
     JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
     CROSS JOIN LATERAL (
         SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+                ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
     GROUP BY 1, 2, 3
     HAVING crm.total(g.opportunities) <> 0
 ) AS v
@@ -271,7 +271,7 @@ FROM (
     JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
     CROSS JOIN LATERAL (
         SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+                ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
     GROUP BY 1, 2, 3, 4, 5
     HAVING crm.total(g.opportunities) <> 0
 ) AS v
@@ -300,7 +300,7 @@ FROM (
     LEFT JOIN crm.loss_reasons AS n ON n.tenant_id = g.tenant_id AND n.code = g.loss_reason
     CROSS JOIN LATERAL (
         SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+                ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
     GROUP BY 1, 2, 3, 4, 5, 6
     HAVING crm.total(g.opportunities) <> 0
 ) AS v

@@ -119,7 +119,7 @@ DECLARE
     JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
     JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
     CROSS JOIN LATERAL (SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                                    ELSE crm.exchange_rate(g.tenant_id, g.currency, t.base_currency, g.close_date) END AS rate) AS r
+                                    ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, g.close_date) END AS rate) AS r
     WHERE {g.close_date} GROUP BY 1, 2, 3 HAVING crm.total(g.opportunities) <> 0
     UNION ALL
     SELECT o.tenant_id, o.owner_id, {day:o.created_on}, 0, 0, 0, crm.total(o.opportunities), 0, 0, NULL AS won_amount, NULL AS won_cycle_days, 0

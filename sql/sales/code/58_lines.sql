@@ -82,7 +82,7 @@ BEGIN
     END IF;
     IF NEW.unit_cost IS NULL AND known.cost IS NOT NULL THEN
         -- a cost that cannot be converted is not known; a price that cannot is an error
-        NEW.unit_cost := round(known.cost * crm.exchange_rate(NEW.tenant_id, known.currency, head.currency, head.day), 4);
+        NEW.unit_cost := round(known.cost * crm.exchange_rate_on(NEW.tenant_id, known.currency, head.currency, head.day), 4);
     END IF;
     RETURN NEW;
 END

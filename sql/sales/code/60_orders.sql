@@ -24,9 +24,9 @@ BEGIN
         (OLD.kind, OLD.currency, OLD.amount, OLD.margin, OLD.ordered_at)
     THEN
         -- base currency or zone have changed: by way of the old base currency where the pair itself has no rate
-        rate := crm.exchange_rate(NEW.tenant_id, NEW.currency, base, NEW.ordered_on);
+        rate := crm.exchange_rate_on(NEW.tenant_id, NEW.currency, base, NEW.ordered_on);
         IF rate IS NULL THEN
-            rate := crm.exchange_rate(NEW.tenant_id, OLD.base_currency, base, NEW.ordered_on);
+            rate := crm.exchange_rate_on(NEW.tenant_id, OLD.base_currency, base, NEW.ordered_on);
             NEW.base_amount := OLD.base_amount * rate;
             NEW.base_margin := OLD.base_margin * rate;
             RETURN NEW;
@@ -56,8 +56,8 @@ BEGIN
             (SELECT jsonb_object_agg(x.currency, x.since) FROM (
                 SELECT o.currency, min(o.ordered_on) AS since FROM crm.orders AS o
                 WHERE o.tenant_id = now_is.tenant_id AND o.currency <> now_is.base_currency
-                  AND crm.exchange_rate(o.tenant_id, o.currency, now_is.base_currency, o.ordered_on) IS NULL
-                  AND crm.exchange_rate(o.tenant_id, was.base_currency, now_is.base_currency, o.ordered_on) IS NULL
+                  AND crm.exchange_rate_on(o.tenant_id, o.currency, now_is.base_currency, o.ordered_on) IS NULL
+                  AND crm.exchange_rate_on(o.tenant_id, was.base_currency, now_is.base_currency, o.ordered_on) IS NULL
                 GROUP BY o.currency) AS x));
     END IF;
     UPDATE crm.orders AS o SET ordered_on = o.ordered_on WHERE o.tenant_id = now_is.tenant_id

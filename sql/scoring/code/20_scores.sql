@@ -68,17 +68,17 @@ COMMENT ON FUNCTION crm.lead_score_parts(bigint, timestamptz, text) IS
 'NULL: the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
 SELECT crm.declare_function('crm.lead_score_parts', 'reader');
 
-CREATE OR REPLACE FUNCTION crm.lead_score(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION crm.lead_score_at(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
 RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT (crm.lead_score_parts(lead_score.lead_id, as_of, model)).score
+    SELECT (crm.lead_score_parts(lead_score_at.lead_id, as_of, model)).score
 $$;
-COMMENT ON FUNCTION crm.lead_score(bigint, timestamptz, text) IS
+COMMENT ON FUNCTION crm.lead_score_at(bigint, timestamptz, text) IS
 'Score of a lead at an instant, at most 10 decimals; the sum of crm.explain_lead_score() to the last digit.';
-SELECT crm.declare_function('crm.lead_score', 'reader');
+SELECT crm.declare_function('crm.lead_score_at', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.explain_lead_score(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
 RETURNS TABLE (kind text, item text, group_name text, events bigint, last_event timestamptz,
@@ -95,7 +95,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.explain_lead_score(bigint, timestamptz, text) IS
 'Why a lead has its score: one row per rule that gives points or has events, per group cap in force, and for the limit of the total. points sum to '
-'crm.lead_score() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes.';
+'crm.lead_score_at() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes.';
 SELECT crm.declare_api('crm.explain_lead_score', '{"lead_id": 1}');
 SELECT crm.declare_function('crm.explain_lead_score', 'reader');
 

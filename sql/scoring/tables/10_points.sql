@@ -130,7 +130,7 @@ CREATE TABLE crm.lead_scores (
         REFERENCES crm.score_subjects (tenant_id, lead_id) ON DELETE CASCADE
 ) WITH (fillfactor = 50); -- new rules write every state anew: where there is room beside it, no index is touched
 COMMENT ON TABLE crm.lead_scores IS
-'State of each lead in each model, from which the score at any instant follows; read it with crm.lead_score(). Nothing here changes because time goes by.';
+'State of each lead in each model, from which the score at any instant follows; read it with crm.lead_score_at(). Nothing here changes because time goes by.';
 SELECT crm.declare_table('crm.lead_scores', '{"class": "log", "parent": {"lead_id": "leads"}}');
 COMMENT ON COLUMN crm.lead_scores.version IS 'Version of the model the state belongs to; where it is behind, reading replays the events.';
 COMMENT ON COLUMN crm.lead_scores.state IS 'What crm.points_score and crm.points_explain read.';
