@@ -38,7 +38,7 @@ INSERT INTO crm.assignment_rules (subject_table, position, name, user_ids, metho
 SELECT l.name, u.name AS owner FROM generate_series(1, 4) AS g, crm.capture_lead(jsonb_build_object('name', 'Lead ' || g)) AS l LEFT JOIN crm.users AS u ON u.id = l.owner_id ORDER BY l.id;
 SELECT a.reason, count(*) FROM crm.assignments AS a WHERE a.subject_table = 'leads' GROUP BY 1 ORDER BY 1;
 UPDATE crm.agents SET capacity = 3 WHERE user_id = 900;
-SELECT crm.assign_waiting_leads(now(), 1);
+SELECT crm.route_waiting(now(), 1);
 SELECT count(*) FROM crm.leads AS l WHERE l.owner_id = 900;
 -- a rule that fails is reported and loses no lead
 CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no assignments today'; END $$;

@@ -27,6 +27,7 @@ INSERT INTO crm.queues (code, name, team_id, routing_method, sticky) VALUES
     ('best', 'Best', 9101, 'round_robin', true);
 UPDATE crm.queues SET skill_match = 'best' WHERE code = 'best';
 SELECT pg_temp.give('robin', '2026-03-02 10:00');
+DELETE FROM crm.tickets WHERE subject = 'x';
 INSERT INTO crm.agents (user_id, capacity, last_assigned_at) VALUES
     (9101, 100, '2026-03-02 10:35'), (9102, 100, '2026-03-02 10:30'), (9103, 100, '2026-03-02 10:37'), (9104, 100, NULL);
 SELECT pg_temp.give('robin', '2026-03-02 10:40') FROM generate_series(1, 7);
@@ -36,14 +37,14 @@ UPDATE crm.agents SET last_released_at = CASE user_id WHEN 9101 THEN timestamptz
 SELECT pg_temp.give('idle', '2026-03-02 13:20');
 
 -- capacity: the largest share of it free; full means nobody, visible, once
-UPDATE crm.tickets SET owner_id = NULL WHERE owner_id BETWEEN 9101 AND 9105;
+DELETE FROM crm.tickets WHERE subject = 'x';
 UPDATE crm.agents SET capacity = CASE user_id WHEN 9101 THEN 1 WHEN 9102 THEN 2 WHEN 9103 THEN 4 ELSE 0 END;
 SELECT pg_temp.give('least', '2026-03-03 10:00') FROM generate_series(1, 8);
 SELECT count(*) FROM crm.tickets k JOIN crm.queues q ON q.id = k.queue_id WHERE q.code = 'least' AND k.owner_id IS NULL;
 SELECT kind, payload FROM crm.events WHERE kind = 'routing.nobody' ORDER BY id;
 SELECT (crm.route_ticket(k.id)).reason FROM crm.tickets k JOIN crm.queues q ON q.id = k.queue_id WHERE q.code = 'least' AND k.owner_id IS NULL;
 SELECT count(*) FROM crm.assignments a JOIN crm.queues q ON q.id = a.queue_id WHERE q.code = 'least';
--- a place comes free: the waiting ticket gets it
+-- a place comes free: the waiting ticket gets it, at once
 UPDATE crm.tickets k SET stage_id = (SELECT s.id FROM crm.stages s WHERE s.pipeline_id = k.pipeline_id AND s.code = 'resolved')
 WHERE k.id = (SELECT min(t.id) FROM crm.tickets t WHERE t.owner_id = 9103);
 UPDATE crm.queues SET active = active, routing_method = CASE WHEN code IN ('robin', 'idle', 'empty', 'none') THEN 'manual' ELSE routing_method END;
@@ -52,7 +53,7 @@ SELECT last_released_at IS NOT NULL AS released FROM crm.agents WHERE user_id = 
 UPDATE crm.queues SET routing_method = 'round_robin' WHERE code IN ('robin', 'empty', 'none');
 
 -- a heavier queue takes more of it; what weighs nothing still needs an agent
-UPDATE crm.tickets SET owner_id = NULL WHERE owner_id BETWEEN 9101 AND 9105;
+DELETE FROM crm.tickets WHERE subject = 'x';
 UPDATE crm.agents SET capacity = 3;
 UPDATE crm.queues SET item_weight = 2 WHERE code = 'robin';
 SELECT pg_temp.give('robin', '2026-03-03 12:00') FROM generate_series(1, 4);

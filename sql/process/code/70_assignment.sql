@@ -139,8 +139,38 @@ $$;
 COMMENT ON FUNCTION crm_internal.route_candidates(bigint, text, bigint, bigint[], bigint[], bigint, boolean, numeric, timestamptz, bigint) IS
 'The agents among whom a rule may choose, or one of them, with what speaks for and against each.';
 
+CREATE OR REPLACE FUNCTION crm_internal.last_owner(relation regclass, tenant bigint, subject jsonb)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- only the columns the table has, and the index on them
+    SELECT crm.kept_value(
+        format('SELECT to_jsonb(s.owner_id) FROM %s AS s WHERE s.tenant_id = $1 AND s.%I = $2 AND s.id <> $3 AND s.owner_id IS NOT NULL '
+               'ORDER BY s.created_at DESC, s.id DESC LIMIT 1',
+               relation, CASE WHEN subject ->> 'contact_id' IS NOT NULL THEN 'contact_id' ELSE 'account_id' END),
+        tenant, coalesce(subject ->> 'contact_id', subject ->> 'account_id')::bigint, (subject ->> 'id')::bigint)::bigint
+$$;
+COMMENT ON FUNCTION crm_internal.last_owner(regclass, bigint, jsonb) IS
+'Owner of the latest other record of the contact of a record, or else of its account.';
+
+CREATE OR REPLACE FUNCTION crm_internal.note_waiting(
+    tenant bigint, subject_table text, subject_id bigint, queue_id bigint, rule_id bigint, needed bigint[], why text)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO crm_internal.waiting_work AS w (tenant_id, subject_table, subject_id, queue_id, rule_id, needed, reason)
+    SELECT $1, $2, $3, $4, $5, $6, $7 WHERE why <> 'no_rule'
+    ON CONFLICT ON CONSTRAINT waiting_work_pkey
+        DO UPDATE SET queue_id = excluded.queue_id, rule_id = excluded.rule_id, needed = excluded.needed, reason = excluded.reason
+        WHERE (w.queue_id, w.rule_id, w.needed, w.reason) IS DISTINCT FROM (excluded.queue_id, excluded.rule_id, excluded.needed, excluded.reason)
+$$;
+COMMENT ON FUNCTION crm_internal.note_waiting(bigint, text, bigint, bigint, bigint, bigint[], text) IS
+'Puts a record that found nobody on the list of what waits.';
+
 CREATE OR REPLACE FUNCTION crm_internal.route_record(
-    tenant bigint, subject_table text, subject_id bigint, reassign boolean, as_of timestamptz)
+    tenant bigint, subject_table text, subject_id bigint, reassign boolean, as_of timestamptz, may_wait boolean DEFAULT true)
 RETURNS crm.assignments
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -171,7 +201,9 @@ BEGIN
     SELECT a.* INTO previous FROM crm.assignments AS a
     WHERE a.tenant_id = t AND a.subject_table = route_record.subject_table AND a.subject_id = route_record.subject_id
     ORDER BY a.id DESC LIMIT 1;
-    IF subject ->> 'owner_id' IS NOT NULL AND NOT reassign THEN
+    -- the work of somebody who left is nobody's
+    IF subject ->> 'owner_id' IS NOT NULL AND NOT reassign
+       AND EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = t AND u.id = (subject ->> 'owner_id')::bigint AND u.active) THEN
         RETURN previous;
     END IF;
 
@@ -199,12 +231,7 @@ BEGIN
     END IF;
     needed := ARRAY(SELECT DISTINCT x FROM unnest(needed || coalesce(rule.skill_ids, '{}')) AS x);
     IF rule.sticky AND (subject ? 'contact_id' OR subject ? 'account_id') THEN
-        -- only the columns the table has, and the index on them
-        sticky_user := crm.kept_value(
-            format('SELECT to_jsonb(s.owner_id) FROM %s AS s WHERE s.tenant_id = $1 AND s.%I = $2 AND s.id <> $3 AND s.owner_id IS NOT NULL '
-                   'ORDER BY s.created_at DESC, s.id DESC LIMIT 1',
-                   relation, CASE WHEN subject ->> 'contact_id' IS NOT NULL THEN 'contact_id' ELSE 'account_id' END),
-            t, coalesce(subject ->> 'contact_id', subject ->> 'account_id')::bigint, route_record.subject_id)::bigint;
+        sticky_user := crm_internal.last_owner(relation, t, subject);
     END IF;
 
     WHILE rule.method IS NOT NULL LOOP
@@ -248,12 +275,14 @@ BEGIN
         ORDER BY array_position(ranked, a.user_id)
         LIMIT 1 FOR UPDATE SKIP LOCKED;
         IF chosen IS NULL THEN
+            IF NOT may_wait THEN RETURN NULL; END IF;
             SELECT a.user_id INTO chosen FROM crm.agents AS a WHERE a.tenant_id = t AND a.user_id = ranked[1] FOR UPDATE;
         END IF;
     END LOOP;
 
     IF chosen IS NULL THEN
         why := coalesce(why, 'no_rule');
+        PERFORM crm_internal.note_waiting(t, route_record.subject_table, route_record.subject_id, queue.id, rule.id, needed, why);
         -- visible and unassigned; said once, not in every round
         IF previous.user_id IS NULL AND previous.reason = why AND previous.rule_id IS NOT DISTINCT FROM rule.id
            AND previous.queue_id IS NOT DISTINCT FROM queue.id THEN
@@ -272,6 +301,7 @@ BEGIN
         SET last_assigned_at = greatest(a.last_assigned_at, as_of), last_assignment_id = decision.id, updated_at = now()
         WHERE a.tenant_id = t AND a.user_id = chosen;
         PERFORM crm.kept_value(format('UPDATE %s AS s SET owner_id = $3 WHERE s.tenant_id = $1 AND s.id = $2 RETURNING to_jsonb(1)', relation), t, subject_id, chosen);
+        DELETE FROM crm_internal.waiting_work AS w WHERE (w.tenant_id, w.subject_table, w.subject_id) = (t, decision.subject_table, decision.subject_id);
     ELSE
         INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)
         VALUES (t, 'routing.nobody', route_record.subject_table, route_record.subject_id, jsonb_build_object('reason', why));
@@ -279,78 +309,9 @@ BEGIN
     RETURN decision;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.route_record(bigint, text, bigint, boolean, timestamptz) IS 'What crm.route_record() does, for a tenant.';
-
--- security definer: whoever hands out work need not see the work of all the others
-CREATE OR REPLACE FUNCTION crm.route_record(
-    subject_table text, subject_id bigint, reassign boolean DEFAULT false, as_of timestamptz DEFAULT now())
-RETURNS crm.assignments
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    RETURN crm_internal.route_record(crm.tenant_id(), subject_table, subject_id, reassign, as_of);
-END
-$$;
-COMMENT ON FUNCTION crm.route_record(text, bigint, boolean, timestamptz) IS
-'Gives a record to an agent by the first assignment rule that holds (in a queue without one: by the queue) and returns the decision. Safe with any number of routers at once: nobody is given more than their capacity and no record is given twice. Where nobody may be chosen the decision says why, the record stays unassigned and an event routing.nobody is written. A record that has an owner is left alone unless reassign. NULL where there is nothing to decide. Errors: 42P01 for a table that is not registered for assignment, P0002 for a record that is not there.';
-SELECT crm.declare_api('crm.route_record', '{"subject_table": "tickets", "subject_id": 1}');
-SELECT crm.declare_function('crm.route_record', 'agent');
-
--- ---- what waits ----
-
--- Eligible is what a rule holds for or a queue gives out: only then does a row count towards the batch, so that
--- rows nobody would be given do not keep the others waiting.
-CREATE OR REPLACE FUNCTION crm_internal.route_waiting(subject_table text, as_of timestamptz, batch integer)
-RETURNS bigint
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    relation CONSTANT regclass := crm.require_registered(subject_table, 'assignment');
-    by_rule CONSTANT text := 'EXISTS (SELECT FROM crm.assignment_rules AS r WHERE r.tenant_id = s.tenant_id AND r.subject_table = $1 '
-                             'AND r.active AND crm.condition_holds(to_jsonb(s), r.condition))';
-    queued CONSTANT boolean := crm.column_exists(relation, 'queue_id');
-    urgent CONSTANT boolean := crm.column_exists(relation, 'priority');
-    n bigint;
-BEGIN
-    IF NOT queued AND NOT EXISTS (SELECT FROM crm.assignment_rules AS r WHERE r.subject_table = route_waiting.subject_table AND r.active) THEN
-        RETURN 0;
-    END IF;
-    EXECUTE 'SELECT count(*) FILTER (WHERE (crm_internal.route_record(w.tenant_id, $1, w.id, false, $2)).user_id IS NOT NULL) '
-        || format('FROM (SELECT s.tenant_id, s.id FROM %s AS s ', relation)
-        || CASE WHEN queued THEN 'LEFT JOIN crm.queues AS q ON q.tenant_id = s.tenant_id AND q.id = s.queue_id ' ELSE '' END
-        || CASE WHEN urgent THEN 'LEFT JOIN crm.priorities AS p ON p.tenant_id = s.tenant_id AND p.code = s.priority ' ELSE '' END
-        || 'WHERE ' || crm_internal.open_row_sql(relation) || ' AND s.owner_id IS NULL AND (' || by_rule
-        || CASE WHEN queued THEN ' OR q.routing_method <> ''manual'') ' ELSE ') ' END
-        || 'ORDER BY ' || CASE WHEN urgent THEN 'p.rank DESC NULLS LAST, ' ELSE '' END
-        || CASE WHEN crm_internal.table_is(relation, 'newest_first') THEN 's.created_at DESC, s.id DESC' ELSE 's.created_at, s.id' END
-        || ' LIMIT $3) AS w'
-        INTO n USING subject_table, as_of, batch;
-    RETURN n;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.route_waiting(text, timestamptz, integer) IS
-'Tries again to give out the open rows of a table that nobody owns, the most urgent first. Returns how many found an agent.';
-
-CREATE OR REPLACE FUNCTION crm.route_waiting(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
-RETURNS bigint
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    -- one at a time: two of them would only wait for each other's agents
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('crm.route_waiting', 0)) THEN
-        RETURN 0;
-    END IF;
-    RETURN (SELECT sum(crm_internal.route_waiting(r.subject, as_of, batch)) FROM crm.registered_as('assignment') AS r);
-END
-$$;
-COMMENT ON FUNCTION crm.route_waiting(timestamptz, integer) IS
-'Tries again to give out the open records nobody owns, for all tenants and tables: those in queues that are not manual, and those for which an '
-'assignment rule holds; the most urgent first, then the oldest (leads: the newest, as an answer is worth most while the interest is fresh), '
-'at most batch of each table. Returns how many found an agent. A maintenance task; for the owner of the CRM.';
-SELECT crm.declare_function('crm.route_waiting', 'owner');
+COMMENT ON FUNCTION crm_internal.route_record(bigint, text, bigint, boolean, timestamptz, boolean) IS
+'What crm.route_record() does, for a tenant, without a look at what waits. may_wait false: NULL, and nothing is written, where others hold everybody who '
+'could be chosen.';
 
 CREATE OR REPLACE FUNCTION crm.set_agent_status(status text, away_until timestamptz DEFAULT NULL, user_id bigint DEFAULT NULL)
 RETURNS crm.agents

@@ -118,6 +118,7 @@ BEGIN
         IF NEW.owner_id IS NULL AND EXISTS (SELECT FROM crm.assignment_rules AS r
                                             WHERE r.tenant_id = NEW.tenant_id AND r.subject_table = subject AND r.active) THEN
             BEGIN
+                PERFORM crm_internal.serve_before(NEW.tenant_id, subject, NEW.id, now());
                 PERFORM crm_internal.route_record(NEW.tenant_id, subject, NEW.id, false, now());
             EXCEPTION WHEN OTHERS THEN
                 RAISE WARNING '% %: assignment failed: %', subject, NEW.id, SQLERRM;
@@ -147,15 +148,23 @@ DECLARE
                                 WHERE r.relation = apply_assignment.relation);
     call CONSTANT text := format('EXECUTE FUNCTION crm_internal.follow_assignment(%L)', subject);
     freed text := 'NEW.owner_id IS DISTINCT FROM OLD.owner_id';
+    -- work is what is given out, and what counts as work whoever gives it out
+    work CONSTANT boolean := crm_internal.table_is(relation, 'assignment') OR crm_internal.table_is(relation, 'workload');
 BEGIN
     IF crm.column_exists(relation, 'closed_at') THEN
         freed := freed || ' OR OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL';
+    ELSIF crm_internal.table_is(relation, 'process') THEN
+        freed := freed || ' OR NEW.stage_id IS DISTINCT FROM OLD.stage_id';
     END IF;
     PERFORM crm_internal.set_trigger(relation, '_after_zz_assign', wanted, 'AFTER INSERT', 'FOR EACH ROW ' || call);
     PERFORM crm_internal.set_trigger(relation, '_after_release', wanted, 'AFTER UPDATE',
         'FOR EACH ROW WHEN (OLD.owner_id IS NOT NULL AND (' || freed || ')) ' || call);
     PERFORM crm_internal.set_trigger(relation, '_after_delete_release', wanted, 'AFTER DELETE',
         'FOR EACH ROW WHEN (OLD.owner_id IS NOT NULL) ' || call);
+    PERFORM crm_internal.set_trigger(relation, '_after_zz_free', work, 'AFTER UPDATE',
+        'FOR EACH ROW WHEN (OLD.owner_id IS NOT NULL AND (' || freed || ')) EXECUTE FUNCTION crm_internal.became_free(''owner'')');
+    PERFORM crm_internal.set_trigger(relation, '_after_zz_free_delete', work, 'AFTER DELETE',
+        'FOR EACH ROW WHEN (OLD.owner_id IS NOT NULL) EXECUTE FUNCTION crm_internal.became_free(''owner'')');
 END
 $$;
 COMMENT ON FUNCTION crm_internal.apply_assignment(regclass) IS 'Automatic assignment of a table that is registered for it.';

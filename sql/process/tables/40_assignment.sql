@@ -189,5 +189,26 @@ SELECT crm.declare_table('crm.assignments', '{"class": "log", "parent": {"subjec
 COMMENT ON COLUMN crm.assignments.reason IS 'assigned or sticky; otherwise the first condition that left no candidate.';
 COMMENT ON COLUMN crm.assignments.candidates IS 'How many could have been chosen.';
 
+CREATE TABLE crm_internal.waiting_work (
+    tenant_id bigint NOT NULL,
+    subject_table text NOT NULL,
+    subject_id bigint NOT NULL,
+    queue_id bigint,
+    rule_id bigint,
+    needed bigint[] NOT NULL DEFAULT '{}',
+    reason text,
+    CONSTRAINT waiting_work_pkey PRIMARY KEY (tenant_id, subject_table, subject_id)
+);
+COMMENT ON TABLE crm_internal.waiting_work IS
+'Records that a rule or queue would give out and nobody could take. Kept beside the records, so that whoever becomes free costs a look at what waits, not '
+'at all that nobody owns.';
+COMMENT ON COLUMN crm_internal.waiting_work.tenant_id IS 'Company the record belongs to.';
+COMMENT ON COLUMN crm_internal.waiting_work.subject_table IS 'Table of the record.';
+COMMENT ON COLUMN crm_internal.waiting_work.subject_id IS 'Id of the record.';
+COMMENT ON COLUMN crm_internal.waiting_work.queue_id IS 'Queue it waits in.';
+COMMENT ON COLUMN crm_internal.waiting_work.rule_id IS 'Rule that gives it out; NULL: the queue does.';
+COMMENT ON COLUMN crm_internal.waiting_work.needed IS 'Skills that it takes.';
+COMMENT ON COLUMN crm_internal.waiting_work.reason IS 'Why nobody could take it, as in crm.assignments; NULL: it has not been tried.';
+
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
     ('route_waiting', 30, 'crm.route_waiting', NULL, '1 minute', 1000);

@@ -13,32 +13,6 @@ END
 $$;
 COMMENT ON FUNCTION crm.assign_lead(bigint, boolean, timestamptz) IS 'crm.route_record() for a lead.';
 
-CREATE OR REPLACE FUNCTION crm.assign_waiting_leads(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
-RETURNS bigint
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    n bigint;
-BEGIN
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('crm.assign_waiting_leads', 0)) THEN
-        RETURN 0;
-    END IF;
-    SELECT count(*) FILTER (WHERE (crm_internal.route_record(w.tenant_id, 'leads', w.id, false, as_of)).user_id IS NOT NULL) INTO n
-    FROM (SELECT l.tenant_id, l.id FROM crm.leads AS l
-          WHERE l.closed_at IS NULL AND l.owner_id IS NULL
-            AND EXISTS (SELECT FROM crm.assignment_rules AS r
-                        WHERE r.tenant_id = l.tenant_id AND r.subject_table = 'leads' AND r.active)
-          ORDER BY l.created_at DESC, l.id DESC
-          LIMIT batch) AS w;
-    RETURN n;
-END
-$$;
-COMMENT ON FUNCTION crm.assign_waiting_leads(timestamptz, integer) IS
-'Tries again to give out open leads nobody owns, the newest first: an answer is worth most while the interest is fresh. For all tenants with an '
-'assignment rule for leads. Returns how many found an owner. A maintenance task; for the owner of the CRM.';
-SELECT crm.declare_function('crm.assign_waiting_leads', 'owner');
-
 -- ---- moves ----
 
 CREATE OR REPLACE FUNCTION crm_internal.lead_for_change(tenant bigint, lead bigint)

@@ -277,5 +277,4 @@ SELECT crm.declare_column('opportunities', 'tags', '{convert}', 'fill', 'tags th
 SELECT crm.declare_column('opportunities', 'lead_source', '{convert}', 'from', 'where the lead came from first', 'source');
 
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
-    ('assign_leads', 31, 'crm.assign_waiting_leads', NULL, '1 minute', 1000),
     ('recycle_leads', 32, 'crm.recycle_due_leads', 'crm.next_recycle_at', NULL, 1000);
