@@ -142,6 +142,31 @@ $$;
 COMMENT ON FUNCTION crm_internal.apply_policies(regclass) IS 'Row security of a table, by its class.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_policies(regclass)');
 
+-- ---- asking for a row ----
+
+-- What acts with the rights of the owner asks here first for each record that its caller names.
+CREATE OR REPLACE FUNCTION crm_internal.require(subject text, id bigint, what text)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    -- whoever sees everything may be told that a row is not there by what is asked of it
+    IF id IS NOT NULL AND crm.whole_tenant() IS NULL AND crm.can_see_record(subject, id) IS NOT TRUE THEN
+        RAISE EXCEPTION 'row % of "%" does not exist, or is not visible to you', id, subject
+            USING ERRCODE = 'no_data_found', HINT = 'Name a row that you see, or ask its owner to share it with you.';
+    END IF;
+    IF what = 'change' AND (NOT coalesce(crm.has_access('agent'), false)
+                            OR id IS NOT NULL AND crm.whole_tenant() IS NULL AND crm.can_change_record(subject, id) IS NOT TRUE) THEN
+        RAISE EXCEPTION 'row % of "%" may not be changed by you', id, subject
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Ask its owner, or a manager.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.require(text, bigint, text) IS
+'Stops whoever may not see or change (what: see, change) a record, by the name the registry has for its table: error P0002 for one they do not see, '
+'42501 for one they do not change. NULL is no record.';
+
 -- ---- rights of roles ----
 
 CREATE OR REPLACE FUNCTION crm_internal.readable_relations()

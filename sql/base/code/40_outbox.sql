@@ -1,9 +1,9 @@
 -- Security definer throughout: the outbox is written on behalf of everybody and read by those who deliver.
-CREATE OR REPLACE FUNCTION crm.emit_event(
+CREATE OR REPLACE FUNCTION crm_internal.write_event(
     kind text, subject_table text DEFAULT NULL, subject_id bigint DEFAULT NULL,
     payload jsonb DEFAULT '{}', scheduled_at timestamptz DEFAULT now(), dedupe_key text DEFAULT NULL)
 RETURNS crm.events
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -11,20 +11,19 @@ DECLARE
     made crm.events;
 BEGIN
     INSERT INTO crm.events AS e (tenant_id, kind, subject_table, subject_id, payload, scheduled_at, dedupe_key)
-    VALUES (t, emit_event.kind, emit_event.subject_table, emit_event.subject_id, emit_event.payload,
-            emit_event.scheduled_at, emit_event.dedupe_key)
+    VALUES (t, write_event.kind, write_event.subject_table, write_event.subject_id, write_event.payload,
+            write_event.scheduled_at, write_event.dedupe_key)
     ON CONFLICT ON CONSTRAINT events_dedupe_key_key DO NOTHING
     RETURNING e.* INTO made;
     IF NOT FOUND THEN
         SELECT e.* INTO made FROM crm.events AS e
-        WHERE e.tenant_id = t AND e.kind = emit_event.kind AND e.dedupe_key = emit_event.dedupe_key;
+        WHERE e.tenant_id = t AND e.kind = write_event.kind AND e.dedupe_key = write_event.dedupe_key;
     END IF;
     RETURN made;
 END
 $$;
-COMMENT ON FUNCTION crm.emit_event(text, text, bigint, jsonb, timestamptz, text) IS
-'Writes an event into the outbox and returns it; with a dedupe_key that the kind has had, returns the one that is there.';
-SELECT crm.declare_function('crm.emit_event', 'agent');
+COMMENT ON FUNCTION crm_internal.write_event(text, text, bigint, jsonb, timestamptz, text) IS
+'crm.emit_event() for functions of the CRM, which write events of any kind about any record.';
 
 CREATE OR REPLACE FUNCTION crm.claim_events(
     consumer text, batch integer DEFAULT 100, lease interval DEFAULT '5 minutes',

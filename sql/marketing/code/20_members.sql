@@ -460,6 +460,7 @@ BEGIN
         RAISE EXCEPTION 'these are not in table "%": %', s.subject_table, wrong USING ERRCODE = 'foreign_key_violation';
     END IF;
     FOR i IN SELECT DISTINCT x FROM unnest(subject_ids) AS x WHERE x IS NOT NULL ORDER BY x LOOP
+        PERFORM crm_internal.require(s.subject_table, i, 'see');
         IF crm_internal.set_segment_state(s, i, true, NULL, 'list', now()) THEN
             n := n + 1;
             PERFORM crm_internal.touch_segments(s.tenant_id, s.subject_table, i,
@@ -488,6 +489,7 @@ BEGIN
             HINT = 'Only static segments are lists.';
     END IF;
     FOR i IN SELECT DISTINCT x FROM unnest(subject_ids) AS x WHERE x IS NOT NULL ORDER BY x LOOP
+        PERFORM crm_internal.require(s.subject_table, i, 'see');
         IF crm_internal.set_segment_state(s, i, false, NULL, 'list', now()) THEN
             n := n + 1;
             PERFORM crm_internal.touch_segments(s.tenant_id, s.subject_table, i,

@@ -7,6 +7,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     r crm.registry;
+    what text;
     above text;     -- column that refers to the row above; '' for none
 BEGIN
     SELECT x.* INTO r FROM crm.registry AS x WHERE x.relation = apply_row_checks.relation;
@@ -23,12 +24,15 @@ BEGIN
     PERFORM crm_internal.set_trigger(relation, '_before_update_tags', crm_internal.table_is(relation, 'tags'),
         'BEFORE UPDATE', 'FOR EACH ROW WHEN (NEW.tags IS DISTINCT FROM OLD.tags) EXECUTE FUNCTION crm.check_tags()');
 
-    above := coalesce(r.options ->> 'tree', '');
-    PERFORM crm_internal.set_trigger(relation, '_after_insert_tree', above <> '',
-        'AFTER INSERT', format('FOR EACH ROW WHEN (NEW.%I IS NOT NULL) EXECUTE FUNCTION crm.check_tree(%L, %L)', above, r.subject, above));
-    PERFORM crm_internal.set_trigger(relation, '_after_update_tree', above <> '',
-        'AFTER UPDATE', format('FOR EACH ROW WHEN (NEW.%1$I IS DISTINCT FROM OLD.%1$I AND NEW.%1$I IS NOT NULL) EXECUTE FUNCTION crm.check_tree(%2$L, %1$L)',
-                               above, r.subject));
+    -- neither a place in a tree nor what was merged into what goes in a circle
+    FOR what, above IN SELECT o.name, coalesce(r.options ->> o.name, '') FROM unnest('{tree,merge}'::text[]) AS o (name) LOOP
+        PERFORM crm_internal.set_trigger(relation, '_after_insert_' || what, above <> '',
+            'AFTER INSERT', format('FOR EACH ROW WHEN (NEW.%I IS NOT NULL) EXECUTE FUNCTION crm.check_tree(%L, %L)', above, r.subject, above));
+        PERFORM crm_internal.set_trigger(relation, '_after_update_' || what, above <> '',
+            'AFTER UPDATE', format('FOR EACH ROW WHEN (NEW.%1$I IS DISTINCT FROM OLD.%1$I AND NEW.%1$I IS NOT NULL) '
+                                   'EXECUTE FUNCTION crm.check_tree(%2$L, %1$L)',
+                                   above, r.subject));
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.apply_row_checks(regclass) IS 'Triggers for what a table is registered with: version, custom, tags, tree.';

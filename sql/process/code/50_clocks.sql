@@ -179,8 +179,10 @@ AS $$
 BEGIN
     IF NOT crm.has_access('agent') THEN
         RAISE EXCEPTION 'permission denied to record events of service clocks'
-            USING ERRCODE = 'insufficient_privilege';
+            USING ERRCODE = 'insufficient_privilege', HINT = 'This takes the level agent.';
     END IF;
+    PERFORM crm_internal.require(subject_type, subject_id, 'change');
+    PERFORM crm_internal.require(subject_type, (data ->> 'into_id')::bigint, 'change');
     RETURN crm_internal.record_sla_event(crm.tenant_id(), subject_type, subject_id, event, occurred_at, data, subject);
 END
 $$;

@@ -315,7 +315,8 @@ BEGIN
         SELECT FROM crm.assignment_rules AS r WHERE r.tenant_id = l.tenant_id AND r.subject_table = 'leads' AND r.active)
     THEN
         BEGIN
-            PERFORM crm.route_record('leads', l.id);
+            PERFORM crm_internal.serve_before(l.tenant_id, 'leads', l.id, now());
+            PERFORM crm_internal.route_record(l.tenant_id, 'leads', l.id, false, now());
         EXCEPTION WHEN OTHERS THEN
             PERFORM crm_internal.lead_trouble(l.tenant_id, l.id, 'assignment', SQLSTATE, SQLERRM);
         END;

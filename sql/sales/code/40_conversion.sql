@@ -88,6 +88,10 @@ BEGIN
     IF l.consent <> '{}' THEN
         c.preferences := coalesce(c.preferences, '{}') || jsonb_build_object('consent', coalesce(c.preferences -> 'consent', '{}') || l.consent);
     END IF;
+    -- somebody else's is recognised and left alone
+    IF old.id IS NOT NULL AND crm.whole_tenant() IS NULL AND NOT crm.can_change_row('crm.contacts', old.id) THEN
+        RETURN old.id;
+    END IF;
     c := CASE WHEN old.id IS NULL THEN crm.insert_row(c) ELSE crm.update_row(old, c) END;
     INSERT INTO crm.contact_points (tenant_id, contact_id, kind, value, country, is_primary)
     SELECT t, c.id, v.kind, v.value, l.country,
@@ -201,6 +205,8 @@ DECLARE
 BEGIN
     -- a second call waits here, and then finds what the first one made
     l := crm_internal.lead_for_conversion(t, lead_id);
+    PERFORM crm_internal.require('contacts', contact_id, 'change');
+    PERFORM crm_internal.require('accounts', account_id, 'see');
     SELECT c.* INTO made FROM crm.lead_conversions AS c WHERE c.tenant_id = t AND c.lead_id = lead_id;
     IF FOUND THEN
         RETURN made;
@@ -250,8 +256,9 @@ COMMENT ON FUNCTION crm.convert_lead(bigint, boolean, jsonb, bigint, bigint, jso
 'with the lead''s e-mail address, else one with its telephone number and no address, else the one the lead is linked to; the account the one given, '
 'else the contact''s, else one whose folded name is the company''s, else the one the lead is linked to. open_opportunity: opens an opportunity too, '
 'with what opportunity says ({column: value}; all columns but those that crm.column_rules keeps) and else what the lead has. What is made takes the '
-'lead''s columns of the same names and the custom fields that are declared for it as well; a contact that is there is filled up, an account that is '
-'there is left alone. account and contact say columns of what is made, {column: value}, custom fields under custom; what is required and neither '
+'lead''s columns of the same names and the custom fields that are declared for it as well; a contact that is there is filled up '
+'where the caller may change it, an account that is there is left alone. account and contact say columns of what is made, '
+'{column: value}, custom fields under custom; what is required and neither '
 'given nor known leaves it incomplete (crm_analytics.incomplete_records). Activities, consent, tags, addresses and '
 'score are carried; the lead stays, closed, with links. A second call, at the same time '
 'or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 42703 a '

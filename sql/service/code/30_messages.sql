@@ -53,6 +53,25 @@ $$;
 COMMENT ON FUNCTION crm_internal.speaks_for_asker(crm.tickets, bigint, text) IS
 'Whether a message is of those who asked: the contact of the ticket, somebody of the same account, a follower, or the address that opened it.';
 
+-- security definer: whoever takes a message in may not read the outbox; the kinds are these alone
+CREATE OR REPLACE FUNCTION crm.note_message_event(kind text, ticket_id bigint, payload jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF kind IS NULL OR kind NOT IN ('message.ignored', 'ticket.reopen_refused') THEN
+        RAISE EXCEPTION 'no event of messages is called "%"', kind
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'They are message.ignored and ticket.reopen_refused.';
+    END IF;
+    PERFORM crm_internal.require('tickets', ticket_id, 'see');
+    PERFORM crm_internal.write_event(kind, CASE WHEN ticket_id IS NOT NULL THEN 'tickets' END, ticket_id, payload);
+END
+$$;
+COMMENT ON FUNCTION crm.note_message_event(text, bigint, jsonb) IS
+'Writes the event message.ignored or ticket.reopen_refused, for crm.receive_message(). Errors: 22023 another kind, P0002 a ticket the caller does not see.';
+SELECT crm.declare_function('crm.note_message_event', 'agent');
+
 CREATE OR REPLACE FUNCTION crm_internal.resume_waiting(k crm.tickets)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -66,7 +85,7 @@ BEGIN
     PERFORM crm.move_row(k, k.id, (crm.first_stage(k.tenant_id, k.pipeline_id, '{open}', 'open')).code);
 EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' OR SQLSTATE 'CR107' THEN
     -- what a customer says is kept whatever the process thinks of it
-    PERFORM crm.emit_event('ticket.resume_refused', 'tickets', k.id, jsonb_build_object('error', SQLERRM));
+    PERFORM crm_internal.write_event('ticket.resume_refused', 'tickets', k.id, jsonb_build_object('error', SQLERRM));
 END
 $$;
 COMMENT ON FUNCTION crm_internal.resume_waiting(crm.tickets) IS
@@ -277,7 +296,7 @@ BEGIN
                 RETURN crm.reopen_ticket(ticket.id);
             EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' THEN
                 -- what a customer says is kept whatever the process thinks of it
-                PERFORM crm.emit_event('ticket.reopen_refused', 'tickets', ticket.id, jsonb_build_object('error', SQLERRM));
+                PERFORM crm.note_message_event('ticket.reopen_refused', ticket.id, jsonb_build_object('error', SQLERRM));
                 RETURN ticket;
             END;
         END IF;

@@ -199,7 +199,7 @@ BEGIN
                                            receive_message.in_reply_to), agent);
     IF ticket IS NULL AND machine IS NOT NULL THEN
         -- nobody waits for an answer to it; whoever wants to know reads the outbox
-        PERFORM crm.emit_event('message.ignored', payload => jsonb_build_object('channel', receive_message.channel,
+        PERFORM crm.note_message_event('message.ignored', NULL, jsonb_build_object('channel', receive_message.channel,
             'from_address', receive_message.from_address, 'subject', receive_message.subject, 'external_id', receive_message.external_id, 'reason', machine));
         RETURN made;
     END IF;

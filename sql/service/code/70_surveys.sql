@@ -108,6 +108,8 @@ DECLARE
     owner bigint;
     team bigint;
 BEGIN
+    PERFORM crm_internal.require('contacts', send_survey.contact_id, 'see');
+    PERFORM crm_internal.require(send_survey.subject_table, send_survey.subject_id, 'see');
     SELECT y.* INTO s FROM crm.surveys AS y WHERE y.tenant_id = t AND y.code = survey AND y.active;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no active survey "%"', survey USING ERRCODE = 'undefined_object', HINT = 'crm.surveys lists them by code.';
