@@ -55,7 +55,7 @@ SELECT attack.expect(count(*) > 200 AND count(DISTINCT proname) > 12, 'calls: ' 
 CREATE TABLE attack.findings (call text, what text);
 CREATE FUNCTION attack.watch(call record, OUT state text) LANGUAGE plpgsql AS $f$
 DECLARE
-    said text; t record; n bigint; finding text := '';
+    said text; t record; n bigint; finding text := ''; written text := ''; made boolean := false;
 BEGIN
     BEGIN
         SET LOCAL ROLE attack_agent_1;
@@ -76,8 +76,11 @@ BEGIN
             EXECUTE format('SELECT count(*) FROM pg_temp.fresh AS f WHERE NOT EXISTS (SELECT FROM %s AS t WHERE t.ctid = f.c)', t.relation) INTO n;
             RESET ROLE;
             DROP TABLE pg_temp.fresh;
-            IF n > 0 THEN finding := finding || format(' writes %s hidden into %s', n, t.relation); END IF;
+            -- what comes of a record that was made by the call, such as a follow-up for its owner, is about no hidden one
+            made := made OR n > 0 AND (SELECT r.class = 'owned' FROM crm.registry AS r WHERE r.relation = t.relation);
+            IF n > 0 THEN written := written || format(' writes %s hidden into %s', n, t.relation); END IF;
         END LOOP;
+        finding := finding || CASE WHEN made THEN '' ELSE written END;
         SELECT count(*) INTO n FROM crm.events AS e JOIN attack.hidden AS h ON h.subject = e.subject_table AND h.id::bigint = e.subject_id WHERE e.created_at = now();
         IF n > 0 THEN finding := finding || ' writes events'; END IF;
         RAISE SQLSTATE 'ATT00';
