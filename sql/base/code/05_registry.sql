@@ -141,6 +141,51 @@ $$;
 COMMENT ON FUNCTION crm_internal.apply_compiled(regclass) IS 'Backends learn of changes of a table that they may have compiled.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_compiled(regclass)');
 
+-- security definer: what is registered is looked up for writers of every level
+CREATE OR REPLACE FUNCTION crm_internal.check_table_name()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    given CONSTANT text := to_jsonb(NEW) ->> TG_ARGV[0];
+BEGIN
+    IF TG_ARGV[1] <> '' THEN
+        PERFORM crm.require_registered(given, TG_ARGV[1]);
+    ELSIF crm.subject_relation(given) IS NULL THEN
+        RAISE EXCEPTION 'column "%" names table "%", which is not registered', TG_ARGV[0], given
+            USING ERRCODE = 'undefined_table',
+                  DETAIL = (SELECT 'Registered are: ' || string_agg(r.subject, ', ' ORDER BY r.subject) || '.' FROM crm.registry AS r
+                            WHERE r.class IN ('owned', 'work', 'catalogue') OR r.class IS NULL),
+                  HINT = 'The owner of the CRM registers a table with crm.attach().';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.check_table_name() IS
+'Row trigger with a column and an option: the column names a table that is registered, with that option where it is not empty. Error 42P01 otherwise.';
+
+CREATE OR REPLACE FUNCTION crm_internal.apply_names(relation regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    c record;
+BEGIN
+    FOR c IN SELECT e.key, e.value FROM crm.registry AS r, jsonb_each_text(coalesce(r.options -> 'names', '{}')) AS e
+             WHERE r.relation = apply_names.relation LOOP
+        PERFORM crm_internal.set_trigger(relation, '_before_insert_' || c.key, true, 'BEFORE INSERT',
+            format('FOR EACH ROW WHEN (NEW.%I IS NOT NULL) EXECUTE FUNCTION crm_internal.check_table_name(%L, %L)', c.key, c.key, c.value));
+        PERFORM crm_internal.set_trigger(relation, '_before_update_' || c.key, true, 'BEFORE UPDATE',
+            format('FOR EACH ROW WHEN (NEW.%1$I IS DISTINCT FROM OLD.%1$I AND NEW.%1$I IS NOT NULL) EXECUTE FUNCTION crm_internal.check_table_name(%1$L, %2$L)',
+                   c.key, c.value));
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.apply_names(regclass) IS 'Triggers that check columns which name tables (option names).';
+SELECT crm.declare_hook('table', 'crm_internal.apply_names(regclass)');
+
 CREATE OR REPLACE FUNCTION crm_internal.apply_table(relation regclass)
 RETURNS void
 LANGUAGE plpgsql VOLATILE

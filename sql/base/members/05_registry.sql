@@ -41,6 +41,7 @@ AS $$
     ('planned', 'column', '{}', 'Column with an instant that may lie ahead, from which on a row counts.'),
     ('merge', 'column', '{tenant_id,id}', 'Rows may be merged; the column refers to the row that goes on.'),
     ('followers', 'column', '{tenant_id}', 'Rows say who follows their parent; the column names the user.'),
+    ('names', 'options', '{}', 'Columns that name a registered table: {column: option that the table must be registered with, or ""}.'),
     ('missing', 'sources', '{tenant_id}',
      'Where a value comes from that nobody gave: {"currency": [columns that refer to records with one], "country": [...]}; column.column '
      'goes over another record; at last the tenant''s.'),
@@ -91,6 +92,33 @@ COMMENT ON FUNCTION crm.source_query(regclass, text, text) IS
 'Query of what a record says to which a column of a table refers: of tenant $1, number $2. column.column goes on over another record. NULL '
 'where no foreign key leads to a table with that column.';
 
+CREATE FUNCTION crm.table_sources_fault(relation regclass, sources jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    source record;
+    path text;
+BEGIN
+    FOR source IN SELECT e.key, e.value FROM jsonb_each(sources) AS e LOOP
+        IF source.key NOT IN ('currency', 'country') OR NOT crm.column_exists(relation, source.key) THEN
+            RETURN format('names "%s"; known are the columns currency and country, where the table has them', source.key);
+        END IF;
+        IF jsonb_typeof(source.value) <> 'array' THEN
+            RETURN format('says of "%s" what is no list of columns', source.key);
+        END IF;
+        FOR path IN SELECT jsonb_array_elements_text(source.value) LOOP
+            IF crm.source_query(relation, path, source.key) IS NULL THEN
+                RETURN format('names "%s", from which no foreign key leads to a table with a column "%s"', path, source.key);
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.table_sources_fault(regclass, jsonb) IS 'What is wrong with the option missing of a table; NULL: nothing.';
+
 -- which options a value is wrong for, in words; NULL: it is right
 CREATE FUNCTION crm.table_option_fault(relation regclass, option text, value jsonb)
 RETURNS text
@@ -125,23 +153,21 @@ BEGIN
                     RETURN format('names column "%s", which the table does not have', column_name);
                 END IF;
             END LOOP;
+        WHEN 'options' THEN
+            IF jsonb_typeof(value) <> 'object' THEN
+                RETURN 'must be an object of columns and options';
+            END IF;
+            SELECT min(e.key) INTO column_name FROM jsonb_each(value) AS e
+            WHERE NOT crm.column_exists(relation, e.key)
+               OR NOT (e.value = '""' OR EXISTS (SELECT FROM crm.table_options() AS o WHERE to_jsonb(o.option) = e.value));
+            IF column_name IS NOT NULL THEN
+                RETURN format('says of "%s" what is no option, or the table has no such column', column_name);
+            END IF;
         WHEN 'sources' THEN
             IF jsonb_typeof(value) <> 'object' THEN
                 RETURN 'must be an object of columns and lists of columns';
             END IF;
-            FOR link IN SELECT e.key, e.value FROM jsonb_each(value) AS e LOOP
-                IF link.key NOT IN ('currency', 'country') OR NOT crm.column_exists(relation, link.key) THEN
-                    RETURN format('names "%s"; known are the columns currency and country, where the table has them', link.key);
-                END IF;
-                IF jsonb_typeof(link.value) <> 'array' THEN
-                    RETURN format('says of "%s" what is no list of columns', link.key);
-                END IF;
-                FOR column_name IN SELECT jsonb_array_elements_text(link.value) LOOP
-                    IF crm.source_query(relation, column_name, link.key) IS NULL THEN
-                        RETURN format('names "%s", from which no foreign key leads to a table with a column "%s"', column_name, link.key);
-                    END IF;
-                END LOOP;
-            END LOOP;
+            RETURN crm.table_sources_fault(relation, value);
         WHEN 'links' THEN
             IF jsonb_typeof(value) <> 'object' THEN
                 RETURN 'must be an object of columns and tables';

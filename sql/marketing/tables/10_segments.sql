@@ -25,7 +25,7 @@ CREATE TABLE crm.segments (
 COMMENT ON TABLE crm.segments IS
 'Named groups of leads, accounts, contacts or rows of a table that crm.attach_segments() was called for: dynamic ones follow their definition, '
 'static ones are lists.';
-SELECT crm.declare_table('crm.segments', '{"class": "configuration", "version": true}');
+SELECT crm.declare_table('crm.segments', '{"names": {"subject_table": "segments"}, "class": "configuration", "version": true}');
 COMMENT ON COLUMN crm.segments.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.segments.id IS 'Number of the segment.';
 COMMENT ON COLUMN crm.segments.name IS 'Name, by which functions and other segments refer to it.';

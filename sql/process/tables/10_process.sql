@@ -19,7 +19,7 @@ CREATE TABLE crm.pipelines (
 );
 CREATE UNIQUE INDEX pipelines_default_idx ON crm.pipelines (tenant_id, subject_table) WHERE is_default;
 COMMENT ON TABLE crm.pipelines IS 'Processes: the way of a lead, an opportunity, a ticket ... from its first stage to its last.';
-SELECT crm.declare_table('crm.pipelines', '{"class": "configuration", "version": true, "found_by": ["code", "name"]}');
+SELECT crm.declare_table('crm.pipelines', '{"names": {"subject_table": "process"}, "class": "configuration", "version": true, "found_by": ["code", "name"]}');
 COMMENT ON COLUMN crm.pipelines.subject_table IS 'Table whose rows move through the pipeline: opportunities, leads, tickets ... of schema crm, or schema.table.';
 COMMENT ON COLUMN crm.pipelines.strict_order IS 'True: only the moves in crm.transitions are allowed, and rows begin in the initial stage or where a transition from anywhere leads. False: any move is, and transitions add conditions.';
 COMMENT ON COLUMN crm.pipelines.is_default IS 'Pipeline of rows of the table that name none.';

@@ -155,7 +155,7 @@ CREATE TABLE crm.assignment_rules (
 CREATE INDEX assignment_rules_team_id_idx ON crm.assignment_rules (tenant_id, team_id);
 COMMENT ON TABLE crm.assignment_rules IS 'Who is given which records: the first rule, by position, whose condition holds decides. Records in a queue '
 'for which no rule holds go by the queue.';
-SELECT crm.declare_table('crm.assignment_rules', '{"class": "configuration"}');
+SELECT crm.declare_table('crm.assignment_rules', '{"names": {"subject_table": "assignment"}, "class": "configuration"}');
 COMMENT ON COLUMN crm.assignment_rules.subject_table IS 'Table whose rows are given out, as in crm.registry: tickets, leads, opportunities, or one of '
 'the owner''s own.';
 COMMENT ON COLUMN crm.assignment_rules.condition IS 'SQL/JSON path over the row, e.g. $.priority == "urgent"; NULL: always.';

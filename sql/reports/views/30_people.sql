@@ -309,13 +309,27 @@ COMMENT ON COLUMN crm_analytics.cohort_retention.active_customers IS 'Customers 
 -- ---- what goes with winning ----
 
 CREATE OR REPLACE VIEW crm_analytics.outcome_factors WITH (security_invoker = true) AS
-WITH closed AS (
+WITH bought AS (
+    -- since when an account is a customer: its first order, or its first deal that was won
+    SELECT b.tenant_id, b.account_id, min(b.at) AS first_at
+    FROM (SELECT o.tenant_id, o.account_id, o.ordered_at AS at FROM crm.orders AS o WHERE o.kind = 'sale' AND o.state <> 'cancelled'
+          UNION ALL
+          SELECT d.tenant_id, d.account_id, d.closed_at FROM crm.opportunities AS d
+          JOIN crm.stages AS s ON s.tenant_id = d.tenant_id AND s.id = d.stage_id AND s.type IN ('won', 'done')
+          WHERE d.account_id IS NOT NULL) AS b
+    GROUP BY b.tenant_id, b.account_id
+), closed AS (
     SELECT f.tenant_id, 'opportunities' AS subject_table, f.state = 'won' AS won, x.attribute, x.value
     FROM crm_analytics.fact_opportunities AS f
     LEFT JOIN crm_analytics.dim_account AS a ON a.tenant_id = f.tenant_id AND a.account_id = f.account_id
     LEFT JOIN crm.products AS p ON p.tenant_id = f.tenant_id AND p.id = f.product_id
-    LEFT JOIN crm.users AS u ON u.tenant_id = f.tenant_id AND u.id = f.owner_id
-    LEFT JOIN crm.teams AS m ON m.tenant_id = f.tenant_id AND m.id = f.team_id
+    JOIN crm.opportunities AS d ON d.tenant_id = f.tenant_id AND d.id = f.opportunity_id
+    LEFT JOIN bought AS k ON k.tenant_id = f.tenant_id AND k.account_id = f.account_id
+    -- whose it was when it closed, whoever has it now
+    LEFT JOIN crm.stage_periods AS h ON h.tenant_id = f.tenant_id AND h.subject_table = 'opportunities' AND h.subject_id = f.opportunity_id
+         AND h.moved AND lower(h.period) = f.closed_at
+    LEFT JOIN crm.users AS u ON u.tenant_id = f.tenant_id AND u.id = CASE WHEN h.subject_id IS NULL THEN f.owner_id ELSE h.owner_id END
+    LEFT JOIN crm.teams AS m ON m.tenant_id = f.tenant_id AND m.id = CASE WHEN h.subject_id IS NULL THEN f.team_id ELSE h.team_id END
     LEFT JOIN crm.territories AS y ON y.tenant_id = f.tenant_id AND y.id = f.territory_id
     LEFT JOIN crm.accounts AS c ON c.tenant_id = f.tenant_id AND c.id = f.competitor_id
     CROSS JOIN LATERAL (VALUES
@@ -333,7 +347,8 @@ WITH closed AS (
         ('account.country', a.country::text),
         ('account.size', a.size_band),
         ('account.kind', a.kind),
-        ('account.was_customer', CASE WHEN a.account_id IS NULL THEN NULL WHEN a.is_customer THEN 'yes' ELSE 'no' END)
+        -- by what had been bought when the deal began, not by what the account is today
+        ('account.was_customer', CASE WHEN f.account_id IS NULL THEN NULL WHEN k.first_at < d.created_at THEN 'yes' ELSE 'no' END)
     ) AS x(attribute, value)
     WHERE f.state IN ('won', 'lost') AND x.value IS NOT NULL
     UNION ALL
@@ -359,8 +374,12 @@ WITH closed AS (
         ('lead.has_company', CASE WHEN l.company IS NULL THEN 'no' ELSE 'yes' END),
         ('lead.has_email', CASE WHEN l.email IS NULL THEN 'no' ELSE 'yes' END),
         ('lead.has_phone', CASE WHEN l.phone IS NULL THEN 'no' ELSE 'yes' END),
-        ('lead.came_again', CASE WHEN l.capture_count > 1 THEN 'yes' ELSE 'no' END),
-        ('lead.first_response', CASE WHEN l.first_response_at IS NULL THEN 'never' WHEN r.minutes < 15 THEN 'within 15 minutes' WHEN r.minutes < 60 THEN 'within an hour'
+        ('lead.came_again', CASE WHEN l.capture_count > 1 AND EXISTS (
+            SELECT FROM crm.lead_captures AS g WHERE g.tenant_id = l.tenant_id AND g.lead_id = l.id
+              AND g.captured_at > l.created_at AND g.captured_at <= l.closed_at)
+            THEN 'yes' ELSE 'no' END),
+        ('lead.first_response', CASE WHEN l.first_response_at IS NULL OR l.first_response_at > l.closed_at THEN 'never'
+                                     WHEN r.minutes < 15 THEN 'within 15 minutes' WHEN r.minutes < 60 THEN 'within an hour'
                                      WHEN r.minutes < 1440 THEN 'within a day' ELSE 'later' END)
     ) AS x(attribute, value)
     WHERE l.closed_at IS NOT NULL AND l.merged_into_id IS NULL AND x.value IS NOT NULL

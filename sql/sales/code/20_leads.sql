@@ -107,17 +107,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    lead crm.leads;
 BEGIN
-    IF TG_WHEN = 'BEFORE' THEN
-        -- what happens after a conversion is seen at contact and account too
-        SELECT l.* INTO lead FROM crm.leads AS l
-        WHERE l.tenant_id = NEW.tenant_id AND l.id = NEW.related_id AND l.converted_at IS NOT NULL;
-        NEW.account_id := coalesce(NEW.account_id, lead.account_id);
-        NEW.contact_id := coalesce(NEW.contact_id, lead.contact_id);
-        RETURN NEW;
-    END IF;
     UPDATE crm.leads AS l
     SET first_response_at = coalesce(NEW.done_at, NEW.started_at, NEW.created_at)
     WHERE l.tenant_id = NEW.tenant_id AND l.id = NEW.related_id AND l.first_response_at IS NULL;
@@ -125,9 +115,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.activities_of_leads() IS
-'Trigger: the first response to a lead, and the account and contact of activities of converted leads.';
-CREATE OR REPLACE TRIGGER activities_before_lead BEFORE INSERT ON crm.activities
-    FOR EACH ROW WHEN (NEW.related_table = 'leads') EXECUTE FUNCTION crm_internal.activities_of_leads();
+'Trigger: the first response to a lead.';
 CREATE OR REPLACE TRIGGER activities_after_lead_insert AFTER INSERT ON crm.activities
     FOR EACH ROW WHEN (NEW.related_table = 'leads'
         AND (NEW.direction = 'out' AND (NEW.done_at IS NOT NULL OR NEW.kind IN ('mail', 'message'))

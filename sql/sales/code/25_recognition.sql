@@ -16,8 +16,39 @@ $$;
 COMMENT ON FUNCTION crm_internal.lock_lead_keys(bigint, text[]) IS
 'Until the end of the transaction nobody else captures or converts a lead with one of these keys.';
 
+-- an address or telephone that several people use is no proof against what they say of themselves
+CREATE OR REPLACE FUNCTION crm_internal.contradict(name text, company text, other_name text, other_company text)
+RETURNS boolean
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    companies_differ CONSTANT boolean := crm.name_key(company) <> crm.name_key(other_company);
+BEGIN
+    -- one word of both is enough to be one person: Ada King, A. King, King
+    IF name IS NULL OR other_name IS NULL OR crm.name_words(name) && crm.name_words(other_name) THEN
+        RETURN false;
+    END IF;
+    RETURN coalesce(companies_differ, false);
+END
+$$;
+COMMENT ON FUNCTION crm_internal.contradict(text, text, text, text) IS
+'Whether two records with one address or telephone speak of two people: no word of their names is the same, and their companies are two.';
+
+-- the name a record says, or NULL where it stands for the company or the address
+CREATE OR REPLACE FUNCTION crm_internal.said_name(name text, company text, email text, phone text)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN CASE WHEN name IS DISTINCT FROM company AND name IS DISTINCT FROM email AND name IS DISTINCT FROM phone AND position('@' IN name) = 0 THEN name END;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.said_name(text, text, text, text) IS 'Name of a person in a lead; NULL where none was said.';
+
 -- (a row, not a set: a set is put into a tuplestore, which costs more than to find it)
-CREATE OR REPLACE FUNCTION crm_internal.match_contact(tenant bigint, email_key text, phone_key text)
+CREATE OR REPLACE FUNCTION crm_internal.match_contact(tenant bigint, email_key text, phone_key text, said_name text, company text)
 RETURNS crm.lead_conversions
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -34,17 +65,20 @@ BEGIN
             AND (p.kind = 'email' AND p.value_key = match_contact.email_key
                  OR p.kind IN ('mobile', 'phone') AND p.value_key = match_contact.phone_key)) AS m
     JOIN crm.contacts AS x ON x.tenant_id = match_contact.tenant AND x.id = m.contact_id
+    LEFT JOIN crm.accounts AS a ON a.tenant_id = match_contact.tenant AND a.id = x.account_id
     -- a telephone is shared more often than an address: not by people whose addresses differ
-    WHERE NOT m.later OR match_contact.email_key IS NULL
-       OR NOT EXISTS (SELECT FROM crm.contact_points AS q
-                      WHERE q.tenant_id = match_contact.tenant AND q.contact_id = m.contact_id AND q.kind = 'email')
+    WHERE (NOT m.later OR match_contact.email_key IS NULL
+           OR NOT EXISTS (SELECT FROM crm.contact_points AS q
+                          WHERE q.tenant_id = match_contact.tenant AND q.contact_id = m.contact_id AND q.kind = 'email'))
+      AND NOT crm_internal.contradict(match_contact.said_name, match_contact.company, x.name, a.name)
     ORDER BY m.later, m.is_primary DESC, x.id
     LIMIT 1;
     RETURN c;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.match_contact(bigint, text, text) IS
-'The contact with an e-mail address, else with a telephone number and no address that speaks against it, the oldest of several: contact_id, account_id '
+COMMENT ON FUNCTION crm_internal.match_contact(bigint, text, text, text, text) IS
+'The contact with an e-mail address, else with a telephone number and no address that speaks against it, of whom name and company do not '
+'contradict, the oldest of several: contact_id, account_id '
 'and contact_matched_by of a conversion, empty where there is none.';
 
 CREATE OR REPLACE FUNCTION crm_internal.lead_trouble(tenant bigint, lead bigint, what text, code text, message text)

@@ -170,22 +170,26 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     c crm.lead_captures;
+    own_name CONSTANT text := crm_internal.said_name(given.name, given.company, given.email, given.phone);
 BEGIN
     SELECT m.id, m.how INTO c.lead_id, c.matched_by FROM (
-        SELECT l.id, 'source' AS how, 1 AS rank, true AS open, l.created_at
+        SELECT l.id, 'source' AS how, 1 AS rank, true AS open, l.name, l.created_at
         FROM crm.leads AS l
         WHERE l.tenant_id = t AND l.source_system = given.source_system AND l.source_id = given.source_id
         UNION ALL
-        SELECT l.id, 'email', 2, l.closed_at IS NULL, l.created_at
+        SELECT l.id, 'email', 2, l.closed_at IS NULL, l.name, l.created_at
         FROM crm.leads AS l
         WHERE l.tenant_id = t AND l.email_key = given.email_key AND l.converted_at IS NULL AND l.merged_into_id IS NULL
+          AND NOT crm_internal.contradict(own_name, given.company, crm_internal.said_name(l.name, l.company, l.email, l.phone), l.company)
         UNION ALL
-        SELECT l.id, 'phone', 3, l.closed_at IS NULL, l.created_at
+        SELECT l.id, 'phone', 3, l.closed_at IS NULL, l.name, l.created_at
         FROM crm.leads AS l
         WHERE l.tenant_id = t AND l.phone_key = given.phone_key AND l.converted_at IS NULL AND l.merged_into_id IS NULL
           AND (l.email_key IS NULL OR given.email_key IS NULL)
+          AND NOT crm_internal.contradict(own_name, given.company, crm_internal.said_name(l.name, l.company, l.email, l.phone), l.company)
     ) AS m
-    ORDER BY NOT m.open, m.rank, m.created_at DESC, m.id DESC LIMIT 1;
+    -- of several who share it, whoever is called like this one
+    ORDER BY NOT m.open, m.rank, NOT crm.name_words(m.name) && crm.name_words(given.name), m.created_at DESC, m.id DESC LIMIT 1;
     RETURN c;
 END
 $$;
@@ -234,7 +238,8 @@ BEGIN
         RETURN crm.update_row(old, l);
     END IF;
     l := given;
-    known := crm_internal.match_contact(t, given.email_key, given.phone_key);
+    known := crm_internal.match_contact(t, given.email_key, given.phone_key,
+        crm_internal.said_name(given.name, given.company, given.email, given.phone), given.company);
     l.contact_id := known.contact_id;
     l.account_id := known.account_id;
     IF l.account_id IS NULL AND given.company_key <> '' THEN
@@ -410,6 +415,9 @@ BEGIN
     l := crm_internal.store_captured(t, old, given, p, further, crm_internal.capture_troubles(p, further, accepted, given));
     INSERT INTO crm.lead_captures (tenant_id, lead_id, channel, source, medium, campaign, utm, matched_by, external_id, payload, captured_at)
     VALUES (t, l.id, way, given.source, given.medium, given.campaign, given.utm, known.matched_by, message_key, payload, given.last_capture_at);
+    IF old.id IS NULL THEN
+        PERFORM crm_internal.note_possible_duplicates(l);
+    END IF;
     PERFORM crm_internal.after_capture(l, p, way, given.utm, given.last_capture_at);
     SELECT x.* INTO l FROM crm.leads AS x WHERE x.tenant_id = t AND x.id = l.id;
     RETURN CASE WHEN known.matched_by IS NULL THEN l ELSE crm_internal.lead_as_seen(l) END;
@@ -421,7 +429,9 @@ COMMENT ON FUNCTION crm.capture_lead(jsonb) IS
 'amount, currency, pipeline, tags, custom, owner_id, team_id, external_id, source_system and source_id, captured_at, and every other column of '
 'crm.leads that crm.column_rules does not keep, your own included. All keys, unknown ones too, are kept in crm.lead_captures and go nowhere else. The '
 'same external_id again changes nothing. A person who is a lead already, by source key, else e-mail address, else telephone number (where not both '
-'have addresses), is not entered twice: empty columns are filled, lists and custom fields joined, and a disqualified lead comes back unless it was '
+'have addresses, nor where both name and company '
+'contradict: see crm.possible_duplicates), is not entered twice: empty columns are filled, lists and custom fields joined, and a disqualified lead '
+'comes back unless it was '
 'spam. A recognised lead the caller may not see comes back with its id only. Scoring or assignment that fails is reported (a warning, an event '
 'lead.trouble) and does not lose the lead. What is no value of its kind (a list for a name, a number that is none, an unknown owner, custom fields '
 'nobody knows) or may not be in its column is left out, the payload keeps it, and programs'' mistakes are reported. A field or column of a stage that is '

@@ -29,7 +29,8 @@ DECLARE
     known crm.lead_conversions;
 BEGIN
     IF given IS NULL THEN
-        known := crm_internal.match_contact(t, l.email_key, l.phone_key);
+        known := crm_internal.match_contact(t, l.email_key, l.phone_key,
+            crm_internal.said_name(l.name, l.company, l.email, l.phone), l.company);
         IF known.contact_id IS NOT NULL THEN
             RETURN QUERY SELECT known.contact_id, known.account_id, known.contact_matched_by;
             RETURN;
@@ -231,6 +232,9 @@ BEGIN
         made.account_id := crm_internal.account_of_lead(l, account);
     END IF;
     made.contact_id := crm_internal.contact_of_lead(l, made.contact_id, made.account_id, contact);
+    IF made.contact_matched_by IS NULL THEN
+        PERFORM crm_internal.note_possible_contacts(t, made.contact_id);
+    END IF;
     IF open_opportunity THEN
         made.opportunity_id := crm_internal.deal_of_lead(l, deal, made.account_id, made.contact_id);
     END IF;

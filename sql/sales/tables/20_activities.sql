@@ -51,8 +51,9 @@ SELECT crm.declare_table('crm.activities', '{
     "class": "owned", "version": true, "custom": true,
     "about": {"account_id": "accounts", "contact_id": "contacts", "related_id": {"table_in": "related_table", "merge": true}},
     "assignment": true, "import": true, "happened": "coalesce(r.done_at, CASE WHEN r.kind IN (''mail'', ''message'', ''note'') THEN r.created_at END)",
-    "planned": "done_at", "personal": ["subject", "body", "outcome"]}');
-COMMENT ON COLUMN crm.activities.related_table IS 'Table in schema crm of the record it is about: opportunities, leads, tickets.';
+    "planned": "done_at", "names": {"related_table": ""}, "personal": ["subject", "body", "outcome"]}');
+COMMENT ON COLUMN crm.activities.related_table IS
+'Table of the record it is about (crm.registry.subject): opportunities, leads, tickets ...; NULL: none, or it is gone.';
 COMMENT ON COLUMN crm.activities.kind IS 'call, mail, meeting, task, note, visit or message.';
 COMMENT ON COLUMN crm.activities.subject IS 'Headline.';
 COMMENT ON COLUMN crm.activities.body IS 'Text.';

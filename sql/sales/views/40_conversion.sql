@@ -14,6 +14,9 @@ FROM (
         WHERE x.tenant_id = l.tenant_id AND x.phone_key = l.phone_key AND x.id > l.id AND x.merged_into_id IS NULL AND x.converted_at IS NULL
           AND (x.email_key IS NULL OR l.email_key IS NULL OR x.email_key = l.email_key)) AS d
     WHERE l.merged_into_id IS NULL
+      -- what was decided to be two people is not asked about again
+      AND NOT EXISTS (SELECT FROM crm.possible_duplicates AS p WHERE p.tenant_id = l.tenant_id AND p.subject_table = 'leads' AND p.state = 'different'
+                      AND (p.first_id, p.second_id) IN ((l.id, d.id), (d.id, l.id)))
 ) AS v
 LEFT JOIN crm.leads AS le ON le.tenant_id = v.tenant_id AND le.id = v.lead_id
 LEFT JOIN crm.leads AS du ON du.tenant_id = v.tenant_id AND du.id = v.duplicate_id;
