@@ -234,7 +234,8 @@ bool_column(uint64 row, int column)
 /*
  * The events of a subject in the order in which they happened.  At one instant
  * opening comes first and a recorded breach last, since what happens at the
- * due instant is in time.
+ * due instant is in time.  What was withdrawn is asked for as one value: as a
+ * join, planned when there was none, all of the tenant's would be read.
  */
 static ClockEvent *
 read_events(int64 tenant, Datum type, int64 id, bool has_as_of, int64 as_of,
@@ -258,9 +259,9 @@ read_events(int64 tenant, Datum type, int64 id, bool has_as_of, int64 as_of,
 				"WHERE e.tenant_id = $1 AND e.subject_type = $2 AND e.subject_id = $3 "
 				"  AND ($4 IS NULL OR e.occurred_at <= $4) AND ($5 IS NULL OR e.recorded_at <= $5) "
 				"  AND e.event NOT IN ('withdrawn', 'breach_withdrawn') "
-				"  AND NOT EXISTS (SELECT FROM crm.sla_events AS w "
-				"                  WHERE w.tenant_id = e.tenant_id AND w.refers_to_id = e.id "
-				"                    AND w.event = 'withdrawn' AND ($5 IS NULL OR w.recorded_at <= $5)) "
+				"  AND (SELECT w.id FROM crm.sla_events AS w "
+				"       WHERE w.tenant_id = e.tenant_id AND w.refers_to_id = e.id "
+				"         AND w.event = 'withdrawn' AND ($5 IS NULL OR w.recorded_at <= $5) LIMIT 1) IS NULL "
 				"ORDER BY e.occurred_at, "
 				"         CASE e.event WHEN 'opened' THEN 0 WHEN 'breached' THEN 2 ELSE 1 END, e.id",
 				5, types, args, nulls, true, 0);

@@ -243,8 +243,7 @@ BEGIN
         -- all of them are there: written so that each is found by its key
         INSERT INTO crm.sla_subjects AS s (tenant_id, subject_type, subject_id, terms_id, open)
         SELECT k.*,
-               (SELECT e.terms_id
-                FROM crm.sla_events AS e
+               (SELECT e.terms_id FROM crm.sla_events AS e
                 WHERE e.tenant_id = k.tenant_id AND e.subject_type = k.subject_type AND e.subject_id = k.subject_id
                   AND e.terms_id IS NOT NULL
                 ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1),
@@ -252,8 +251,9 @@ BEGIN
                          FROM crm.sla_events AS e
                          WHERE e.tenant_id = k.tenant_id AND e.subject_type = k.subject_type AND e.subject_id = k.subject_id
                            AND e.event IN ('opened', 'reopened', 'resolved', 'closed', 'cancelled', 'merged')
-                           AND NOT EXISTS (SELECT FROM crm.sla_events AS w
-                                           WHERE w.tenant_id = e.tenant_id AND w.refers_to_id = e.id AND w.event = 'withdrawn')
+                           -- one value, no join: joined by a plan of when there were none, all that was withdrawn would be read
+                           AND (SELECT w.id FROM crm.sla_events AS w
+                                WHERE w.tenant_id = e.tenant_id AND w.refers_to_id = e.id AND w.event = 'withdrawn' LIMIT 1) IS NULL
                          ORDER BY e.occurred_at DESC, e.id DESC LIMIT 1), false)
         FROM (SELECT DISTINCT n.tenant_id, n.subject_type, n.subject_id FROM new_events AS n) AS k
         ON CONFLICT ON CONSTRAINT sla_subjects_pkey
@@ -327,7 +327,7 @@ BEGIN
     LEFT JOIN crm.sla_clocks AS c ON c.tenant_id = b.tenant_id AND c.subject_type = b.subject_type AND c.subject_id = b.subject_id
                                      AND c.metric = b.metric AND c.cycle = b.cycle
     WHERE c.breached_at IS NULL AND c.state IS DISTINCT FROM 'merged'
-      AND NOT EXISTS (SELECT FROM crm.sla_events AS w WHERE w.tenant_id = b.tenant_id AND w.refers_to_id = b.id);
+      AND (SELECT w.id FROM crm.sla_events AS w WHERE w.tenant_id = b.tenant_id AND w.refers_to_id = b.id LIMIT 1) IS NULL;
     RETURN NULL;
 END
 $$;

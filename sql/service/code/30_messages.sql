@@ -134,6 +134,10 @@ CREATE OR REPLACE FUNCTION crm_internal.retell_messages(
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off        -- from the messages by keys, also by a plan kept from when there were none
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
 AS $$
 BEGIN
     IF tenants IS NULL THEN
@@ -145,8 +149,8 @@ BEGIN
           FROM unnest(tenants, ids) AS c (tenant, id)
           JOIN crm.sla_events AS e ON e.tenant_id = c.tenant AND e.message_id = c.id
           JOIN crm.tickets AS k ON k.tenant_id = e.tenant_id AND k.id = e.subject_id
-          WHERE NOT EXISTS (SELECT FROM crm.sla_events AS x
-                            WHERE x.tenant_id = e.tenant_id AND x.refers_to_id = e.id AND x.event = 'withdrawn')
+          WHERE (SELECT x.id FROM crm.sla_events AS x
+                 WHERE x.tenant_id = e.tenant_id AND x.refers_to_id = e.id AND x.event = 'withdrawn' LIMIT 1) IS NULL
           UNION ALL
           SELECT c.tenant, 'tickets', c.ticket, c.event, c.at, c.id, NULL
           FROM unnest(tenants, ids, new_tickets, new_times, new_events) AS c (tenant, id, ticket, at, event)
@@ -172,6 +176,8 @@ COMMENT ON FUNCTION crm_internal.retell_messages(bigint[], bigint[], bigint[], t
 CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET enable_nestloop = off       -- a plan kept from one row would compare all old ones with all new ones
+SET jit = off
 AS $$
 DECLARE
     c record;
