@@ -62,6 +62,8 @@ SELECT json_build_object(
         ORDER BY n.nspname, p.proname, p.oid)
         FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
         WHERE n.nspname IN ('crm', 'crm_analytics')),
+    'api', (SELECT json_agg(json_build_object('name', a.name, 'function', a.function::regproc::text, 'describe', crm.describe_function(a.function::regproc::text))
+            ORDER BY a.name) FROM crm.api_functions() AS a),
     'settings', (SELECT json_agg(json_build_object(
             'name', s.name, 'type', s.vartype, 'default', s.boot_val, 'unit', s.unit, 'context', s.context,
             'comment', concat_ws(' ', s.short_desc, s.extra_desc)) ORDER BY s.name)
@@ -154,6 +156,32 @@ def write(path, lines):
         f.write('\n'.join(line.rstrip() for line in lines).rstrip() + '\n')
 
 
+def first_sentence(words):
+    return re.split(r'(?<=[.;:])\s', words or '')[0]
+
+
+def api_page(functions):
+    """What crm.create_api() offers, on one page."""
+    lines = ['# Reference: functions for programs', '', HEAD, '',
+             f'The {len(functions)} functions that `crm.create_api()` puts into a schema of the application\'s. All return jsonb; '
+             '[programs and agents](../howto/api.md) says how they are used.', '',
+             '| function | level | writes | what it does |', '|---|---|---|---|']
+    for f in functions:
+        d = f['describe']
+        lines.append(f"| [`{f['name']}`](#{f['name']}) | {d['level']} | {'yes' if d['effects']['writes'] else ''} | {cell(first_sentence(d['meaning']))} |")
+    for f in functions:
+        d = f['describe']
+        lines += ['', f"## {f['name']}", '', paragraphs(d['meaning']), '']
+        if d['arguments']:
+            lines += ['| argument | type | default |', '|---|---|---|']
+            for a in d['arguments']:
+                default = 'required' if a['required'] else f"`{cell(a['default'])}`"
+                lines.append(f"| `{a['name']}` | {cell(a['type'].replace('timestamp with time zone', 'timestamptz'))} | {default} |")
+            lines.append('')
+        lines += ['Example: `' + json.dumps(d['example'], ensure_ascii=False) + '`']
+    return lines
+
+
 def main(folder, check):
     out = subprocess.run(['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-f', '-'], input="LOAD 'crm';\nSET search_path TO pg_catalog;\n" + QUERY,
                          stdout=subprocess.PIPE, check=True, encoding='utf-8').stdout
@@ -230,7 +258,9 @@ def main(folder, check):
         if not s['comment']:
             bare.append(f"setting {s['name']}")
     write(os.path.join(reference, 'settings.md'), settings)
-    index += ['', 'Other pages: [settings](settings.md), [errors](errors.md).', '',
+    kept.add('api.md')
+    write(os.path.join(reference, 'api.md'), api_page(catalogue['api'] or []))
+    index += ['', 'Other pages: [functions for programs](api.md), [settings](settings.md), [errors](errors.md).', '',
               'Rights of a table are named by its class:', '', '| class | who |', '|---|---|'] + [f'| {k} | {v} |' for k, v in CLASSES.items()] + [
               '', 'The level of a function is the lowest access level that may call it: reader, agent, manager, admin, or the owner of the CRM.',
               'Functions that look at their arguments alone, such as the purchase models, may be called by every reader.']
