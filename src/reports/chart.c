@@ -13,6 +13,69 @@
 
 /* ---- bars: one row a label; a second series is drawn over the first ---- */
 
+/*
+ * On a telephone there is no room beside each other: name and figures stand in
+ * one line, the bars below it over the whole width.
+ */
+static void
+draw_narrow_bars(Chart *c)
+{
+	double		row = 40,
+				lo = 0,
+				hi = 0,
+				scale,
+				top;
+	bool		changes = strcmp(c->kind, "waterfall") == 0;
+
+	for (int s = 0; s < c->nseries; s++)
+		for (int i = 0; i < c->nlabels; i++)
+			if (!c->series[s].nulls[i])
+			{
+				lo = Min(lo, c->series[s].values[i]);
+				hi = Max(hi, c->series[s].values[i]);
+			}
+	if (hi == lo)
+		hi = lo + 1;
+	scale = (c->width - 2) / (hi - lo);
+	top = crm_chart_legend(c, 0, 0, false);
+	crm_chart_open(c, top + row * c->nlabels + 2);
+	crm_chart_legend(c, 0, 0, true);
+	for (int i = 0; i < c->nlabels; i++)
+	{
+		double		y = top + row * i,
+					room;
+		StringInfoData text;
+
+		initStringInfo(&text);
+		for (int s = 0; s < c->nseries; s++)
+			if (!c->series[s].nulls[i])
+				appendStringInfo(&text, "%s%s", text.len > 0 ? " / " : "",
+								 crm_chart_number(c, c->series[s].values[i]));
+		if (c->notes && c->notes[i])
+			appendStringInfo(&text, "%s%s", text.len > 0 ? " \xC2\xB7 " : "", c->notes[i]);
+		room = c->width - crm_chart_text_width(text.data, FONT) - 12;
+		crm_chart_label(c, 0, y + 14, START, NULL, crm_chart_fit(c->labels[i], FONT, room));
+		crm_chart_label(c, c->width, y + 14, END, "m", crm_chart_fit(text.data, FONT, c->width));
+		for (int s = 0; s < c->nseries; s++)
+		{
+			double		v = c->series[s].values[i];
+			bool		thin = s > 0;
+
+			if (c->series[s].nulls[i])
+				continue;
+			crm_chart_rect(c, -lo * scale, y + (thin ? 24 : 21), v * scale == 0 ? 1 : v * scale,
+						   thin ? 6 : 12, 3,
+						   psprintf("%s%s",
+									!changes || (c->totals && c->totals[i])
+									? crm_chart_fill(c->series[s].color) : v < 0 ? "fn" : "fp",
+									c->nseries > 1 && !thin ? " p" : ""),
+						   crm_chart_tip(c, c->series[s].name, c->labels[i], v));
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+	crm_chart_close(c);
+}
+
 static void
 draw_bars(Chart *c)
 {
@@ -254,6 +317,12 @@ crm_chart_draw(Chart *chart)
 	if (chart->nlabels == 0 || chart->nseries == 0 || !crm_chart_has_value(chart))
 	{
 		crm_chart_empty(chart);
+		return;
+	}
+	if (chart->screen && chart->width < NARROW &&
+		(strcmp(chart->kind, "bars") == 0 || strcmp(chart->kind, "waterfall") == 0))
+	{
+		draw_narrow_bars(chart);
 		return;
 	}
 	for (int i = 0; i < lengthof(kinds); i++)

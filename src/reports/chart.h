@@ -19,7 +19,8 @@ typedef enum ChartFormat
 typedef struct ChartSeries
 {
 	char	   *name;			/* may be NULL */
-	int			color;			/* of the palette */
+	int			color;			/* of the palette, or CHART_GOOD, CHART_BAD */
+	bool		mark;			/* a mark above the columns, such as a target */
 	double	   *values;			/* as many as there are labels */
 	bool	   *nulls;
 } ChartSeries;
@@ -40,6 +41,8 @@ typedef struct Chart
 	/* how */
 	double		width;
 	double		height;			/* 0: as the kind needs */
+	double		small;			/* width of a second picture for small screens; 0: none */
+	const char *screen;			/* class of the picture being drawn, or "" */
 	bool		rtl;			/* mirrored, for languages read from the right */
 	bool		persian;		/* Persian digits and words of magnitude */
 	bool		area;			/* fill below the first line */
@@ -66,5 +69,7 @@ extern void crm_chart_spark(StringInfo out, const double *values, int n, bool rt
 extern const char *const crm_chart_css;
 
 #define CHART_COLORS 8
+#define CHART_GOOD (-1)
+#define CHART_BAD (-2)
 
 #endif							/* CRM_CHART_H */

@@ -70,7 +70,12 @@ column_range(const Chart *c, bool stacked, double *lo, double *hi)
 		{
 			double		v = c->series[s].nulls[i] ? 0 : c->series[s].values[i];
 
-			if (stacked)
+			if (c->series[s].mark)
+			{
+				*hi = Max(*hi, v);
+				*lo = Min(*lo, v);
+			}
+			else if (stacked)
 				*(v < 0 ? &down : &up) += v;
 			else
 			{
@@ -83,6 +88,20 @@ column_range(const Chart *c, bool stacked, double *lo, double *hi)
 	}
 }
 
+/* Marks across the place of a column, such as a target that is to be reached. */
+static void
+draw_marks(Chart *c, const Axes *a, int i, double mid, double slot)
+{
+	for (int s = 0; s < c->nseries; s++)
+		if (c->series[s].mark && !c->series[s].nulls[i])
+		{
+			double		v = c->series[s].values[i];
+
+			crm_chart_rect(c, mid - slot * 0.44, axis_y(a, v) - 1.25, slot * 0.88, 2.5, 1, "fm",
+						   crm_chart_tip(c, c->series[s].name, c->labels[i], v));
+		}
+}
+
 static void
 draw_columns(Chart *c, bool stacked)
 {
@@ -92,9 +111,13 @@ draw_columns(Chart *c, bool stacked)
 				slot,
 				bar;
 	int			stride,
-				groups = stacked ? 1 : c->nseries;
+				groups = stacked ? 1 : c->nseries,
+				place;
 	bool		room = c->nseries == 1;
 
+	for (int s = 0; !stacked && s < c->nseries; s++)
+		groups -= c->series[s].mark;
+	groups = Max(groups, 1);
 	column_range(c, stacked, &lo, &hi);
 	draw_axes(c, &a, lo, hi, c->height > 0 ? c->height : 240);
 	slot = (a.right - a.left) / c->nlabels;
@@ -111,6 +134,7 @@ draw_columns(Chart *c, bool stacked)
 					up = 0,
 					down = 0;
 
+		place = 0;
 		for (int s = 0; s < c->nseries; s++)
 		{
 			double		v = c->series[s].values[i],
@@ -118,6 +142,9 @@ draw_columns(Chart *c, bool stacked)
 						from,
 						to;
 
+			if (c->series[s].mark)
+				continue;
+			place++;
 			if (c->series[s].nulls[i])
 				continue;
 			if (stacked)
@@ -133,7 +160,7 @@ draw_columns(Chart *c, bool stacked)
 			{
 				from = axis_y(&a, 0);
 				to = axis_y(&a, v);
-				x = mid - bar * groups / 2 + bar * s;
+				x = mid - bar * groups / 2 + bar * (place - 1);
 			}
 			crm_chart_rect(c, x, Min(from, to), bar - (groups > 1 ? 1.5 : 0), fabs(to - from),
 						   stacked ? 1.5 : 3, crm_chart_fill(c->series[s].color),
@@ -142,6 +169,7 @@ draw_columns(Chart *c, bool stacked)
 				crm_chart_label(c, mid, v < 0 ? to + 13 : to - 5, MIDDLE, NULL,
 								crm_chart_number(c, v));
 		}
+		draw_marks(c, &a, i, mid, slot);
 		if (i % stride == 0)
 			crm_chart_label(c, mid, a.bottom + 17, MIDDLE, "m",
 							crm_chart_fit(c->labels[i], FONT, slot * stride - 6));
@@ -150,58 +178,25 @@ draw_columns(Chart *c, bool stacked)
 	crm_chart_close(c);
 }
 
-/*
- * Slopes of a monotone cubic through the points, so that the curve never
- * swings beyond them (Fritsch and Carlson 1980).
- */
-static void
-monotone_slopes(const double *x, const double *y, double *m, int n)
-{
-	double		before = 0;
-
-	for (int i = 0; i < n; i++)
-	{
-		double		after = i + 1 < n ? (y[i + 1] - y[i]) / (x[i + 1] - x[i]) : before;
-
-		if (i == 0)
-			m[i] = after;
-		else if (before * after <= 0)
-			m[i] = 0;
-		else
-			m[i] = 2 * before * after / (before + after);
-		before = after;
-	}
-}
-
-/* One unbroken run of a line; returns nothing for a single point but a dot. */
+/* One unbroken run of a line, straight: a curve would show what was never measured. */
 static void
 draw_run(Chart *c, const Axes *a, const double *x, const double *y, int n, int color, bool area)
 {
-	double	   *m = palloc(sizeof(double) * n);
 	StringInfoData path;
 
 	initStringInfo(&path);
-	monotone_slopes(x, y, m, n);
 	appendStringInfo(&path, "M%s %s", co(mirrored(c, x[0])), co(y[0]));
 	for (int i = 1; i < n; i++)
-	{
-		double		third = (x[i] - x[i - 1]) / 3;
-
-		appendStringInfo(&path, "C%s %s %s %s %s %s",
-						 co(mirrored(c, x[i - 1] + third)), co(y[i - 1] + m[i - 1] * third),
-						 co(mirrored(c, x[i] - third)), co(y[i] - m[i] * third),
-						 co(mirrored(c, x[i])), co(y[i]));
-	}
+		appendStringInfo(&path, "L%s %s", co(mirrored(c, x[i])), co(y[i]));
 	if (area && n > 1)
 	{
 		double		zero = axis_y(a, Max(a->lo, Min(0, a->hi)));
 
-		appendStringInfo(c->out, "<path class=\"f%d a\" d=\"%sL%s %sL%s %sZ\"/>",
-						 color % CHART_COLORS, path.data, co(mirrored(c, x[n - 1])), co(zero),
+		appendStringInfo(c->out, "<path class=\"%s a\" d=\"%sL%s %sL%s %sZ\"/>",
+						 crm_chart_fill(color), path.data, co(mirrored(c, x[n - 1])), co(zero),
 						 co(mirrored(c, x[0])), co(zero));
 	}
-	appendStringInfo(c->out, "<path class=\"l s%d\" d=\"%s\"/>", color % CHART_COLORS, path.data);
-	pfree(m);
+	appendStringInfo(c->out, "<path class=\"l %s\" d=\"%s\"/>", crm_chart_stroke(color), path.data);
 }
 
 void
@@ -260,8 +255,8 @@ crm_chart_lines(Chart *c)
 		{
 			if (c->series[s].nulls[i])
 				continue;
-			appendStringInfo(c->out, "<circle class=\"f%d dot\" cx=\"%s\" cy=\"%s\" r=\"%s\">",
-							 c->series[s].color % CHART_COLORS,
+			appendStringInfo(c->out, "<circle class=\"%s dot\" cx=\"%s\" cy=\"%s\" r=\"%s\">",
+							 crm_chart_fill(c->series[s].color),
 							 co(mirrored(c, a.left + 12 + slot * i)),
 							 co(axis_y(&a, c->series[s].values[i])),
 							 c->nlabels > 40 ? "1.5" : "3.2");

@@ -8,6 +8,7 @@
 #include "reports/chart.h"
 
 #define FONT 12.0				/* size of all text of a chart */
+#define NARROW 400				/* below it a telephone's rows and changes */
 
 typedef enum Anchor
 {
@@ -45,6 +46,7 @@ extern void crm_chart_line(Chart *c, double x1, double y1, double x2, double y2,
 extern void crm_chart_open(Chart *c, double height);
 extern void crm_chart_close(Chart *c);
 extern const char *crm_chart_fill(int color);
+extern const char *crm_chart_stroke(int color);
 extern char *crm_chart_tip(Chart *c, const char *series, const char *name, double value);
 extern double crm_chart_scale(double *lo, double *hi, int n);
 extern bool crm_chart_has_value(const Chart *c);

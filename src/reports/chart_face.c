@@ -196,7 +196,20 @@ read_rows(Chart *c, JsonbContainer *rows)
 		c->nseries = 1;
 }
 
-/* {"labels": [..], "series": [{"name": .., "values": [..]}, ...], "totals": [..]} */
+/* What is good or bad has the colours of that, whatever its place among the series. */
+static void
+read_tone(JsonbContainer *one, ChartSeries *series)
+{
+	char	   *tone = text_field(one, "tone");
+
+	if (tone == NULL)
+		return;
+	if (strcmp(tone, "good") != 0 && strcmp(tone, "bad") != 0)
+		bad_data(psprintf("tone \"%s\" is not known", tone), "Tones are good and bad.");
+	series->color = strcmp(tone, "good") == 0 ? CHART_GOOD : CHART_BAD;
+}
+
+/* {"labels": [..], "series": [{"name", "values": [..], "color", "tone", "mark"}, ...]} */
 static void
 read_series(Chart *c, JsonbContainer *data)
 {
@@ -222,6 +235,8 @@ read_series(Chart *c, JsonbContainer *data)
 
 		c->series[s].name = text_field(one, "name");
 		c->series[s].color = (int) number_field(one, "color", s, 0, CHART_COLORS - 1 + MAX_SERIES);
+		read_tone(one, &c->series[s]);
+		c->series[s].mark = flag_field(one, "mark", false);
 		if (values == NULL || JsonContainerSize(values) != c->nlabels)
 			bad_data(psprintf("series %d has %d values for %d labels", s + 1,
 							  values ? (int) JsonContainerSize(values) : 0, c->nlabels), NULL);
@@ -291,20 +306,21 @@ draw_tiles(Chart *c, JsonbContainer *tiles)
 
 /* Heads of the columns; their formats are kept for the cells. */
 static void
-draw_heads(Chart *c, JsonbContainer *columns, int ncolumns, char **formats)
+draw_heads(Chart *c, JsonbContainer *columns, int ncolumns, char **formats, char **names)
 {
 	for (int k = 0; k < ncolumns; k++)
 	{
 		JsonbContainer *column = object_at(columns, k, "column");
 		char	   *name = text_field(column, "label");
 
+		names[k] = name ? name : "";
 		formats[k] = text_field(column, "format");
 		if (formats[k] == NULL)
 			formats[k] = "text";
 		if (strcmp(formats[k], "text") != 0 && strcmp(formats[k], "bar") != 0)
 			(void) format_named(formats[k]);
 		appendStringInfo(c->out, "<th%s>", strcmp(formats[k], "text") == 0 ? "" : " class=\"n\"");
-		crm_chart_escape(c->out, name ? name : "");
+		crm_chart_escape(c->out, names[k]);
 		appendStringInfoString(c->out, "</th>");
 	}
 }
@@ -321,15 +337,20 @@ row_at(JsonbContainer *rows, int r, int ncolumns)
 	return row->val.binary.data;
 }
 
-/* A value by its column's format; most is the largest one of a column of bars. */
+/*
+ * A value by its column's format; most is the largest one of a column of bars.
+ * It carries the column's name, which stands before it where columns do not fit.
+ */
 static void
-draw_cell(Chart *c, JsonbValue *cell, const char *format, double most)
+draw_cell(Chart *c, JsonbValue *cell, const char *format, double most, const char *name)
 {
 	bool		bar = strcmp(format, "bar") == 0;
 	bool		plain = strcmp(format, "text") == 0;
 	double		number;
 
-	appendStringInfoString(c->out, plain ? "<td><bdi>" : "<td class=\"n\"><bdi>");
+	appendStringInfo(c->out, "<td%s data-l=\"", plain ? "" : " class=\"n\"");
+	crm_chart_escape(c->out, name);
+	appendStringInfoString(c->out, "\"><bdi>");
 	if (cell == NULL || cell->type == jbvNull)
 		appendStringInfoString(c->out, GetDatabaseEncoding() == PG_UTF8 ? "\xE2\x80\x93" : "-");
 	else if (!plain && cell->type == jbvNumeric && value_number(cell, &number))
@@ -354,7 +375,8 @@ draw_table(Chart *c, JsonbContainer *data)
 	JsonbContainer *rows = array_field(data, "rows");
 	int			ncolumns,
 				nrows;
-	char	  **formats;
+	char	  **formats,
+			  **names;
 	double	   *most;
 
 	if (columns == NULL || rows == NULL)
@@ -363,9 +385,10 @@ draw_table(Chart *c, JsonbContainer *data)
 	ncolumns = checked_count(columns, 50, "columns");
 	nrows = checked_count(rows, MAX_LABELS, "rows");
 	formats = palloc(sizeof(char *) * Max(ncolumns, 1));
+	names = palloc(sizeof(char *) * Max(ncolumns, 1));
 	most = palloc0(sizeof(double) * Max(ncolumns, 1));
 	appendStringInfo(c->out, "<div class=\"scroll%s\"><table><thead><tr>", c->style ? " cv" : "");
-	draw_heads(c, columns, ncolumns, formats);
+	draw_heads(c, columns, ncolumns, formats, names);
 	appendStringInfoString(c->out, "</tr></thead><tbody>");
 	for (int r = 0; r < nrows; r++)
 	{
@@ -383,7 +406,7 @@ draw_table(Chart *c, JsonbContainer *data)
 
 		appendStringInfoString(c->out, "<tr>");
 		for (int k = 0; k < ncolumns; k++)
-			draw_cell(c, crm_json_element(row, k), formats[k], most[k]);
+			draw_cell(c, crm_json_element(row, k), formats[k], most[k], names[k]);
 		appendStringInfoString(c->out, "</tr>");
 	}
 	appendStringInfoString(c->out, "</tbody></table></div>");
@@ -408,12 +431,39 @@ read_options(Chart *c, JsonbContainer *options)
 	c->style = flag_field(options, "style", true);
 	c->width = number_field(options, "width", 560, 200, 4000);
 	c->height = number_field(options, "height", 0, 80, 4000);
+	c->small = number_field(options, "small", 0, 200, 4000);
 	c->format = format_named(text_field(options, "format"));
 	c->unit = text_field(options, "unit");
 	c->title = text_field(options, "title");
 	c->empty = text_field(options, "empty");
 	if (c->empty == NULL)
 		c->empty = "No data";
+}
+
+/*
+ * The picture, and the same for smaller screens where that is asked for: text
+ * does not shrink with a picture that is laid out for the room there is.
+ */
+static void
+draw_screens(Chart *c)
+{
+	double		width = c->width,
+				height = c->height;
+
+	crm_chart_draw(c);
+	if (c->small == 0)
+		return;
+	if (width > 800)
+	{
+		c->width = 700;
+		c->height = height;
+		c->screen = " md";
+		crm_chart_draw(c);
+	}
+	c->width = c->small;
+	c->height = height > 0 ? Min(height, 260) : 0;
+	c->screen = " sm";
+	crm_chart_draw(c);
 }
 
 PG_FUNCTION_INFO_V1(crm_draw_chart);
@@ -460,7 +510,7 @@ crm_draw_chart(PG_FUNCTION_ARGS)
 			read_rows(&c, data);
 		else
 			read_series(&c, data);
-		crm_chart_draw(&c);
+		draw_screens(&c);
 	}
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
 }

@@ -32,7 +32,8 @@ const char *const crm_chart_css =
 ".cv .ft{fill:var(--grid)}.cv .p{fill-opacity:.28}.cv .a{fill-opacity:.13}"
 ".cv .l{fill:none;stroke-width:2.2;stroke-linecap:round;stroke-linejoin:round}"
 ".cv .s0{stroke:var(--c0)}.cv .s1{stroke:var(--c1)}.cv .s2{stroke:var(--c2)}.cv .s3{stroke:var(--c3)}.cv .s4{stroke:var(--c4)}"
-".cv .s5{stroke:var(--c5)}.cv .s6{stroke:var(--c6)}.cv .s7{stroke:var(--c7)}.cv .dot{stroke:var(--card);stroke-width:1.5}";
+".cv .s5{stroke:var(--c5)}.cv .s6{stroke:var(--c6)}.cv .s7{stroke:var(--c7)}.cv .sp{stroke:var(--pos)}.cv .sn{stroke:var(--neg)}"
+".cv .fm{fill:var(--ink)}.cv .dot{stroke:var(--card);stroke-width:1.5}";
 
 /* ---- shapes ---- */
 
@@ -102,8 +103,9 @@ void
 crm_chart_open(Chart *c, double height)
 {
 	c->height = height;
-	appendStringInfo(c->out, "<svg class=\"chart %s%s\" viewBox=\"0 0 %s %s\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\"",
-					 c->kind, c->style ? " cv" : "", co(c->width), co(height));
+	appendStringInfo(c->out, "<svg class=\"chart %s%s%s\" viewBox=\"0 0 %s %s\" role=\"img\" xmlns=\"http://www.w3.org/2000/svg\"",
+					 c->kind, c->screen ? c->screen : "", c->style ? " cv" : "",
+					 co(c->width), co(height));
 	if (c->title)
 	{
 		appendStringInfoString(c->out, " aria-label=\"");
@@ -126,7 +128,15 @@ crm_chart_close(Chart *c)
 const char *
 crm_chart_fill(int color)
 {
-	return psprintf("f%d", color % CHART_COLORS);
+	return color == CHART_GOOD ? "fp" : color == CHART_BAD ? "fn" :
+		psprintf("f%d", color % CHART_COLORS);
+}
+
+const char *
+crm_chart_stroke(int color)
+{
+	return color == CHART_GOOD ? "sp" : color == CHART_BAD ? "sn" :
+		psprintf("s%d", color % CHART_COLORS);
 }
 
 char *
@@ -199,7 +209,10 @@ crm_chart_legend(Chart *c, double left, double top, bool draw)
 		}
 		if (draw)
 		{
-			crm_chart_rect(c, x, y - 9, 10, 10, 3, crm_chart_fill(c->series[s].color), NULL);
+			if (c->series[s].mark)
+				crm_chart_rect(c, x - 2, y - 5, 14, 2.5, 1, "fm", NULL);
+			else
+				crm_chart_rect(c, x, y - 9, 10, 10, 3, crm_chart_fill(c->series[s].color), NULL);
 			crm_chart_label(c, x + 16, y, START, "m", name);
 		}
 		x += w + 16;

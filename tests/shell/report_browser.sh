@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The reports in a real browser: every chart drawn, no text on top of other text or outside its
-# picture, nothing wider than the window, nothing loaded from anywhere. make test brings Chromium where the
+# The reports in a real browser: on a telephone, a tablet and a desk, light, dark and on paper, in both languages: every chart drawn, no text on
+# top of other text or outside its picture, no figure cut or off the screen, nothing wider than the window, nothing loaded from anywhere. make test brings Chromium where the
 # distribution has it; skipped where there is none.
-# long: 30 s
+# long: 60 s
 set -u
 . "$REPO/tests/helpers/cluster.sh"
 browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) ||
@@ -74,13 +74,17 @@ SQL
 cat >"$WORK/check.js" <<'JS'
 (function () {
     var faults = [], charts = document.querySelectorAll('svg.chart'), n = 0;
+    charts = Array.from(charts).filter(function (svg) { return getComputedStyle(svg).display !== 'none'; });
     charts.forEach(function (svg) {
         var box = svg.getBoundingClientRect(), texts = Array.from(svg.querySelectorAll('text')), name = svg.getAttribute('aria-label') || svg.getAttribute('class');
-        if (box.width < 100 || box.height < 30) faults.push('chart without size: ' + name);
+        if (box.width < 100 || box.height < 20) faults.push('chart without size: ' + name);
         if (!svg.querySelector('rect,path,circle')) faults.push('chart with nothing drawn: ' + name);
         var boxes = texts.map(function (t) { return {t: t.textContent, b: t.getBoundingClientRect()}; });
         n += boxes.length;
         boxes.forEach(function (a, i) {
+            if (/[0-9\u06f0-\u06f9]\u2026/.test(a.t)) faults.push('figure cut in ' + name + ': ' + a.t);
+            if (a.b.width > 0 && (a.b.left < -1 || a.b.right > window.innerWidth + 1)) faults.push('off the screen in ' + name + ': ' + a.t);
+            if (a.b.width > 0 && a.b.height < 9) faults.push('too small to read in ' + name + ': ' + a.t);
             if (a.b.width > 0 && (a.b.left < box.left - 3 || a.b.right > box.right + 3 || a.b.top < box.top - 3 || a.b.bottom > box.bottom + 3))
                 faults.push('text outside of ' + name + ': ' + a.t);
             for (var j = i + 1; j < boxes.length; j++) {
@@ -90,6 +94,10 @@ cat >"$WORK/check.js" <<'JS'
         });
     });
     document.querySelectorAll('.tile').forEach(function (t) { if (t.scrollWidth > t.clientWidth + 1) faults.push('tile too narrow: ' + t.textContent); });
+    document.querySelectorAll('.card,.scroll,td,th').forEach(function (t) {
+        if (t.clientWidth > 0 && t.scrollWidth > t.clientWidth + 1 && getComputedStyle(t).display !== 'none')
+            faults.push('cut in ' + (t.closest('.card').querySelector('h2') || t).textContent + ': ' + t.tagName + ' ' + t.textContent.slice(0, 40));
+    });
     if (document.documentElement.scrollWidth > window.innerWidth + 1) faults.push('page wider than the window');
     if (performance.getEntriesByType('resource').length > 0) faults.push('something was loaded: ' + performance.getEntriesByType('resource').map(function (r) { return r.name; }));
     if (document.querySelectorAll('script').length > 1) faults.push('a script in the page');
@@ -107,13 +115,23 @@ check() {   # name, least number of charts, html, window
     { printf '<script>'; cat "$WORK/check.js"; printf '</script>'; } >>"$WORK/copy.html"
     timeout 90 "$browser" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --disable-quic --no-first-run \
         --disable-background-networking --disable-component-update --disable-sync --user-data-dir="$profile" \
-        --window-size="$4" --virtual-time-budget=4000 --dump-dom "file://$WORK/copy.html" \
+        ${5:-} --window-size="$4" --virtual-time-budget=4000 --dump-dom "file://$WORK/copy.html" \
         </dev/null >"$WORK/dom.html" 2>"$WORK/browser.log"
     rm -rf "$profile"
     out=$(grep -ao 'CHECKED [^<]*' "$WORK/dom.html" | head -1)
-    echo "$1 at $4: ${out:-the browser gave nothing: $(tail -3 "$WORK/browser.log")}"
+    echo "$1 at $4 ${5:-}: ${out:-the browser gave nothing: $(tail -3 "$WORK/browser.log")}"
     case $out in *" faults=0 "*) ;; *) status=1; return;; esac
     [ "$(echo "$out" | sed 's/.*charts=\([0-9]*\).*/\1/')" -ge "$2" ] || { echo "  fewer than $2 charts"; status=1; }
+}
+paper() {   # name, html: what is printed has pages, and not more than its figures need
+    local pages profile
+    profile=$(mktemp -d "$WORK/profile.XXXXXX")
+    timeout 90 "$browser" --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-background-networking --user-data-dir="$profile" \
+        --no-pdf-header-footer --print-to-pdf="$WORK/$1.pdf" "file://$2" </dev/null >/dev/null 2>&1
+    rm -rf "$profile"
+    pages=$(grep -ac '/Type */Page$\|/Type */Page[^s]' "$WORK/$1.pdf" 2>/dev/null)
+    echo "$1 on paper: ${pages:-no} pages"
+    [ "${pages:-0}" -ge 1 ] && [ "$pages" -le 9 ] || { echo "  that is not what the page needs"; status=1; }
 }
 for language in en fa; do
     for report in pipeline:8 dashboard:5 customer:1; do
@@ -123,12 +141,12 @@ for language in en fa; do
         if grep -aoE '(src|href|action|data)="[^"]{0,60}|url\([^)]{0,60}|@import|<script|<link|<iframe|on(load|click|error)=' "$WORK/$name-$language.html"; then
             echo "$name-$language.html names something to load or run"; status=1
         fi
-        check "$name-$language" "${report#*:}" "$WORK/$name-$language.html" 1280,2600
+        for window in 390,3000 768,3000 1200,2600; do check "$name-$language" "${report#*:}" "$WORK/$name-$language.html" $window; done
+        paper "$name-$language" "$WORK/$name-$language.html"
     done
 done
-check pipeline-en 8 "$WORK/pipeline-en.html" 700,4200
-check dashboard-fa 5 "$WORK/dashboard-fa.html" 520,6000
-check customer-en 1 "$WORK/customer-en.html" 520,4200
+check pipeline-en 8 "$WORK/pipeline-en.html" 1280,4200 --blink-settings=preferredColorScheme=0
+check dashboard-fa 5 "$WORK/dashboard-fa.html" 390,6000 --blink-settings=preferredColorScheme=0
 # an empty company
 sql -d "$db" -c "SET session_replication_role = replica; DELETE FROM crm.opportunities; DELETE FROM crm.stage_periods; DELETE FROM crm.activities; DELETE FROM crm.quotas" \
     -c "SELECT crm.rebuild_rollup(r.name) FROM crm.rollups AS r" >/dev/null

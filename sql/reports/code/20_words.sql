@@ -1,6 +1,41 @@
 -- Reports for people: one HTML page each, complete in itself. The pages hold no script, name no address, and
 -- forbid the browser to load anything.
 
+CREATE OR REPLACE FUNCTION crm_analytics.report_factor_words(language text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN $1 = 'fa' THEN
+    '{"deal.lead_source": "منبع فرصت", "deal.product": "محصول", "deal.product_family": "خانواده محصول", "deal.owner": "مسئول", "deal.team": "تیم",
+      "deal.territory": "منطقه", "deal.competitor": "رقیب",
+      "deal.has_contact": "دارای مخاطب", "deal.amount": "مبلغ", "account.industry": "صنعت مشتری", "account.country": "کشور مشتری",
+      "account.size": "کارکنان مشتری", "account.kind": "نوع مشتری",
+      "account.was_customer": "مشتری پیشین", "lead.source": "منبع سرنخ", "lead.medium": "رسانه", "lead.campaign": "کارزار", "lead.channel": "کانال",
+      "lead.country": "کشور", "lead.industry": "صنعت", "lead.size": "کارکنان",
+      "lead.product": "محصول", "lead.product_family": "خانواده محصول", "lead.owner": "مسئول", "lead.team": "تیم",
+      "lead.has_company": "شرکت نام برده شده", "lead.has_email": "دارای ایمیل", "lead.has_phone": "دارای تلفن",
+      "lead.came_again": "دوباره آمده", "lead.first_response": "نخستین پاسخ", "value yes": "بله", "value no": "خیر", "value never": "هرگز",
+      "value within 15 minutes": "تا ۱۵ دقیقه", "value within an hour": "تا یک ساعت",
+      "value within a day": "تا یک روز", "value later": "دیرتر", "value organisation": "سازمان", "value person": "شخص", "value household": "خانوار"}'::jsonb
+    ELSE
+    '{"deal.lead_source": "Source of the deal", "deal.product": "Product", "deal.product_family": "Product family", "deal.owner": "Owner",
+      "deal.team": "Team", "deal.territory": "Territory", "deal.competitor": "Competitor",
+      "deal.has_contact": "Has a contact", "deal.amount": "Amount", "account.industry": "Industry of the customer",
+      "account.country": "Country of the customer", "account.size": "Employees of the customer",
+      "account.kind": "Kind of customer", "account.was_customer": "Is a customer", "lead.source": "Source of the lead", "lead.medium": "Medium",
+      "lead.campaign": "Campaign", "lead.channel": "Channel",
+      "lead.country": "Country", "lead.industry": "Industry", "lead.size": "Employees", "lead.product": "Product",
+      "lead.product_family": "Product family", "lead.owner": "Owner", "lead.team": "Team",
+      "lead.has_company": "Named a company", "lead.has_email": "Has an e-mail address", "lead.has_phone": "Has a telephone",
+      "lead.came_again": "Came again", "lead.first_response": "First response",
+      "value yes": "yes", "value no": "no", "value never": "never", "value within 15 minutes": "within 15 minutes",
+      "value within an hour": "within an hour", "value within a day": "within a day",
+      "value later": "later", "value organisation": "organisation", "value person": "person", "value household": "household"}'::jsonb
+    END
+$$;
+COMMENT ON FUNCTION crm_analytics.report_factor_words(text) IS
+'Words for the attributes of crm_analytics.outcome_factors, by their name, and for their values, by value and the name; part of report_words.';
+
 CREATE OR REPLACE FUNCTION crm_analytics.report_words(language text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -10,7 +45,7 @@ AS $$
       "open_amount": "ارزش فرصت‌های باز", "weighted": "ارزش وزنی", "amount": "مبلغ", "deals": "فرصت", "open_deals": "فرصت‌های باز", "won_amount": "فروش ۱۲ ماه گذشته",
       "win_rate": "نرخ موفقیت", "cycle": "میانگین روزهای تا فروش", "days": "روز", "of_closed": "از بسته‌شده‌ها", "last12": "۱۲ ماه گذشته",
       "funnel": "قیف تبدیل مراحل", "funnel_note": "هر فرصت یک بار شمرده می‌شود", "waterfall": "تغییر قیف فروش", "by_stage": "فرصت‌های باز بر پایه مرحله",
-      "stage_note": "روشن: مبلغ، پررنگ: وزنی", "forecast": "پیش‌بینی ماهانه", "forecast_note": "مبلغ فرصت‌ها بر پایه ماه بسته‌شدن", "owners": "فرصت‌های باز بر پایه مسئول",
+      "stage_note": "روشن: مبلغ، پررنگ: وزنی", "forecast": "پیش‌بینی ماهانه", "owners": "فرصت‌های باز بر پایه مسئول",
       "won_lost": "برده و باخته در هر ماه", "won_lost_note": "تعداد فرصت‌ها", "won": "برده", "lost": "باخته", "time": "زمان در مرحله", "time_note": "روز؛ فرصت‌های در جریان سانسورشده به شمار می‌آیند",
       "stage": "مرحله", "subjects": "تعداد", "running": "در جریان", "median": "میانه", "p90": "صدک ۹۰", "oldest": "قدیمی‌ترین", "loss": "دلایل باخت", "no_reason": "بدون دلیل",
       "bottlenecks": "گلوگاه‌ها", "bottlenecks_note": "سهم از کل انتظار در ۱۲ ماه گذشته", "arrivals": "ورودی", "departures": "خروجی", "in_progress": "کار در جریان", "service": "روز در مرحله",
@@ -29,13 +64,16 @@ AS $$
       "month": "ماه", "industry": "صنعت", "country": "کشور", "rates_missing": "برخی مبالغ نرخ ارز ندارند و در جمع نیامده‌اند:", "tickets": "تیکت‌ها", "priority": "اولویت", "opened": "گشایش", "hours": "ساعت", "products": "محصولات", "other": "سایر", "minutes": "دقیقه",
       "unassigned_tickets": "تیکت‌های بی‌مسئول", "promises_kept_30_days": "تعهدهای به‌موقع ۳۰ روز", "satisfied_30_days": "رضایت ۳۰ روز", "converted_leads_12_months": "سرنخ‌های موفق ۱۲ ماه",
       "lead_conversion_12_months": "نرخ تبدیل سرنخ ۱۲ ماه", "median_lead_response_30_days": "میانه پاسخ به سرنخ", "sale": "سفارش", "return": "مرجوعی", "ticket_opened": "گشایش تیکت", "ticket_solved": "حل تیکت",
-      "message_in": "پیام مشتری", "message_out": "پاسخ ما", "lead_came": "سرنخ تازه", "lead_converted": "تبدیل سرنخ", "orders": "سفارش‌ها", "lead_factors": "آنچه با تبدیل سرنخ همراه است", "conversion": "نرخ تبدیل"}'::jsonb
+      "message_in": "پیام مشتری", "message_out": "پاسخ ما", "lead_came": "سرنخ تازه", "lead_converted": "تبدیل سرنخ", "orders": "سفارش‌ها",
+      "bought": "آنچه سفارش داده‌اند", "forecast_quota_note": "خط: سهمیه؛ ستون: برده و فرصت‌های باز با احتمال", "quota_line": "سهمیه",
+      "won_lost_amount": "مبلغ برده و باخته در هر ماه",
+      "lead_factors": "آنچه با تبدیل سرنخ همراه است", "conversion": "نرخ تبدیل"}'::jsonb
     ELSE
     '{"pipeline": "Pipeline", "dashboard": "Dashboard", "customer": "Customer", "made": "as of", "currency": "Amounts in", "none": "No data",
       "open_amount": "Open pipeline", "weighted": "Weighted", "amount": "Amount", "deals": "deals", "open_deals": "Open deals", "won_amount": "Won",
       "win_rate": "Win rate", "cycle": "Mean days to win", "days": "days", "of_closed": "of closed", "last12": "last 12 months",
       "funnel": "Conversion from stage to stage", "funnel_note": "each deal counted once", "waterfall": "How the pipeline changed", "by_stage": "Open pipeline by stage",
-      "stage_note": "light: amount, strong: weighted", "forecast": "Forecast by month", "forecast_note": "amounts by month of closing", "owners": "Open pipeline by owner",
+      "stage_note": "light: amount, strong: weighted", "forecast": "Forecast by month", "owners": "Open pipeline by owner",
       "won_lost": "Won and lost by month", "won_lost_note": "number of deals", "won": "Won", "lost": "Lost", "time": "Time in stage", "time_note": "days; running ones counted as censored",
       "stage": "Stage", "subjects": "Deals", "running": "Running", "median": "Median", "p90": "90 %", "oldest": "Oldest", "loss": "Why deals were lost", "no_reason": "no reason given",
       "bottlenecks": "Bottlenecks", "bottlenecks_note": "by share of all waiting, last 12 months", "arrivals": "In", "departures": "Out", "in_progress": "In progress", "service": "Days each",
@@ -54,8 +92,11 @@ AS $$
       "month": "Month", "industry": "Industry", "country": "Country", "rates_missing": "Amounts without an exchange rate are left out of the sums:", "tickets": "Tickets", "priority": "Priority", "opened": "Opened", "hours": "hours", "products": "Products", "other": "other", "minutes": "minutes",
       "unassigned_tickets": "Tickets of nobody", "promises_kept_30_days": "Promises kept, 30 days", "satisfied_30_days": "Satisfied, 30 days", "converted_leads_12_months": "Leads converted, 12 months",
       "lead_conversion_12_months": "Lead conversion, 12 months", "median_lead_response_30_days": "Median answer to a lead", "sale": "Order", "return": "Return", "ticket_opened": "Ticket opened", "ticket_solved": "Ticket solved",
-      "message_in": "Message from them", "message_out": "Message to them", "lead_came": "Lead came", "lead_converted": "Lead converted", "orders": "Orders", "lead_factors": "What goes with converting a lead", "conversion": "Conversion"}'::jsonb
-    END
+      "message_in": "Message from them", "message_out": "Message to them", "lead_came": "Lead came", "lead_converted": "Lead converted",
+      "orders": "Orders", "bought": "by what they ordered", "forecast_quota_note": "line: quota; columns: won, and open deals by their probability",
+      "quota_line": "Quota", "won_lost_amount": "Won and lost by amount",
+      "lead_factors": "What goes with converting a lead", "conversion": "Conversion"}'::jsonb
+    END || crm_analytics.report_factor_words($1)
 $$;
 COMMENT ON FUNCTION crm_analytics.report_words(text) IS 'Words of the reports in a language, en or fa, by key.';
 
@@ -99,13 +140,21 @@ AS $$
         || '.tl{color:var(--mut);font-size:13px}.tv{font-size:26px;font-weight:700;line-height:1.35;font-variant-numeric:tabular-nums}.tn{color:var(--mut);font-size:12.5px}'
         || '.good .tv{color:var(--pos)}.bad .tv{color:var(--neg)}.cv svg.spark{width:100%;height:34px;margin-top:6px}'
         || '.scroll{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:13.5px}th{color:var(--mut);font-weight:500;text-align:start;padding:4px 10px 6px;border-bottom:1px solid var(--grid)}'
-        || 'td{padding:6px 10px;border-bottom:1px solid var(--grid);vertical-align:baseline;overflow-wrap:break-word}tr:last-child td{border-bottom:0}th:first-child,td:first-child{padding-inline-start:0}'
+        || 'td{padding:6px 10px;border-bottom:1px solid var(--grid);vertical-align:baseline;overflow-wrap:anywhere}tr:last-child td{border-bottom:0}th:first-child,td:first-child{padding-inline-start:0}'
         || '.n{text-align:end;font-variant-numeric:tabular-nums;white-space:nowrap}.bar{display:inline-block;width:72px;height:8px;border-radius:4px;background:var(--grid);margin-inline-start:10px;overflow:hidden}'
         || '.bar i{display:block;height:100%;background:var(--c0);border-radius:4px}.none{color:var(--mut);margin:10px 0 0}.warn{border-inline-start:4px solid var(--c2);background:var(--card);padding:9px 14px;border-radius:8px;margin:0 0 16px}'
         || 'h3{font-size:14px;color:var(--mut);font-weight:600;margin:18px 0 8px}.facts{display:flex;flex-wrap:wrap;gap:6px 22px;margin:8px 0 0;color:var(--mut)}.facts b{color:var(--ink);font-weight:600}'
-        || '@media(max-width:820px){.grid{grid-template-columns:minmax(0,1fr)}main{padding:18px 12px}}@media screen and (max-width:820px){.card{overflow-x:auto}.card>svg.chart{min-width:440px}.wide>svg.chart{min-width:760px}}'
+        || '@media(max-width:820px){.grid{grid-template-columns:minmax(0,1fr)}main{padding:18px 12px}}.card>svg.md,.card>svg.sm{display:none;margin-top:14px}'
+        -- every picture is there for each width of screen; rows of tables become lists where columns have no room
+        || '@media screen and (max-width:900px){.wide>svg.chart{display:none}.wide>svg.md{display:block}}'
+        || '@media screen and (max-width:560px){.card>svg.chart{display:none}.card>svg.sm{display:block}.card{padding:14px 14px 12px}'
+        || '.tiles{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px}.tv{font-size:21px;overflow-wrap:anywhere}'
+        || 'thead{display:none}table,tbody,tr,td{display:block}tr{padding:8px 0;border-bottom:1px solid var(--grid)}tr:last-child{border-bottom:0}'
+        || 'td{display:flex;gap:14px;padding:2px 0;border:0}td::before{content:attr(data-l);color:var(--mut);flex:0 0 auto;max-width:45%}td>bdi{text-align:end;margin-inline-start:auto}'
+        || 'td:first-child{font-weight:600}td:first-child::before{display:none}td:first-child>bdi{margin-inline-start:0;text-align:start}.bar+bdi{display:none}'
+        || '.n{white-space:normal}.bar{display:none}}'
         || '@media print{@page{margin:12mm}body{--page:#fff;font-size:12px;-webkit-print-color-adjust:exact;print-color-adjust:exact}main{max-width:none;padding:0}'
-        || '.card,.tile{break-inside:avoid}.card>svg.chart{max-height:250px}.grid{gap:10px}.tiles{gap:8px}}'
+        || '.card,.tile{break-inside:avoid}.card>svg.chart{max-height:250px}.card>svg.md,.card>svg.sm{display:none!important}.grid{gap:10px}.tiles{gap:8px}}'
         || '</style></head><body class="cv"><main><header><h1>' || crm.escape_html($1) || '</h1><p>'
         || (SELECT coalesce(string_agg('<bdi>' || crm.escape_html(part) || '</bdi>', ' · ' ORDER BY place), '')
             FROM pg_catalog.string_to_table($2, ' · ') WITH ORDINALITY AS p(part, place)) || '</p></header>'

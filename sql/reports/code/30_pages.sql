@@ -7,7 +7,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT t.name, l.lang, crm_analytics.report_words(l.lang), CASE WHEN l.lang = 'fa' THEN 'jalali' ELSE 'gregorian' END,
            (now() AT TIME ZONE t.time_zone)::date, t.time_zone, t.base_currency::text,
-           jsonb_build_object('style', false, 'rtl', l.lang = 'fa', 'digits', l.lang, 'empty', crm_analytics.report_words(l.lang) ->> 'none')
+           jsonb_build_object('style', false, 'rtl', l.lang = 'fa', 'digits', l.lang, 'empty', crm_analytics.report_words(l.lang) ->> 'none', 'small', 350)
     FROM crm.tenants AS t, LATERAL (SELECT coalesce($1, t.language) AS lang) AS l
     WHERE t.tenant_id = crm.tenant_id()
 $$;
@@ -37,6 +37,52 @@ $$;
 COMMENT ON FUNCTION crm_analytics.report_months(text, date, integer) IS
 'First days of the last months up to that of a day, in the calendar gregorian or jalali.';
 
+CREATE OR REPLACE FUNCTION crm_analytics.report_forecast(language text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s record;
+    w jsonb;
+    mine bigint := crm.tenant_id();
+BEGIN
+    SELECT * INTO s FROM crm_analytics.report_setting(language);
+    w := s.words;
+    RETURN crm_analytics.report_card(w ->> 'forecast', (w ->> 'forecast_quota_note') || ' · ' || s.currency,
+        (WITH ahead AS (
+            SELECT DISTINCT crm_analytics.month_start((s.today + n)::date, s.calendar) AS month
+            FROM generate_series(0, 180, 5) AS n ORDER BY 1 LIMIT 6
+         ), amounts AS (
+            SELECT crm_analytics.month_start(f.expected_on, s.calendar) AS month, f.forecast_category AS category, sum(f.weighted) AS amount
+            FROM crm_analytics.expected_by_day AS f
+            WHERE f.tenant_id = mine AND f.expected_on >= (SELECT min(month) FROM ahead) GROUP BY 1, 2
+            UNION ALL
+            SELECT crm_analytics.month_start(d.closed_on, s.calendar), 'closed', sum(d.won_amount)
+            FROM crm_analytics.closed_by_day AS d
+            WHERE d.tenant_id = mine AND d.closed_on >= (SELECT min(month) FROM ahead) GROUP BY 1
+         ), categories AS (
+            SELECT * FROM unnest('{closed,commit,most_likely,best_case,pipeline}'::text[]) WITH ORDINALITY AS c(category, place)
+            WHERE EXISTS (SELECT FROM amounts AS a JOIN ahead USING (month) WHERE a.category = c.category)
+         )
+         SELECT crm.draw_chart('stacked', jsonb_build_object(
+                'labels', (SELECT jsonb_agg(crm_analytics.report_date(month, s.lang, 'month') ORDER BY month) FROM ahead),
+                'series', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                                'name', w ->> CASE c.category WHEN 'pipeline' THEN 'category_pipeline' WHEN 'closed' THEN 'won' ELSE c.category END,
+                                'color', greatest(c.place - 2, 0), 'tone', CASE c.category WHEN 'closed' THEN 'good' END,
+                                'values', (SELECT jsonb_agg(coalesce(a.amount, 0) ORDER BY p.month)
+                                           FROM ahead AS p LEFT JOIN amounts AS a ON a.month = p.month AND a.category = c.category)) ORDER BY c.place), '[]')
+                           FROM categories AS c)
+                          || (SELECT CASE WHEN count(q.quota) > 0 THEN jsonb_build_array(jsonb_build_object('name', w ->> 'quota_line', 'mark', true,
+                                              'values', jsonb_agg(round(q.quota) ORDER BY q.month))) ELSE '[]' END
+                              FROM (SELECT p.month, crm_analytics.quota_between(mine, p.month, crm_analytics.month_start(p.month + 35, s.calendar)) AS quota
+                                    FROM ahead AS p) AS q)),
+                s.options || jsonb_build_object('title', w ->> 'forecast', 'unit', s.currency))));
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.report_forecast(text) IS
+'Box of the pipeline page: six months from this one, what is won and what is open by its probability, by forecast category, and a line for what the quotas '
+'ask: the figures of crm_analytics.forecast_against_quota, in the months of the page''s calendar.';
+
 CREATE OR REPLACE FUNCTION crm_analytics.report_pipeline(language text, since timestamptz) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -47,7 +93,7 @@ DECLARE
     mine bigint := crm.tenant_id();
     main_pipeline record;
     span date[];
-    k record;
+    k jsonb;
     monthly record;
     missing bigint;
     page text := '';
@@ -58,37 +104,37 @@ BEGIN
     WHERE p.tenant_id = mine AND p.subject_table = 'opportunities' ORDER BY p.is_default DESC, p.id LIMIT 1;
     SELECT array_agg(m ORDER BY m) INTO span FROM crm_analytics.report_months(s.calendar, s.today, 12) AS m;
 
-    SELECT sum(p.opportunities) AS n, sum(p.amount) AS amount, sum(p.weighted) AS weighted, sum(p.missing_rates) AS missing
-    INTO k FROM crm_analytics.pipeline_by_stage AS p WHERE p.tenant_id = mine;
+    -- the figures of the dashboard, so that the pages agree to the deal
+    SELECT jsonb_object_agg(d.metric, d.value) INTO k FROM crm_analytics.dashboard AS d WHERE d.tenant_id = mine AND d.area = 'sales';
 
     SELECT jsonb_agg(crm_analytics.report_date(m.month, s.lang, 'month') ORDER BY m.month) AS labels,
            jsonb_agg(coalesce(c.won, 0) ORDER BY m.month) AS won, jsonb_agg(coalesce(c.lost, 0) ORDER BY m.month) AS lost,
            jsonb_agg(coalesce(c.won_amount, 0) ORDER BY m.month) AS amounts,
-           sum(c.won) AS all_won, sum(c.lost) AS all_lost, sum(c.won_amount) AS amount, sum(c.cycle) / nullif(sum(c.won), 0) AS cycle,
-           coalesce(sum(c.missing), 0) AS missing
+           jsonb_agg(coalesce(c.lost_amount, 0) ORDER BY m.month) AS lost_amounts
     INTO monthly
     FROM unnest(span) AS m(month)
     LEFT JOIN (SELECT crm_analytics.month_start(d.closed_on, s.calendar) AS month, sum(d.won) AS won, sum(d.lost) AS lost,
-                      sum(d.won_amount) AS won_amount, sum(d.won_cycle_days) AS cycle, sum(d.missing_rates) AS missing
-               FROM (SELECT d.closed_on, sum(d.won) AS won, sum(d.lost) AS lost, sum(d.won_amount) AS won_amount,
-                            sum(d.won_cycle_days) AS won_cycle_days, sum(d.missing_rates) AS missing_rates
+                      sum(d.won_amount) AS won_amount, sum(d.lost_amount) AS lost_amount
+               FROM (SELECT d.closed_on, sum(d.won) AS won, sum(d.lost) AS lost, sum(d.won_amount) AS won_amount, sum(d.lost_amount) AS lost_amount
                      FROM crm_analytics.closed_by_day AS d
                      WHERE d.tenant_id = mine AND d.closed_on >= span[1] AND d.closed_on <= s.today GROUP BY 1) AS d
                GROUP BY 1) AS c ON c.month = m.month;
 
-    missing := coalesce(k.missing, 0) + monthly.missing;
+    missing := coalesce((k ->> 'missing_rates')::numeric, 0);
     IF missing > 0 THEN
         page := page || '<p class="warn">' || crm.escape_html((w ->> 'rates_missing') || ' ' || crm.figure_text(missing, 'number', s.lang)) || '</p>';
     END IF;
 
     page := page || crm.draw_chart('tiles', jsonb_build_array(
-        jsonb_build_object('label', w ->> 'open_amount', 'value', coalesce(k.amount, 0), 'note', s.currency),
-        jsonb_build_object('label', w ->> 'weighted', 'value', coalesce(k.weighted, 0), 'note', s.currency),
-        jsonb_build_object('label', w ->> 'open_deals', 'value', coalesce(k.n, 0), 'format', 'number'),
-        jsonb_build_object('label', w ->> 'won_amount', 'value', coalesce(monthly.amount, 0), 'note', (w ->> 'last12') || ' · ' || s.currency, 'trend', monthly.amounts),
-        jsonb_build_object('label', w ->> 'win_rate', 'value', monthly.all_won / nullif(monthly.all_won + monthly.all_lost, 0), 'format', 'percent',
-                           'note', crm.figure_text(coalesce(monthly.all_won + monthly.all_lost, 0)::float8, 'number', s.lang) || ' ' || (w ->> 'closed')),
-        jsonb_build_object('label', w ->> 'cycle', 'value', round(monthly.cycle, 1), 'format', 'number', 'note', w ->> 'days')), s.options)
+        jsonb_build_object('label', w ->> 'open_amount', 'value', k -> 'open_amount', 'note', s.currency),
+        jsonb_build_object('label', w ->> 'weighted', 'value', k -> 'weighted_amount', 'note', s.currency),
+        jsonb_build_object('label', w ->> 'open_deals', 'value', k -> 'open_opportunities', 'format', 'number'),
+        jsonb_build_object('label', w ->> 'won_amount', 'value', k -> 'won_amount_12_months', 'note', (w ->> 'last12') || ' · ' || s.currency,
+                           'trend', monthly.amounts),
+        jsonb_build_object('label', w ->> 'win_rate', 'value', k -> 'win_rate_12_months', 'format', 'percent',
+                           'note', crm.figure_text((k ->> 'won_12_months')::float8, 'number', s.lang) || ' ' || (w ->> 'won')),
+        jsonb_build_object('label', w ->> 'cycle', 'value', round((k ->> 'mean_cycle_days_12_months')::numeric, 1), 'format', 'number',
+                           'note', w ->> 'days')), s.options)
         || '<div class="grid">';
 
     -- how the pipeline changed
@@ -115,32 +161,11 @@ BEGIN
                    WHERE p.tenant_id = mine GROUP BY 1, 2, 3 ORDER BY 3, 2 LIMIT 30) AS x),
             s.options || jsonb_build_object('title', w ->> 'by_stage', 'unit', s.currency, 'height', 380)));
 
-    -- forecast: six months from this one, by category
-    page := page || crm_analytics.report_card(w ->> 'forecast', (w ->> 'forecast_note') || ' · ' || s.currency,
-        (WITH ahead AS (
-            SELECT DISTINCT crm_analytics.month_start((s.today + n)::date, s.calendar) AS month
-            FROM generate_series(0, 180, 5) AS n ORDER BY 1 LIMIT 6
-         ), amounts AS (
-            SELECT crm_analytics.month_start(f.expected_on, s.calendar) AS month, f.forecast_category AS category, sum(f.amount) AS amount
-            FROM crm_analytics.expected_by_day AS f
-            WHERE f.tenant_id = mine AND f.expected_on >= (SELECT min(month) FROM ahead) GROUP BY 1, 2
-         ), categories AS (
-            SELECT * FROM unnest('{commit,most_likely,best_case,pipeline}'::text[]) WITH ORDINALITY AS c(category, place)
-            WHERE EXISTS (SELECT FROM amounts AS a JOIN ahead USING (month) WHERE a.category = c.category)
-         )
-         SELECT crm.draw_chart('stacked', jsonb_build_object(
-                'labels', (SELECT jsonb_agg(crm_analytics.report_date(month, s.lang, 'month') ORDER BY month) FROM ahead),
-                'series', (SELECT coalesce(jsonb_agg(jsonb_build_object(
-                                'name', w ->> CASE c.category WHEN 'pipeline' THEN 'category_pipeline' ELSE c.category END,
-                                'color', c.place - 1,
-                                'values', (SELECT jsonb_agg(coalesce(a.amount, 0) ORDER BY p.month)
-                                           FROM ahead AS p LEFT JOIN amounts AS a ON a.month = p.month AND a.category = c.category)) ORDER BY c.place), '[]')
-                           FROM categories AS c)),
-                s.options || jsonb_build_object('title', w ->> 'forecast', 'unit', s.currency))));
+    page := page || crm_analytics.report_forecast(language);
     page := page || crm_analytics.report_card(w ->> 'won_lost', w ->> 'won_lost_note',
         crm.draw_chart('columns', jsonb_build_object('labels', monthly.labels, 'series', jsonb_build_array(
-                jsonb_build_object('name', w ->> 'won', 'color', 1, 'values', monthly.won),
-                jsonb_build_object('name', w ->> 'lost', 'color', 6, 'values', monthly.lost))),
+                jsonb_build_object('name', w ->> 'won', 'tone', 'good', 'values', monthly.won),
+                jsonb_build_object('name', w ->> 'lost', 'tone', 'bad', 'values', monthly.lost))),
             s.options || jsonb_build_object('format', 'number', 'title', w ->> 'won_lost')));
 
     page := page || crm_analytics.report_card(w ->> 'owners', (w ->> 'stage_note') || ' · ' || s.currency,
@@ -192,12 +217,10 @@ BEGIN
                 jsonb_build_object('label', w ->> 'amount', 'format', 'compact'), jsonb_build_object('label', w ->> 'expected')),
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.name, x.account, x.owner, x.stage, round(x.days_in_stage), x.base_amount,
                                                                  crm_analytics.report_date(x.expected_on, s.lang)) ORDER BY x.days_in_stage DESC), '[]')
-                     FROM (SELECT f.name, a.name AS account, u.name AS owner, d.name AS stage, f.days_in_stage, f.base_amount, f.expected_on
-                           FROM (SELECT f.* FROM crm_analytics.fact_opportunities AS f
-                                 WHERE f.tenant_id = mine AND f.state = 'open' ORDER BY f.is_rotting DESC, f.days_in_stage DESC LIMIT 10) AS f
-                           JOIN crm.stages AS d ON d.tenant_id = mine AND d.id = f.stage_id
-                           LEFT JOIN crm.accounts AS a ON a.tenant_id = mine AND a.id = f.account_id
-                           LEFT JOIN crm.users AS u ON u.tenant_id = mine AND u.id = f.owner_id) AS x)), s.options), true);
+                     FROM (SELECT f.name, f.account_name AS account, f.owner, f.stage, f.days_in_stage, f.base_amount, f.expected_on
+                           FROM crm_analytics.fact_opportunities AS f
+                           WHERE f.tenant_id = mine AND f.state = 'open' AND f.is_rotting
+                           ORDER BY f.days_in_stage DESC, f.opportunity_id LIMIT 10) AS x)), s.options), true);
 
     RETURN crm_analytics.report_page((w ->> 'pipeline') || ' – ' || s.tenant,
         (w ->> 'made') || ' ' || crm_analytics.report_date(s.today, s.lang) || ' · ' || (w ->> 'currency') || ' ' || s.currency,
@@ -205,6 +228,33 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.report_pipeline(text, timestamptz) IS 'The page of crm_analytics.report_html(''pipeline'').';
+
+CREATE OR REPLACE FUNCTION crm_analytics.report_factors(subject_table text, language text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    s record;
+    w jsonb;
+    leads CONSTANT boolean := subject_table = 'leads';
+BEGIN
+    SELECT * INTO s FROM crm_analytics.report_setting(language);
+    w := s.words;
+    RETURN crm_analytics.report_card(w ->> CASE WHEN leads THEN 'lead_factors' ELSE 'factors' END, w ->> 'factors_note',
+        crm.draw_chart('table', jsonb_build_object(
+            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'attribute'), jsonb_build_object('label', w ->> 'value'),
+                jsonb_build_object('label', w ->> 'cases', 'format', 'number'),
+                jsonb_build_object('label', w ->> CASE WHEN leads THEN 'conversion' ELSE 'win_rate' END, 'format', 'percent'),
+                jsonb_build_object('label', w ->> 'lift', 'format', 'number'), jsonb_build_object('label', 'p', 'format', 'text')),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(coalesce(w ->> x.attribute, x.attribute), coalesce(w ->> ('value ' || x.value), x.value),
+                                x.closed, x.win_rate, x.lift, to_char(x.p_value, '0.0EEEE')) ORDER BY x.p_value, x.attribute, x.value), '[]')
+                     FROM (SELECT f.* FROM crm_analytics.outcome_factors AS f
+                           WHERE f.tenant_id = crm.tenant_id() AND f.subject_table = report_factors.subject_table AND f.significant
+                           ORDER BY f.p_value, f.attribute, f.value LIMIT 10) AS x)), s.options), true);
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.report_factors(text, text) IS
+'Box of the dashboard: what goes with winning deals (subject_table opportunities) or with converting leads (leads), attributes in the words of the language.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_dashboard(language text) RETURNS text
 LANGUAGE plpgsql STABLE
@@ -236,18 +286,18 @@ BEGIN
     END LOOP;
     page := page || '<div class="grid">';
 
-    page := page || crm_analytics.report_card(w ->> 'revenue', s.currency,
+    page := page || crm_analytics.report_card(w ->> 'won_lost_amount', s.currency,
         crm.draw_chart('lines',
             (SELECT jsonb_build_object('labels', jsonb_agg(crm_analytics.report_date(m.month, s.lang, 'month') ORDER BY m.month),
                         'series', jsonb_build_array(
-                            jsonb_build_object('name', w ->> 'won', 'color', 0, 'values', jsonb_agg(coalesce(c.won_amount, 0) ORDER BY m.month)),
-                            jsonb_build_object('name', w ->> 'lost', 'color', 6, 'values', jsonb_agg(coalesce(c.lost_amount, 0) ORDER BY m.month))))
+                            jsonb_build_object('name', w ->> 'won', 'tone', 'good', 'values', jsonb_agg(coalesce(c.won_amount, 0) ORDER BY m.month)),
+                            jsonb_build_object('name', w ->> 'lost', 'tone', 'bad', 'values', jsonb_agg(coalesce(c.lost_amount, 0) ORDER BY m.month))))
              FROM unnest(span) AS m(month)
              LEFT JOIN (SELECT crm_analytics.month_start(d.closed_on, s.calendar) AS month, sum(d.won_amount) AS won_amount, sum(d.lost_amount) AS lost_amount
                         FROM (SELECT d.closed_on, sum(d.won_amount) AS won_amount, sum(d.lost_amount) AS lost_amount FROM crm_analytics.closed_by_day AS d
                               WHERE d.tenant_id = mine AND d.closed_on >= span[1] AND d.closed_on <= s.today GROUP BY 1) AS d
                         GROUP BY 1) AS c ON c.month = m.month),
-            s.options || jsonb_build_object('title', w ->> 'revenue', 'unit', s.currency)));
+            s.options || jsonb_build_object('title', w ->> 'won_lost_amount', 'unit', s.currency)));
     page := page || crm_analytics.report_card(w ->> 'activity', NULL,
         (WITH weeks AS (
             SELECT (s.today - (extract(isodow FROM s.today)::integer - t.week_start + 7) % 7 - 7 * n) AS week
@@ -273,13 +323,13 @@ BEGIN
                    FROM crm_analytics.lead_sources AS l WHERE l.tenant_id = mine AND l.month > s.today - interval '12 months'
                    GROUP BY 1 ORDER BY 2 DESC LIMIT 10) AS x),
             s.options || jsonb_build_object('format', 'number', 'title', w ->> 'sources')));
-    page := page || crm_analytics.report_card(w ->> 'top', s.currency || ' · ' || (w ->> 'last12'),
+    page := page || crm_analytics.report_card(w ->> 'top', (w ->> 'bought') || ' · ' || s.currency || ' · ' || (w ->> 'last12'),
         crm.draw_chart('bars',
             (SELECT coalesce(jsonb_agg(jsonb_build_object('label', x.name, 'value', x.amount) ORDER BY x.amount DESC), '[]')
-             FROM (SELECT a.name, sum(f.base_amount) AS amount
-                   FROM crm_analytics.fact_opportunities AS f JOIN crm.accounts AS a ON a.tenant_id = f.tenant_id AND a.id = f.account_id
-                   WHERE f.tenant_id = mine AND f.state = 'won' AND f.closed_on > s.today - interval '12 months' AND f.base_amount IS NOT NULL
-                   GROUP BY a.id, a.name ORDER BY 2 DESC LIMIT 10) AS x),
+             FROM (SELECT d.account_name AS name, sum(d.revenue) AS amount
+                   FROM crm_analytics.account_days AS d
+                   WHERE d.tenant_id = mine AND d.ordered_on > s.today - interval '12 months' AND d.ordered_on <= s.today
+                   GROUP BY d.account_id, d.account_name HAVING sum(d.revenue) > 0 ORDER BY 2 DESC, 1 LIMIT 10) AS x),
             s.options || jsonb_build_object('title', w ->> 'top', 'unit', s.currency)));
     page := page || crm_analytics.report_card(w ->> 'cohorts', w ->> 'cohorts_note',
         (WITH own AS (SELECT c.* FROM crm_analytics.cohort_retention AS c WHERE c.tenant_id = mine AND c.cohort_month >= span[1] - 5 AND c.months BETWEEN 1 AND 11)
@@ -299,19 +349,7 @@ BEGIN
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.name, x.amount, x.won, x.lost, x.rate, x.activities) ORDER BY x.amount DESC), '[]')
                      FROM (SELECT p.user_name AS name, p.won_amount AS amount, p.won, p.lost, p.win_rate AS rate, p.activities
                            FROM crm_analytics.performance_between(s.today - 91, s.today + 1) AS p ORDER BY 2 DESC LIMIT 15) AS x)), s.options), true);
-    page := page || crm_analytics.report_card(w ->> 'factors', w ->> 'factors_note',
-        crm.draw_chart('table', jsonb_build_object(
-            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'attribute'), jsonb_build_object('label', w ->> 'value'), jsonb_build_object('label', w ->> 'cases', 'format', 'number'),
-                jsonb_build_object('label', w ->> 'win_rate', 'format', 'percent'), jsonb_build_object('label', w ->> 'lift', 'format', 'number'), jsonb_build_object('label', 'p', 'format', 'text')),
-            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.attribute, x.value, x.closed, x.win_rate, x.lift, to_char(x.p_value, '0.0EEEE')) ORDER BY x.p_value), '[]')
-                     FROM (SELECT f.* FROM crm_analytics.win_factors AS f WHERE f.tenant_id = mine AND f.significant ORDER BY f.p_value LIMIT 10) AS x)), s.options), true);
-
-    page := page || crm_analytics.report_card(w ->> 'lead_factors', w ->> 'factors_note',
-        crm.draw_chart('table', jsonb_build_object(
-            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'attribute'), jsonb_build_object('label', w ->> 'value'), jsonb_build_object('label', w ->> 'cases', 'format', 'number'),
-                jsonb_build_object('label', w ->> 'conversion', 'format', 'percent'), jsonb_build_object('label', w ->> 'lift', 'format', 'number'), jsonb_build_object('label', 'p', 'format', 'text')),
-            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(x.attribute, x.value, x.closed, x.conversion, x.lift, to_char(x.p_value, '0.0EEEE')) ORDER BY x.p_value), '[]')
-                     FROM (SELECT f.* FROM crm_analytics.lead_factors AS f WHERE f.tenant_id = mine AND f.significant ORDER BY f.p_value LIMIT 10) AS x)), s.options), true);
+    page := page || crm_analytics.report_factors('opportunities', s.lang) || crm_analytics.report_factors('leads', s.lang);
 
     RETURN crm_analytics.report_page((w ->> 'dashboard') || ' – ' || s.tenant,
         (w ->> 'made') || ' ' || crm_analytics.report_date(s.today, s.lang) || ' · ' || (w ->> 'currency') || ' ' || s.currency,

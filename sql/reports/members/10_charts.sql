@@ -5,10 +5,12 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_draw_chart';
 COMMENT ON FUNCTION crm.draw_chart(text, jsonb, jsonb) IS
 'A chart as inline SVG (kinds bars, columns, stacked, lines, funnel, waterfall, heatmap) or HTML (tiles, table), without scripts and without anything from '
-'outside. data: [{"label", "value", "value2", "note", "total"}, ...] or {"labels": [..], "series": [{"name", "values": [..], "color"}, ...]}; tiles: '
-'[{"label", "value", "format", "note", "tone", "trend": [..]}, ...]; table: {"columns": [{"label", "format"}, ...], "rows": [[..], ...]}. options: width, '
-'height (picture units), rtl (mirrored), digits (en, fa), format (number, compact, percent: a share of one), unit, title, empty (said where there is '
-'nothing), area, style (false: the page carries crm.chart_style()). A null value is a gap. All text is escaped. Errors 22023 (what cannot be drawn and why), '
+'outside. data: [{"label", "value", "value2", "note", "total"}, ...] or {"labels": [..], "series": [{"name", "values": [..], "color", "tone", "mark"}, ...]} '
+'(tone good or bad: the colours of that; mark: lines across the columns, such as a target); tiles: [{"label", "value", "format", "note", "tone", '
+'"trend": [..]}, ...]; table: {"columns": [{"label", "format"}, ...], "rows": [[..], ...]}. options: width, height (picture units), rtl (mirrored), digits '
+'(en, fa), format (number, compact, percent: a share of one), unit, title, empty (said where there is nothing), area, style (false: the page carries '
+'crm.chart_style()), small (width of a second picture, of class sm, for small screens; wide ones get a third, of class md). A null value is a gap. All text '
+'is escaped. Errors 22023 (what cannot be drawn and why), '
 '22003 (a number beyond 1e100).';
 
 CREATE FUNCTION crm.chart_style() RETURNS text
