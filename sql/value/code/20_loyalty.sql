@@ -165,6 +165,8 @@ RETURNS TABLE (tenant_id bigint, cohort_month date, months integer, customers bi
                incomplete boolean)
 LANGUAGE sql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
+-- months and cohorts are few, and taken for a thousand times as many
+SET jit = off
 AS $$
     -- months that have not begun yet are none, however far until is
     WITH t AS (
