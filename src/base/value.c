@@ -1,7 +1,7 @@
 /*
  * value.c
  *	  crm.kept_value(): the answer of a query whose text PL/pgSQL makes, from a
- *	  kept plan.
+ *	  kept plan; crm.kept_text(): such a text, kept.
  *
  * Functions that serve any table make their queries of its name and columns.
  * EXECUTE analyses and plans such a text each time, which for a row found by
@@ -72,4 +72,52 @@ crm_kept_value(PG_FUNCTION_ARGS)
 	if (isnull)
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(answer);
+}
+
+/* ---- texts ---- */
+
+/* The key: name of the function that makes the text, its end, the table's name. */
+static void *
+build_text(const void *key, MemoryContext context)
+{
+	static const Oid types[] = {TEXTOID};
+	const char *maker = key;
+	Datum		values[1] = {CStringGetTextDatum(maker + strlen(maker) + 1)};
+	bool		isnull;
+	Datum		made;
+
+	crm_read_config("SELECT r.relation FROM crm.registry AS r WHERE r.subject = $1", 1, types, values);
+	if (SPI_processed > 0)
+		crm_kept_depends(DatumGetObjectId(crm_spi_value(0, 1, &isnull)));
+	crm_read_config(psprintf("SELECT crm_internal.%s($1)", quote_identifier(maker)), 1, types, values);
+	made = crm_spi_value(0, 1, &isnull);
+	return isnull ? NULL : MemoryContextStrdup(context, TextDatumGetCString(made));
+}
+
+static CrmKept kept_texts = {
+	.what = "queries made for tables",
+	.tables = {"registry"},
+	.build = build_text,
+};
+
+PG_FUNCTION_INFO_V1(crm_kept_text);
+
+/*
+ * crm.kept_text(maker, subject): what the function crm_internal.<maker>(text)
+ * says of a registered table, kept until the registry or the table changes.
+ */
+Datum
+crm_kept_text(PG_FUNCTION_ARGS)
+{
+	StringInfoData key;
+	const char *made;
+
+	initStringInfo(&key);
+	appendStringInfoString(&key, text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	appendStringInfoChar(&key, '\0');
+	appendStringInfoString(&key, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	made = crm_kept(&kept_texts, key.data, key.len + 1);
+	if (made == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(made));
 }

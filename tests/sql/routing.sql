@@ -121,6 +121,13 @@ SELECT crm.kept_value('SELECT to_jsonb($1 + $2)', 1, 2) AS three, crm.kept_value
        crm.kept_value('UPDATE public.visits SET owner_id = $1 WHERE id = $2 RETURNING to_jsonb(owner_id)', 7::bigint, 3) AS seven;
 SELECT crm.kept_value('SELECT $1', 1);
 SELECT crm.kept_value('SELECT to_jsonb(1)', VARIADIC ARRAY[1]);
+-- a text made for a table follows the table
+SELECT crm.attach('public.visits', '{"class": "work"}') IS NOT NULL AS attached;
+SELECT crm.kept_text('place_query', 'public.visits') LIKE '%r.account_id%' AS by_account;
+ALTER TABLE public.visits ADD account_id bigint, ADD CONSTRAINT visits_account_id_fkey FOREIGN KEY (tenant_id, account_id) REFERENCES crm.accounts (tenant_id, id);
+SELECT crm.attach('public.visits', '{"about": {"account_id": "accounts"}}') IS NOT NULL AS attached;
+SELECT crm.kept_text('place_query', 'public.visits') LIKE '%r.account_id%' AS by_account;
+SELECT crm.kept_text('place_query', 'public.nowhere') IS NULL AS nowhere;
 SELECT crm.column_exists('public.visits', 'owner_id') AS owner, crm.column_exists('public.visits', 'ctid') AS system,
        crm.column_exists('public.visits', repeat('x', 70)) AS long, crm.column_exists(NULL, 'id') AS none;
 ROLLBACK;

@@ -35,3 +35,11 @@ COMMENT ON FUNCTION crm.keep_incomplete(boolean) IS
 'columns of stages: for functions that take in what must not be lost. crm_analytics.incomplete_records lists it. checked false: '
 'custom fields are not checked at all, as where the rows they come from have been. Only for the owner of the CRM.';
 SELECT crm.declare_function('crm.keep_incomplete', 'owner');
+
+CREATE FUNCTION crm.kept_text(maker text, subject text) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_kept_text';
+COMMENT ON FUNCTION crm.kept_text(text, text) IS
+'What the function crm_internal.<maker>(text) says of a registered table, such as the query for crm.kept_value(); kept by each session until the '
+'registry or the table changes. NULL, which is asked anew each time, where it says nothing.';
+SELECT crm.declare_function('crm.kept_text', 'owner');

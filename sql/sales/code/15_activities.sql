@@ -35,7 +35,7 @@ DECLARE
     place jsonb;
 BEGIN
     IF NEW.related_id IS NOT NULL THEN
-        query := crm_internal.place_query(NEW.related_table);
+        query := crm.kept_text('place_query', NEW.related_table);
         IF query IS NULL THEN
             RETURN NEW;     -- the check of the name speaks
         END IF;
