@@ -94,7 +94,11 @@ BEGIN
         WHERE s.tenant_id = tenant AND s.pipeline_id = own_pipeline AND s.active AND s.type IN ('open', 'on_hold')
         ORDER BY p.seq DESC NULLS LAST, s.is_initial DESC, s.position LIMIT 1;
     END IF;
-    RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, target);
+    -- who has left works on nothing: whoever reopens it takes it
+    RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, target,
+        (SELECT coalesce((SELECT jsonb_build_object('owner_id', crm.user_id()) FROM crm.opportunities AS o
+                          JOIN crm.users AS u ON u.tenant_id = tenant AND u.id = o.owner_id AND NOT u.active
+                          WHERE o.tenant_id = tenant AND o.id = opportunity_id), '{}')));
 END
 $$;
 COMMENT ON FUNCTION crm.reopen_opportunity(bigint, text) IS

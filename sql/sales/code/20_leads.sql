@@ -72,6 +72,9 @@ BEGIN
         NEW.disqualification_note := NULL;
         NEW.recycle_at := NULL;
         NEW.recycle_count := OLD.recycle_count + 1;
+        IF EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = NEW.tenant_id AND u.id = NEW.owner_id AND NOT u.active) THEN
+            NEW.owner_id := NULL;   -- the rules give it out
+        END IF;
     END IF;
     IF NEW.closed_at IS NULL OR NEW.disqualification_reason IS NULL THEN
         NEW.recycle_at := NULL;

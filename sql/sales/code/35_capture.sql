@@ -103,7 +103,7 @@ BEGIN
                          WHERE r.tenant_id = t AND (r.code = p ->> 'product' OR r.id::text = p ->> 'product_id') LIMIT 1);
     END IF;
     IF p ? 'owner_id' THEN
-        l.owner_id := (SELECT u.id FROM crm.users AS u WHERE u.tenant_id = t AND u.id::text = p ->> 'owner_id');
+        l.owner_id := (SELECT u.id FROM crm.users AS u WHERE u.tenant_id = t AND u.id::text = p ->> 'owner_id' AND u.active);
     END IF;
     IF p ? 'team_id' THEN
         l.team_id := (SELECT x.id FROM crm.teams AS x WHERE x.tenant_id = t AND x.id::text = p ->> 'team_id');
@@ -138,7 +138,7 @@ BEGIN
         troubles := troubles || format('captured_at %s is no instant', p -> 'captured_at');
     END IF;
     IF p ? 'owner_id' AND l.owner_id IS NULL THEN
-        troubles := troubles || format('owner_id %s is nobody', p -> 'owner_id');
+        troubles := troubles || format('owner_id %s is nobody, or nobody active', p -> 'owner_id');
     END IF;
     IF p ? 'team_id' AND l.team_id IS NULL THEN
         troubles := troubles || format('team_id %s is no team', p -> 'team_id');
@@ -228,6 +228,10 @@ BEGIN
     IF old.id IS NOT NULL THEN
         l := crm.carry_row(old, crm_internal.with_full_phone(given, old), 'capture');
         l.consent := old.consent || given.consent;
+        -- who has left answers nobody: it is given out anew
+        IF crm_internal.left_us(t, l.owner_id) THEN
+            l.owner_id := given.owner_id;
+        END IF;
         -- somebody who was turned down and asks again is worth another look; spam is not
         IF old.closed_at IS NOT NULL AND old.converted_at IS NULL AND old.disqualification_reason NOT IN ('spam', 'duplicate') THEN
             SELECT coalesce(max(s.id), l.stage_id) INTO l.stage_id

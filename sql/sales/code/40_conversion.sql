@@ -223,6 +223,14 @@ BEGIN
     -- what nobody gives is required of people later; the lead is not held up by it
     PERFORM crm.keep_incomplete();
     deal := crm.given_row(deal, opportunity, 'deal');
+    -- nothing goes to somebody who has left: whoever converts takes it
+    IF crm_internal.left_us(t, l.owner_id) THEN
+        l.owner_id := crm.user_id();
+    END IF;
+    IF crm_internal.left_us(t, deal.owner_id) THEN
+        RAISE EXCEPTION 'user % is not active and cannot own the opportunity', deal.owner_id
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give owner_id an active user, or leave it out.';
+    END IF;
 
     SELECT c.contact_id, c.account_id, c.matched_by INTO made.contact_id, made.account_id, made.contact_matched_by
     FROM crm_internal.conversion_contact(l, contact_id) AS c;

@@ -1,0 +1,156 @@
+-- Handing over: open work of somebody who leaves or is away goes to somebody else, in every table whose rows have an owner.
+
+CREATE OR REPLACE FUNCTION crm_internal.owned_open(relation regclass, owner_column text)
+RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- what is closed or done stays with whoever did it
+    SELECT format('%I', owner_column) || ' = $2'
+        || CASE WHEN crm.column_exists(relation, 'closed_at') THEN ' AND closed_at IS NULL' ELSE '' END
+        || CASE WHEN crm.column_exists(relation, 'done_at') THEN ' AND done_at IS NULL' ELSE '' END
+$$;
+COMMENT ON FUNCTION crm_internal.owned_open(regclass, text) IS 'Condition of rows of user $2 that are still to be worked on.';
+
+CREATE OR REPLACE FUNCTION crm_internal.start_hand_over(h crm.hand_over_records)
+RETURNS crm.hand_over_records
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r record;
+    ids bigint[];
+    waiting bigint;
+BEGIN
+    FOR r IN SELECT x.subject, x.relation, coalesce(x.options -> 'assignment', 'false') <> 'false' AS by_rules
+             FROM crm.registered_as('class') AS x
+             WHERE x.options ->> 'class' = 'owned' AND NOT x.options ? 'owner' AND crm.column_exists(x.relation, 'owner_id')
+               AND crm.column_exists(x.relation, 'id') AND crm.column_exists(x.relation, 'tenant_id') LOOP
+        EXECUTE format('WITH moved AS (UPDATE %s SET owner_id = $3 WHERE tenant_id = $1 AND ', r.relation::regclass)
+            || crm_internal.owned_open(r.relation, 'owner_id') || ' RETURNING id) SELECT array_agg(id ORDER BY id) FROM moved'
+            INTO ids USING h.tenant_id, h.from_user_id, h.to_user_id;
+        CONTINUE WHEN ids IS NULL;
+        h.handed := h.handed || jsonb_build_object(r.subject, cardinality(ids));
+        IF h.to_user_id IS NULL THEN
+            IF r.by_rules THEN
+                PERFORM crm_internal.route_record(h.tenant_id, r.subject, i, false, now()) FROM unnest(ids) AS i;
+            END IF;
+            EXECUTE format('SELECT count(*) FROM %s WHERE tenant_id = $1 AND id = ANY ($2) AND owner_id IS NULL', r.relation::regclass)
+                INTO waiting USING h.tenant_id, ids;
+            IF waiting > 0 THEN
+                h.unassigned := h.unassigned || jsonb_build_object(r.subject, waiting);
+            END IF;
+        END IF;
+        IF h.ends_at IS NOT NULL THEN
+            EXECUTE format('INSERT INTO crm_internal.handed_records (tenant_id, hand_over_id, subject_table, subject_id, to_user_id)'
+                           ' SELECT x.tenant_id, $3, %L, x.id, x.owner_id FROM %s AS x WHERE x.tenant_id = $1 AND x.id = ANY ($2)',
+                           r.subject, r.relation::regclass) USING h.tenant_id, ids, h.id;
+        END IF;
+    END LOOP;
+    UPDATE crm.hand_over_records AS x
+    SET state = CASE WHEN h.ends_at IS NULL THEN 'ended' ELSE 'active' END, handed = h.handed, unassigned = h.unassigned
+    WHERE x.tenant_id = h.tenant_id AND x.id = h.id
+    RETURNING x.* INTO h;
+    RETURN h;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.start_hand_over(crm.hand_over_records) IS 'Hands the open records over, of every table whose rows have an owner.';
+
+CREATE OR REPLACE FUNCTION crm_internal.end_hand_over(h crm.hand_over_records)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r record;
+    n bigint;
+BEGIN
+    FOR r IN SELECT DISTINCT x.subject_table AS subject, crm.subject_relation(x.subject_table) AS relation FROM crm_internal.handed_records AS x
+             WHERE x.tenant_id = h.tenant_id AND x.hand_over_id = h.id LOOP
+        CONTINUE WHEN r.relation IS NULL;
+        -- what has gone on to somebody else, or was finished, stays
+        EXECUTE format('UPDATE %s AS t SET owner_id = $2 FROM crm_internal.handed_records AS x'
+                       ' WHERE t.tenant_id = $1 AND x.tenant_id = $1 AND x.hand_over_id = $3 AND x.subject_table = %L AND x.subject_id = t.id'
+                       ' AND t.owner_id IS NOT DISTINCT FROM x.to_user_id', r.relation::regclass, r.subject)
+            || CASE WHEN crm.column_exists(r.relation, 'closed_at') THEN ' AND t.closed_at IS NULL' ELSE '' END
+            || CASE WHEN crm.column_exists(r.relation, 'done_at') THEN ' AND t.done_at IS NULL' ELSE '' END
+            USING h.tenant_id, h.from_user_id, h.id;
+        GET DIAGNOSTICS n = ROW_COUNT;
+        h.returned := h.returned || jsonb_build_object(r.subject, n);
+    END LOOP;
+    DELETE FROM crm_internal.handed_records AS x WHERE x.tenant_id = h.tenant_id AND x.hand_over_id = h.id;
+    UPDATE crm.hand_over_records AS x SET state = 'ended', returned = h.returned WHERE x.tenant_id = h.tenant_id AND x.id = h.id;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.end_hand_over(crm.hand_over_records) IS 'Gives back what was handed over for a time and is still where it went.';
+
+-- security definer: the work of somebody is seen by few
+CREATE OR REPLACE FUNCTION crm.hand_over(
+    from_user bigint, to_user bigint DEFAULT NULL, starts_at timestamptz DEFAULT now(), ends_at timestamptz DEFAULT NULL)
+RETURNS crm.hand_over_records
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    h crm.hand_over_records;
+BEGIN
+    IF NOT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = t AND u.id = from_user) THEN
+        RAISE EXCEPTION 'there is no user %', from_user USING ERRCODE = 'no_data_found', HINT = 'crm.users lists them.';
+    END IF;
+    IF to_user IS NOT NULL AND NOT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = t AND u.id = to_user AND u.active) THEN
+        RAISE EXCEPTION 'user % cannot take over: there is no such user, or not an active one', to_user
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Give an active user, or NULL to go by the assignment rules.';
+    END IF;
+    IF from_user = to_user THEN
+        RAISE EXCEPTION 'user % cannot hand over to themselves', from_user USING ERRCODE = 'invalid_parameter_value', HINT = 'Give another user.';
+    END IF;
+    INSERT INTO crm.hand_over_records AS x (tenant_id, from_user_id, to_user_id, starts_at, ends_at)
+    VALUES (t, from_user, to_user, starts_at, ends_at) RETURNING x.* INTO h;
+    IF starts_at <= now() THEN
+        h := crm_internal.start_hand_over(h);
+    END IF;
+    RETURN h;
+END
+$$;
+COMMENT ON FUNCTION crm.hand_over(bigint, bigint, timestamptz, timestamptz) IS
+'Hands the open work of a user (records of every table with an owner that are not closed or done; accounts and contacts whole) to another one, or, to_user '
+'NULL, gives it out by the assignment rules; what no rule gives to anybody waits without an owner and is counted in unassigned. starts_at: when, at once '
+'unless it lies ahead; ends_at: when what is still there goes back, for somebody who is away. Returns the record of it. Errors: P0002 an unknown user, 22023 '
+'one that cannot take over.';
+SELECT crm.declare_function('crm.hand_over', 'manager');
+
+CREATE OR REPLACE FUNCTION crm.run_hand_overs(as_of timestamptz DEFAULT now(), batch integer DEFAULT 100)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    h crm.hand_over_records;
+    n bigint := 0;
+BEGIN
+    FOR h IN SELECT x.* FROM crm.hand_over_records AS x
+             WHERE x.state = 'active' AND x.ends_at <= as_of OR x.state = 'planned' AND x.starts_at <= as_of
+             ORDER BY x.starts_at, x.id LIMIT batch FOR UPDATE SKIP LOCKED LOOP
+        IF h.state = 'planned' THEN
+            h := crm_internal.start_hand_over(h);
+        END IF;
+        IF h.ends_at <= as_of THEN
+            PERFORM crm_internal.end_hand_over(h);
+        END IF;
+        n := n + 1;
+    END LOOP;
+    RETURN n;
+END
+$$;
+COMMENT ON FUNCTION crm.run_hand_overs(timestamptz, integer) IS
+'Begins and ends hand-overs whose time has come, for all tenants. Returns how many. A maintenance task; for the owner of the CRM.';
+SELECT crm.declare_function('crm.run_hand_overs', 'owner');
+
+CREATE OR REPLACE FUNCTION crm_internal.left_us(tenant bigint, member bigint)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = tenant AND u.id = member AND NOT u.active) $$;
+COMMENT ON FUNCTION crm_internal.left_us(bigint, bigint) IS 'Whether a user is not active any more: nothing goes to them.';
