@@ -138,7 +138,7 @@ BEGIN
         troubles := troubles || format('captured_at %s is no instant', p -> 'captured_at');
     END IF;
     IF p ? 'owner_id' AND l.owner_id IS NULL THEN
-        troubles := troubles || format('owner_id %s is nobody, or nobody active', p -> 'owner_id');
+        troubles := troubles || format('owner_id %s is nobody', p -> 'owner_id');
     END IF;
     IF p ? 'team_id' AND l.team_id IS NULL THEN
         troubles := troubles || format('team_id %s is no team', p -> 'team_id');
