@@ -90,7 +90,10 @@ CREATE TABLE crm.team_memberships (
     team_id bigint NOT NULL,
     user_id bigint NOT NULL,
     valid tstzrange NOT NULL DEFAULT tstzrange(now(), NULL),
+    source_system text,
+    source_id text,
     CONSTRAINT team_memberships_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT team_memberships_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT team_memberships_team_id_fkey FOREIGN KEY (tenant_id, team_id) REFERENCES crm.teams (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT team_memberships_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES crm.users (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT team_memberships_valid_check CHECK (NOT isempty(valid))
@@ -98,6 +101,8 @@ CREATE TABLE crm.team_memberships (
 CREATE INDEX team_memberships_team_id_idx ON crm.team_memberships (tenant_id, team_id);
 CREATE INDEX team_memberships_user_id_idx ON crm.team_memberships (tenant_id, user_id);
 COMMENT ON TABLE crm.team_memberships IS 'Who belonged to which team when; reports credit the team at the time.';
-SELECT crm.declare_table('crm.team_memberships', '{"class": "configuration"}');
+SELECT crm.declare_table('crm.team_memberships', '{"class": "configuration", "import": true}');
+COMMENT ON COLUMN crm.team_memberships.source_system IS 'System the row was imported from.';
+COMMENT ON COLUMN crm.team_memberships.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.team_memberships.team_id IS 'The team.';
 COMMENT ON COLUMN crm.team_memberships.valid IS 'From when until when the user belongs to it.';

@@ -39,7 +39,7 @@ BEGIN
             'value', format('crm.import_period(t.c%1$s, t.u%1$s, %2$L, %3$L)', n::integer, coalesce(spec ->> 'date_order', 'any'), zone),
             'fault', format('t.c%1$s IS NOT NULL AND v.v%1$s IS NULL', n::integer));
         spec := spec || jsonb_build_object('column', jsonb_build_array(spec -> 'column' -> 0));
-        part := part || jsonb_build_object('cells', part -> 'more') - 'more';
+        part := (part || jsonb_build_object('cells', part -> 'more')) - 'more';
     END IF;
     RETURN jsonb_build_object('kind', 'column', 'name', name, 'n', n, 'type', format_type(type, type_mod), 'wipe', spec ->> 'blank' = 'wipe',
                               'default', batch.mapping #> ARRAY['defaults', name], 'create', spec ->> 'missing' = 'create', 'spec', spec,
@@ -292,7 +292,8 @@ DECLARE
     history CONSTANT jsonb := crm.import_history_parts(batch, parts);
     stage CONSTANT jsonb := (SELECT p FROM unnest(parts) AS p WHERE p ->> 'name' = 'stage_id');
     close_date CONSTANT jsonb := (SELECT p FROM unnest(parts) AS p WHERE p ->> 'name' = 'close_date');
-    faults jsonb[] := ARRAY(SELECT p FROM unnest(parts) AS p) || ARRAY(SELECT jsonb_array_elements(history -> 'faults'));
+    faults jsonb[] := ARRAY(SELECT p FROM unnest(parts) AS p) || ARRAY(SELECT jsonb_array_elements(CASE jsonb_typeof(history -> 'faults') WHEN 'array' THEN
+        history -> 'faults' ELSE '[]' END));
     finals text;
     differs text;
     names text;

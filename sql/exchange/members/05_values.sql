@@ -38,3 +38,11 @@ CREATE FUNCTION crm.import_date_fault(value text, date_order text) RETURNS text
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_import_date_fault';
 COMMENT ON FUNCTION crm.import_date_fault(text, text) IS 'Why crm.import_instant() cannot read a date; NULL: it can.';
+
+CREATE FUNCTION crm.read_csv(content text, separator text DEFAULT NULL)
+RETURNS TABLE (line bigint, cells text[])
+LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 1000
+AS 'MODULE_PATHNAME', 'crm_read_csv';
+COMMENT ON FUNCTION crm.read_csv(text, text) IS
+'The lines of a file with separated values (RFC 4180), each with its cells. separator: one character; without it the one of comma, semicolon, tab and bar '
+'that the first line has most of. Empty lines are left out. Error 22P04 for quotes that do not end.';

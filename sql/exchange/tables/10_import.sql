@@ -12,9 +12,11 @@ CREATE TABLE crm.import_batches (
     rows_updated bigint NOT NULL DEFAULT 0,
     rows_unchanged bigint NOT NULL DEFAULT 0,
     rows_bad bigint NOT NULL DEFAULT 0,
+    rows_undone bigint NOT NULL DEFAULT 0,
     problems jsonb NOT NULL DEFAULT '[]',
     started_at timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz,
+    undone_at timestamptz,
     owner_id bigint DEFAULT crm.user_id(),
     CONSTRAINT import_batches_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT import_batches_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
@@ -33,6 +35,8 @@ COMMENT ON COLUMN crm.import_batches.rows_inserted IS 'Rows that were made.';
 COMMENT ON COLUMN crm.import_batches.rows_updated IS 'Rows that were changed.';
 COMMENT ON COLUMN crm.import_batches.rows_unchanged IS 'Rows that were there already, as they are.';
 COMMENT ON COLUMN crm.import_batches.rows_bad IS 'Rows that could not be taken over; crm.import_rows says why.';
+COMMENT ON COLUMN crm.import_batches.rows_undone IS 'Rows that crm.undo_import() took back; the others say in crm.import_rows why they stay.';
+COMMENT ON COLUMN crm.import_batches.undone_at IS 'When the import was taken back; NULL: it was not.';
 COMMENT ON COLUMN crm.import_batches.problems IS
     'What was wrong, the most frequent first: column, reason of the first row, hint, rows, first_line, lines (up to 20).';
 COMMENT ON COLUMN crm.import_batches.started_at IS 'When the import began.';
@@ -56,7 +60,7 @@ CREATE TABLE crm.import_rows (
     hint text,
     CONSTRAINT import_rows_pkey PRIMARY KEY (tenant_id, batch_id, line),
     CONSTRAINT import_rows_batch_id_fkey FOREIGN KEY (tenant_id, batch_id) REFERENCES crm.import_batches (tenant_id, id) ON DELETE CASCADE,
-    CONSTRAINT import_rows_state_check CHECK (state IN ('pending', 'inserted', 'updated', 'unchanged', 'bad'))
+    CONSTRAINT import_rows_state_check CHECK (state IN ('pending', 'inserted', 'updated', 'unchanged', 'bad', 'undone'))
 );
 CREATE INDEX import_rows_bad_idx ON crm.import_rows (tenant_id, batch_id) WHERE state = 'bad';
 COMMENT ON TABLE crm.import_rows IS
@@ -68,7 +72,7 @@ COMMENT ON COLUMN crm.import_rows.line IS 'Place of the row in the source, from 
 COMMENT ON COLUMN crm.import_rows.before IS 'The row as it was before this import updated it; what crm.undo_import restores.';
 COMMENT ON COLUMN crm.import_rows.batch_id IS 'The batch.';
 COMMENT ON COLUMN crm.import_rows.data IS 'The row of the source.';
-COMMENT ON COLUMN crm.import_rows.state IS 'pending, inserted, updated, unchanged or bad.';
+COMMENT ON COLUMN crm.import_rows.state IS 'pending, inserted, updated, unchanged, bad or undone.';
 COMMENT ON COLUMN crm.import_rows.source_id IS 'Key of the row in the source.';
 COMMENT ON COLUMN crm.import_rows.target_id IS 'Id of the row it became; NULL where it became none.';
 COMMENT ON COLUMN crm.import_rows.sqlstate IS 'SQLSTATE of what is wrong with a bad row.';

@@ -6,7 +6,10 @@ CREATE TABLE crm.territories (
     name text NOT NULL,
     parent_id bigint,
     team_id bigint,
+    source_system text,
+    source_id text,
     CONSTRAINT territories_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT territories_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT territories_name_key UNIQUE (tenant_id, name),
     CONSTRAINT territories_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT territories_parent_id_fkey FOREIGN KEY (tenant_id, parent_id) REFERENCES crm.territories (tenant_id, id),
@@ -15,7 +18,9 @@ CREATE TABLE crm.territories (
 CREATE INDEX territories_parent_id_idx ON crm.territories (tenant_id, parent_id);
 CREATE INDEX territories_team_id_idx ON crm.territories (tenant_id, team_id);
 COMMENT ON TABLE crm.territories IS 'Regions as a tree, each served by a team.';
-SELECT crm.declare_table('crm.territories', '{"class": "catalogue", "tree": "parent_id", "found_by": ["name"]}');
+SELECT crm.declare_table('crm.territories', '{"class": "catalogue", "tree": "parent_id", "found_by": ["source", "name"], "import": true}');
+COMMENT ON COLUMN crm.territories.source_system IS 'System the row was imported from.';
+COMMENT ON COLUMN crm.territories.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.territories.name IS 'Name of the region.';
 COMMENT ON COLUMN crm.territories.parent_id IS 'Region it lies in; NULL: none.';
 COMMENT ON COLUMN crm.territories.team_id IS 'Team that serves it; NULL: none.';
@@ -157,7 +162,10 @@ CREATE TABLE crm.contact_points (
     label text,
     is_primary boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT now(),
+    source_system text,
+    source_id text,
     CONSTRAINT contact_points_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT contact_points_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT contact_points_contact_id_fkey FOREIGN KEY (tenant_id, contact_id) REFERENCES crm.contacts (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT contact_points_account_id_fkey FOREIGN KEY (tenant_id, account_id) REFERENCES crm.accounts (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT contact_points_kind_check CHECK (kind IN ('email', 'phone', 'mobile', 'fax', 'web', 'social', 'chat', 'post')),
@@ -170,7 +178,9 @@ CREATE INDEX contact_points_account_id_idx ON crm.contact_points (tenant_id, acc
 COMMENT ON TABLE crm.contact_points IS 'E-mail addresses, telephone numbers and other ways to reach a contact or an account.';
 SELECT crm.declare_table('crm.contact_points', '{
     "class": "child", "parent": {"contact_id": "contacts", "account_id": "accounts"},
-    "missing": {"country": ["account_id", "contact_id.account_id"]}, "personal": ["value", "label"]}');
+    "missing": {"country": ["account_id", "contact_id.account_id"]}, "personal": ["value", "label"], "import": true}');
+COMMENT ON COLUMN crm.contact_points.source_system IS 'System the row was imported from.';
+COMMENT ON COLUMN crm.contact_points.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.contact_points.country IS
 'ISO 3166-1 country a telephone number without a country code belongs to; where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.contact_points.value_key IS
@@ -192,7 +202,10 @@ CREATE TABLE crm.relationships (
     strength smallint,
     note text,
     valid tstzrange NOT NULL DEFAULT tstzrange(now(), NULL),
+    source_system text,
+    source_id text,
     CONSTRAINT relationships_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT relationships_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT relationships_from_contact_id_fkey FOREIGN KEY (tenant_id, from_contact_id) REFERENCES crm.contacts (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT relationships_from_account_id_fkey FOREIGN KEY (tenant_id, from_account_id) REFERENCES crm.accounts (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT relationships_from_user_id_fkey FOREIGN KEY (tenant_id, from_user_id) REFERENCES crm.users (tenant_id, id) ON DELETE CASCADE,
@@ -212,7 +225,9 @@ COMMENT ON TABLE crm.relationships IS 'Relations between people and companies: w
 SELECT crm.declare_table('crm.relationships', '{
     "class": "child",
     "parent": {"from_contact_id": "contacts", "from_account_id": "accounts", "to_contact_id": "contacts", "to_account_id": "accounts"},
-    "personal": ["note"]}');
+    "personal": ["note"], "import": true}');
+COMMENT ON COLUMN crm.relationships.source_system IS 'System the row was imported from.';
+COMMENT ON COLUMN crm.relationships.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.relationships.kind IS 'How the first is related to the second: knows, reports to, is married to ...';
 COMMENT ON COLUMN crm.relationships.from_contact_id IS 'First: a contact; or';
 COMMENT ON COLUMN crm.relationships.from_account_id IS 'First: an account; or';

@@ -100,7 +100,10 @@ CREATE TABLE crm.opportunity_lines (
     discount_percent numeric(5,2) NOT NULL DEFAULT 0,
     amount numeric(20,4) GENERATED ALWAYS AS (round(quantity * unit_price * (100 - discount_percent) / 100, 4)) STORED,
     margin numeric(20,4) GENERATED ALWAYS AS (round(quantity * (unit_price * (100 - discount_percent) / 100 - unit_cost), 4)) STORED,
+    source_system text,
+    source_id text,
     CONSTRAINT opportunity_lines_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT opportunity_lines_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT opportunity_lines_opportunity_id_fkey FOREIGN KEY (tenant_id, opportunity_id) REFERENCES crm.opportunities (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT opportunity_lines_product_id_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES crm.products (tenant_id, id),
     CONSTRAINT opportunity_lines_quantity_check CHECK (quantity > 0 AND quantity <> 'NaN'),
@@ -111,7 +114,9 @@ CREATE TABLE crm.opportunity_lines (
 CREATE INDEX opportunity_lines_opportunity_id_idx ON crm.opportunity_lines (tenant_id, opportunity_id);
 CREATE INDEX opportunity_lines_product_id_idx ON crm.opportunity_lines (tenant_id, product_id);
 COMMENT ON TABLE crm.opportunity_lines IS 'Products of an opportunity.';
-SELECT crm.declare_table('crm.opportunity_lines', '{"class": "child", "parent": {"opportunity_id": "opportunities"}}');
+SELECT crm.declare_table('crm.opportunity_lines', '{"class": "child", "parent": {"opportunity_id": "opportunities"}, "import": true}');
+COMMENT ON COLUMN crm.opportunity_lines.source_system IS 'System the row was imported from.';
+COMMENT ON COLUMN crm.opportunity_lines.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.opportunity_lines.quantity IS 'Units.';
 COMMENT ON COLUMN crm.opportunity_lines.unit_price IS 'Price of one unit, in the currency of the opportunity; where none is given that of crm.line_price.';
 COMMENT ON COLUMN crm.opportunity_lines.unit_cost IS 'Cost of one unit, in the currency of the opportunity, the product''s unless given; NULL: not known.';

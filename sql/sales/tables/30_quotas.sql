@@ -7,7 +7,10 @@ CREATE TABLE crm.quotas (
     period daterange NOT NULL,
     amount numeric(20,4) NOT NULL,
     currency char(3) NOT NULL,
+    source_system text,
+    source_id text,
     CONSTRAINT quotas_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT quotas_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT quotas_user_id_key UNIQUE (tenant_id, user_id, period),
     CONSTRAINT quotas_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES crm.users (tenant_id, id),
     CONSTRAINT quotas_currency_fkey FOREIGN KEY (currency) REFERENCES crm.currencies (code),
@@ -15,7 +18,9 @@ CREATE TABLE crm.quotas (
     CONSTRAINT quotas_amount_check CHECK (amount > 0 AND amount <> 'NaN')
 );
 COMMENT ON TABLE crm.quotas IS 'What a user is to sell in a period.';
-SELECT crm.declare_table('crm.quotas', '{"class": "catalogue", "owner": "user_id", "missing": {"currency": []}}');
+SELECT crm.declare_table('crm.quotas', '{"class": "catalogue", "owner": "user_id", "missing": {"currency": []}, "import": true}');
+COMMENT ON COLUMN crm.quotas.source_system IS 'System the row was imported from.';
+COMMENT ON COLUMN crm.quotas.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.quotas.user_id IS 'User who is to reach it.';
 COMMENT ON COLUMN crm.quotas.period IS 'Days in which it is to be reached.';
 COMMENT ON COLUMN crm.quotas.amount IS 'Amount to be won, in currency.';

@@ -142,7 +142,10 @@ CREATE TABLE crm.ticket_messages (
     created_at timestamptz NOT NULL DEFAULT now(),
     search tsvector GENERATED ALWAYS AS (
         to_tsvector('simple', crm.fold_text(left(coalesce(subject, '') || ' ' || body, 50000)))) STORED,
+    source_system text,
+    source_id text,
     CONSTRAINT ticket_messages_pkey PRIMARY KEY (tenant_id, id),
+    CONSTRAINT ticket_messages_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT ticket_messages_external_id_key UNIQUE (tenant_id, channel, external_id),
     CONSTRAINT ticket_messages_ticket_id_fkey FOREIGN KEY (tenant_id, ticket_id) REFERENCES crm.tickets (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT ticket_messages_author_user_id_fkey FOREIGN KEY (tenant_id, author_user_id) REFERENCES crm.users (tenant_id, id),
@@ -162,7 +165,9 @@ COMMENT ON TABLE crm.ticket_messages IS
     'Everything said on a ticket, from any channel, and internal notes. Clocks follow what is added, changed, moved and deleted.';
 SELECT crm.declare_table('crm.ticket_messages', '{
     "class": "child", "parent": {"ticket_id": {"table": "tickets", "merge": true}},
-    "personal": ["author_address", "subject", "body", "attachments"]}');
+    "personal": ["author_address", "subject", "body", "attachments"], "import": true}');
+COMMENT ON COLUMN crm.ticket_messages.source_system IS 'System the row was imported from.';
+COMMENT ON COLUMN crm.ticket_messages.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.ticket_messages.direction IS 'in from the customer, out to the customer, internal among agents.';
 COMMENT ON COLUMN crm.ticket_messages.author_kind IS 'What the author was when writing: customer, agent, system, or automatic for answering machines. Kept as it was, whatever becomes of the person.';
 COMMENT ON COLUMN crm.ticket_messages.author_user_id IS 'User who wrote it.';
