@@ -50,9 +50,11 @@ SELECT t.tenant_id AS second FROM crm.create_tenant('Second', 'EUR') AS t \gset
 SET LOCAL crm.tenant = :second;
 SELECT crm.convert_currency(100, 'EUR', 'USD', event_date => '2024-08-01');
 SET LOCAL crm.tenant = '1';
+\set VERBOSITY terse
 INSERT INTO crm.exchange_rates (from_currency, to_currency, valid_from, rate) VALUES ('EUR', 'USD', '2025-01-01', 'NaN');
 INSERT INTO crm.exchange_rates (from_currency, to_currency, valid_from, rate) VALUES ('EUR', 'USD', '2025-01-01', 0);
 INSERT INTO crm.exchange_rates (from_currency, to_currency, valid_from, rate) VALUES ('EUR', 'USD', '2025-01-01', 'Infinity');
+\set VERBOSITY default
 SELECT crm.round_money(1.005, 'USD'), crm.round_money(-1.5, 'jpy'), crm.round_money(1.23456, 'KWD'), crm.round_money(1, 'XXX') IS NULL;
 
 -- prices: book, quantity break, date
