@@ -248,6 +248,16 @@ keep_instant(Move *move, Changes *changes, AttrNumber att)
 		change(changes, att, was, null1);
 }
 
+/* Whether a write leaves a date as it was. */
+static bool
+keeps_date(const Move *move, AttrNumber att, Datum date)
+{
+	bool		isnull;
+	Datum		was = crm_process_value(move->before, move->desc, att, &isnull);
+
+	return !isnull && DatumGetDateADT(was) == DatumGetDateADT(date);
+}
+
 static void
 fill_dates(Move *move, Changes *changes)
 {
@@ -290,7 +300,10 @@ fill_dates(Move *move, Changes *changes)
 		else if (history && !no_date)
 			entered = start_of_day(DatumGetDateADT(date), move->config->zone);
 		change(changes, c->closed_at, TimestampTzGetDatum(entered), false);
-		if (no_date)
+		/* a date that an open row had was a plan: the closing one is what this write says */
+		if (no_date || (!history && move->before != NULL &&
+						(move->from == NULL || !stage_is_closed(move->from)) &&
+						keeps_date(move, c->close_date, date)))
 			change(changes, c->close_date, business_date(entered, move->config->zone), false);
 	}
 	else

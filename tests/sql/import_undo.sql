@@ -99,3 +99,10 @@ SELECT * FROM pg_temp.go('s_deals', '{"target": "opportunities", "source_system"
 SELECT rows_undone FROM crm.undo_import((SELECT max(id) FROM crm.import_batches));
 SELECT count(*) FROM crm.accounts WHERE name ILIKE 'only%';
 ROLLBACK;
+-- a date that was planned is not that of the closing; what the closing write says is
+BEGIN;
+INSERT INTO crm.opportunities (name, amount, close_date) VALUES ('planned', 1, current_date + 400), ('said', 1, current_date + 400);
+UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s JOIN crm.pipelines AS p ON p.id = s.pipeline_id WHERE p.code = 'sales' AND s.code = 'won'),
+    close_date = CASE name WHEN 'said' THEN current_date - 3 ELSE close_date END WHERE name IN ('planned', 'said');
+SELECT name, close_date - (closed_at AT TIME ZONE 'UTC')::date AS days_from_closing FROM crm.opportunities WHERE name IN ('planned', 'said') ORDER BY name;
+ROLLBACK;
