@@ -14,7 +14,7 @@ INSERT INTO crm.team_memberships (team_id, user_id, valid) VALUES (9401, 9402, '
 INSERT INTO crm.queues (id, code, name, team_id, routing_method) VALUES (9402, 'second', 'Second', NULL, 'manual'), (9401, 'first', 'First', 9401, 'manual');
 UPDATE crm.queues SET escalates_to_id = 9402 WHERE id = 9401;
 INSERT INTO crm.sla_policies (id, subject_type, name, calendar_id) SELECT 9401, 'tickets', 'all', id FROM crm.calendars WHERE code = 'esc_c1';
-INSERT INTO crm.sla_policies (id, subject_type, name, calendar_id) SELECT 9402, 'calls', 'calls', id FROM crm.calendars WHERE code = 'esc_long';
+INSERT INTO crm.sla_policies (id, subject_type, name, calendar_id) SELECT 9402, 'x:calls', 'calls', id FROM crm.calendars WHERE code = 'esc_long';
 INSERT INTO crm.sla_targets (policy_id, metric, priority, seconds, pause_stages) VALUES
     (9401, 'resolution', NULL, 8 * 3600, '{on_hold}'), (9401, 'resolution', 'urgent', 2 * 3600, '{on_hold}'), (9402, 'resolution', NULL, 4 * 3600, '{}');
 INSERT INTO crm.escalation_steps (id, policy_id, metric, position, name, percent, recipients) VALUES
@@ -24,7 +24,7 @@ INSERT INTO crm.escalation_steps (id, policy_id, metric, position, name, percent
 INSERT INTO crm.escalation_steps (id, policy_id, metric, position, name, offset_seconds, repeat_seconds, repeat_max, recipients) VALUES
     (9404, 9401, 'resolution', 4, 'late', 3600, 7200, 3, '{manager}');
 INSERT INTO crm.escalation_steps (id, subject_type, policy_id, metric, name, offset_seconds, recipients) VALUES
-    (9405, 'calls', 9402, 'resolution', 'an hour before', -3600, '{user:9404}');
+    (9405, 'x:calls', 9402, 'resolution', 'an hour before', -3600, '{user:9404}');
 CREATE TEMP VIEW fired AS
 SELECT f.subject_id AS ticket, s.name, f.repeat_no AS rep, f.scheduled_at, f.fired_at, f.collapsed AS missed, f.outcome, f.detail
 FROM crm.escalation_firings f LEFT JOIN crm.escalation_steps s ON s.id = f.step_id ORDER BY f.id;
@@ -33,8 +33,8 @@ SELECT subject_id AS ticket, payload ->> 'step' AS step, payload -> 'recipients'
 FROM crm.events WHERE kind = 'escalation.notify' ORDER BY id;
 
 -- one hour before, in business time: a Monday 17:00 promise of four hours is due Tuesday 11:00, the step at 10:00
-SELECT e.event FROM crm.record_sla_event('calls', 1, 'opened', '2026-03-02 17:00', '{}', '{}') e;
-SELECT c.due_at, c.escalate_at FROM crm.sla_clocks c WHERE c.subject_type = 'calls';
+SELECT e.event FROM crm.record_sla_event('x:calls', 1, 'opened', '2026-03-02 17:00', '{}', '{}') e;
+SELECT c.due_at, c.escalate_at FROM crm.sla_clocks c WHERE c.subject_type = 'x:calls';
 SELECT crm.escalate('2026-03-03 09:59:59.999999'), crm.escalate('2026-03-03 10:00'), crm.escalate('2026-03-03 10:00'), crm.escalate('2026-03-04 10:00');
 SELECT subject_table, subject_id, payload - 'firing_id' AS payload FROM crm.events WHERE kind = 'escalation.notify';
 DELETE FROM crm.events;
@@ -140,7 +140,7 @@ INSERT INTO crm.escalation_steps (metric, name, percent, recipients) VALUES ('re
 INSERT INTO crm.escalation_steps (metric, name, percent, recipients) VALUES ('resolution', 'x', 100, '{routing}');
 INSERT INTO crm.escalation_steps (metric, name, percent, action) VALUES ('resolution', 'x', 100, 'tag');
 INSERT INTO crm.escalation_steps (metric, name, percent, action, recipients) VALUES ('resolution', 'x', 100, 'reassign', '{}');
-INSERT INTO crm.escalation_steps (subject_type, metric, name, percent, action) VALUES ('calls', 'resolution', 'x', 100, 'raise_priority');
+INSERT INTO crm.escalation_steps (subject_type, metric, name, percent, action) VALUES ('x:calls', 'resolution', 'x', 100, 'raise_priority');
 INSERT INTO crm.escalation_steps (metric, name, percent) VALUES ('happiness', 'x', 100);
 UPDATE crm.queues SET escalates_to_id = 9401 WHERE id = 9402;
 SELECT crm.escalate('infinity');

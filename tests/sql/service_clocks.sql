@@ -18,19 +18,19 @@ CREATE FUNCTION pg_temp.cal(code text) RETURNS bigint LANGUAGE sql AS $$ SELECT 
 CREATE FUNCTION pg_temp.policy(name text, calendar text, metric text, hours double precision, pause text[] DEFAULT '{}', reopen text DEFAULT 'resume')
 RETURNS bigint LANGUAGE sql AS $$
     WITH p AS (INSERT INTO crm.sla_policies (subject_type, name, condition, calendar_id, reopen)
-               VALUES ('cases', $1, format('$.kind == %s', to_json($1))::jsonpath, pg_temp.cal($2), $6) RETURNING id)
+               VALUES ('x:cases', $1, format('$.kind == %s', to_json($1))::jsonpath, pg_temp.cal($2), $6) RETURNING id)
     INSERT INTO crm.sla_targets (policy_id, metric, seconds, time_basis, pause_stages)
     SELECT p.id, $3, $4 * 3600, CASE WHEN $2 IS NULL THEN 'calendar' ELSE 'business' END, $5 FROM p RETURNING policy_id
 $$;
 CREATE FUNCTION pg_temp.ev(subject bigint, event text, at timestamptz, data jsonb DEFAULT '{}') RETURNS void LANGUAGE sql AS $$
-    SELECT FROM crm.record_sla_event('cases', $1, $2, $3, $4) $$;
+    SELECT FROM crm.record_sla_event('x:cases', $1, $2, $3, $4) $$;
 CREATE FUNCTION pg_temp.due(subject bigint, zone text DEFAULT 'UTC') RETURNS text LANGUAGE sql AS $$
     SELECT string_agg(to_char(c.due_at AT TIME ZONE $2, 'Dy DD Mon HH24:MI'), ', ' ORDER BY c.metric, c.cycle)
-    FROM crm.sla_clocks AS c WHERE c.subject_type = 'cases' AND c.subject_id = $1 $$;
+    FROM crm.sla_clocks AS c WHERE c.subject_type = 'x:cases' AND c.subject_id = $1 $$;
 CREATE FUNCTION pg_temp.clocks(subject bigint, as_of timestamptz) RETURNS TABLE (metric text, cycle integer, state text, breached_at text, due_at text, used interval, "left" interval) LANGUAGE sql AS $$
     SELECT c.metric, c.cycle, c.state, to_char(c.breached_at, 'Dy DD HH24:MI'), to_char(c.due_at, 'Dy DD HH24:MI'),
            make_interval(secs => c.used_seconds), make_interval(secs => c.remaining_seconds)
-    FROM crm.clock_state('cases', $1, $2) AS c $$;
+    FROM crm.clock_state('x:cases', $1, $2) AS c $$;
 
 SELECT count(pg_temp.policy(name, cal, 'resolution', hours, pause)) AS policies FROM (VALUES
     ('c1 1h', 'c1', 1, '{}'::text[]), ('c1 2h', 'c1', 2, '{}'), ('c1 10h', 'c1', 10, '{hold}'), ('long 4h', 'long', 4, '{}'),
@@ -61,7 +61,7 @@ FROM (VALUES
 LATERAL (SELECT pg_temp.ev(v.id, 'opened', v.at, jsonb_build_object('kind', v.kind))) AS e;
 -- a step one business hour before due
 SELECT to_char(crm.business_add(pg_temp.cal('long'), c.due_at, -3600), 'Dy HH24:MI') AS step
-FROM crm.sla_clocks AS c WHERE c.subject_type = 'cases' AND c.subject_id = 6;
+FROM crm.sla_clocks AS c WHERE c.subject_type = 'x:cases' AND c.subject_id = 6;
 
 -- holds: inside hours, several, around the clock, and outside hours where they change nothing
 SELECT pg_temp.ev(20, 'opened', '2020-07-13 09:00Z', '{"kind": "c1 10h"}'), pg_temp.ev(20, 'stage', '2020-07-13 16:00Z', '{"stage": "hold"}');
@@ -84,23 +84,23 @@ SELECT state, due_at, used FROM pg_temp.clocks(24, '2020-07-14 12:00Z');
 -- paused, then straight to resolved: the hold is taken out
 SELECT pg_temp.ev(20, 'stage', '2020-07-14 11:00Z', '{"stage": "hold"}'), pg_temp.ev(20, 'resolved', '2020-08-14 11:00Z');
 SELECT state, used, due_at FROM pg_temp.clocks(20, '2020-09-01');
-SELECT * FROM crm.clock_history('cases', 20, '2020-09-01');
+SELECT * FROM crm.clock_history('x:cases', 20, '2020-09-01');
 
 -- in time at the due instant, late a moment after it, without any poll in between
 SELECT pg_temp.ev(30, 'opened', '2020-07-13 09:00Z', '{"kind": "c1 1h"}'), pg_temp.ev(31, 'opened', '2020-07-13 09:00Z', '{"kind": "c1 1h"}');
 SELECT v.at, (SELECT breached_at FROM pg_temp.clocks(30, v.at::timestamptz)) FROM (VALUES ('2020-07-13 09:59:59.999999Z'), ('2020-07-13 10:00Z')) AS v (at);
 SELECT pg_temp.ev(30, 'resolved', '2020-07-13 10:00Z'), pg_temp.ev(31, 'resolved', '2020-07-13 10:00:00.000001Z');
-SELECT subject_id, state, breached_at FROM crm.sla_clocks WHERE subject_type = 'cases' AND subject_id IN (30, 31) ORDER BY 1;
+SELECT subject_id, state, breached_at FROM crm.sla_clocks WHERE subject_type = 'x:cases' AND subject_id IN (30, 31) ORDER BY 1;
 -- told later: it had been answered in time
 SELECT pg_temp.ev(32, 'opened', '2020-07-13 09:00Z', '{"kind": "c1 1h"}');
 SELECT crm.record_sla_breaches('2020-07-13 11:00Z') > 0 AS noted;
 SELECT pg_temp.ev(32, 'resolved', '2020-07-13 09:50Z');
-SELECT state, breached_at FROM crm.sla_clocks WHERE subject_type = 'cases' AND subject_id = 32;
-SELECT event, occurred_at FROM crm.sla_events WHERE subject_type = 'cases' AND subject_id = 32 ORDER BY id;
-SELECT count(*) AS what_was_known_then FROM crm.clock_state('cases', 32, '2020-07-13 12:00Z', '-infinity');
+SELECT state, breached_at FROM crm.sla_clocks WHERE subject_type = 'x:cases' AND subject_id = 32;
+SELECT event, occurred_at FROM crm.sla_events WHERE subject_type = 'x:cases' AND subject_id = 32 ORDER BY id;
+SELECT count(*) AS what_was_known_then FROM crm.clock_state('x:cases', 32, '2020-07-13 12:00Z', '-infinity');
 
 -- messages
-WITH p AS (INSERT INTO crm.sla_policies (subject_type, name, condition, calendar_id) VALUES ('cases', 'talk', '$.kind == "talk"', pg_temp.cal('c1')) RETURNING id)
+WITH p AS (INSERT INTO crm.sla_policies (subject_type, name, condition, calendar_id) VALUES ('x:cases', 'talk', '$.kind == "talk"', pg_temp.cal('c1')) RETURNING id)
 INSERT INTO crm.sla_targets (policy_id, metric, priority, seconds, pause_stages)
 SELECT p.id, v.metric, v.priority, v.hours * 3600, CASE WHEN v.metric = 'resolution' THEN '{hold}' ELSE '{}' END::text[]
 FROM p, (VALUES ('first_response', NULL, 2), ('next_response', NULL, 1), ('periodic_update', NULL, 4), ('resolution', 'low', 8), ('resolution', 'urgent', 2)) AS v (metric, priority, hours);
@@ -126,7 +126,7 @@ SELECT pg_temp.ev(50, 'changed', '2020-07-13 11:00Z', '{"priority": "urgent"}'),
        pg_temp.ev(53, 'due', '2020-07-13 10:00Z', '{"due_at": "2020-07-20 12:00Z"}');
 SELECT pg_temp.ev(53, 'changed', '2020-07-13 12:00Z', '{"priority": "urgent"}');
 SELECT subject_id, to_char(due_at, 'Dy DD HH24:MI') AS due, due_before_change, due_pinned FROM crm.sla_clocks
-WHERE subject_type = 'cases' AND metric = 'resolution' AND subject_id BETWEEN 50 AND 53 ORDER BY 1;
+WHERE subject_type = 'x:cases' AND metric = 'resolution' AND subject_id BETWEEN 50 AND 53 ORDER BY 1;
 -- a breach stays history when the promise is made longer, and is overdue no more
 SELECT pg_temp.ev(54, 'opened', '2020-07-13 09:00Z', '{"kind": "talk", "priority": "urgent"}'), pg_temp.ev(54, 'changed', '2020-07-13 12:00Z', '{"priority": "low"}');
 SELECT state, breached_at, due_at FROM pg_temp.clocks(54, '2020-07-13 12:30Z') WHERE metric = 'resolution';
@@ -147,15 +147,15 @@ SELECT metric, state, due_at FROM pg_temp.clocks(60, now());
 -- merged: the clocks of the source leave, the survivor has waited since the earlier one
 SELECT pg_temp.ev(70, 'opened', '2020-07-13 09:00Z', '{"kind": "c1 2h"}'), pg_temp.ev(71, 'opened', '2020-07-13 10:00Z', '{"kind": "c1 2h"}');
 SELECT pg_temp.ev(70, 'merged', '2020-07-13 10:30Z', '{"into_id": 71}');
-SELECT subject_id, state, started_at, due_at, breached_at FROM crm.sla_clocks WHERE subject_type = 'cases' AND subject_id IN (70, 71) ORDER BY 1;
+SELECT subject_id, state, started_at, due_at, breached_at FROM crm.sla_clocks WHERE subject_type = 'x:cases' AND subject_id IN (70, 71) ORDER BY 1;
 -- a policy that is switched off: nothing is overdue
 SELECT pg_temp.ev(72, 'opened', '2020-07-13 10:00Z', '{"kind": "long 4h"}');
 UPDATE crm.sla_policies SET active = false WHERE name = 'long 4h';
-SELECT state, due_at FROM crm.sla_clocks WHERE subject_type = 'cases' AND subject_id = 72;
+SELECT state, due_at FROM crm.sla_clocks WHERE subject_type = 'x:cases' AND subject_id = 72;
 -- a target that is changed reaches open clocks
 SELECT pg_temp.ev(73, 'opened', '2020-07-13 10:00Z', '{"kind": "lunch 1h"}');
 UPDATE crm.sla_targets SET seconds = 7200 WHERE policy_id = (SELECT id FROM crm.sla_policies WHERE name = 'lunch 1h');
-SELECT state, due_at FROM crm.sla_clocks WHERE subject_type = 'cases' AND subject_id = 73;
+SELECT state, due_at FROM crm.sla_clocks WHERE subject_type = 'x:cases' AND subject_id = 73;
 
 -- another calendar mid-flight: all by the last, or each time by its own
 SELECT count(pg_temp.ev(i, 'opened', '2020-07-13 08:00Z', '{"kind": "c1 10h"}')) FROM generate_series(80, 81) AS i;
@@ -166,26 +166,26 @@ SELECT s.id, c.used, c.due_at FROM generate_series(80, 81) AS s (id), pg_temp.cl
 -- other hours: due instants follow at once, noted and past breaches stay
 SELECT pg_temp.ev(90, 'opened', '2020-07-09 16:30Z', '{"kind": "night 4h"}'), pg_temp.ev(91, 'opened', '2099-07-13 16:00Z', '{"kind": "c1 10h"}');
 SELECT crm.import_holidays(pg_temp.cal('c1'), 'feed', '[{"date": "2099-07-14"}]'), crm.import_holidays(pg_temp.cal('night'), 'feed', '[{"date": "2020-07-09"}, {"date": "2020-07-10"}]');
-SELECT subject_id, due_at, breached_at FROM crm.sla_clocks WHERE subject_type = 'cases' AND subject_id IN (90, 91) ORDER BY 1;
+SELECT subject_id, due_at, breached_at FROM crm.sla_clocks WHERE subject_type = 'x:cases' AND subject_id IN (90, 91) ORDER BY 1;
 -- a mistake is withdrawn, not erased
 SELECT pg_temp.ev(92, 'opened', '2020-07-13 09:00Z', '{"kind": "c1 2h"}'), pg_temp.ev(92, 'resolved', '2020-07-13 10:00Z');
 SELECT w.event FROM crm.sla_events AS e,
-LATERAL crm.record_sla_event('cases', 92, 'withdrawn', '2020-07-13 12:00Z', jsonb_build_object('event_id', e.id)) AS w
-WHERE e.subject_type = 'cases' AND e.subject_id = 92 AND e.event = 'resolved';
-SELECT state, stopped_at FROM crm.sla_clocks WHERE subject_type = 'cases' AND subject_id = 92;
+LATERAL crm.record_sla_event('x:cases', 92, 'withdrawn', '2020-07-13 12:00Z', jsonb_build_object('event_id', e.id)) AS w
+WHERE e.subject_type = 'x:cases' AND e.subject_id = 92 AND e.event = 'resolved';
+SELECT state, stopped_at FROM crm.sla_clocks WHERE subject_type = 'x:cases' AND subject_id = 92;
 
 -- refused
 \set VERBOSITY terse
 UPDATE crm.sla_events SET occurred_at = now();
 INSERT INTO crm.sla_targets (policy_id, metric, seconds) SELECT id, 'first_response', 0 FROM crm.sla_policies WHERE name = 'c1 1h';
 INSERT INTO crm.sla_targets (policy_id, metric, seconds, pause_stages) SELECT id, 'total', 1, '{hold}' FROM crm.sla_policies WHERE name = 'c1 1h';
-SELECT crm.record_sla_event('cases', 1, 'sneezed');
-SELECT crm.record_sla_event('cases', 1, 'breached');
-SELECT crm.record_sla_event('cases', 1, 'merged', now(), '{"into_id": 1}');
-SELECT crm.record_sla_event('cases', 1, 'stage', 'infinity');
-INSERT INTO crm.sla_policies (subject_type, name) VALUES ('nocal', 'p');
+SELECT crm.record_sla_event('x:cases', 1, 'sneezed');
+SELECT crm.record_sla_event('x:cases', 1, 'breached');
+SELECT crm.record_sla_event('x:cases', 1, 'merged', now(), '{"into_id": 1}');
+SELECT crm.record_sla_event('x:cases', 1, 'stage', 'infinity');
+INSERT INTO crm.sla_policies (subject_type, name) VALUES ('x:nocal', 'p');
 INSERT INTO crm.sla_targets (policy_id, metric, seconds) SELECT id, 'resolution', 60 FROM crm.sla_policies WHERE name = 'p';
-DO $$ BEGIN PERFORM crm.record_sla_event('nocal', 1, 'opened'); EXCEPTION WHEN SQLSTATE 'CR301' THEN RAISE NOTICE 'no calendar'; END $$;
+DO $$ BEGIN PERFORM crm.record_sla_event('x:nocal', 1, 'opened'); EXCEPTION WHEN SQLSTATE 'CR301' THEN RAISE NOTICE 'no calendar'; END $$;
 \set VERBOSITY default
 
 -- the same clocks for leads
@@ -204,5 +204,5 @@ WHERE (f.state, f.policy_id, f.target_seconds, f.calendar_id, f.running_since, f
 -- ended clocks keep what was measured, whatever holidays are announced later
 SELECT count(*) AS announced FROM crm.import_holidays(pg_temp.cal('c1'), 'feed', '[{"date": "2020-07-13"}, {"date": "2020-07-14"}]');
 SELECT pg_temp.ev(20, 'note', '2020-08-15 11:00Z');
-SELECT state, used_seconds / 3600 AS hours, due_at FROM crm.sla_clocks WHERE subject_type = 'cases' AND subject_id = 20;
+SELECT state, used_seconds / 3600 AS hours, due_at FROM crm.sla_clocks WHERE subject_type = 'x:cases' AND subject_id = 20;
 ROLLBACK;

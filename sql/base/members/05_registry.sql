@@ -29,7 +29,7 @@ AS $$
     ('tags', 'boolean', '{tags}', 'Rows have tags.'),
     ('tree', 'column', '{tenant_id,id}', 'Column that refers to the row above; no row may stand below itself.'),
     ('process', 'boolean', '{id,pipeline_id,stage_id}', 'Rows move through the stages of a pipeline, with history.'),
-    ('clocks', 'boolean', '{tenant_id,id,stage_id}', 'Service clocks follow what happens to rows.'),
+    ('clocks', 'boolean or "own"', '{tenant_id,id,stage_id}', 'Service clocks follow what happens to rows ("own": by triggers of the table''s own).'),
     ('assignment', 'boolean or "automatic"', '{tenant_id,id,owner_id,created_at}',
      'Rows are given to people by rules (true: when somebody asks; "automatic": as soon as they are there).'),
     ('workload', 'boolean', '{tenant_id,owner_id}', 'Open rows count as work of their owner, whatever else is given out.'),
@@ -133,8 +133,8 @@ DECLARE
 BEGIN
     SELECT o.* INTO known FROM crm.table_options() AS o WHERE o.option = table_option_fault.option;
     CASE known.type
-        WHEN 'boolean', 'boolean or "automatic"' THEN
-            IF jsonb_typeof(value) <> 'boolean' AND NOT (known.type <> 'boolean' AND value = '"automatic"') THEN
+        WHEN 'boolean', 'boolean or "automatic"', 'boolean or "own"' THEN
+            IF jsonb_typeof(value) <> 'boolean' AND known.type <> 'boolean or ' || value::text THEN
                 RETURN format('must be %s', known.type);
             END IF;
         WHEN 'string', 'column' THEN

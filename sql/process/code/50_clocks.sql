@@ -114,6 +114,14 @@ DECLARE
     stored crm.sla_events;
 BEGIN
     data := coalesce(data, '{}');
+    PERFORM crm_internal.check_clock_names(subject_type, data ->> 'metric', false);
+    IF event IS NULL OR event NOT IN ('opened', 'changed', 'stage', 'customer_message', 'agent_message', 'resolved', 'reopened', 'closed', 'cancelled',
+                                      'merged', 'due', 'paused', 'resumed', 'withdrawn', 'note', 'breached', 'breach_withdrawn', 'absorbed') THEN
+        RAISE EXCEPTION 'there is no event "%" of clocks', event
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Events are opened, changed, stage, customer_message, agent_message, resolved, reopened, closed, cancelled, merged, due, paused, '
+                         'resumed, withdrawn and note.';
+    END IF;
     IF event IN ('breached', 'breach_withdrawn', 'absorbed') THEN
         RAISE EXCEPTION 'event "%" is recorded by the CRM itself', event
             USING ERRCODE = 'invalid_parameter_value';

@@ -8,6 +8,7 @@ AS $$
 DECLARE
     rule text;
 BEGIN
+    PERFORM crm_internal.check_clock_names(NEW.subject_type, NEW.metric);
     IF num_nonnulls(NEW.percent, NEW.offset_seconds) <> 1 THEN
         RAISE EXCEPTION 'step "%" needs either percent or offset_seconds', NEW.name
             USING ERRCODE = 'invalid_parameter_value',
@@ -169,6 +170,30 @@ $$;
 COMMENT ON FUNCTION crm_internal.escalation_recipients(bigint, text, bigint, bigint, bigint, text[], timestamptz) IS
 'Active users that the recipients of a step stand for.';
 
+-- whom a step reaches whose recipients stand for nobody at work
+CREATE OR REPLACE FUNCTION crm_internal.escalation_fallback(tenant bigint, queue bigint, team bigint)
+RETURNS bigint[]
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT coalesce((
+        SELECT array_agg(DISTINCT f.user_id ORDER BY f.user_id)
+        FROM (SELECT x.user_id, rank() OVER (ORDER BY x.rank)
+              FROM (SELECT 1 AS rank, t.lead_id AS user_id FROM crm.queues AS q JOIN crm.teams AS t ON t.tenant_id = q.tenant_id AND t.id = q.team_id
+                    WHERE q.tenant_id = tenant AND q.id = queue
+                    UNION ALL SELECT 2, t.lead_id FROM crm.teams AS t WHERE t.tenant_id = tenant AND t.id = team
+                    UNION ALL
+                    SELECT 3, l.manager_id FROM crm.teams AS t JOIN crm.users AS l ON l.tenant_id = t.tenant_id AND l.id = t.lead_id
+                    WHERE t.tenant_id = tenant AND (t.id = team OR t.id = (SELECT q.team_id FROM crm.queues AS q WHERE q.tenant_id = tenant AND q.id = queue))
+                    UNION ALL SELECT CASE w.access WHEN 'manager' THEN 4 ELSE 5 END, w.id FROM crm.users AS w
+                    WHERE w.tenant_id = tenant AND w.access IN ('manager', 'admin')) AS x
+              JOIN crm.users AS u ON u.tenant_id = tenant AND u.id = x.user_id AND u.active) AS f
+        WHERE f.rank = 1), '{}')
+$$;
+COMMENT ON FUNCTION crm_internal.escalation_fallback(bigint, bigint, bigint) IS
+'Active users in place of recipients that are nobody: who leads the team of the queue, else the team of the record, else whom these report to, else the '
+'managers of the company, else its admins.';
+
 -- the columns of a subject that steps look at, whatever its table has of them
 CREATE OR REPLACE FUNCTION crm_internal.escalation_subject_sql(subject_type text) RETURNS text
 LANGUAGE sql STABLE
@@ -178,8 +203,10 @@ AS $$
                format('SELECT s.tenant_id, s.id, '
                       || CASE WHEN crm.column_exists(r, 'owner_id') THEN 's.owner_id' ELSE 'NULL::bigint' END || ' AS owner_id, '
                       || CASE WHEN crm.column_exists(r, 'team_id') THEN 's.team_id' ELSE 'NULL::bigint' END || ' AS team_id, '
+                      || CASE WHEN crm.column_exists(r, 'queue_id') THEN 's.queue_id' ELSE 'NULL::bigint' END || ' AS queue_id, '
                       || 's AS row FROM %s AS s', r::regclass)
-           ELSE 'SELECT NULL::bigint AS tenant_id, NULL::bigint AS id, NULL::bigint AS owner_id, NULL::bigint AS team_id, NULL::record AS row WHERE false' END
+           ELSE 'SELECT NULL::bigint AS tenant_id, NULL::bigint AS id, NULL::bigint AS owner_id, NULL::bigint AS team_id, NULL::bigint AS queue_id, '
+                'NULL::record AS row WHERE false' END
     FROM crm.subject_relation(subject_type) AS r
 $$;
 COMMENT ON FUNCTION crm_internal.escalation_subject_sql(text) IS 'Query for the subjects of a kind; no rows where it is not a registered table.';
@@ -231,13 +258,20 @@ BEGIN
         WHERE crm_internal.escalation_recipients(tenant, subject_type, subject_id, (subject ->> 'owner_id')::bigint,
                                                  (subject ->> 'team_id')::bigint, ARRAY[r.rule], as_of) <> '{}'
         ORDER BY r.ord LIMIT 1;
+        target := coalesce(target, (crm_internal.escalation_fallback(tenant, (subject ->> 'queue_id')::bigint, (subject ->> 'team_id')::bigint))[1]);
+        IF target IS NULL AND NOT 'routing' = ANY (s.recipients) THEN
+            RETURN NULL;
+        END IF;
     END IF;
     CASE s.action
         WHEN 'reassign' THEN
-            IF target IS NULL AND 'routing' = ANY (s.recipients) THEN
+            IF target IS NULL THEN
                 decision := crm_internal.route_record(tenant, subject_type, subject_id, true, as_of);
+                IF decision.user_id IS NULL THEN
+                    RETURN NULL;
+                END IF;
                 answer := jsonb_build_object('from', subject -> 'owner_id', 'to', decision.user_id, 'reason', decision.reason);
-            ELSIF target IS NOT NULL THEN
+            ELSE
                 EXECUTE format('UPDATE %s AS k SET owner_id = $3 WHERE k.tenant_id = $1 AND k.id = $2', relation)
                     USING tenant, subject_id, target;
                 answer := jsonb_build_object('from', subject -> 'owner_id', 'to', target);
@@ -276,7 +310,28 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.escalation_act(bigint, text, bigint, bigint, text, timestamptz, timestamptz) IS
-'Does what a step does to its subject, and says what that was.';
+'Does what a step does to its subject, and says what that was; NULL: there was nobody for it.';
+
+CREATE OR REPLACE FUNCTION crm_internal.act_escalation(firing crm.escalation_firings, due_at timestamptz, as_of timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    done CONSTANT jsonb := crm_internal.escalation_act(firing.tenant_id, firing.subject_type, firing.subject_id, firing.step_id, firing.metric, due_at, as_of);
+BEGIN
+    UPDATE crm.escalation_firings AS g
+    SET detail = coalesce(done, '{"changed": false}'), outcome = CASE WHEN done IS NULL THEN 'nobody' ELSE g.outcome END
+    WHERE g.tenant_id = firing.tenant_id AND g.id = firing.id;
+    IF done IS NULL THEN
+        INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)
+        VALUES (firing.tenant_id, 'escalation.nobody', firing.subject_type, firing.subject_id,
+                jsonb_build_object('step_id', firing.step_id, 'firing_id', firing.id, 'metric', firing.metric, 'due_at', due_at));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.act_escalation(crm.escalation_firings, timestamptz, timestamptz) IS
+'Does what a step that is written down does to its subject, and writes down what that was, or that there was nobody for it.';
 
 CREATE OR REPLACE FUNCTION crm_internal.fire_escalations(
     tenant bigint, subject_type text, as_of timestamptz, subject_ids bigint[], metrics text[], cycles integer[],
@@ -287,16 +342,15 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     n integer;
-    act record;
     subjects text := crm_internal.escalation_subject_sql(subject_type);
 BEGIN
     -- the clocks are locked, so what has not been done by now nobody else does
     EXECUTE format($q$
         WITH f AS MATERIALIZED (
-            SELECT nextval($12) AS id, x.*, s.name, s.action, s.recipients, s.params, k.owner_id, k.team_id,
+            SELECT nextval($12) AS id, x.*, s.name, s.action, s.recipients, s.params, k.owner_id, k.team_id, k.queue_id,
                    CASE WHEN s.action <> 'notify' AND k.id IS NULL THEN 'skipped'
                         WHEN s.condition IS NULL OR crm.condition_holds(to_jsonb(k.row), s.condition) THEN 'done'
-                        ELSE 'skipped' END AS outcome
+                        ELSE 'skipped' END AS judged
             FROM unnest($4, $5, $6, $7, $8, $9, $10, $11) AS x (subject_id, metric, cycle, step_id, repeat_no, scheduled_at, collapsed, due_at)
             JOIN crm.escalation_steps AS s ON s.tenant_id = $1 AND s.id = x.step_id
             LEFT JOIN (%s) AS k ON k.tenant_id = $1 AND k.id = x.subject_id
@@ -306,43 +360,46 @@ BEGIN
                                  AND g.metric = x.metric AND g.cycle = x.cycle AND g.step_id = x.step_id AND g.repeat_no = x.repeat_no
                                LIMIT 1) AS before ON true
             WHERE before.found IS NULL
+        ), meant AS MATERIALIZED (
+            SELECT z.*, CASE WHEN z.action = 'notify' AND z.judged = 'done'
+                             THEN $q$ || replace(crm_internal.escalation_recipients_sql(subject_type), '%', '%%') || $q$ END AS named
+            FROM f AS z
+        ), told_whom AS MATERIALIZED (
+            SELECT m.*, w.recipients AS told,
+                   CASE WHEN w.recipients = '{}' THEN 'nobody' ELSE m.judged END AS outcome
+            FROM meant AS m
+            CROSS JOIN LATERAL (SELECT CASE WHEN m.named = '{}' THEN crm_internal.escalation_fallback($1, m.queue_id, m.team_id) ELSE m.named END AS recipients) AS w
         ), made AS (
             INSERT INTO crm.escalation_firings (tenant_id, id, subject_type, subject_id, metric, cycle, step_id, repeat_no,
                                                 scheduled_at, fired_at, collapsed, outcome)
             SELECT $1, f.id, $2, f.subject_id, f.metric, f.cycle, f.step_id, f.repeat_no, f.scheduled_at, $3, f.collapsed, f.outcome
-            FROM f
+            FROM told_whom AS f
         ), told AS (
             INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, scheduled_at)
-            SELECT $1, 'escalation.notify', $2, z.subject_id,
+            SELECT $1, CASE z.outcome WHEN 'done' THEN 'escalation.notify' ELSE 'escalation.nobody' END, $2, z.subject_id,
                    z.params || jsonb_build_object('step', z.name, 'step_id', z.step_id, 'firing_id', z.id, 'metric', z.metric,
                                                   'cycle', z.cycle, 'repeat', z.repeat_no, 'missed', z.collapsed,
-                                                  'due_at', z.due_at, 'scheduled_at', z.scheduled_at,
-                                                  'recipients', to_jsonb($q$ || replace(crm_internal.escalation_recipients_sql(subject_type), '%', '%%') || $q$)),
+                                                  'due_at', z.due_at, 'scheduled_at', z.scheduled_at, 'recipients', to_jsonb(z.told))
+                            || CASE WHEN z.named = '{}' THEN jsonb_build_object('instead_of', to_jsonb(z.recipients)) ELSE '{}' END,
                    $3
-            FROM f AS z
-            WHERE z.action = 'notify' AND z.outcome = 'done'
+            FROM told_whom AS z
+            WHERE z.action = 'notify' AND z.outcome IN ('done', 'nobody')
         )
-        SELECT count(*) FILTER (WHERE f.outcome = 'done') FROM f
+        SELECT count(*) FILTER (WHERE f.outcome <> 'skipped') FROM told_whom AS f
     $q$, subjects)
     INTO n USING tenant, subject_type, as_of, subject_ids, metrics, cycles, step_ids, repeat_nos, scheduled, collapsed, due,
                  pg_get_serial_sequence('crm.escalation_firings', 'id')::regclass;
 
     -- what changes a subject is done one by one, and few of these are due at once
     IF EXISTS (SELECT FROM crm.escalation_steps AS s WHERE s.tenant_id = tenant AND s.id = ANY (step_ids) AND s.action <> 'notify') THEN
-        FOR act IN
-            SELECT g.id, g.subject_id, g.metric, g.step_id, x.due_at
-            FROM unnest(subject_ids, metrics, cycles, step_ids, repeat_nos, due) AS x (subject_id, metric, cycle, step_id, repeat_no, due_at)
-            JOIN crm.escalation_steps AS s ON s.tenant_id = tenant AND s.id = x.step_id AND s.action <> 'notify'
-            JOIN crm.escalation_firings AS g
-              ON g.tenant_id = tenant AND g.subject_type = fire_escalations.subject_type AND g.subject_id = x.subject_id
-             AND g.metric = x.metric AND g.cycle = x.cycle AND g.step_id = x.step_id AND g.repeat_no = x.repeat_no
-             AND g.outcome = 'done' AND g.detail IS NULL
-            ORDER BY g.id
-        LOOP
-            UPDATE crm.escalation_firings AS g
-            SET detail = crm_internal.escalation_act(tenant, fire_escalations.subject_type, act.subject_id, act.step_id, act.metric, act.due_at, as_of)
-            WHERE g.tenant_id = tenant AND g.id = act.id;
-        END LOOP;
+        PERFORM crm_internal.act_escalation(g, x.due_at, as_of)
+        FROM unnest(subject_ids, metrics, cycles, step_ids, repeat_nos, due) AS x (subject_id, metric, cycle, step_id, repeat_no, due_at)
+        JOIN crm.escalation_steps AS s ON s.tenant_id = tenant AND s.id = x.step_id AND s.action <> 'notify'
+        JOIN crm.escalation_firings AS g
+          ON g.tenant_id = tenant AND g.subject_type = fire_escalations.subject_type AND g.subject_id = x.subject_id
+         AND g.metric = x.metric AND g.cycle = x.cycle AND g.step_id = x.step_id AND g.repeat_no = x.repeat_no
+         AND g.outcome = 'done' AND g.detail IS NULL
+        ORDER BY g.id;
     END IF;
     RETURN n;
 END

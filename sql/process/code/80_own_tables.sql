@@ -2,6 +2,38 @@
 
 -- ---- clocks ----
 
+CREATE OR REPLACE FUNCTION crm_internal.tell_first_response(subject text, tenant bigint, id bigint, was jsonb, doc jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF was ->> 'first_response_at' IS NOT NULL THEN
+        -- it was not when it was said to be
+        PERFORM crm.record_sla_event(subject, tell_first_response.id, 'withdrawn', now(), jsonb_build_object('event_id', e.id))
+        FROM crm.sla_events AS e
+        WHERE e.tenant_id = tenant AND e.subject_type = subject AND e.subject_id = tell_first_response.id AND e.event = 'agent_message'
+          AND e.occurred_at = greatest((was ->> 'first_response_at')::timestamptz, (was ->> 'created_at')::timestamptz)
+          AND NOT EXISTS (SELECT FROM crm.sla_events AS x WHERE x.tenant_id = e.tenant_id AND x.refers_to_id = e.id AND x.event = 'withdrawn');
+    END IF;
+    IF doc ->> 'first_response_at' IS NOT NULL THEN
+        PERFORM crm.record_sla_event(subject, tell_first_response.id, 'agent_message',
+                                     greatest((doc ->> 'first_response_at')::timestamptz, (doc ->> 'created_at')::timestamptz));
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.tell_first_response(text, bigint, bigint, jsonb, jsonb) IS
+'The first response that the row of a subject says, in place of the one that it said before.';
+
+CREATE OR REPLACE FUNCTION crm_internal.merged_into(subject text, doc jsonb)
+RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT (doc ->> (r.options ->> 'merge'))::bigint FROM crm.registry AS r WHERE r.subject = merged_into.subject
+$$;
+COMMENT ON FUNCTION crm_internal.merged_into(text, jsonb) IS 'The record that a row says it was merged into; NULL: none.';
+
 -- Security definer: events are recorded for people who may not write them themselves. A row without promises costs one look.
 CREATE OR REPLACE FUNCTION crm_internal.follow_clocks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -54,11 +86,13 @@ BEGIN
         SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
         event := CASE
             WHEN stage.type IN ('done', 'won') THEN 'resolved'
+            WHEN stage.type IN ('lost', 'cancelled') AND crm_internal.merged_into(subject, doc) IS NOT NULL THEN 'merged'
             WHEN stage.type IN ('lost', 'cancelled') THEN 'cancelled'
             WHEN old_type NOT IN ('open', 'on_hold') THEN 'reopened'
             ELSE 'stage' END;
         at := coalesce((doc ->> 'stage_entered_at')::timestamptz, now());
-        data := jsonb_build_object('stage', stage.code, 'stage_type', stage.type);
+        data := jsonb_build_object('stage', stage.code, 'stage_type', stage.type)
+                || CASE WHEN event = 'merged' THEN jsonb_build_object('into_id', crm_internal.merged_into(subject, doc)) ELSE '{}' END;
     END IF;
     -- another policy, or another priority of the same
     IF TG_OP = 'UPDATE' AND doc IS DISTINCT FROM was
@@ -72,9 +106,8 @@ BEGIN
     IF event IS NOT NULL THEN
         PERFORM crm_internal.record_sla_event(NEW.tenant_id, subject, NEW.id, event, at, data, doc);
     END IF;
-    IF to_jsonb(NEW) ->> 'first_response_at' IS NOT NULL AND was ->> 'first_response_at' IS NULL THEN
-        PERFORM crm_internal.record_sla_event(NEW.tenant_id, subject, NEW.id, 'agent_message',
-            greatest((to_jsonb(NEW) ->> 'first_response_at')::timestamptz, (to_jsonb(NEW) ->> 'created_at')::timestamptz));
+    IF to_jsonb(NEW) -> 'first_response_at' IS DISTINCT FROM coalesce(was -> 'first_response_at', 'null') THEN
+        PERFORM crm_internal.tell_first_response(subject, NEW.tenant_id, NEW.id, was, to_jsonb(NEW));
     END IF;
     RETURN NULL;
 END
@@ -87,7 +120,7 @@ RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm_internal.set_trigger(relation, '_after_clock', crm_internal.table_is(relation, 'clocks'),
+    SELECT crm_internal.set_trigger(relation, '_after_clock', r.options -> 'clocks' IS NOT DISTINCT FROM 'true',
         'AFTER INSERT OR UPDATE OR DELETE', format('FOR EACH ROW EXECUTE FUNCTION crm_internal.follow_clocks(%L)', r.subject))
     FROM crm.registry AS r WHERE r.relation = apply_clocks.relation
 $$;

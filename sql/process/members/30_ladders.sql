@@ -10,7 +10,7 @@ CREATE FUNCTION crm.escalate(as_of timestamptz DEFAULT now(), batch integer DEFA
 LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
 AS 'MODULE_PATHNAME', 'crm_escalate';
 COMMENT ON FUNCTION crm.escalate(timestamptz, integer) IS
-'Does the steps of escalation ladders that are due, the oldest first, for all tenants and at most for batch clocks; returns how many steps were done. Each step is done once for each cycle of a clock, whoever and however many call this; repeats that were missed are made good by one; what was met, paused, cancelled or put off meanwhile is not done. A step that fails is written down as failed and does not keep the others from being done. A maintenance task; for the owner of the CRM.';
+'Does the steps of escalation ladders that are due, the oldest first, for all tenants and at most for batch clocks; returns how many steps were done. A step that reaches nobody, whose recipients are nobody at work, goes to who leads the team of the queue, else the managers, else the admins; where there is none of these, its outcome is nobody and an event escalation.nobody is written. Each step is done once for each cycle of a clock, whoever and however many call this; repeats that were missed are made good by one; what was met, paused, cancelled or put off meanwhile is not done. A step that fails is written down as failed and does not keep the others from being done. A maintenance task; for the owner of the CRM.';
 SELECT crm.declare_function('crm.escalate', 'owner');
 
 CREATE FUNCTION crm.escalation_schedule(subject_type text, subject_id bigint)

@@ -27,7 +27,8 @@ COMMENT ON TABLE crm.sla_policies IS 'What is promised to whom: tried in the ord
 SELECT crm.declare_table('crm.sla_policies', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.sla_policies.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_policies.id IS 'Number of the policy.';
-COMMENT ON COLUMN crm.sla_policies.subject_type IS 'What it is for: tickets, leads, or any name used with crm.record_sla_event().';
+COMMENT ON COLUMN crm.sla_policies.subject_type IS
+'What it is for: a table that clocks are kept of (tickets, leads, opportunities, those of crm.attach_clocks()), or a name with a colon (machine:press).';
 COMMENT ON COLUMN crm.sla_policies.name IS 'Name for people.';
 COMMENT ON COLUMN crm.sla_policies.position IS 'Order in which policies are tried; the first that matches wins.';
 COMMENT ON COLUMN crm.sla_policies.condition IS 'SQL/JSON path over the subject''s row as jsonb, such as $.channel == "phone"; NULL holds for all.';

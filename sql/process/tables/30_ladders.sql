@@ -66,7 +66,7 @@ CREATE TABLE crm.escalation_firings (
     detail jsonb,
     CONSTRAINT escalation_firings_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT escalation_firings_step_key UNIQUE (tenant_id, subject_type, subject_id, metric, cycle, step_id, repeat_no),
-    CONSTRAINT escalation_firings_outcome_check CHECK (outcome IN ('done', 'skipped', 'failed'))
+    CONSTRAINT escalation_firings_outcome_check CHECK (outcome IN ('done', 'skipped', 'failed', 'nobody'))
 );
 CREATE INDEX escalation_firings_fired_at_idx ON crm.escalation_firings (tenant_id, fired_at);
 COMMENT ON TABLE crm.escalation_firings IS 'Steps that were done: one row a clock, cycle, step and repeat, so none is ever done twice. Append-only.';
@@ -82,7 +82,9 @@ COMMENT ON COLUMN crm.escalation_firings.repeat_no IS '0 for the step itself, 1,
 COMMENT ON COLUMN crm.escalation_firings.scheduled_at IS 'Instant it was due.';
 COMMENT ON COLUMN crm.escalation_firings.fired_at IS 'Instant of the pass that did it.';
 COMMENT ON COLUMN crm.escalation_firings.collapsed IS 'Earlier repeats that were missed and are made good by this one.';
-COMMENT ON COLUMN crm.escalation_firings.outcome IS 'done; skipped (the condition did not hold, or the subject is gone); failed (detail says why).';
+COMMENT ON COLUMN crm.escalation_firings.outcome IS
+'done; skipped (the condition did not hold, or the subject is gone); failed (detail says why); '
+'nobody (there was nobody to reach: an event escalation.nobody tells).';
 COMMENT ON COLUMN crm.escalation_firings.detail IS 'What was changed, or what went wrong.';
 
 -- where each clock stands on its ladder

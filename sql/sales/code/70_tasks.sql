@@ -22,3 +22,49 @@ COMMENT ON FUNCTION crm_internal.escalation_create_task(bigint, text, bigint, js
 'Action create_task of escalations: a task for the first recipient.';
 SELECT crm.declare_hook('escalation_action.create_task',
     'crm_internal.escalation_create_task(bigint, text, bigint, jsonb, crm.escalation_steps, bigint, timestamptz)');
+
+-- ---- reminders ----
+
+CREATE OR REPLACE FUNCTION crm.send_reminders(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH due AS MATERIALIZED (
+        SELECT a.tenant_id, a.id FROM crm.activities AS a
+        WHERE a.done_at IS NULL AND a.remind_at IS NOT NULL AND (a.reminded_at IS NULL OR a.reminded_at < a.remind_at) AND a.remind_at <= send_reminders.as_of
+        ORDER BY a.remind_at LIMIT send_reminders.batch FOR NO KEY UPDATE SKIP LOCKED
+    ), reminded AS (
+        UPDATE crm.activities AS a SET reminded_at = greatest(send_reminders.as_of, a.remind_at)
+        FROM due AS d WHERE a.tenant_id = d.tenant_id AND a.id = d.id
+        RETURNING a.*
+    ), told AS (
+        INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
+        SELECT r.tenant_id, 'activity.reminder', 'activities', r.id,
+               jsonb_build_object('kind', r.kind, 'subject', r.subject, 'remind_at', r.remind_at, 'due_at', r.due_at, 'recipients',
+                                  -- of somebody who left, those who stand in for them
+                                  CASE WHEN EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = r.tenant_id AND u.id = r.owner_id AND u.active)
+                                       THEN jsonb_build_array(r.owner_id) ELSE to_jsonb(crm_internal.escalation_fallback(r.tenant_id, NULL, r.team_id)) END,
+                                  'related_table', r.related_table, 'related_id', r.related_id),
+               r.id || ' ' || extract(epoch FROM r.remind_at)
+        FROM reminded AS r
+        ON CONFLICT ON CONSTRAINT events_dedupe_key_key DO NOTHING
+        RETURNING 1
+    )
+    SELECT count(*) FROM told
+$$;
+COMMENT ON FUNCTION crm.send_reminders(timestamptz, integer) IS
+'Reminds of activities whose remind_at has come and that are not done: an event activity.reminder in the outbox, once for each remind_at, for all tenants '
+'and however many callers there are. Returns how many. A maintenance task; for the owner of the CRM.';
+SELECT crm.declare_function('crm.send_reminders', 'owner');
+
+CREATE OR REPLACE FUNCTION crm.next_reminder_at() RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT a.remind_at FROM crm.activities AS a
+    WHERE a.done_at IS NULL AND a.remind_at IS NOT NULL AND (a.reminded_at IS NULL OR a.reminded_at < a.remind_at)
+    ORDER BY a.remind_at LIMIT 1
+$$;
+COMMENT ON FUNCTION crm.next_reminder_at() IS 'When the next reminder is due; NULL where none is in sight.';
+SELECT crm.declare_function('crm.next_reminder_at', 'owner');

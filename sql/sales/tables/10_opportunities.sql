@@ -70,7 +70,7 @@ CREATE INDEX opportunities_loss_reason_idx ON crm.opportunities (tenant_id, loss
 COMMENT ON TABLE crm.opportunities IS 'Deals under way, won and lost, moving through a pipeline.';
 SELECT crm.declare_table('crm.opportunities', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
-    "process": true, "assignment": true, "import": true, "found_by": ["source", "name"], "missing": {"currency": ["account_id"]},
+    "process": true, "clocks": true, "assignment": true, "import": true, "found_by": ["source", "name"], "missing": {"currency": ["account_id"]},
     "personal": ["loss_note"]}');
 COMMENT ON COLUMN crm.opportunities.currency IS 'Currency of amount, ISO 4217; where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.opportunities.amount IS 'Value of the deal, in currency.';

@@ -13,6 +13,7 @@ CREATE TABLE crm.activities (
     related_id bigint,
     due_at timestamptz,
     remind_at timestamptz,
+    reminded_at timestamptz,
     started_at timestamptz,
     done_at timestamptz,
     outcome text,
@@ -45,7 +46,8 @@ CREATE INDEX activities_team_id_idx ON crm.activities (tenant_id, team_id);
 CREATE INDEX activities_shared_user_ids_idx ON crm.activities USING gin (shared_user_ids) WHERE cardinality(shared_user_ids) > 0;
 CREATE INDEX activities_shared_team_ids_idx ON crm.activities USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
 CREATE INDEX activities_all_of_owner_idx ON crm.activities (tenant_id, owner_id);
-CREATE INDEX activities_remind_at_idx ON crm.activities (remind_at) WHERE done_at IS NULL AND remind_at IS NOT NULL;
+CREATE INDEX activities_remind_at_idx ON crm.activities (remind_at)
+    WHERE done_at IS NULL AND remind_at IS NOT NULL AND (reminded_at IS NULL OR reminded_at < remind_at);
 COMMENT ON TABLE crm.activities IS 'Calls, mails, meetings, tasks and notes, with account, contact and the record they are about.';
 SELECT crm.declare_table('crm.activities', '{
     "class": "owned", "version": true, "custom": true,
@@ -60,7 +62,11 @@ COMMENT ON COLUMN crm.activities.body IS 'Text.';
 COMMENT ON COLUMN crm.activities.direction IS 'in or out; NULL where there is none.';
 COMMENT ON COLUMN crm.activities.related_id IS 'Id of the record it is about.';
 COMMENT ON COLUMN crm.activities.due_at IS 'When it is due; NULL: no date.';
-COMMENT ON COLUMN crm.activities.remind_at IS 'When to remind the owner; NULL: not at all.';
+COMMENT ON COLUMN crm.activities.remind_at IS 'When to remind the owner (event activity.reminder in the outbox, once); NULL: not at all.';
+COMMENT ON COLUMN crm.activities.reminded_at IS 'When the owner was reminded last; a later remind_at reminds again.';
 COMMENT ON COLUMN crm.activities.started_at IS 'When it began.';
 COMMENT ON COLUMN crm.activities.done_at IS 'When it was done; NULL: not yet.';
 COMMENT ON COLUMN crm.activities.outcome IS 'What came of it, in words.';
+
+INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('send_reminders', 21, 'crm.send_reminders', 'crm.next_reminder_at', NULL, 1000);

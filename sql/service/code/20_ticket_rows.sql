@@ -191,7 +191,7 @@ BEGIN
         WHERE a.tenant_id = new.tenant_id AND a.user_id = old.owner_id;
     END IF;
     IF old.closed_at IS NOT NULL AND new.closed_at IS NULL THEN
-        UPDATE crm.survey_responses AS r SET cancelled_at = now()
+        UPDATE crm.survey_responses AS r SET cancelled_at = now(), cancelled_because = 'open again'
         WHERE r.tenant_id = new.tenant_id AND r.subject_table = 'tickets' AND r.subject_id = new.id
           AND r.sent_at IS NULL AND r.cancelled_at IS NULL;
     END IF;

@@ -23,6 +23,41 @@ CREATE OR REPLACE TRIGGER survey_responses_before_check
     BEFORE INSERT OR UPDATE OF score ON crm.survey_responses
     FOR EACH ROW WHEN (NEW.score IS NOT NULL) EXECUTE FUNCTION crm_internal.survey_responses_check();
 
+-- ---- what can call for a survey ----
+
+CREATE OR REPLACE FUNCTION crm.survey_events()
+RETURNS TABLE (event text, subject_table text, stage_types text[])
+LANGUAGE sql STABLE ROWS 20
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'ticket.resolved', 'tickets', '{done,won}'::text[]
+    UNION ALL
+    SELECT r.subject || '.' || v.type, r.subject, ARRAY[v.type]
+    FROM crm.registered_as('process') AS r, (VALUES ('done'), ('won'), ('lost'), ('cancelled')) AS v (type)
+    WHERE crm.column_exists(r.relation, 'contact_id') AND crm.column_exists(r.relation, 'tenant_id')
+$$;
+COMMENT ON FUNCTION crm.survey_events() IS
+'Events that surveys can be sent on (crm.surveys.on_event): ticket.resolved, and for each table with a process and a contact the end of it, such as '
+'opportunities.won: table and types of the stages that it stands for.';
+
+CREATE OR REPLACE FUNCTION crm_internal.surveys_check() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM crm.survey_events() AS e WHERE e.event = NEW.on_event) THEN
+        RAISE EXCEPTION 'no event "%" sends a survey', NEW.on_event
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = (SELECT format('Known are: %s.', string_agg(e.event, ', ' ORDER BY e.event)) FROM crm.survey_events() AS e);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.surveys_check() IS 'Refuses surveys on events that never happen.';
+CREATE OR REPLACE TRIGGER surveys_before_check
+    BEFORE INSERT OR UPDATE OF on_event ON crm.surveys
+    FOR EACH ROW WHEN (NEW.on_event IS NOT NULL) EXECUTE FUNCTION crm_internal.surveys_check();
+
 -- sends what is in the table: gives it a token and writes it into the outbox
 CREATE OR REPLACE FUNCTION crm_internal.send_survey_response(tenant bigint, response bigint, at timestamptz)
 RETURNS crm.survey_responses
@@ -73,9 +108,9 @@ BEGIN
         FROM crm.surveys AS s
         WHERE s.tenant_id = tenant AND s.active AND s.on_event = event
           AND crm.condition_holds(schedule_surveys.record, s.condition)
+          -- in peace since it was asked; what is only planned is looked at when it is to be sent
           AND NOT EXISTS (SELECT FROM crm.survey_responses AS o
-                          WHERE o.tenant_id = tenant AND o.survey_id = s.id AND o.cancelled_at IS NULL AND o.contact_id = contact
-                            AND coalesce(o.sent_at, o.scheduled_at) > at - s.rest_period)
+                          WHERE o.tenant_id = tenant AND o.survey_id = s.id AND o.contact_id = contact AND o.sent_at > at - s.rest_period)
           -- once for each subject, however often it is solved
           AND NOT EXISTS (SELECT FROM crm.survey_responses AS o
                           WHERE o.tenant_id = tenant AND o.survey_id = s.id AND o.cancelled_at IS NULL
@@ -114,6 +149,10 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no active survey "%"', survey USING ERRCODE = 'undefined_object', HINT = 'crm.surveys lists them by code.';
     END IF;
+    IF send_survey.subject_table IS NOT NULL AND crm.subject_relation(send_survey.subject_table) IS NULL THEN
+        RAISE EXCEPTION 'there is no table "%" that a survey could be about', send_survey.subject_table
+            USING ERRCODE = 'undefined_table', HINT = 'crm.registry lists tables by subject.';
+    END IF;
     IF send_survey.subject_table = 'tickets' THEN
         SELECT k.owner_id, k.team_id INTO owner, team FROM crm.tickets AS k WHERE k.tenant_id = t AND k.id = send_survey.subject_id;
     END IF;
@@ -128,25 +167,73 @@ COMMENT ON FUNCTION crm.send_survey(text, bigint, text, bigint) IS
 'outbox carries the token that answers it. Errors: 42704 for an unknown survey.';
 SELECT crm.declare_function('crm.send_survey', 'agent');
 
+-- Looked at when it is to be sent, for all that may have happened since it was planned.
+CREATE OR REPLACE FUNCTION crm_internal.survey_not_sent(r crm.survey_responses, as_of timestamptz)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    survey crm.surveys;
+    about jsonb;
+    stage_type text;
+BEGIN
+    SELECT s.* INTO survey FROM crm.surveys AS s WHERE s.tenant_id = r.tenant_id AND s.id = r.survey_id;
+    IF NOT survey.active THEN
+        RETURN 'off';
+    END IF;
+    IF EXISTS (SELECT FROM crm.survey_responses AS o
+               WHERE o.tenant_id = r.tenant_id AND o.survey_id = r.survey_id AND o.contact_id = r.contact_id AND o.id <> r.id
+                 AND o.sent_at > as_of - survey.rest_period) THEN
+        RETURN 'rest';
+    END IF;
+    IF crm.subject_relation(r.subject_table) IS NOT NULL THEN
+        EXECUTE format('SELECT to_jsonb(x) FROM %s AS x WHERE x.tenant_id = $1 AND x.id = $2', crm.subject_relation(r.subject_table))
+            INTO about USING r.tenant_id, r.subject_id;
+        IF about IS NULL THEN
+            RETURN 'gone';
+        END IF;
+        SELECT s.type INTO stage_type FROM crm.stages AS s WHERE s.tenant_id = r.tenant_id AND s.id = (about ->> 'stage_id')::bigint;
+        IF survey.on_event IS NOT NULL AND stage_type <> ALL (SELECT unnest(e.stage_types) FROM crm.survey_events() AS e WHERE e.event = survey.on_event) THEN
+            RETURN CASE WHEN stage_type IN ('open', 'on_hold') THEN 'open again' ELSE 'gone' END;
+        END IF;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.survey_not_sent(crm.survey_responses, timestamptz) IS
+'Why a planned survey is not to be sent: off, rest, gone (deleted, merged), open again; NULL: it is.';
+
 CREATE OR REPLACE FUNCTION crm.send_due_surveys(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    n bigint;
+    due crm.survey_responses;
+    why text;
+    n bigint := 0;
 BEGIN
-    WITH due AS MATERIALIZED (
-        SELECT r.tenant_id, r.id FROM crm.survey_responses AS r
+    FOR due IN
+        SELECT r.* FROM crm.survey_responses AS r
         WHERE r.sent_at IS NULL AND r.cancelled_at IS NULL AND r.scheduled_at <= as_of
-        ORDER BY r.scheduled_at LIMIT batch FOR UPDATE SKIP LOCKED)
-    SELECT count((crm_internal.send_survey_response(d.tenant_id, d.id, as_of)).id) INTO n FROM due AS d;
+        ORDER BY r.scheduled_at, r.id LIMIT batch FOR UPDATE SKIP LOCKED
+    LOOP
+        why := crm_internal.survey_not_sent(due, as_of);
+        IF why IS NULL THEN
+            PERFORM crm_internal.send_survey_response(due.tenant_id, due.id, as_of);
+            n := n + 1;
+        ELSE
+            UPDATE crm.survey_responses AS r SET cancelled_at = as_of, cancelled_because = why WHERE r.tenant_id = due.tenant_id AND r.id = due.id;
+        END IF;
+    END LOOP;
     RETURN n;
 END
 $$;
 COMMENT ON FUNCTION crm.send_due_surveys(timestamptz, integer) IS
-'Sends planned surveys whose time has come, for all tenants, each once however many callers there are. Returns how many. A maintenance task; for the '
-'owner of the CRM.';
+'Sends planned surveys whose time has come, for all tenants, each once however many callers there are; a survey that is off, a record that is gone, merged '
+'or open again, and a contact who is to be left in peace are not asked (cancelled_because). Returns how many were sent. A maintenance task; for the owner '
+'of the CRM.';
 SELECT crm.declare_function('crm.send_due_surveys', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.next_survey_at() RETURNS timestamptz
@@ -192,3 +279,44 @@ COMMENT ON FUNCTION crm.answer_survey(text, integer, text, timestamptz) IS
 'Writes down the answer of whoever has the token; until the survey expires the last answer counts. Returns the row. Errors: P0002 for an unknown '
 'token, 55000 after expiry, 22003 for a score off the scale.';
 SELECT crm.declare_function('crm.answer_survey', 'agent');
+
+-- ---- ends of processes other than that of tickets ----
+
+CREATE OR REPLACE FUNCTION crm_internal.follow_surveys() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    subject CONSTANT text := TG_ARGV[0];
+    stage_type text;
+BEGIN
+    -- imported history is not asked about
+    IF NEW.contact_id IS NULL OR coalesce(current_setting('crm.history_reason', true), '') <> ''
+       OR NOT EXISTS (SELECT FROM crm.surveys AS s WHERE s.tenant_id = NEW.tenant_id AND s.active AND s.on_event LIKE subject || '.%') THEN
+        RETURN NULL;
+    END IF;
+    SELECT s.type INTO stage_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
+    IF stage_type IN ('open', 'on_hold') THEN
+        UPDATE crm.survey_responses AS r SET cancelled_at = now(), cancelled_because = 'open again'
+        WHERE r.tenant_id = NEW.tenant_id AND r.subject_table = subject AND r.subject_id = NEW.id AND r.sent_at IS NULL AND r.cancelled_at IS NULL;
+    ELSE
+        PERFORM crm_internal.schedule_surveys(NEW.tenant_id, subject || '.' || stage_type, subject, NEW.id, to_jsonb(NEW), now());
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.follow_surveys() IS
+'Row trigger of tables with a process and a contact, with the name they go by: surveys that the end of the process calls for.';
+
+CREATE OR REPLACE FUNCTION crm_internal.apply_surveys(relation regclass)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.set_trigger(relation, '_after_survey',
+        crm_internal.table_is(relation, 'process') AND crm.column_exists(relation, 'contact_id') AND crm.column_exists(relation, 'tenant_id'),
+        'AFTER UPDATE', format('FOR EACH ROW WHEN (OLD.stage_id IS DISTINCT FROM NEW.stage_id) EXECUTE FUNCTION crm_internal.follow_surveys(%L)', r.subject))
+    FROM crm.registry AS r WHERE r.relation = apply_surveys.relation
+$$;
+COMMENT ON FUNCTION crm_internal.apply_surveys(regclass) IS 'Surveys on the end of the process of a table.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_surveys(regclass)');

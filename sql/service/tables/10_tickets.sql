@@ -98,7 +98,7 @@ CREATE INDEX tickets_tags_idx ON crm.tickets USING gin (tags);
 COMMENT ON TABLE crm.tickets IS 'Requests of customers, from any channel, moving through a pipeline of tickets.';
 SELECT crm.declare_table('crm.tickets', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
-    "process": true, "assignment": true, "workload": true, "import": true, "found_by": ["source"], "merge": "merged_into_id",
+    "process": true, "clocks": "own", "assignment": true, "workload": true, "import": true, "found_by": ["source"], "merge": "merged_into_id",
     "personal": ["subject", "description", "custom"]}');
 COMMENT ON COLUMN crm.tickets.channel IS 'How the request came in.';
 COMMENT ON COLUMN crm.tickets.type IS 'Kind of request (crm.ticket_types).';

@@ -24,11 +24,11 @@ COMMENT ON TABLE crm.surveys IS 'Questions to customers and when they are asked.
 SELECT crm.declare_table('crm.surveys', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.surveys.kind IS 'csat: 1 to 5, satisfied from 4 on. nps: 0 to 10, promoters 9 and 10, detractors 0 to 6. ces: 1 to 7, easy from 5 on.';
 COMMENT ON COLUMN crm.surveys.question IS 'Text by language, {"en": ..., "fa": ...}.';
-COMMENT ON COLUMN crm.surveys.on_event IS 'What sends it by itself: ticket.resolved; NULL: nothing does.';
+COMMENT ON COLUMN crm.surveys.on_event IS 'What sends it by itself: ticket.resolved, opportunities.won and so on (crm.survey_events()); NULL: nothing does.';
 COMMENT ON COLUMN crm.surveys.condition IS 'SQL/JSON path over the row it is about; NULL: always.';
 COMMENT ON COLUMN crm.surveys.delay IS 'Time between the event and the sending. A ticket reopened meanwhile is not asked about.';
 COMMENT ON COLUMN crm.surveys.expires_after IS 'How long after the sending it can be answered.';
-COMMENT ON COLUMN crm.surveys.rest_period IS 'A contact who was asked is left in peace by this survey for so long.';
+COMMENT ON COLUMN crm.surveys.rest_period IS 'A contact who was asked is left in peace by this survey for so long, from the sending on.';
 
 CREATE TABLE crm.survey_responses (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -42,6 +42,7 @@ CREATE TABLE crm.survey_responses (
     scheduled_at timestamptz NOT NULL DEFAULT now(),
     sent_at timestamptz,
     cancelled_at timestamptz,
+    cancelled_because text,
     expires_at timestamptz,
     token_hash bytea,
     score smallint,
@@ -68,6 +69,8 @@ COMMENT ON TABLE crm.survey_responses IS 'Surveys sent, or about to be, and thei
 SELECT crm.declare_table('crm.survey_responses', '{
     "class": "owned", "about": {"contact_id": "contacts", "subject_id": {"table_in": "subject_table"}}, "personal": ["comment"]}');
 COMMENT ON COLUMN crm.survey_responses.owner_id IS 'Agent who is judged: owner of the ticket when it was solved.';
+COMMENT ON COLUMN crm.survey_responses.cancelled_because IS
+'Why it was not sent: off (the survey), rest (the contact had been asked), gone (deleted, merged), open again.';
 COMMENT ON COLUMN crm.survey_responses.token_hash IS 'SHA-256 of the token that answers it; the token itself is in the message to the customer only.';
 COMMENT ON COLUMN crm.survey_responses.score IS 'The answer, on the scale of the survey''s kind.';
 

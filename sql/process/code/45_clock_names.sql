@@ -1,0 +1,46 @@
+-- What clocks can be kept of, and by which metrics: names are checked wherever they are written.
+
+-- A name with a colon is a kind of subject that is no table, whose events somebody records: 'machine:press'.
+CREATE OR REPLACE FUNCTION crm_internal.check_clock_names(subject_type text, metric text, follows boolean DEFAULT true)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF subject_type NOT LIKE '%:%'
+       AND NOT EXISTS (SELECT FROM crm.registry AS r
+                       WHERE r.subject = subject_type AND (NOT follows OR coalesce(r.options -> 'clocks', 'false') <> 'false')) THEN
+        RAISE EXCEPTION 'no clocks are kept of "%"', subject_type
+            USING ERRCODE = 'undefined_table',
+                  DETAIL = (SELECT format('Clocks are kept of: %s.', string_agg(r.subject, ', ' ORDER BY r.subject)) FROM crm.registered_as('clocks') AS r),
+                  HINT = 'The owner adds a table with crm.attach_clocks(table). What is no table has a colon in its name, as in machine:press.';
+    END IF;
+    IF metric NOT IN ('first_response', 'next_response', 'periodic_update', 'resolution', 'total') THEN
+        RAISE EXCEPTION 'there is no metric "%"', metric
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Metrics are first_response, next_response, periodic_update, resolution and total.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.check_clock_names(text, text, boolean) IS
+'Error where no clocks are kept of a kind of subject (follows false: where it is no table at all), or a metric is none, with the known ones named.';
+
+CREATE OR REPLACE FUNCTION crm_internal.sla_policies_check() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_TABLE_NAME = 'sla_policies' THEN
+        PERFORM crm_internal.check_clock_names(NEW.subject_type, NULL);
+    ELSE
+        PERFORM crm_internal.check_clock_names('tickets', NEW.metric);
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.sla_policies_check() IS 'Refuses promises about what no clock is kept of.';
+CREATE OR REPLACE TRIGGER sla_policies_before_check
+    BEFORE INSERT OR UPDATE OF subject_type ON crm.sla_policies
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.sla_policies_check();
+CREATE OR REPLACE TRIGGER sla_targets_before_check
+    BEFORE INSERT OR UPDATE OF metric ON crm.sla_targets
+    FOR EACH ROW EXECUTE FUNCTION crm_internal.sla_policies_check();
