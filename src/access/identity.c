@@ -141,8 +141,9 @@ compile_granted(Identity *who)
 {
 	bool		isnull;
 
-	crm_read_config("SELECT g.db_role, g.access, g.tenant_id FROM crm.access_grants AS g",
-					0, NULL, NULL);
+	/* the role of a user who is gone has no rights: nobody in particular would have more */
+	crm_read_config("SELECT g.db_role, g.access, g.tenant_id FROM crm.access_grants AS g"
+					" WHERE g.user_id IS NULL", 0, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		Name		name = DatumGetName(crm_spi_value(i, 1, &isnull));

@@ -11,7 +11,10 @@
 #include "base/crm.h"
 
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "utils/array.h"
+#include "utils/rel.h"
+#include "utils/rls.h"
 
 #include "access/identity_kept.h"
 
@@ -210,4 +213,45 @@ crm_own_team_ids(PG_FUNCTION_ARGS)
 	const Identity *who = crm_current_identity();
 
 	PG_RETURN_DATUM(kept_array(fcinfo, who, who->teams, who->nteams));
+}
+
+PG_FUNCTION_INFO_V1(crm_check_tenant);
+
+/*
+ * crm.check_tenant() -- BEFORE INSERT OR UPDATE row trigger
+ *
+ * The words are those of row security, which would say the same later.
+ */
+Datum
+crm_check_tenant(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Relation	rel;
+	HeapTuple	tuple;
+	AttrNumber	column;
+	Datum		tenant;
+	bool		isnull,
+				no_tenant;
+	int64		mine;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigdata->tg_event) ||
+		!TRIGGER_FIRED_BEFORE(trigdata->tg_event) || TRIGGER_FIRED_BY_DELETE(trigdata->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("crm.check_tenant() must be called as a row trigger before INSERT or UPDATE")));
+	rel = trigdata->tg_relation;
+	tuple = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) ?
+		trigdata->tg_newtuple : trigdata->tg_trigtuple;
+	column = crm_typed_column(RelationGetDescr(rel), "tenant_id", INT8OID);
+	if (column == InvalidAttrNumber)
+		PG_RETURN_POINTER(tuple);
+	tenant = heap_getattr(tuple, column, RelationGetDescr(rel), &isnull);
+	mine = crm_current_tenant(&no_tenant);
+	if ((isnull || no_tenant || DatumGetInt64(tenant) != mine) &&
+		check_enable_rls(RelationGetRelid(rel), InvalidOid, true) == RLS_ENABLED)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("new row violates row-level security policy for table \"%s\"",
+						RelationGetRelationName(rel))));
+	PG_RETURN_POINTER(tuple);
 }

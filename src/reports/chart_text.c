@@ -8,6 +8,8 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include <math.h>
 
 #include "reports/chart.h"
@@ -53,11 +55,13 @@ is_direction_mark(pg_wchar c)
 void
 crm_chart_escape(StringInfo out, const char *text)
 {
-	while (*text)
+	for (int done = 0; *text; done++)
 	{
 		const char *start = text;
 		pg_wchar	c = next_char(&text);
 
+		if (done % 10000 == 0)
+			CHECK_FOR_INTERRUPTS();
 		switch (c)
 		{
 			case '&':

@@ -142,6 +142,32 @@ $$;
 COMMENT ON FUNCTION crm_internal.apply_policies(regclass) IS 'Row security of a table, by its class.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_policies(regclass)');
 
+-- Row security judges a new row after the BEFORE triggers, whose errors would tell one company the choices of another. So a
+-- trigger that fires before them refuses a foreign tenant first; a table without such triggers needs none.
+CREATE OR REPLACE FUNCTION crm_internal.apply_tenant_check(relation regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted CONSTANT boolean := (
+        SELECT crm.column_exists(r.relation, 'tenant_id') AND r.class IS DISTINCT FROM 'owner' AND r.class IS DISTINCT FROM 'lookup'
+               AND (r.declared_at IS NULL
+                    OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = r.relation AND NOT t.tgisinternal AND t.tgtype::integer & 3 = 3
+                               AND t.tgname <> '00_crm_tenant'))
+        FROM crm.registry AS r WHERE r.relation = apply_tenant_check.relation);
+BEGIN
+    IF wanted THEN
+        EXECUTE format('CREATE OR REPLACE TRIGGER "00_crm_tenant" BEFORE INSERT OR UPDATE ON %s FOR EACH ROW EXECUTE FUNCTION crm.check_tenant()',
+                       relation::regclass);
+    ELSIF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation AND t.tgname = '00_crm_tenant') THEN
+        EXECUTE format('DROP TRIGGER "00_crm_tenant" ON %s', relation::regclass);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.apply_tenant_check(regclass) IS 'Rows of a foreign tenant are refused before any other trigger looks at them.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_tenant_check(regclass)');
+
 -- ---- asking for a row ----
 
 -- What acts with the rights of the owner asks here first for each record that its caller names.
@@ -225,6 +251,10 @@ BEGIN
     FROM (SELECT t.relation FROM crm_internal.table_rules() AS t WHERE t.class <> 'owner'
           UNION SELECT c.oid::regclass FROM pg_class AS c
           WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND c.relkind = 'v'
+            -- a view over what is the owner's alone could be granted, but not read
+            AND NOT EXISTS (SELECT FROM pg_rewrite AS w JOIN pg_depend AS d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+                            JOIN crm_internal.table_rules() AS t ON t.relation = d.refobjid AND t.class = 'owner'
+                            WHERE w.ev_class = c.oid AND d.refclassid = 'pg_class'::regclass)
           UNION SELECT x.relation FROM crm_internal.readable_relations() AS x (relation)) AS r;
     EXECUTE format('GRANT SELECT ON %s TO %I', relations, role_name);
 
@@ -299,8 +329,8 @@ BEGIN
     WHERE u.db_role = role_name AND u.tenant_id = tenant AND u.access <> level;
 
     DELETE FROM crm.access_grants AS g WHERE g.db_role = role_name;
-    INSERT INTO crm.access_grants AS g (tenant_id, db_role, access)
-    VALUES (tenant, role_name, level)
+    INSERT INTO crm.access_grants AS g (tenant_id, db_role, access, user_id)
+    VALUES (tenant, role_name, level, (SELECT u.id FROM crm.users AS u WHERE u.db_role = role_name AND u.tenant_id = tenant))
     RETURNING g.* INTO granted;
     PERFORM crm_internal.apply_access(role_name, level);
     RETURN granted;

@@ -1,6 +1,13 @@
 -- What policies compare columns with: lists worked out once a query, so that a condition can be one of an index; and the
 -- question for another row, by which a child is seen as its parent.
 
+CREATE FUNCTION crm.check_tenant() RETURNS trigger
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'crm_check_tenant';
+COMMENT ON FUNCTION crm.check_tenant() IS
+'Row trigger that fires before all others: refuses a row of a tenant other than the current one, where the table''s row security '
+'applies to the writer. Error 42501.';
+
 CREATE FUNCTION crm.whole_tenant() RETURNS bigint
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_whole_tenant';

@@ -46,6 +46,7 @@ CREATE TABLE crm.access_grants (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
     db_role name NOT NULL,
     access text NOT NULL,
+    user_id bigint,
     CONSTRAINT access_grants_pkey PRIMARY KEY (tenant_id, db_role),
     CONSTRAINT access_grants_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT access_grants_access_check CHECK (access IN ('reader', 'agent', 'manager', 'admin'))
@@ -56,6 +57,9 @@ COMMENT ON TABLE crm.access_grants IS
 SELECT crm.declare_table('crm.access_grants', '{"class": "owner", "compiled": true}');
 COMMENT ON COLUMN crm.access_grants.db_role IS 'Database role that has the access.';
 COMMENT ON COLUMN crm.access_grants.access IS 'Level: reader, agent, manager or admin.';
+COMMENT ON COLUMN crm.access_grants.user_id IS
+'User the role is; when that is gone, or is no longer this role, the role may do nothing. No foreign key: it outlives the user. NULL: the role is nobody in '
+'particular.';
 
 CREATE TABLE crm.teams (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),

@@ -1,0 +1,81 @@
+-- long: 30 s
+-- Single holes of kinds that have no test over the catalogue: who outlives a user, what an error of a trigger tells, circles.
+\ir ../helpers/two_tenants.sql
+\ir ../helpers/attack.sql
+\set QUIET 1
+SET client_min_messages = warning;
+SELECT max(t.tenant_id) AS second FROM crm.tenants AS t \gset
+
+-- ---- the role of a user who is gone has no rights, and not those of nobody in particular ----
+CREATE FUNCTION attack.count_as(who name, query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint;
+BEGIN
+    EXECUTE format('SET LOCAL ROLE %I', who);
+    EXECUTE query INTO n;
+    RESET ROLE;
+    RETURN n;
+END
+$$;
+DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'attack_gone_1') THEN CREATE ROLE attack_gone_1 LOGIN; END IF; END $$;
+SET SESSION AUTHORIZATION attack_owner;
+SET crm.tenant = '1';
+INSERT INTO crm.users (name, access) VALUES ('Gone', 'reader') RETURNING id AS gone \gset
+SELECT g.user_id = :gone AS known FROM crm.grant_access('attack_gone_1', 'reader', :gone) AS g \gset
+RESET SESSION AUTHORIZATION;
+SELECT attack.expect(:'known', 'the grant knows its user');
+SELECT attack.count_as('attack_gone_1', 'SELECT count(*) FROM crm.accounts') AS before \gset
+DELETE FROM crm.users WHERE id = :gone;
+SELECT attack.expect(attack.count_as('attack_gone_1', 'SELECT count(*) FROM crm.accounts') = 0, 'a deleted user''s role sees nothing; before: ' || :before);
+SELECT attack.expect(attack.count_as('attack_gone_1', 'SELECT crm.tenant_id()') IS NULL, 'and has no tenant');
+
+-- ---- no error tells of another tenant ----
+SET SESSION AUTHORIZATION attack_owner;
+SET crm.tenant = :'second';
+INSERT INTO crm.custom_fields (tenant_id, table_name, name, type, required, choices) VALUES (:second, 'accounts', 'secret_rating', 'choice', true, '{gold,toxic}');
+RESET crm.tenant;
+RESET SESSION AUTHORIZATION;
+CREATE TABLE attack.told (relation regclass, state text, message text);
+DO $$
+DECLARE t record; said text; detail text; hint text;
+BEGIN
+    FOR t IN SELECT r.relation, (SELECT max(x.tenant_id) FROM crm.tenants AS x) AS other,
+                    (SELECT string_agg(quote_ident(a.attname), ', ') FROM pg_attribute AS a WHERE a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attidentity = '' AND a.attname <> 'tenant_id') AS columns
+             FROM crm.registry AS r WHERE r.class IN ('owned', 'child', 'work', 'catalogue', 'configuration') AND r.relation <> 'crm.tenants'::regclass LOOP
+        BEGIN
+            EXECUTE format('CREATE TEMP TABLE probe ON COMMIT DROP AS SELECT * FROM %s WHERE tenant_id = $1 LIMIT 1', t.relation) USING t.other;
+            GRANT SELECT ON probe TO PUBLIC;
+            SET LOCAL ROLE attack_admin_1;
+            EXECUTE format('INSERT INTO %s (tenant_id, %s) SELECT %s, %s FROM pg_temp.probe', t.relation, t.columns, t.other, t.columns);
+            RESET ROLE;
+            INSERT INTO attack.told SELECT t.relation, 'none', 'written' WHERE EXISTS (SELECT FROM pg_temp.probe);
+            DROP TABLE pg_temp.probe;
+        EXCEPTION WHEN OTHERS THEN
+            INSERT INTO attack.told VALUES (t.relation, SQLSTATE, SQLERRM);
+        END;
+    END LOOP;
+END
+$$;
+SELECT attack.expect(count(*) > 25 AND count(*) FILTER (WHERE t.message !~ 'row-level security') = 0, 'a row of another tenant is refused before anything looks at it: '
+    || count(*) || ' tables' || coalesce(string_agg(E'\n' || t.relation || ' ' || t.message, '') FILTER (WHERE t.message !~ 'row-level security'), '')) FROM attack.told AS t;
+
+-- ---- circles ----
+CREATE FUNCTION attack.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN EXECUTE statement; RETURN 'done'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE; END $$;
+SET SESSION AUTHORIZATION attack_owner;
+SET crm.tenant = '1';
+INSERT INTO crm.tickets (subject) VALUES ('c1') RETURNING id AS t1 \gset
+INSERT INTO crm.tickets (subject, merged_into_id) VALUES ('c2', :t1) RETURNING id AS t2 \gset
+INSERT INTO crm.leads (name, email) VALUES ('L1', 'loop@example.com') RETURNING id AS k1 \gset
+INSERT INTO crm.leads (name, email, merged_into_id) VALUES ('L2', 'loop@example.com', :k1) RETURNING id AS k2 \gset
+RESET crm.tenant;
+RESET SESSION AUTHORIZATION;
+SELECT attack.expect(attack.refused(format('UPDATE crm.tickets SET merged_into_id = %s WHERE tenant_id = 1 AND id = %s', :t2, :t1)) = 'CR204', 'tickets are not merged in a circle');
+SELECT attack.expect(attack.refused(format('UPDATE crm.leads SET merged_into_id = %s WHERE tenant_id = 1 AND id = %s', :k2, :k1)) = 'CR204', 'leads neither');
+
+-- ---- what PUBLIC may call ----
+SELECT attack.expect(count(*) = 0, 'no part of an aggregate and nothing that takes a tenant is for PUBLIC: ' || coalesce(string_agg(p.oid::regprocedure::text, ' '), '-'))
+FROM pg_proc AS p WHERE p.pronamespace = 'crm'::regnamespace AND has_function_privilege('public', p.oid, 'EXECUTE')
+  AND ('tenant_id' = ANY (p.proargnames) OR EXISTS (SELECT FROM pg_aggregate AS a WHERE p.oid IN (a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn)));
+-- and what is granted can be read
+SELECT attack.expect(count(*) = 0, 'every view a reader is granted can be read: ' || coalesce(string_agg(c.oid::regclass::text, ' '), '-'))
+FROM pg_class AS c WHERE c.relkind = 'v' AND c.relnamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND has_table_privilege('attack_reader_1', c.oid, 'SELECT')
+  AND attack.refused(format('DO $d$ BEGIN SET LOCAL ROLE attack_reader_1; PERFORM FROM %s LIMIT 1; END $d$', c.oid::regclass)) <> 'done';
