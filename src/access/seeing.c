@@ -157,6 +157,8 @@ crm_whole_tenant(PG_FUNCTION_ARGS)
 
 	if (!who->sees_all)
 		PG_RETURN_NULL();
+	if (!who->obeys_setting && who->has_tenant)
+		PG_RETURN_INT64(who->tenant);
 	tenant = crm_current_tenant(&isnull);
 	if (isnull)
 		PG_RETURN_NULL();
