@@ -751,7 +751,7 @@ instant_or_null(TimestampTz t, bool *isnull)
 
 PG_FUNCTION_INFO_V1(crm_worker_status);
 
-/* crm.worker_status() -> one row for each database under care */
+/* crm.worker_slots() -> one row for each database under care */
 Datum
 crm_worker_status(PG_FUNCTION_ARGS)
 {

@@ -121,3 +121,21 @@ $$;
 COMMENT ON FUNCTION crm.next_maintenance_at() IS
 'The next instant at which crm.run_maintenance() has something to do, possibly past; NULL where nothing is in sight.';
 SELECT crm.declare_function('crm.next_maintenance_at', 'owner');
+
+-- Security definer: tasks are the owner's to see, how many fail is everybody's who watches the server.
+CREATE OR REPLACE FUNCTION crm.worker_status()
+RETURNS TABLE (database_id oid, database_name text, pid integer, started_at timestamptz, finished_at timestamptz,
+               next_at timestamptz, done bigint, failures integer, failing_tasks text[])
+LANGUAGE sql VOLATILE SECURITY DEFINER PARALLEL RESTRICTED ROWS 5
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.database_id, d.datname::text, s.pid, s.started_at, s.finished_at, s.next_at, s.done, s.failures,
+           CASE WHEN d.datname = current_database()
+                THEN ARRAY(SELECT t.name FROM crm.maintenance_tasks AS t WHERE t.active AND t.failures > 0 ORDER BY t.name) END
+    FROM crm.worker_slots() AS s LEFT JOIN pg_database AS d ON d.oid = s.database_id
+$$;
+COMMENT ON FUNCTION crm.worker_status() IS
+'What the background worker knows of each database in its care: its name, process id while it is at work, start and end of the last pass, when the next is '
+'meant to start (NULL: at once), things done by the last pass, passes in a row that did not finish, and of the current database the tasks whose last run '
+'failed (crm.maintenance_tasks says why). No rows where there is no worker.';
+SELECT crm.declare_function('crm.worker_status', 'owner');
