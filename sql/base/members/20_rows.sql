@@ -43,3 +43,9 @@ COMMENT ON FUNCTION crm.kept_text(text, text) IS
 'What the function crm_internal.<maker>(text) says of a registered table, such as the query for crm.kept_value(); kept by each session until the '
 'registry or the table changes. NULL, which is asked anew each time, where it says nothing.';
 SELECT crm.declare_function('crm.kept_text', 'owner');
+
+CREATE FUNCTION crm.set_by_trigger() RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN NULL::text;
+COMMENT ON FUNCTION crm.set_by_trigger() IS
+'NULL: the default of a column that may not be NULL and that a trigger fills where it is not given. So generators of clients do not ask for it.';

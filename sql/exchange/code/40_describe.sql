@@ -60,10 +60,11 @@ BEGIN
                'rule', (SELECT string_agg(pg_get_expr(k.conbin, k.conrelid), ' AND ') FROM pg_constraint AS k
                         WHERE k.conrelid = relation AND k.contype = 'c' AND k.conkey = ARRAY[a.attnum]
                           AND crm.listed_values(pg_get_constraintdef(k.oid)) IS NULL),
-               -- by triggers: that a table with a process starts in the first stage of its default pipeline
                'required', CASE WHEN is_entity AND a.attname = ANY (given) AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''
-                                     AND a.attname NOT IN ('pipeline_id', 'stage_id') THEN true END,
-               'default', CASE WHEN a.attidentity <> '' THEN 'the next number' WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
+                                THEN true END,
+               'default', CASE WHEN a.attidentity <> '' THEN 'the next number'
+                               WHEN pg_get_expr(d.adbin, d.adrelid) LIKE '%crm.set_by_trigger()%' THEN 'set by a trigger'
+                               WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
                'read_only', CASE WHEN is_entity AND a.attname <> ALL (given) THEN true END)) ORDER BY a.attnum)
     INTO described
     FROM pg_attribute AS a LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
