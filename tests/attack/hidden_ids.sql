@@ -56,7 +56,15 @@ CREATE TABLE attack.findings (call text, what text);
 CREATE FUNCTION attack.watch(call record, OUT state text) LANGUAGE plpgsql AS $f$
 DECLARE
     said text; t record; n bigint; finding text := ''; written text := ''; made boolean := false;
+    merges CONSTANT boolean := call.proname LIKE 'merge\_%';
+    theirs boolean := false;
 BEGIN
+    IF merges AND to_regclass('crm.' || substr(call.proname, 7)) IS NOT NULL THEN
+        -- both are the agent's to change: what refers to the one, hidden or not, then refers to the other
+        EXECUTE format('SELECT bool_and(EXISTS (SELECT FROM attack.allowed AS a JOIN crm.%1$I AS t ON t.ctid = a.row_id
+                        WHERE a.role = ''attack_agent_1'' AND a.relation = ''crm.%1$I''::regclass AND a.changes AND t.id = m.id[1]::bigint))
+                        FROM regexp_matches($1, ''(\d+)''''::pg_catalog\.int8'', ''g'') AS m (id)', substr(call.proname, 7)) INTO theirs USING call.statement;
+    END IF;
     BEGIN
         SET LOCAL ROLE attack_agent_1;
         EXECUTE format('SELECT string_agg(r::text, E''\n'') FROM (%s) AS r', call.statement) INTO said;
@@ -69,7 +77,7 @@ BEGIN
         FOR t IN SELECT s.relid::regclass AS relation FROM pg_stat_xact_user_tables AS s WHERE s.schemaname = 'crm' AND s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0
                  AND s.relid IN (SELECT a.relation FROM attack.allowed AS a) LOOP
             EXECUTE format('SELECT count(*) FROM attack.allowed AS a LEFT JOIN %1$s AS t ON t.ctid = a.row_id WHERE a.role = ''attack_agent_1'' AND a.relation = %1$L::regclass AND NOT a.sees AND t.ctid IS NULL', t.relation) INTO n;
-            IF n > 0 THEN finding := finding || format(' changes %s of %s', n, t.relation); END IF;
+            IF n > 0 AND theirs IS NOT TRUE THEN finding := finding || format(' changes %s of %s', n, t.relation); END IF;
             EXECUTE format('CREATE TEMP TABLE fresh ON COMMIT DROP AS SELECT t.ctid AS c FROM %1$s AS t WHERE t.tenant_id = 1 AND NOT EXISTS (SELECT FROM attack.allowed AS a WHERE a.role = ''attack_agent_1'' AND a.relation = %1$L::regclass AND a.row_id = t.ctid)', t.relation);
             GRANT SELECT ON fresh TO PUBLIC;
             SET LOCAL ROLE attack_agent_1;
@@ -80,7 +88,7 @@ BEGIN
             made := made OR n > 0 AND (SELECT r.class = 'owned' FROM crm.registry AS r WHERE r.relation = t.relation);
             IF n > 0 THEN written := written || format(' writes %s hidden into %s', n, t.relation); END IF;
         END LOOP;
-        finding := finding || CASE WHEN made THEN '' ELSE written END;
+        finding := finding || CASE WHEN made OR theirs THEN '' ELSE written END;
         SELECT count(*) INTO n FROM crm.events AS e JOIN attack.hidden AS h ON h.subject = e.subject_table AND h.id::bigint = e.subject_id WHERE e.created_at = now();
         IF n > 0 THEN finding := finding || ' writes events'; END IF;
         RAISE SQLSTATE 'ATT00';
