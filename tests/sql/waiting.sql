@@ -116,5 +116,13 @@ SET LOCAL crm.tenant = :'first';
 UPDATE crm.agents SET away_until = now() WHERE user_id = 9791;
 SELECT crm.route_waiting() > 0 AS given;
 SELECT pg_temp.owners('z%'), current_setting('crm.tenant') = :'first' AS still_here;
+-- a row of another company than the session's, with working hours there
+SET LOCAL crm.tenant = :'second';
+SELECT (crm.define_calendar('there', '{"zone": "UTC", "weekly": {"mon": [["00:00","24:00"]], "tue": [["00:00","24:00"]], "wed": [["00:00","24:00"]], "thu": [["00:00","24:00"]], "fri": [["00:00","24:00"]], "sat": [["00:00","24:00"]], "sun": [["00:00","24:00"]]}}')).code;
+UPDATE crm.agents SET capacity = 1, calendar_id = (SELECT c.id FROM crm.calendars AS c WHERE c.code = 'there') WHERE user_id = 9791;
+SELECT count(crm.open_ticket('z2', queue => 'there'));
+SET LOCAL crm.tenant = :'first';
+DELETE FROM crm.tickets WHERE subject = 'z1';
+SELECT pg_temp.owners('z%'), current_setting('crm.tenant') = :'first' AS still_here;
 SELECT t.transfers, t.mine FROM (SELECT count(*) AS transfers, bool_and(x.tenant_id = :second) AS mine FROM crm.ticket_transfers AS x WHERE x.to_owner_id = 9791) AS t;
 ROLLBACK;

@@ -213,6 +213,7 @@ DECLARE
     queues bigint[] := '{}';
     listed text[];
     waits record;
+    was CONSTANT text := current_setting('crm.tenant', true);
 BEGIN
     -- what is imported was done long ago
     IF coalesce(current_setting('crm.history_reason', true), '') <> ''
@@ -242,7 +243,10 @@ BEGIN
         IF waits.subject = ANY (listed)
            OR crm.kept_value(format('SELECT to_jsonb(true) FROM %s AS s WHERE s.queue_id = ANY ($2) AND s.tenant_id = $1 AND s.owner_id IS NULL%s LIMIT 1',
                                     waits.relation, waits.unfinished), tenant, queues) IS NOT NULL THEN
+            -- the owner may write rows of another company than the session's; calendars and triggers go by the session's
+            PERFORM set_config('crm.tenant', tenant::text, true) WHERE tenant IS DISTINCT FROM crm.tenant_id();
             PERFORM crm_internal.serve_table(tenant, waits.subject, now(), 100, freed => freed, queues => CASE WHEN waits.queued THEN queues ELSE '{}' END);
+            PERFORM set_config('crm.tenant', coalesce(was, ''), true) WHERE was IS DISTINCT FROM current_setting('crm.tenant', true);
         END IF;
     END LOOP;
 EXCEPTION WHEN OTHERS THEN
