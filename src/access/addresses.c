@@ -1,8 +1,8 @@
 /*
  * addresses.c
  *	  Telephone numbers and contact points as SQL functions.  The normal forms
- *	  are those of room text; here, as the country a number belongs to is by
- *	  default the tenant's.
+ *	  are those of room text.  They stand in this room because a number
+ *	  without a country code belongs to the tenant's country.
  */
 #include "base/crm.h"
 

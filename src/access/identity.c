@@ -168,29 +168,18 @@ compile_granted(Identity *who)
 	who->sees_all = who->access != CRM_ACCESS_NONE && who->access != CRM_ACCESS_AGENT;
 }
 
-/* The user of an identity's key: of the session, or of the role. */
+/* The user that a role is. */
 static void
-read_user(const IdentityKey *key)
+read_user(Oid role)
 {
-	if (key->from_session)
-	{
-		static const Oid types[] = {INT8OID, INT8OID};
-		Datum		values[2] = {Int64GetDatum(key->tenant), Int64GetDatum(key->user)};
+	static const Oid types[] = {NAMEOID};
+	Datum		values[1];
+	NameData	name;
 
-		crm_read_config("SELECT u.tenant_id, u.id, u.access, u.active FROM crm.users AS u"
-						" WHERE u.tenant_id = $1 AND u.id = $2", 2, types, values);
-	}
-	else
-	{
-		static const Oid types[] = {NAMEOID};
-		Datum		values[1];
-		NameData	name;
-
-		namestrcpy(&name, GetUserNameFromId(key->role, false));
-		values[0] = NameGetDatum(&name);
-		crm_read_config("SELECT u.tenant_id, u.id, u.access, u.active FROM crm.users AS u"
-						" WHERE u.db_role = $1", 1, types, values);
-	}
+	namestrcpy(&name, GetUserNameFromId(role, false));
+	values[0] = NameGetDatum(&name);
+	crm_read_config("SELECT u.tenant_id, u.id, u.access, u.active FROM crm.users AS u"
+					" WHERE u.db_role = $1", 1, types, values);
 }
 
 /* The owner of the CRM works for the tenant in the setting, or for the only one. */
@@ -258,7 +247,7 @@ build_identity(const void *key, MemoryContext context)
 	who->key = *(const IdentityKey *) key;
 	who->serial = ++last_serial;
 	who->until = DT_NOEND;
-	read_user(&who->key);
+	read_user(who->key.role);
 	if (SPI_processed > 0)
 	{
 		/* somebody who has left has no tenant, whatever else their role may */
@@ -272,8 +261,6 @@ build_identity(const void *key, MemoryContext context)
 		if (!who->sees_all)
 			compile_teams(who, context);
 	}
-	else if (who->key.from_session)
-		return who;
 	else if (owns)
 		compile_owner(who);
 	else
@@ -282,16 +269,6 @@ build_identity(const void *key, MemoryContext context)
 	if (who->has_tenant || crm_tenant_set)
 		read_country(who);
 	return who;
-}
-
-/*
- * Place for a session that names its user: true with the tenant and the user
- * where it has proven one in this transaction.
- */
-static bool
-session_user_named(int64 *tenant, int64 *user)
-{
-	return false;
 }
 
 /* The role whose rights count: see the head of this file. */
@@ -314,15 +291,13 @@ crm_current_identity(void)
 
 	MemSet(&key, 0, sizeof(key));
 	key.role = crm_current_role();
-	key.from_session = session_user_named(&key.tenant, &key.user);
 	/* the owner's tenant is a setting, so it belongs to the key */
-	if (!key.from_session && crm_tenant_set)
+	if (crm_tenant_set)
 		key.tenant = crm_tenant_setting_id;
 
 	/* policies ask for every row */
 	if (last != NULL && last_news == news && !crm_discard_kept &&
 		key.role == last_key.role && key.tenant == last_key.tenant &&
-		key.user == last_key.user && key.from_session == last_key.from_session &&
 		is_valid(last))
 		return last;
 	last = NULL;

@@ -11,9 +11,7 @@
 typedef struct IdentityKey
 {
 	Oid			role;
-	uint32		from_session;	/* the user below was named by the session */
-	int64		tenant;
-	int64		user;
+	int64		tenant;			/* of the setting, where it is set; else 0 */
 } IdentityKey;
 
 typedef struct Identity

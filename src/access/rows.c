@@ -528,9 +528,16 @@ crm_visible_ids(PG_FUNCTION_ARGS)
 	ids = palloc(sizeof(Datum) * Max(list->n, 1));
 	if (list->bits != NULL)
 	{
-		for (int64 id = list->low; id <= list->high; id++)
+		/* counted from the lowest one: an id past the highest may be no int64 */
+		for (uint64 at = 0; at <= (uint64) list->high - (uint64) list->low; at++)
+		{
+			int64		id = (int64) ((uint64) list->low + at);
+
+			if (at % 65536 == 0)
+				CHECK_FOR_INTERRUPTS();
 			if (is_listed(list, id))
 				ids[n++] = Int64GetDatum(id);
+		}
 	}
 	else
 		for (; n < list->n; n++)

@@ -115,8 +115,8 @@ done_text(const LadderClock *c)
 }
 
 /*
- * The counters of some clocks of one tenant and type.  The trigger above
- * finds the instant of the next step as the row is written.
+ * The counters of some clocks of one tenant and type.  The trigger of
+ * crm.sla_clocks finds the instant of the next step as the row is written.
  */
 static void
 advance_clocks(LadderClock *clocks, const int *which, int n)

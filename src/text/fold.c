@@ -271,7 +271,7 @@ crm_fold(const char *in, int len, StringInfo out)
 	}
 }
 
-/* Is this the first byte of a folded character that parts words? */
+/* How many bytes a folded character that parts words has; 0: it does not part them. */
 static int
 separator_length(const char *p)
 {

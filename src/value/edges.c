@@ -30,10 +30,10 @@ crm_edge_score(PG_FUNCTION_ARGS)
 				 errhint("Edges are what crm.quantile_edges() returned.")));
 	for (i = 0; i < n; i++)
 	{
-		if (i > 0 && edge[i] < edge[i - 1])
+		if (isnan(edge[i]) || (i > 0 && edge[i] < edge[i - 1]))
 			ereport(ERROR,
 					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
-					 errmsg("edges must not fall"),
+					 errmsg("edges must be numbers that do not fall"),
 					 errhint("Edges are what crm.quantile_edges() returned.")));
 		below += edge[i] < v;
 	}

@@ -277,7 +277,8 @@ CREATE OR REPLACE TRIGGER agents_after_zz_free_insert AFTER INSERT ON crm.agents
     FOR EACH ROW EXECUTE FUNCTION crm_internal.became_free('user');
 CREATE OR REPLACE TRIGGER agents_after_zz_free_update AFTER UPDATE ON crm.agents
     FOR EACH ROW WHEN (NEW.capacity > OLD.capacity
-                       OR (NEW.status, NEW.away_until, NEW.calendar_id) IS DISTINCT FROM (OLD.status, OLD.away_until, OLD.calendar_id))
+                       OR NEW.status IS DISTINCT FROM OLD.status OR NEW.away_until IS DISTINCT FROM OLD.away_until
+                       OR NEW.calendar_id IS DISTINCT FROM OLD.calendar_id)
     EXECUTE FUNCTION crm_internal.became_free('user');
 CREATE OR REPLACE TRIGGER user_skills_after_zz_free AFTER INSERT OR UPDATE ON crm.user_skills
     FOR EACH ROW EXECUTE FUNCTION crm_internal.became_free('user');

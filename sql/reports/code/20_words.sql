@@ -1,5 +1,4 @@
--- Reports for people: one HTML page each, complete in itself. The pages hold no script, name no address, and
--- forbid the browser to load anything.
+-- The words of the pages, in English and Persian.
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_factor_words(language text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -22,7 +21,7 @@ AS $$
       "deal.team": "Team", "deal.territory": "Territory", "deal.competitor": "Competitor",
       "deal.has_contact": "Has a contact", "deal.amount": "Amount", "account.industry": "Industry of the customer",
       "account.country": "Country of the customer", "account.size": "Employees of the customer",
-      "account.kind": "Kind of customer", "account.was_customer": "Is a customer", "lead.source": "Source of the lead", "lead.medium": "Medium",
+      "account.kind": "Kind of customer", "account.was_customer": "Was a customer already", "lead.source": "Source of the lead", "lead.medium": "Medium",
       "lead.campaign": "Campaign", "lead.channel": "Channel",
       "lead.country": "Country", "lead.industry": "Industry", "lead.size": "Employees", "lead.product": "Product",
       "lead.product_family": "Product family", "lead.owner": "Owner", "lead.team": "Team",

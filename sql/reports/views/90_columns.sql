@@ -1,5 +1,5 @@
 -- What the columns of reporting views mean. One name is one thing in every view of crm_analytics, so its meaning is written once; where a view has more
--- to say of a column, its COMMENT stands beside the view, and stays. Most of earlier rooms do that.
+-- to say of a column, its COMMENT stands beside the view, and stays.
 DO $$
 DECLARE
     c record;

@@ -66,8 +66,8 @@ CREATE OR REPLACE TRIGGER activities_before_place_insert BEFORE INSERT ON crm.ac
     FOR EACH ROW WHEN (NEW.related_id IS NOT NULL OR NEW.contact_id IS NOT NULL AND NEW.account_id IS NULL)
     EXECUTE FUNCTION crm_internal.place_activity();
 CREATE OR REPLACE TRIGGER activities_before_place_update BEFORE UPDATE ON crm.activities
-    FOR EACH ROW WHEN ((NEW.related_table, NEW.related_id, NEW.contact_id, NEW.account_id) IS DISTINCT FROM
-                       (OLD.related_table, OLD.related_id, OLD.contact_id, OLD.account_id)
+    FOR EACH ROW WHEN ((NEW.related_table IS DISTINCT FROM OLD.related_table OR NEW.related_id IS DISTINCT FROM OLD.related_id
+                        OR NEW.contact_id IS DISTINCT FROM OLD.contact_id OR NEW.account_id IS DISTINCT FROM OLD.account_id)
                        AND (NEW.related_id IS NOT NULL OR NEW.contact_id IS NOT NULL AND NEW.account_id IS NULL))
     EXECUTE FUNCTION crm_internal.place_activity();
 

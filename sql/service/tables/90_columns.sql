@@ -1,4 +1,4 @@
--- the columns that mean the same everywhere
+-- What columns mean that have one meaning in every table: written once for the tables of service.
 DO $$
 DECLARE
     c record;
