@@ -64,7 +64,7 @@ CREATE OR REPLACE FUNCTION crm.import_lines(batch crm.import_batches, low bigint
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET plan_cache_mode = force_generic_plan SET enable_nestloop = on
+SET plan_cache_mode = force_generic_plan SET enable_nestloop = on SET jit = off
 AS $$
 DECLARE
     -- linking looks up in whole tables: all lines at once, then halves
