@@ -119,13 +119,16 @@ Datum
 crm_read_csv(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	text	   *content = PG_GETARG_TEXT_PP(0);
+	text	   *content;
 	CsvReader	reader = {0};
 	MemoryContext scratch;
 	MemoryContext old;
 	int64		line = 0;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0))
+		return (Datum) 0;
+	content = PG_GETARG_TEXT_PP(0);
 	reader.p = VARDATA_ANY(content);
 	reader.end = reader.p + VARSIZE_ANY_EXHDR(content);
 	if (reader.end - reader.p >= 3 && memcmp(reader.p, "\xEF\xBB\xBF", 3) == 0)

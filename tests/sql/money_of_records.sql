@@ -8,7 +8,8 @@ SET datestyle = 'ISO, YMD';
 SELECT a.attrelid::regclass, a.attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
 JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_internal'::regnamespace) AND c.relkind IN ('r', 'p')
-  AND (a.attname LIKE '%currency%' OR a.attname LIKE '%country%') AND NOT a.attisdropped AND c.oid <> 'crm.tenants'::regclass;
+  AND (a.attname LIKE '%currency%' OR a.attname LIKE '%country%') AND NOT a.attisdropped AND c.oid <> 'crm.tenants'::regclass
+  AND pg_get_expr(d.adbin, d.adrelid) NOT LIKE '%set_by_trigger()%';
 -- no function has a country or currency of ours as a default
 SELECT p.oid::regprocedure FROM pg_proc AS p
 WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_internal'::regnamespace, 'crm_analytics'::regnamespace)

@@ -219,7 +219,7 @@ CREATE TABLE visits (tenant_id bigint NOT NULL DEFAULT 1, kind text, n integer);
 ALTER TABLE visits ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own ON visits USING (tenant_id = crm.tenant_id());
 GRANT USAGE ON SCHEMA rollup_test TO rollup_reader, rollup_writer;
-SELECT crm.grant_access('rollup_reader', 'reader') IS NOT NULL AS granted, crm.grant_access('rollup_writer', 'agent') IS NOT NULL AS granted;
+SELECT (crm.grant_access('rollup_reader', 'reader')).db_role IS NOT NULL AS granted, (crm.grant_access('rollup_writer', 'agent')).db_role IS NOT NULL AS granted;
 GRANT SELECT ON visits TO rollup_reader;
 GRANT INSERT, UPDATE, DELETE, SELECT ON visits TO rollup_writer;
 SELECT name FROM crm.create_rollup('visits_by_kind', 'visits', ARRAY['kind'], ARRAY['sum(n) AS n']);

@@ -82,6 +82,8 @@ DECLARE
     relation CONSTANT regclass := crm.subject_relation(batch.target_table);
 BEGIN
     PERFORM set_config('enable_nestloop', CASE WHEN linking THEN 'off' ELSE 'on' END, true);
+    -- a range may go on past the last line
+    high := least(high, coalesce((SELECT max(r.line) FROM crm.import_rows AS r WHERE r.tenant_id = batch.tenant_id AND r.batch_id = batch.id), -1));
     WHILE low <= high LOOP
         upto := least(high, low + lines - 1);
         BEGIN
