@@ -214,6 +214,8 @@ crm_markov_accum(PG_FUNCTION_ARGS)
 	JourneyState *s = journey_state(fcinfo, "crm.markov_attribution", &fresh);
 	int			at = PG_NARGS() - 1;
 	int			order = PG_ARGISNULL(at) ? 0 : PG_GETARG_INT32(at);
+	double		conversions,
+				amount;
 	MemoryContext old;
 
 	if (order < 1 || order > MARKOV_MAX_ORDER)
@@ -236,14 +238,12 @@ crm_markov_accum(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(s);
 	}
 	(void) crm_read_touches(s, PG_GETARG_ARRAYTYPE_P(1), NULL, NULL);
-	if (crm_journey_take(s, journey_weight(fcinfo, 2, "conversions", 0), PG_NARGS() > 5 ?
-						 journey_amount(fcinfo, 3) : 0))
+	conversions = journey_weight(fcinfo, 2, "conversions", 0);
+	amount = PG_NARGS() > 5 ? journey_amount(fcinfo, 3) : 0;
+	if (crm_journey_take(s, conversions, amount))
 	{
-		double		conversions = journey_weight(fcinfo, 2, "conversions", 0);
-
 		crm_exact_add(&s->credited_conversions, conversions);
-		if (PG_NARGS() > 5)
-			crm_exact_add(&s->credited_amounts, journey_amount(fcinfo, 3));
+		crm_exact_add(&s->credited_amounts, amount);
 		old = MemoryContextSwitchTo(s->context);
 		crm_markov_add(s->chain, s->touches, s->channels, conversions,
 					   journey_weight(fcinfo, at - 1, "nulls", 0));
@@ -259,6 +259,8 @@ crm_presence_accum(PG_FUNCTION_ARGS)
 	bool		fresh;
 	JourneyState *s = journey_state(fcinfo, "crm.logistic_attribution", &fresh);
 	double		lambda = PG_ARGISNULL(5) ? -1 : PG_GETARG_FLOAT8(5);
+	double		conversions,
+				amount;
 	MemoryContext old;
 
 	if (!(lambda >= 0) || isinf(lambda))
@@ -280,19 +282,20 @@ crm_presence_accum(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(s);
 	}
 	(void) crm_read_touches(s, PG_GETARG_ARRAYTYPE_P(1), NULL, NULL);
-	if (crm_journey_take(s, journey_weight(fcinfo, 2, "conversions", 0), journey_amount(fcinfo,
-																						3)))
+	conversions = journey_weight(fcinfo, 2, "conversions", 0);
+	amount = journey_amount(fcinfo, 3);
+	if (crm_journey_take(s, conversions, amount))
 	{
 		if (s->names.count > MAX_PRESENCE_CHANNELS)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("more than %d channels", MAX_PRESENCE_CHANNELS),
 					 errhint("Group rare channels together.")));
-		crm_exact_add(&s->credited_conversions, PG_GETARG_FLOAT8(2));
-		crm_exact_add(&s->credited_amounts, journey_amount(fcinfo, 3));
+		crm_exact_add(&s->credited_conversions, conversions);
+		crm_exact_add(&s->credited_amounts, amount);
 		old = MemoryContextSwitchTo(s->context);
-		crm_presence_add(s->presence, s->touches, s->channels, PG_GETARG_FLOAT8(2),
-						 journey_weight(fcinfo, 4, "nulls", 0), journey_amount(fcinfo, 3));
+		crm_presence_add(s->presence, s->touches, s->channels, conversions,
+						 journey_weight(fcinfo, 4, "nulls", 0), amount);
 		MemoryContextSwitchTo(old);
 	}
 	PG_RETURN_POINTER(s);

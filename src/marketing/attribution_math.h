@@ -45,6 +45,8 @@ typedef struct TouchRules
 extern bool crm_weigh_touches(const TouchRules *rules, int n, const int *channels,
 							  const double *ages, double *weights);
 
+extern int	crm_compare_channels(const void *a, const void *b);
+
 /* ---- absorbing Markov chains (markov.c) ---- */
 
 typedef struct MarkovChain MarkovChain;

@@ -59,15 +59,6 @@ crm_presence_new(void)
 	return p;
 }
 
-static int
-by_number(const void *a, const void *b)
-{
-	int			x = *(const int *) a,
-				y = *(const int *) b;
-
-	return (x > y) - (x < y);
-}
-
 static uint32
 row_hash(const PresenceRows *p, const PresenceRow *row)
 {
@@ -108,7 +99,7 @@ crm_presence_add(PresenceRows *p, int n, const int *channels, double conversions
 	}
 	mine = p->channels + row.begin;
 	memcpy(mine, channels, sizeof(int) * n);
-	qsort(mine, n, sizeof(int), by_number);
+	qsort(mine, n, sizeof(int), crm_compare_channels);
 	for (int i = 0; i < n; i++)
 		if (i == 0 || mine[i] != mine[row.n - 1])
 			mine[row.n++] = mine[i];

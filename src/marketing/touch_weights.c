@@ -45,8 +45,9 @@ weigh_places(const TouchRules *rules, int n, const int *left, double *weights)
 		weights[left[i]] = sum > 0 ? weights[left[i]] / sum : 1.0 / n;
 }
 
-static int
-compare_channels(const void *a, const void *b)
+/* for qsort: numbers of channels, ascending */
+int
+crm_compare_channels(const void *a, const void *b)
 {
 	int			x = *(const int *) a,
 				y = *(const int *) b;
@@ -84,7 +85,7 @@ weigh_channels(int n, const int *left, const int *channels, double *weights)
 
 	for (int i = 0; i < n; i++)
 		sorted[i] = channels[left[i]];
-	qsort(sorted, n, sizeof(int), compare_channels);
+	qsort(sorted, n, sizeof(int), crm_compare_channels);
 	for (int i = 1; i < n; i++)
 		distinct += sorted[i] != sorted[i - 1];
 	for (int i = 0; i < n; i++)

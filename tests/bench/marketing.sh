@@ -20,22 +20,7 @@ FROM generate_series(0, 259) AS w, LATERAL (SELECT jsonb_object_agg('c' || c, ro
 VACUUM ANALYZE touches, journeys, weeks;
 SQL
 
-best() {    # query: best seconds of three
-    local i t low=
-    for i in 1 2 3; do
-        t=$(psql -X -q -At -v ON_ERROR_STOP=1 -c 'SET work_mem = "512MB"' -c '\timing on' -c "$1") || return 1
-        t=$(awk '/^Time:/ {print $2}' <<<"$t")
-        low=$(awk -v a="${low:-1e9}" -v b="$t" 'BEGIN {print (b < a) ? b : a}')
-    done
-    awk -v m="$low" 'BEGIN {printf "%.3f", m / 1000}'
-}
-status=0
-row() {     # what, query, seconds of the baseline, its name, target seconds
-    local ours
-    ours=$(best "$2") || { status=1; return; }
-    line "$1" "${ours}s" "$3s $4" "$(awk -v a="$3" -v b="$ours" 'BEGIN {printf "%.1fx", a / b}')" "< $5s" \
-        "$(awk -v a="$ours" -v b="$5" 'BEGIN {print (a < b) ? "ok" : "miss"}')"
-}
+. "$REPO/tests/bench/timed.inc"
 linear=$(best "SELECT channel, sum(won / n) FROM (SELECT u.channel, j.won, cardinality(j.channels) AS n FROM journeys AS j, unnest(j.channels) AS u (channel)) AS s GROUP BY 1")
 decay=$(best "SELECT channel, sum(won * w / total)
               FROM (SELECT u.channel, j.won, j.journey, exp(-0.1 * extract(epoch FROM j.converted_at - u.at) / 86400) AS w,

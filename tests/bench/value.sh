@@ -35,22 +35,7 @@ CREATE TABLE points AS SELECT ARRAY[ln(1 + x), ln(1 + age - t_x), ln(1 + x * spe
 VACUUM ANALYZE customers, customers_100k, purchases, points;
 SQL
 
-best() {    # query: best seconds of three
-    local i t low=
-    for i in 1 2 3; do
-        t=$(psql -X -q -At -v ON_ERROR_STOP=1 -c 'SET work_mem = "512MB"' -c 'SET hash_mem_multiplier = 4' -c '\timing on' -c "$1" | awk '/^Time:/ {print $2}')
-        [ -n "$t" ] || return 1
-        low=$(awk -v a="${low:-1e9}" -v b="$t" 'BEGIN {print (b < a) ? b : a}')
-    done
-    awk -v m="$low" 'BEGIN {printf "%.3f", m / 1000}'
-}
-status=0
-row() {     # what, query, seconds of the peer, its name, target seconds
-    local ours
-    ours=$(best "$2") || { status=1; return; }
-    line "$1" "${ours}s" "$3s $4" "$(awk -v a="$3" -v b="$ours" 'BEGIN {printf "%.0fx", a / b}')" "< $5s" \
-        "$(awk -v a="$ours" -v b="$5" 'BEGIN {print (a < b) ? "ok" : "miss"}')"
-}
+. "$REPO/tests/bench/timed.inc"
 scan=$(best "SELECT sum(x), sum(t_x), sum(age) FROM customers")
 line "plain sums over 1M customers (baseline of this run)" "${scan}s" "" "" "" ""
 

@@ -122,6 +122,24 @@ COMMENT ON FUNCTION crm_analytics.closed_seen() IS
 -- rows add up to none is no group.
 
 DO $do$
+DECLARE
+    -- what closed, by day and by owner: the same sums over the same stages at the same rate
+    closed_sums CONSTANT text := $sums$           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
+           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
+                THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
+           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
+                THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
+           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
+                THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
+           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
+                THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
+           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates$sums$;
+    closed_rate CONSTANT text := $rate$    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
+    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN g.currency = t.base_currency THEN 1
+                ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r$rate$;
 BEGIN
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.pipeline_now WITH (security_invoker = true) AS
@@ -215,70 +233,42 @@ CREATE OR REPLACE VIEW crm_analytics.closed_by_day WITH (security_invoker = true
 SELECT v.*, pl.name AS pipeline
 FROM (
     SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id,
-           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
-           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
-           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
-                THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
-           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
-                THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
-           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
-                THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
-           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
-                THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
-           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+%1$s
     FROM (
-        %s
+        %3$s
         UNION ALL
         SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
         FROM crm_analytics.closed_seen() AS o
         WHERE NOT crm.can_see(-1, NULL)
     ) AS g
-    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+%2$s
     GROUP BY 1, 2, 3
     HAVING crm.total(g.opportunities) <> 0
 ) AS v
 LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
-    $view$, crm_internal.rollup_rows('crm_opportunities_closed'));
+    $view$, closed_sums, closed_rate, crm_internal.rollup_rows('crm_opportunities_closed'));
 
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.closed_by_owner WITH (security_invoker = true) AS
 SELECT v.*, pl.name AS pipeline, ow.name AS owner, te.name AS team
 FROM (
     SELECT g.tenant_id, g.close_date AS closed_on, g.pipeline_id, g.owner_id, g.team_id,
-           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost'), 0) AS won,
-           coalesce(crm.total(g.opportunities) FILTER (WHERE s.type = 'lost'), 0) AS lost,
-           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type <> 'lost') > 0
-                THEN sum(g.amount * r.rate) FILTER (WHERE s.type <> 'lost') END AS won_amount,
-           CASE WHEN crm.total(g.amounts) FILTER (WHERE r.rate IS NOT NULL AND s.type = 'lost') > 0
-                THEN sum(g.amount * r.rate) FILTER (WHERE s.type = 'lost') END AS lost_amount,
-           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type <> 'lost') > 0
-                THEN sum(g.cycle_seconds) FILTER (WHERE s.type <> 'lost') / 86400 END AS won_cycle_days,
-           CASE WHEN crm.total(g.opportunities) FILTER (WHERE s.type = 'lost') > 0
-                THEN sum(g.cycle_seconds) FILTER (WHERE s.type = 'lost') / 86400 END AS lost_cycle_days,
-           coalesce(crm.total(g.amounts) FILTER (WHERE r.rate IS NULL), 0) AS missing_rates
+%1$s
     FROM (
-        %s
+        %3$s
         UNION ALL
         SELECT o.tenant_id, o.close_date, o.pipeline_id, o.stage_id, o.owner_id, o.team_id, o.currency, o.opportunities, o.amounts, o.amount, o.cycle_seconds
         FROM crm_analytics.closed_seen() AS o
         WHERE NOT crm.can_see(-1, NULL)
     ) AS g
-    JOIN crm.tenants AS t ON t.tenant_id = g.tenant_id
-    JOIN crm.stages AS s ON s.tenant_id = g.tenant_id AND s.id = g.stage_id AND s.type IN ('won', 'done', 'lost')
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN g.currency = t.base_currency THEN 1
-                ELSE crm.exchange_rate_on(g.tenant_id, g.currency, t.base_currency, coalesce(g.close_date, (now() AT TIME ZONE t.time_zone)::date)) END AS rate) AS r
+%2$s
     GROUP BY 1, 2, 3, 4, 5
     HAVING crm.total(g.opportunities) <> 0
 ) AS v
 LEFT JOIN crm.pipelines AS pl ON pl.tenant_id = v.tenant_id AND pl.id = v.pipeline_id
 LEFT JOIN crm.users AS ow ON ow.tenant_id = v.tenant_id AND ow.id = v.owner_id
 LEFT JOIN crm.teams AS te ON te.tenant_id = v.tenant_id AND te.id = v.team_id
-    $view$, crm_internal.rollup_rows('crm_opportunities_by_owner'));
+    $view$, closed_sums, closed_rate, crm_internal.rollup_rows('crm_opportunities_by_owner'));
 
     EXECUTE format($view$
 CREATE OR REPLACE VIEW crm_analytics.loss_reasons WITH (security_invoker = true) AS
