@@ -14,6 +14,15 @@ WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_internal'::regnamespace) AND 
 SELECT p.oid::regprocedure FROM pg_proc AS p
 WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_internal'::regnamespace, 'crm_analytics'::regnamespace)
   AND pg_get_expr(p.proargdefaults, 0) ~ '''[A-Z]{2,3}''::';
+-- today is the tenant's day, not the day of the session's zone: in no default, function or view
+SELECT p.oid::regprocedure FROM pg_proc AS p
+WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_internal'::regnamespace, 'crm_analytics'::regnamespace)
+  AND concat(p.prosrc, pg_get_function_sqlbody(p.oid), pg_get_expr(p.proargdefaults, 0)) ~* '\mcurrent_date\M|\mlocaltimestamp\M|\mnow\(\)::date'
+ORDER BY 1;
+SELECT c.oid::regclass FROM pg_class AS c
+WHERE c.relnamespace IN ('crm'::regnamespace, 'crm_internal'::regnamespace, 'crm_analytics'::regnamespace) AND c.relkind IN ('v', 'm')
+  AND pg_get_viewdef(c.oid) ~* '\mcurrent_date\M|\mlocaltimestamp\M|\mnow\(\)::date'
+ORDER BY 1;
 -- every record with a currency of its own says where a missing one comes from; history and rates are written with theirs
 SELECT r.subject FROM crm.registry AS r JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attname = 'currency' AND NOT a.attisdropped
 WHERE NOT EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = r.relation AND t.tgfoid = 'crm.fill_missing()'::regprocedure

@@ -41,7 +41,7 @@ INSERT INTO questions VALUES
  $$SELECT u.name, round(avg((s.type IN ('won', 'done'))::integer), 6) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id LEFT JOIN crm.users AS u ON u.id = o.owner_id
    WHERE s.type IN ('won', 'done', 'lost') AND o.close_date >= '2026-01-01' GROUP BY 1$$),
 (3, 'pipeline by stage in another currency', 'SELECT stage, round(amount / 1.1, 2) FROM crm_analytics.pipeline_by_stage',
- $$SELECT s.name, round(sum(o.amount * pg_temp.rate(o.currency, current_date)) / 1.1, 2) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id WHERE s.type IN ('open', 'on_hold') GROUP BY 1$$),
+ $$SELECT s.name, round(sum(o.amount * pg_temp.rate(o.currency, (SELECT crm.local_day(crm.tenant_id(), now())))) / 1.1, 2) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id WHERE s.type IN ('open', 'on_hold') GROUP BY 1$$),
 (4, 'what sources bring', 'SELECT value, round(won_amount, 2) FROM crm_analytics.acquisition_segments WHERE characteristic = ''source''',
  $$SELECT l.source, coalesce(round(sum((SELECT o.amount * pg_temp.rate(o.currency, o.close_date) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id AND s.type = 'won' WHERE o.id = l.opportunity_id)), 2), 0)
    FROM crm.leads AS l WHERE l.merged_into_id IS NULL GROUP BY 1$$),
@@ -50,14 +50,14 @@ INSERT INTO questions VALUES
    FROM crm.tickets AS k JOIN crm.sla_clock_status AS c ON c.subject_type = 'tickets' AND c.subject_id = k.id AND c.state IN ('met', 'missed', 'running', 'paused') WHERE c.started_at >= '2026-06-01' GROUP BY 1$$),
 (6, 'churn list', 'SELECT account_name, round(value_at_stake, 2) FROM crm_analytics.winback_list',
  $$SELECT v.account_name, (SELECT round(r.value_at_stake, 2) FROM crm_analytics.churn_risks() AS r WHERE r.account_id = v.account_id) FROM crm_analytics.customer_value_at() AS v
-   WHERE v.churn_on <= current_date AND EXISTS (SELECT FROM crm.orders AS o WHERE o.account_id = v.account_id AND o.state <> 'cancelled' AND o.kind = 'sale')$$),
+   WHERE v.churn_on <= (SELECT crm.local_day(crm.tenant_id(), now())) AND EXISTS (SELECT FROM crm.orders AS o WHERE o.account_id = v.account_id AND o.state <> 'cancelled' AND o.kind = 'sale')$$),
 (7, 'best customers', 'SELECT account_name, round(sum(revenue), 2) FROM crm_analytics.account_days WHERE ordered_on > ''2025-06-30'' GROUP BY account_id, account_name',
  $$SELECT (SELECT a.name FROM crm.accounts AS a WHERE a.id = o.account_id), round(sum(CASE o.kind WHEN 'return' THEN - abs(o.amount) ELSE o.amount END), 2) FROM crm.orders AS o
    WHERE o.ordered_at >= '2025-07-01' AND o.state IN ('placed', 'fulfilled') GROUP BY o.account_id$$),
 (8, 'cohort retention', 'SELECT cohort_month || '' '' || months, round(retention, 6) FROM crm_analytics.cohort_retention WHERE months IN (1, 2, 3, 6) AND NOT incomplete',
- $$WITH f AS (SELECT o.account_id, date_trunc('month', min(o.ordered_on)::timestamp)::date AS m FROM crm.orders AS o WHERE o.kind = 'sale' AND o.state <> 'cancelled' AND o.ordered_on <= current_date GROUP BY 1)
+ $$WITH f AS (SELECT o.account_id, date_trunc('month', min(o.ordered_on)::timestamp)::date AS m FROM crm.orders AS o WHERE o.kind = 'sale' AND o.state <> 'cancelled' AND o.ordered_on <= (SELECT crm.local_day(crm.tenant_id(), now())) GROUP BY 1)
    SELECT f.m || ' ' || n, round(avg((EXISTS (SELECT FROM crm.orders AS o WHERE o.account_id = f.account_id AND o.kind = 'sale' AND o.state <> 'cancelled' AND to_char(o.ordered_on, 'YYYY-MM') = to_char(f.m + make_interval(months => n), 'YYYY-MM')))::integer), 6)
-   FROM f, unnest('{1,2,3,6}'::integer[]) AS n WHERE f.m + make_interval(months => n + 1) <= current_date GROUP BY f.m, n$$),
+   FROM f, unnest('{1,2,3,6}'::integer[]) AS n WHERE f.m + make_interval(months => n + 1) <= (SELECT crm.local_day(crm.tenant_id(), now())) GROUP BY f.m, n$$),
 (9, 'activities per person', 'SELECT coalesce(user_name, ''nobody'') || '' '' || kind, sum(activities)::numeric FROM crm_analytics.user_activity WHERE created_on >= ''2026-06-01'' GROUP BY 1',
  $$SELECT coalesce((SELECT u.name FROM crm.users AS u WHERE u.id = a.owner_id), 'nobody') || ' ' || a.kind, count(*)::numeric FROM crm.activities AS a WHERE a.created_at >= '2026-06-01 00:00+00' GROUP BY 1$$),
 (10, 'first response', 'SELECT priority, round((percentile_cont(0.5) WITHIN GROUP (ORDER BY first_response_minutes))::numeric, 3) FROM crm_analytics.fact_tickets GROUP BY 1',
@@ -68,7 +68,7 @@ INSERT INTO questions VALUES
  $$SELECT to_char(r.sent_at AT TIME ZONE 'UTC', 'YYYY-MM-01'), round(100 * avg(CASE WHEN r.score > 8 THEN 1 WHEN r.score < 7 THEN -1 WHEN r.score IS NOT NULL THEN 0 END), 4) FROM crm.survey_responses AS r GROUP BY 1$$),
 (12, 'forecast against quota', 'SELECT month::text, round(forecast_attainment, 6) FROM crm_analytics.forecast_against_quota WHERE quota > 0 AND month >= ''2026-01-01''',
  $$SELECT m::text, round((SELECT coalesce(sum(CASE WHEN s.type IN ('won', 'done') THEN o.amount * pg_temp.rate(o.currency, o.close_date)
-                                ELSE o.amount * pg_temp.rate(o.currency, current_date) * coalesce(o.probability, s.probability) / 100 END), 0)
+                                ELSE o.amount * pg_temp.rate(o.currency, (SELECT crm.local_day(crm.tenant_id(), now()))) * coalesce(o.probability, s.probability) / 100 END), 0)
                      FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id AND s.type IN ('won', 'done', 'open', 'on_hold')
                      WHERE to_char(CASE WHEN s.type IN ('won', 'done') THEN o.close_date ELSE o.expected_close_date END, 'YYYY-MM') = to_char(m, 'YYYY-MM'))
                     / sum(q.amount * (SELECT count(*) FROM generate_series(m, m + interval '1 month - 1 day', '1 day') AS d WHERE d::date <@ q.period) / (upper(q.period) - lower(q.period))), 6)

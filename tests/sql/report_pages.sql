@@ -20,8 +20,9 @@ FROM pages AS p JOIN pages AS d ON d.language = p.language AND d.name = 'dashboa
 WHERE p.name = 'pipeline' ORDER BY 1, 2;
 -- to the deal: the same from the deals themselves
 SELECT (SELECT count(*) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id WHERE s.type IN ('open', 'on_hold')) = (SELECT v.value FROM crm_analytics.dashboard AS v WHERE v.metric = 'open_opportunities') AS open,
-       (SELECT count(*) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id WHERE s.type IN ('won', 'done') AND o.close_date > current_date - interval '12 months' AND o.close_date <= current_date)
-           = (SELECT v.value FROM crm_analytics.dashboard AS v WHERE v.metric = 'won_12_months') AS won;
+       (SELECT count(*) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id WHERE s.type IN ('won', 'done') AND o.close_date > t.day - interval '12 months' AND o.close_date <= t.day)
+           = (SELECT v.value FROM crm_analytics.dashboard AS v WHERE v.metric = 'won_12_months') AS won
+FROM (SELECT crm.local_day(crm.tenant_id(), now()) AS day) AS t;
 
 \echo == words: both languages have the same, and what views can say has one
 SELECT k AS lacks_a_translation FROM jsonb_object_keys(crm_analytics.report_words('en')) AS k WHERE NOT crm_analytics.report_words('fa') ? k
@@ -32,7 +33,7 @@ SELECT count(*) AS codes_on_pages FROM pages AS p WHERE p.page ~ '>(deal|lead|ac
 
 \echo == best customers by what they ordered; the forecast with its quota
 SELECT strpos(d.page, crm.escape_html(b.account_name)) > 0 AS best_one_there
-FROM pages AS d, (SELECT a.account_name FROM crm_analytics.account_days AS a WHERE a.ordered_on > current_date - interval '12 months' GROUP BY 1 ORDER BY sum(a.revenue) DESC LIMIT 1) AS b WHERE d.name = 'dashboard' ORDER BY d.language;
+FROM pages AS d, (SELECT a.account_name FROM crm_analytics.account_days AS a WHERE a.ordered_on > crm.local_day(crm.tenant_id(), now()) - interval '12 months' GROUP BY 1 ORDER BY sum(a.revenue) DESC LIMIT 1) AS b WHERE d.name = 'dashboard' ORDER BY d.language;
 SELECT p.language, strpos(p.page, p.words ->> 'quota_line') > 0 AS quota, p.page ~ '<rect class="fm"' AS drawn FROM pages AS p WHERE p.name = 'pipeline' ORDER BY 1;
 -- the month's columns add up to the view's forecast
 SELECT round(sum(f.amount)) = (SELECT round(q.forecast_amount) FROM crm_analytics.forecast_against_quota AS q WHERE q.month = date_trunc('month', now())::date) AS adds_up

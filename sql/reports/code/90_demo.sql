@@ -556,7 +556,7 @@ $$;
 COMMENT ON FUNCTION crm_internal.demo_leads(integer, bigint, date, crm.tenants) IS
 'Leads of a generated company: where its deals began, and what led to nothing.';
 
-CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint DEFAULT 42, until date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (what text, row_count bigint)
 LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$

@@ -1,5 +1,5 @@
 -- A customer as a purchase model sees it: repeat purchase days, the time of the last one, age, mean spend on a repeat day.
-CREATE OR REPLACE FUNCTION crm_analytics.purchase_histories(as_of date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm_analytics.purchase_histories(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (tenant_id bigint, account_id bigint, first_order_on date, last_order_on date, orders bigint, purchase_days bigint,
                revenue numeric, margin numeric, x double precision, t_x double precision, age double precision, mean_spend double precision)
 LANGUAGE sql STABLE ROWS 2000

@@ -227,7 +227,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.revert_value_model() IS 'Takes the last activation back: the model that was active before is active again.';
 
-CREATE OR REPLACE FUNCTION crm.renew_rfm_edges(as_of date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm.renew_rfm_edges(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS crm.rfm_edges
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp

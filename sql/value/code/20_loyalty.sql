@@ -1,6 +1,6 @@
 -- Loyalty: value against needs, who leaves and when, winning back, retention of cohorts and of money.
 
-CREATE OR REPLACE FUNCTION crm_analytics.account_families(as_of date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm_analytics.account_families(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (tenant_id bigint, account_id bigint, family text, quantity numeric, revenue numeric, order_count bigint, highest_tier smallint)
 LANGUAGE sql STABLE ROWS 2000
 SET search_path = pg_catalog, pg_temp
@@ -16,7 +16,7 @@ $$;
 COMMENT ON FUNCTION crm_analytics.account_families(date) IS
 'One row a customer and product family: net quantity and revenue in the base currency, orders and the highest tier bought.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.churn_risks(as_of date DEFAULT current_date, horizon_days integer DEFAULT 90,
+CREATE OR REPLACE FUNCTION crm_analytics.churn_risks(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()), horizon_days integer DEFAULT 90,
     churn_threshold double precision DEFAULT 0.5)
 RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, value_segment text, p_alive double precision, last_order_on date, churn_on date,
                state text, value_at_stake numeric, reasons text[])
@@ -62,7 +62,8 @@ COMMENT ON FUNCTION crm_analytics.churn_risks(date, integer, double precision) I
 'the base currency: what it would bring over a year if it stayed, beyond what is expected of it. Where the active model knows no leaving (or none is active), '
 'only customers whose usual gap has passed are listed, and the odds of having left are taken from how far.';
 
-CREATE OR REPLACE FUNCTION crm.start_winback(campaign text, control_share double precision DEFAULT 0.2, as_of date DEFAULT current_date,
+CREATE OR REPLACE FUNCTION crm.start_winback(campaign text, control_share double precision DEFAULT 0.2,
+    as_of date DEFAULT crm.local_day(crm.tenant_id(), now()),
     least_value numeric DEFAULT 0)
 RETURNS SETOF crm.winback_members
 LANGUAGE plpgsql VOLATILE ROWS 100
@@ -136,7 +137,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.normal_two_sided(double precision) IS 'Probability that a standard normal lies further from 0 than z.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.churn_by_month(silence_days integer DEFAULT 180, until date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm_analytics.churn_by_month(silence_days integer DEFAULT 180, until date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (tenant_id bigint, month date, customers bigint, lost bigint, logo_churn numeric, revenue_base numeric, revenue_lost numeric, revenue_churn numeric)
 LANGUAGE sql STABLE ROWS 12
 SET search_path = pg_catalog, pg_temp
@@ -144,7 +145,8 @@ AS $$
     -- a customer of a month is one who bought in the silence_days before it; lost is who then does not buy for as long
     WITH months AS (
         SELECT g::date AS month FROM (SELECT min(d.ordered_on) AS first FROM crm_analytics.account_days AS d WHERE d.tenant_id = crm.tenant_id()) AS f,
-             generate_series(date_trunc('month', f.first + silence_days) + interval '1 month', date_trunc('month', (least(until, current_date) - silence_days)::timestamp), interval '1 month') AS g
+             generate_series(date_trunc('month', f.first + silence_days) + interval '1 month',
+                             date_trunc('month', (least(until, crm.local_day(crm.tenant_id(), now())) - silence_days)::timestamp), interval '1 month') AS g
     ), c AS (
         SELECT m.month, d.account_id, max(d.ordered_on) FILTER (WHERE d.ordered_on >= m.month AND d.purchases > 0) IS NULL AS lost,
                sum(d.revenue) FILTER (WHERE d.ordered_on < m.month) AS revenue
@@ -205,7 +207,8 @@ COMMENT ON FUNCTION crm_analytics.order_cohorts(date) IS
 'One row a month of first purchase and month since, from the orders known at the end of a day (default: up to today): customers of the cohort, those who '
 'bought in that month, their share (NULL while the month runs) and their revenue. Months of the tenant''s calendar: Jalali where the fiscal year is.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.segment_contribution(segmentation text DEFAULT 'value_segment', as_of date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm_analytics.segment_contribution(segmentation text DEFAULT 'value_segment',
+    as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (tenant_id bigint, segment text, customers bigint, revenue numeric, revenue_share numeric, margin numeric, clv numeric, clv_share numeric, mean_p_alive numeric)
 LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp

@@ -1,7 +1,7 @@
 -- Share of wallet: what goes with what they have, the next tier of what they own, and how much of their spend is ours.
 
 CREATE OR REPLACE FUNCTION crm_analytics.product_rules(min_count integer DEFAULT 3, min_confidence double precision DEFAULT 0.05,
-    as_of date DEFAULT current_date)
+    as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (tenant_id bigint, product_id bigint, suggested_id bigint, customers bigint, having_both bigint, having_product bigint, having_suggested bigint,
                confidence double precision, lift double precision, p_value double precision)
 LANGUAGE sql STABLE ROWS 100
@@ -26,7 +26,7 @@ COMMENT ON FUNCTION crm_analytics.product_rules(integer, double precision, date)
 'many times more than among all, p_value the chi-square significance.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.cross_sell(account_id bigint DEFAULT NULL, top integer DEFAULT 3, min_count integer DEFAULT 3,
-    as_of date DEFAULT current_date)
+    as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (tenant_id bigint, account_id_ bigint, account_name text, suggested_id bigint, suggested_name text, because_of text, customers_like_it bigint, customers_having_it bigint,
                confidence double precision, lift double precision, expected_value numeric)
 LANGUAGE sql STABLE ROWS 10
@@ -72,7 +72,7 @@ COMMENT ON FUNCTION crm_analytics.cross_sell(bigint, integer, integer, date) IS
 'line of the product, base currency. Products it owns, others of the same family (see crm_analytics.up_sell), inactive ones and ones declared incompatible '
 'with what it owns are left out.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.up_sell(account_id bigint DEFAULT NULL, as_of date DEFAULT current_date)
+CREATE OR REPLACE FUNCTION crm_analytics.up_sell(account_id bigint DEFAULT NULL, as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (tenant_id bigint, account_id_ bigint, account_name text, family text, owned_tier smallint, suggested_id bigint, suggested_name text, suggested_tier smallint,
                moved_up bigint, having_tier bigint, share_moved_up double precision, list_price_difference numeric)
 LANGUAGE sql STABLE ROWS 5

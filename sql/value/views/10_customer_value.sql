@@ -1,6 +1,6 @@
 -- The worth of every customer, now or on any day.
 
-CREATE OR REPLACE FUNCTION crm_analytics.customer_value_at(as_of date DEFAULT current_date, horizon_days integer DEFAULT 365,
+CREATE OR REPLACE FUNCTION crm_analytics.customer_value_at(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()), horizon_days integer DEFAULT 365,
                                                            yearly_discount double precision DEFAULT 0.1, churn_threshold double precision DEFAULT 0.5)
 RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, orders bigint, purchase_days bigint, first_order_on date, last_order_on date,
                revenue numeric, margin numeric, mean_order numeric, p_alive double precision, expected_purchases double precision, expected_spend numeric, clv numeric,
