@@ -103,6 +103,6 @@ ROLLBACK;
 BEGIN;
 INSERT INTO crm.opportunities (name, amount, close_date) VALUES ('planned', 1, current_date + 400), ('said', 1, current_date + 400);
 UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s JOIN crm.pipelines AS p ON p.id = s.pipeline_id WHERE p.code = 'sales' AND s.code = 'won'),
-    close_date = CASE name WHEN 'said' THEN current_date - 3 ELSE close_date END WHERE name IN ('planned', 'said');
+    close_date = CASE name WHEN 'said' THEN crm.local_day(crm.tenant_id(), now()) - 3 ELSE close_date END WHERE name IN ('planned', 'said');
 SELECT name, close_date - (closed_at AT TIME ZONE 'UTC')::date AS days_from_closing FROM crm.opportunities WHERE name IN ('planned', 'said') ORDER BY name;
 ROLLBACK;
