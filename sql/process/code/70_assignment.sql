@@ -1,11 +1,8 @@
 -- Routing: who is given what.
 
 CREATE OR REPLACE FUNCTION crm.condition_holds(record jsonb, condition jsonpath) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT condition IS NULL OR coalesce(crm.path_holds(record, condition), false)
-$$;
+LANGUAGE sql IMMUTABLE PARALLEL SAFE   -- without a path of its own, which would keep it from being inlined
+RETURN condition IS NULL OR coalesce(crm.path_holds(record, condition), false);
 COMMENT ON FUNCTION crm.condition_holds(jsonb, jsonpath) IS
 'Whether a condition holds for a record: a predicate that is true, or a filter that lets something through. NULL always holds; what cannot be compared does not. Dates without a time zone are taken in UTC.';
 
@@ -47,14 +44,16 @@ CREATE OR REPLACE TRIGGER queues_after_check
 
 CREATE OR REPLACE FUNCTION crm_internal.open_row_sql(relation regclass)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE
+BEGIN
+    RETURN CASE
         WHEN crm.column_exists(relation, 'closed_at') THEN 's.closed_at IS NULL'
         WHEN crm_internal.table_is(relation, 'process') THEN
             'EXISTS (SELECT FROM crm.stages AS g WHERE g.tenant_id = s.tenant_id AND g.id = s.stage_id AND g.type IN (''open'', ''on_hold''))'
-        ELSE 'true' END
+        ELSE 'true' END;
+END
 $$;
 COMMENT ON FUNCTION crm_internal.open_row_sql(regclass) IS 'Condition over a row s of a table: whether there is still something to be done about it.';
 
@@ -141,15 +140,17 @@ COMMENT ON FUNCTION crm_internal.route_candidates(bigint, text, bigint, bigint[]
 
 CREATE OR REPLACE FUNCTION crm_internal.last_owner(relation regclass, tenant bigint, subject jsonb)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
     -- only the columns the table has, and the index on them
-    SELECT crm.kept_value(
+    RETURN crm.kept_value(
         format('SELECT to_jsonb(s.owner_id) FROM %s AS s WHERE s.tenant_id = $1 AND s.%I = $2 AND s.id <> $3 AND s.owner_id IS NOT NULL '
                'ORDER BY s.created_at DESC, s.id DESC LIMIT 1',
                relation, CASE WHEN subject ->> 'contact_id' IS NOT NULL THEN 'contact_id' ELSE 'account_id' END),
-        tenant, coalesce(subject ->> 'contact_id', subject ->> 'account_id')::bigint, (subject ->> 'id')::bigint)::bigint
+        tenant, coalesce(subject ->> 'contact_id', subject ->> 'account_id')::bigint, (subject ->> 'id')::bigint)::bigint;
+END
 $$;
 COMMENT ON FUNCTION crm_internal.last_owner(regclass, bigint, jsonb) IS
 'Owner of the latest other record of the contact of a record, or else of its account.';
@@ -157,14 +158,16 @@ COMMENT ON FUNCTION crm_internal.last_owner(regclass, bigint, jsonb) IS
 CREATE OR REPLACE FUNCTION crm_internal.note_waiting(
     tenant bigint, subject_table text, subject_id bigint, queue_id bigint, rule_id bigint, needed bigint[], why text)
 RETURNS void
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
     INSERT INTO crm_internal.waiting_work AS w (tenant_id, subject_table, subject_id, queue_id, rule_id, needed, reason)
     SELECT $1, $2, $3, $4, $5, $6, $7 WHERE why <> 'no_rule'
     ON CONFLICT ON CONSTRAINT waiting_work_pkey
         DO UPDATE SET queue_id = excluded.queue_id, rule_id = excluded.rule_id, needed = excluded.needed, reason = excluded.reason
-        WHERE (w.queue_id, w.rule_id, w.needed, w.reason) IS DISTINCT FROM (excluded.queue_id, excluded.rule_id, excluded.needed, excluded.reason)
+        WHERE (w.queue_id, w.rule_id, w.needed, w.reason) IS DISTINCT FROM (excluded.queue_id, excluded.rule_id, excluded.needed, excluded.reason);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.note_waiting(bigint, text, bigint, bigint, bigint, bigint[], text) IS
 'Puts a record that found nobody on the list of what waits.';

@@ -26,8 +26,7 @@ CREATE OR REPLACE TRIGGER ticket_messages_before_place
 -- changed, deleted, or went to another ticket by a merge or a split. The messages of a ticket that is gone stay history.
 CREATE OR REPLACE FUNCTION crm_internal.message_event(direction text, author_kind text, is_public boolean)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
+LANGUAGE sql IMMUTABLE PARALLEL SAFE   -- without a path of its own, which would keep it from being inlined
 RETURN CASE WHEN NOT is_public THEN NULL
             WHEN author_kind = 'customer' AND direction = 'in' THEN 'customer_message'
             WHEN author_kind = 'agent' AND direction = 'out' THEN 'agent_message' END;
@@ -35,20 +34,22 @@ COMMENT ON FUNCTION crm_internal.message_event(text, text, boolean) IS 'What a m
 
 CREATE OR REPLACE FUNCTION crm_internal.speaks_for_asker(k crm.tickets, contact_id bigint, address text)
 RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE
-        WHEN contact_id IS NOT NULL THEN
-            contact_id = k.contact_id
+BEGIN
+    IF contact_id IS NOT NULL THEN
+        RETURN coalesce(contact_id = k.contact_id, false)
             OR EXISTS (SELECT FROM crm.contacts AS c WHERE c.tenant_id = k.tenant_id AND c.id = speaks_for_asker.contact_id AND c.account_id = k.account_id)
             OR EXISTS (SELECT FROM crm.ticket_followers AS f
-                       WHERE f.tenant_id = k.tenant_id AND f.ticket_id = k.id AND f.contact_id = speaks_for_asker.contact_id)
-        WHEN address IS NULL THEN true
-        -- somebody without a contact who asked by this address
-        ELSE crm.fold_text(address) = (SELECT crm.fold_text(m.author_address) FROM crm.ticket_messages AS m
-                                       WHERE m.tenant_id = k.tenant_id AND m.ticket_id = k.id AND m.direction = 'in' AND m.author_contact_id IS NULL
-                                       ORDER BY m.sent_at, m.id LIMIT 1) END
+                       WHERE f.tenant_id = k.tenant_id AND f.ticket_id = k.id AND f.contact_id = speaks_for_asker.contact_id);
+    END IF;
+    -- else somebody without a contact who asked by this address
+    RETURN address IS NULL
+        OR crm.fold_text(address) = (SELECT crm.fold_text(m.author_address) FROM crm.ticket_messages AS m
+                                     WHERE m.tenant_id = k.tenant_id AND m.ticket_id = k.id AND m.direction = 'in' AND m.author_contact_id IS NULL
+                                     ORDER BY m.sent_at, m.id LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.speaks_for_asker(crm.tickets, bigint, text) IS
 'Whether a message is of those who asked: the contact of the ticket, somebody of the same account, a follower, or the address that opened it.';
@@ -78,10 +79,6 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM crm.stages AS s WHERE s.tenant_id = k.tenant_id AND s.id = k.stage_id AND s.type = 'on_hold')
-       OR EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = k.tenant_id AND q.id = k.queue_id AND NOT q.answer_resumes) THEN
-        RETURN;
-    END IF;
     PERFORM crm.move_row(k, k.id, (crm.first_stage(k.tenant_id, k.pipeline_id, '{open}', 'open')).code);
 EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' OR SQLSTATE 'CR107' THEN
     -- what a customer says is kept whatever the process thinks of it
@@ -89,20 +86,28 @@ EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLST
 END
 $$;
 COMMENT ON FUNCTION crm_internal.resume_waiting(crm.tickets) IS
-'Takes a ticket that waits to the open stage of its process, unless its queue wants it to stay (answer_resumes).';
+'Takes a ticket that waits to the open stage of its process; what the process says against it is written down.';
 
 CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_new() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    -- each step is taken only for what it is about: most statements are one message
+    told CONSTANT text[] := ARRAY(SELECT DISTINCT v.event FROM new_rows AS n
+                                  CROSS JOIN LATERAL crm_internal.message_event(n.direction, n.author_kind, n.is_public) AS v (event)
+                                  WHERE v.event IS NOT NULL);
 BEGIN
+    IF told = '{}' THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, message_id)
     SELECT n.tenant_id, 'tickets', n.ticket_id, v.event, n.sent_at, n.id
     FROM new_rows AS n
     CROSS JOIN LATERAL crm_internal.message_event(n.direction, n.author_kind, n.is_public) AS v (event)
     WHERE v.event IS NOT NULL
     ORDER BY n.id;
-    IF FOUND THEN
+    IF 'agent_message' = ANY (told) THEN
         UPDATE crm.tickets AS k SET first_response_at = a.first_at
         FROM (SELECT n.tenant_id, n.ticket_id, min(n.sent_at) AS first_at FROM new_rows AS n
               WHERE crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'agent_message'
@@ -110,12 +115,15 @@ BEGIN
         WHERE k.tenant_id = a.tenant_id AND k.id = a.ticket_id AND (k.first_response_at IS NULL OR k.first_response_at > a.first_at);
     END IF;
     -- messages that are imported are answers of long ago
-    IF coalesce(current_setting('crm.history_reason', true), '') = '' THEN
+    IF 'customer_message' = ANY (told) AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
         PERFORM crm_internal.resume_waiting(k)
         FROM (SELECT DISTINCT n.tenant_id, n.ticket_id FROM new_rows AS n
               JOIN crm.tickets AS w ON w.tenant_id = n.tenant_id AND w.id = n.ticket_id AND w.closed_at IS NULL
                    AND n.sent_at >= least(w.stage_entered_at, now())    -- what this transaction moved has entered now
-              WHERE crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'customer_message'
+              -- values, no joins: joined by a plan kept from when there was nothing, all would be read
+              WHERE (SELECT s.type FROM crm.stages AS s WHERE s.tenant_id = w.tenant_id AND s.id = w.stage_id) = 'on_hold'
+                AND coalesce((SELECT q.answer_resumes FROM crm.queues AS q WHERE q.tenant_id = w.tenant_id AND q.id = w.queue_id), true)
+                AND crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'customer_message'
                 AND crm_internal.speaks_for_asker(w, n.author_contact_id, n.author_address)) AS a
         JOIN crm.tickets AS k ON k.tenant_id = a.tenant_id AND k.id = a.ticket_id;
     END IF;
@@ -240,10 +248,14 @@ $$;
 COMMENT ON FUNCTION crm.find_queue(text) IS 'Id of an active queue by its code; NULL for NULL. Errors: 42704 where there is none.';
 
 CREATE OR REPLACE FUNCTION crm.default_queue() RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT q.id FROM crm.queues AS q WHERE q.tenant_id = crm.tenant_id() AND q.active ORDER BY q.is_default DESC, q.id LIMIT 1
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+BEGIN
+    RETURN (SELECT q.id FROM crm.queues AS q WHERE q.tenant_id = t AND q.active ORDER BY q.is_default DESC, q.id LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION crm.default_queue() IS
 'Where messages go that are meant for a queue that is off: the active queue that is_default says, else the oldest active one; NULL: there is none.';

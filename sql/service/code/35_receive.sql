@@ -1,4 +1,6 @@
 -- What comes in from mailboxes, chats and telephones: who wrote it, and the ticket it belongs to.
+-- Functions here are PL/pgSQL, because each message asks them: a SQL function with a path of its own is parsed and planned
+-- anew by every statement that calls it.
 
 CREATE OR REPLACE FUNCTION crm.message_sender(channel text, from_address text)
 RETURNS bigint
@@ -21,43 +23,70 @@ COMMENT ON FUNCTION crm.message_sender(text, text) IS 'The contact with an addre
 
 CREATE OR REPLACE FUNCTION crm.message_agent(channel text, from_address text)
 RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT u.id FROM crm.users AS u
-    WHERE u.tenant_id = crm.tenant_id() AND u.active AND channel = 'mail'
-      AND lower(u.email) = lower(crm.contact_point_key('email', from_address))
-    ORDER BY u.access = 'reader', u.id LIMIT 1
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    address CONSTANT text := CASE channel WHEN 'mail' THEN lower(crm.contact_point_key('email', from_address)) END;
+BEGIN
+    IF address IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN (SELECT u.id FROM crm.users AS u
+            WHERE u.tenant_id = t AND u.active AND lower(u.email) = address
+            ORDER BY u.access = 'reader', u.id LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION crm.message_agent(text, text) IS 'The active user with an e-mail address; NULL: it is nobody''s who works here.';
 
 -- Header lines of mails are written in any case, and what is not known of them says nothing.
-CREATE OR REPLACE FUNCTION crm.mail_header(headers jsonb, name text)
-RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+CREATE OR REPLACE FUNCTION crm.mail_header_lines(headers jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT btrim(string_agg(CASE jsonb_typeof(h.value) WHEN 'array' THEN (SELECT string_agg(v, ' ') FROM jsonb_array_elements_text(h.value) AS v)
-                                                       ELSE h.value #>> '{}' END, ' '))
-    FROM jsonb_each(CASE jsonb_typeof(headers) WHEN 'object' THEN headers ELSE '{}' END) AS h
-    WHERE lower(h.key) = mail_header.name
+BEGIN
+    IF headers = '{}' OR jsonb_typeof(headers) IS DISTINCT FROM 'object' THEN
+        RETURN '{}';
+    END IF;
+    RETURN (SELECT jsonb_object_agg(l.name, btrim(l.line)) FROM (
+                SELECT lower(h.key) AS name,
+                       string_agg(CASE jsonb_typeof(h.value) WHEN 'array' THEN (SELECT string_agg(v, ' ') FROM jsonb_array_elements_text(h.value) AS v)
+                                                             ELSE h.value #>> '{}' END, ' ') AS line
+                FROM jsonb_each(headers) AS h GROUP BY lower(h.key)) AS l);
+END
+$$;
+COMMENT ON FUNCTION crm.mail_header_lines(jsonb) IS 'The header lines of a mail, {name in small letters: text}, so that they are gone through once.';
+
+CREATE OR REPLACE FUNCTION crm.mail_header(headers jsonb, name text)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN crm.mail_header_lines(headers) ->> name;
+END
 $$;
 COMMENT ON FUNCTION crm.mail_header(jsonb, text) IS 'A header line of a mail, by its name in small letters; NULL: it is not there.';
 
 CREATE OR REPLACE FUNCTION crm.automatic_mail(from_address text, subject text DEFAULT NULL, headers jsonb DEFAULT '{}')
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE
-        WHEN crm.mail_header(headers, 'auto-submitted') !~* '^no\M' THEN 'auto-submitted'
-        WHEN crm.mail_header(headers, 'precedence') ~* '^(bulk|junk|list|auto_reply)$' THEN 'precedence'
-        WHEN crm.mail_header(headers, 'return-path') ~ '^<?\s*>?$' OR from_address ~ '^\s*(<\s*>)?\s*$' THEN 'null sender'
+DECLARE
+    lines CONSTANT jsonb := crm.mail_header_lines(headers);
+BEGIN
+    RETURN CASE
+        WHEN lines ->> 'auto-submitted' !~* '^no\M' THEN 'auto-submitted'
+        WHEN lines ->> 'precedence' ~* '^(bulk|junk|list|auto_reply)$' THEN 'precedence'
+        WHEN lines ->> 'return-path' ~ '^<?\s*>?$' OR from_address ~ '^\s*(<\s*>)?\s*$' THEN 'null sender'
         WHEN from_address ~* '(^|[<\s"''(])(mailer-daemon|postmaster|mail-daemon|mailerdaemon)(@|[>\s"'')]|$)' THEN 'mailer-daemon'
-        WHEN crm.mail_header(headers, 'content-type') ~* 'report-type\s*=\s*"?(delivery-status|disposition-notification)' THEN 'delivery report'
-        WHEN crm.mail_header(headers, 'x-failed-recipients') IS NOT NULL THEN 'delivery report'
-        WHEN coalesce(crm.mail_header(headers, 'x-autoreply'), crm.mail_header(headers, 'x-autorespond'),
-                      crm.mail_header(headers, 'x-auto-reply')) !~* '^no$' THEN 'auto-reply' END
+        WHEN lines ->> 'content-type' ~* 'report-type\s*=\s*"?(delivery-status|disposition-notification)' THEN 'delivery report'
+        WHEN lines ->> 'x-failed-recipients' IS NOT NULL THEN 'delivery report'
+        WHEN coalesce(lines ->> 'x-autoreply', lines ->> 'x-autorespond', lines ->> 'x-auto-reply') !~* '^no$' THEN 'auto-reply' END;
+END
 $$;
 COMMENT ON FUNCTION crm.automatic_mail(text, text, jsonb) IS
 'Why a mail is taken for one that a machine wrote: auto-submitted, precedence (bulk, junk, list), null sender, mailer-daemon, delivery report, '
@@ -65,15 +94,20 @@ COMMENT ON FUNCTION crm.automatic_mail(text, text, jsonb) IS
 
 CREATE OR REPLACE FUNCTION crm.message_ids(ids text)
 RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
+    IF ids IS NULL OR ids = '' THEN
+        RETURN NULL;
+    END IF;
     -- as they are, and with and without brackets; the last one of a list is the nearest
-    SELECT array_agg(v.id ORDER BY t.n DESC, v.id)
-    FROM (SELECT x.id, x.n FROM regexp_split_to_table(btrim(ids, E' \t\r\n,'), E'[\\s,]+|(?<=>)(?=<)') WITH ORDINALITY AS x (id, n)
-          UNION ALL SELECT ids, 0) AS t
-    CROSS JOIN LATERAL (SELECT DISTINCT w FROM unnest(ARRAY[t.id, btrim(t.id, '<>'), '<' || btrim(t.id, '<>') || '>']) AS w) AS v (id)
-    WHERE v.id NOT IN ('', '<>')
+    RETURN (SELECT array_agg(v.id ORDER BY t.n DESC, v.id)
+            FROM (SELECT x.id, x.n FROM regexp_split_to_table(btrim(ids, E' \t\r\n,'), E'[\\s,]+|(?<=>)(?=<)') WITH ORDINALITY AS x (id, n)
+                  UNION ALL SELECT ids, 0) AS t
+            CROSS JOIN LATERAL (SELECT DISTINCT w FROM unnest(ARRAY[t.id, btrim(t.id, '<>'), '<' || btrim(t.id, '<>') || '>']) AS w) AS v (id)
+            WHERE v.id NOT IN ('', '<>'));
+END
 $$;
 COMMENT ON FUNCTION crm.message_ids(text) IS 'Ids of messages in a line such as References of a mail, the nearest first.';
 
@@ -124,12 +158,17 @@ COMMENT ON FUNCTION crm.message_ticket(text, bigint, text, text, text, text, big
 
 CREATE OR REPLACE FUNCTION crm.queue_in_use(code text)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = crm.tenant_id() AND q.code = queue_in_use.code AND NOT q.active)
-                THEN (SELECT q.code FROM crm.queues AS q WHERE q.tenant_id = crm.tenant_id() AND q.id = crm.default_queue())
-                ELSE queue_in_use.code END
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+BEGIN
+    IF code IS NOT NULL AND EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = t AND q.code = queue_in_use.code AND NOT q.active) THEN
+        RETURN (SELECT q.code FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = crm.default_queue());
+    END IF;
+    RETURN code;
+END
 $$;
 COMMENT ON FUNCTION crm.queue_in_use(text) IS 'The queue of a code, or the default queue where that one is off.';
 
@@ -179,6 +218,7 @@ DECLARE
     machine CONSTANT text := CASE WHEN receive_message.automatic THEN 'automatic'
                                   WHEN receive_message.channel = 'mail' THEN
                                       crm.automatic_mail(receive_message.from_address, receive_message.subject, receive_message.headers) END;
+    lines CONSTANT jsonb := crm.mail_header_lines(receive_message.headers);
     kind text := CASE WHEN machine IS NULL THEN 'customer' ELSE 'automatic' END;
     fresh boolean := false;
 BEGIN
@@ -195,8 +235,7 @@ BEGIN
     sender := crm.message_sender(receive_message.channel, receive_message.from_address);
     agent := crm.message_agent(receive_message.channel, receive_message.from_address);
     ticket := crm.message_ticket(receive_message.channel, sender, receive_message.from_address, receive_message.subject, receive_message.thread_id,
-                                 concat_ws(' ', crm.mail_header(headers, 'references'), crm.mail_header(headers, 'in-reply-to'),
-                                           receive_message.in_reply_to), agent);
+                                 concat_ws(' ', lines ->> 'references', lines ->> 'in-reply-to', receive_message.in_reply_to), agent);
     IF ticket IS NULL AND machine IS NOT NULL THEN
         -- nobody waits for an answer to it; whoever wants to know reads the outbox
         PERFORM crm.note_message_event('message.ignored', NULL, jsonb_build_object('channel', receive_message.channel,
@@ -221,7 +260,7 @@ BEGIN
         author_contact_id => CASE WHEN kind <> 'agent' THEN sender END,
         author_address => receive_message.from_address, subject => receive_message.subject,
         external_id => receive_message.external_id, thread_id => receive_message.thread_id,
-        in_reply_to => coalesce(receive_message.in_reply_to, crm.mail_header(headers, 'in-reply-to')),
+        in_reply_to => coalesce(receive_message.in_reply_to, lines ->> 'in-reply-to'),
         attachments => receive_message.attachments, sent_at => receive_message.sent_at);
     IF fresh THEN
         PERFORM crm.route_ticket(ticket);
