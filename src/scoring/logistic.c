@@ -4,6 +4,9 @@
  *
  * Minimises  sum log(1 + exp(-s_i eta_i)) + lambda/2 * sum w_j^2  with
  * eta = b + x'w and s = 1 for a win, -1 for a loss; the intercept is free.
+ * Where rows have weights, each counts as often as its weight says.  The fit
+ * itself works on weights of mean 1, the penalty in the same unit, so that it
+ * stops at the same place whatever weights are measured in.
  *
  * Columns are centred and scaled in place before the first pass, with the
  * penalty scaled along, so that a column of 5e12 harms nothing; the weights
@@ -20,6 +23,7 @@
  */
 #include "postgres.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "utils/float.h"
@@ -107,7 +111,8 @@ typedef struct Newton
 static void
 start(LogisticRows *rows, LogisticWork *w, LogisticFit *fit, double *beta)
 {
-	double		share = (double) rows->wins / rows->n;
+	/* no infinity where all but nothing of the weight is on one side */
+	double		share = Max(1e-15, Min(1 - 1e-15, rows->win_share));
 
 	memset(beta, 0, sizeof(double) * w->p);
 	beta[0] = log(share / (1 - share));
@@ -186,7 +191,7 @@ watch_separation(LogisticRows *rows, LogisticFit *fit, Newton *n)
 		n->separating = 0;
 }
 
-/* Newton with step halving at the penalties in w; false when separated. */
+/* Newton with step halving, from start() on, at the penalties in w; false when separated. */
 static bool
 newton(LogisticRows *rows, LogisticWork *w, LogisticFit *fit, double *beta, double *sd)
 {
@@ -198,7 +203,6 @@ newton(LogisticRows *rows, LogisticWork *w, LogisticFit *fit, double *beta, doub
 	n.next = palloc(sizeof(double) * p);
 	n.factor = palloc(sizeof(double) * p * p);
 	fit->converged = false;
-	start(rows, w, fit, beta);
 	while (fit->iterations < MAX_ITERATIONS)
 	{
 		fine = find_step(rows, w, fit, &n);
@@ -240,17 +244,42 @@ newton(LogisticRows *rows, LogisticWork *w, LogisticFit *fit, double *beta, doub
 }
 
 /*
+ * Standard errors of a linear combination of the coefficients, given by what
+ * the inverse Hessian makes of it: as many rows as weights say, or rows that
+ * stand for others (the sandwich; with n / (n - 1), as surveys have it).
+ */
+static void
+set_errors(LogisticRows *rows, LogisticFit *fit, int at, const double *combination,
+		   const double *column, const double *spread, double unit)
+{
+	int			p = rows->k + 1;
+	double		v = 0;
+
+	for (int i = 0; i < p; i++)
+		v += combination[i] * column[i];
+	fit->se[at] = sqrt(v / rows->unit) * unit;
+	if (spread == NULL)
+		return;
+	v = 0;
+	for (int i = 0; i < p; i++)
+		for (int j = 0; j < p; j++)
+			v += column[i] * spread[i * p + j] * column[j];
+	fit->robust[at] = rows->n > 1 ? sqrt(v * rows->n / (rows->n - 1)) * unit : get_float8_nan();
+}
+
+/*
  * Coefficients and their errors in the user's units: the variance goes the
  * same way as the weights.  The Hessian of the last pass is used up.
  */
 static void
-bring_back(LogisticFit *fit, LogisticWork *w, const double *beta, const double *sd,
-		   const int *exponent)
+bring_back(LogisticRows *rows, LogisticFit *fit, LogisticWork *w, const double *beta,
+		   const double *sd, const int *exponent)
 {
 	int			p = w->p;
 	int			k = p - 1;
 	double	   *column = palloc0(sizeof(double) * p);
 	double	   *back = palloc0(sizeof(double) * p);
+	double	   *spread = NULL;
 
 	fit->coef[0] = beta[0];
 	for (int j = 0; j < k; j++)
@@ -261,27 +290,35 @@ bring_back(LogisticFit *fit, LogisticWork *w, const double *beta, const double *
 		fit->coef[0] -= fit->coef[j + 1] * fit->mean[j];
 		fit->coef[j + 1] = ldexp(fit->coef[j + 1], -exponent[j]);
 	}
+	fit->robust = rows->weighted ? palloc(sizeof(double) * p) : NULL;
 	for (int i = 0; i < p; i++)
+	{
 		fit->se[i] = get_float8_nan();
+		if (rows->weighted)
+			fit->robust[i] = get_float8_nan();
+	}
 	if (!cholesky(w->h, p))
 		return;
+	if (rows->weighted)
+	{
+		spread = palloc(sizeof(double) * p * p);
+		crm_logistic_spread(rows, w, fit->eta, spread);
+	}
 	back[0] = 1;
 	for (int j = 0; j < k; j++)
 		back[j + 1] = fit->aliased[j] ? 0 : -fit->mean[j] / sd[j];
 	memcpy(column, back, sizeof(double) * p);
 	cholesky_solve(w->h, p, column);
-	fit->se[0] = 0;
-	for (int i = 0; i < p; i++)
-		fit->se[0] += back[i] * column[i];
-	fit->se[0] = sqrt(fit->se[0]);
+	set_errors(rows, fit, 0, back, column, spread, 1);
 	for (int j = 1; j < p; j++)
 	{
 		if (fit->aliased[j - 1])
 			continue;
-		memset(column, 0, sizeof(double) * p);
-		column[j] = 1;
+		memset(back, 0, sizeof(double) * p);
+		back[j] = 1;
+		memcpy(column, back, sizeof(double) * p);
 		cholesky_solve(w->h, p, column);
-		fit->se[j] = ldexp(sqrt(column[j]) / sd[j - 1], -exponent[j - 1]);
+		set_errors(rows, fit, j, back, column, spread, ldexp(1 / sd[j - 1], -exponent[j - 1]));
 	}
 }
 
@@ -308,11 +345,13 @@ crm_logistic_fit(LogisticRows *rows, LogisticFit *fit)
 	fit->separated = false;
 	fit->lambda = rows->lambda;
 
+	crm_logistic_weigh_rows(rows);
 	crm_logistic_standardise(rows, fit->mean, sd, exponent);
 	for (int j = 0; j < k; j++)
 		w->penalty[j + 1] = sd[j] > 0 ?
-			Min(ldexp(rows->lambda / (sd[j] * sd[j]), -2 * exponent[j]), 1e200) : 0;
-	crm_logistic_find_aliased(rows, w, fit->eta, sd, fit->aliased);
+			Min(ldexp(rows->lambda / (sd[j] * sd[j]), -2 * exponent[j]) / rows->unit, 1e200) : 0;
+	start(rows, w, fit, beta);
+	crm_logistic_find_aliased(rows, w, sd, fit->aliased);
 
 	if (!newton(rows, w, fit, beta, sd))
 	{
@@ -320,12 +359,14 @@ crm_logistic_fit(LogisticRows *rows, LogisticFit *fit)
 		fit->separated = rows->lambda <= 0;
 		fit->lambda = Max(rows->lambda, SEPARATION_FLOOR);
 		for (int j = 0; j < k; j++)
-			w->penalty[j + 1] = Max(w->penalty[j + 1], SEPARATION_FLOOR);
+			w->penalty[j + 1] = Max(w->penalty[j + 1], SEPARATION_FLOOR / rows->unit);
+		start(rows, w, fit, beta);
 		newton(rows, w, fit, beta, sd);
 	}
-	fit->log_likelihood = -w->loss;
-	fit->objective = w->objective;
-	bring_back(fit, w, beta, sd, exponent);
+	fit->log_loss = w->loss / rows->n;
+	fit->log_likelihood = Max(-w->loss * rows->unit, -DBL_MAX);
+	fit->objective = Min(w->objective * rows->unit, DBL_MAX);
+	bring_back(rows, fit, w, beta, sd, exponent);
 	for (int j = 0; j < k; j++)
 		fit->mean[j] = ldexp(fit->mean[j], exponent[j]);
 }

@@ -13,9 +13,13 @@
 #include "miscadmin.h"
 #include "scoring/logistic_work.h"
 
-/* the same code for wider registers where the processor has them */
+/*
+ * The same code for wider registers where the processor has them, whoever made
+ * it (a name of an architecture would only fit one maker's).  Without fused
+ * multiplication, so that results are the same on both.
+ */
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define WIDE __attribute__((target_clones("arch=haswell", "default"), optimize("O3")))
+#define WIDE __attribute__((target_clones("avx2", "default"), optimize("O3")))
 #else
 #define WIDE
 #endif
@@ -110,54 +114,70 @@ crm_logistic_work(int p)
 
 /*
  * A block of rows: weights and residuals out of their log-odds.  Returns the
- * loss so far with theirs, added row by row.
+ * loss so far with theirs, added row by row where the rows have weights.
+ *
+ * The loss of a row is log(1 + e) of the likelier side.  A logarithm is dear:
+ * one is taken of the product of a block, which is at most 2^LOGISTIC_BLOCK,
+ * but where e would get lost beside 1.
  */
 static double
-weigh(LogisticWork *w, const double *eta, const uint8 *y, int m, double *weight,
-	  double *residual, double loss)
+weigh(LogisticWork *w, const double *eta, const uint8 *y, const double *each, int m,
+	  double *weight, double *residual, double loss)
 {
+	double		product = 1;
+
 	for (int r = 0; r < m; r++)
 	{
 		double		a = fabs(eta[r]);
 		double		e = exp(-a);	/* in (0, 1]: nothing overflows */
 		double		pr = 1.0 / (1.0 + e);	/* of the likelier side */
+		double		one = 0;
 
 		if (a > w->top)
 			w->top = a;
-		loss += log1p(e);
+		if (e < 1e-3 || each != NULL)
+			one = log1p(e);
+		else
+			product *= 1.0 + e;
 		if ((eta[r] > 0) != (y[r] != 0))
-			loss += a;
+			one += a;
 		weight[r] = pr * (e * pr);
 		/* residual y - p without cancellation */
 		if (y[r])
 			residual[r] = eta[r] > 0 ? e * pr : pr;
 		else
 			residual[r] = eta[r] > 0 ? -pr : -e * pr;
+		if (each != NULL)
+		{
+			one *= each[r];
+			weight[r] *= each[r];
+			residual[r] *= each[r];
+		}
+		loss += one;
 	}
-	return loss;
+	return loss + log(product);
 }
 
 /* The block's rows with a leading 1, as they are and weighted; adds to the gradient. */
-static void
-lay_out(LogisticWork *w, const double *x, int m, const double *weight, const double *residual)
+WIDE static void
+lay_out(const double *x, int p, int m, const double *weight, const double *residual,
+		double *z, double *zw, double *gradient)
 {
-	int			p = w->p;
-	int			k = p - 1;
-
-	for (int r = 0; r < m; r++)
+	for (int r = 0; r < m; r++, x += p - 1, z += p, zw += p)
 	{
-		const double *xr = x + (Size) r * k;
-		double	   *z = w->z + (Size) r * p;
-		double	   *zw = w->zw + (Size) r * p;
+		double		by = weight[r];
+		double		rest = residual[r];
 
 		z[0] = 1;
-		zw[0] = weight[r];
-		w->part_g[0] += residual[r];
-		for (int j = 0; j < k; j++)
+		zw[0] = by;
+		gradient[0] += rest;
+		for (int j = 1; j < p; j++)
 		{
-			z[j + 1] = xr[j];
-			zw[j + 1] = xr[j] * weight[r];
-			w->part_g[j + 1] += xr[j] * residual[r];
+			double		v = x[j - 1];
+
+			z[j] = v;
+			zw[j] = v * by;
+			gradient[j] += v * rest;
 		}
 	}
 }
@@ -190,8 +210,9 @@ crm_logistic_pass(LogisticRows *rows, LogisticWork *w, const double *beta, doubl
 
 			CHECK_FOR_INTERRUPTS();
 			multiply(x, k, m, beta, out);
-			loss = weigh(w, out, rows->y[c] + at, m, weight, residual, loss);
-			lay_out(w, x, m, weight, residual);
+			loss = weigh(w, out, rows->y[c] + at, rows->weighted ? rows->w[c] + at : NULL, m,
+						 weight, residual, loss);
+			lay_out(x, p, m, weight, residual, w->z, w->zw, w->part_g);
 			add_outer(w->part_h, p, w->z, w->zw, m);
 		}
 		for (int i = 0; i < p * p; i++)
@@ -209,4 +230,39 @@ crm_logistic_pass(LogisticRows *rows, LogisticWork *w, const double *beta, doubl
 		for (int j = 0; j < i; j++)
 			w->h[i * p + j] = w->h[j * p + i];
 	}
+}
+
+/*
+ * Spread of the gradient over the rows at the solution: the sum of the outer
+ * products of each row's part in it, the middle of the sandwich.
+ */
+void
+crm_logistic_spread(LogisticRows *rows, LogisticWork *w, const double *eta, double *spread)
+{
+	int			k = rows->k;
+	int			p = w->p;
+	double		weight[LOGISTIC_BLOCK];
+	double		residual[LOGISTIC_BLOCK];
+
+	memset(spread, 0, sizeof(double) * p * p);
+	for (int c = 0; c < rows->nchunks; c++)
+	{
+		int			in_chunk = crm_logistic_chunk(rows, c);
+
+		for (int at = 0; at < in_chunk; at += LOGISTIC_BLOCK)
+		{
+			int			m = Min(LOGISTIC_BLOCK, in_chunk - at);
+
+			CHECK_FOR_INTERRUPTS();
+			weigh(w, eta + (int64) c * rows->chunk_rows + at, rows->y[c] + at,
+				  rows->weighted ? rows->w[c] + at : NULL, m, weight, residual, 0);
+			for (int r = 0; r < m; r++)
+				weight[r] = residual[r] * residual[r];
+			lay_out(rows->x[c] + (Size) at * k, p, m, weight, residual, w->z, w->zw, w->part_g);
+			add_outer(spread, p, w->z, w->zw, m);
+		}
+	}
+	for (int i = 0; i < p; i++)
+		for (int j = 0; j < i; j++)
+			spread[i * p + j] = spread[j * p + i];
 }

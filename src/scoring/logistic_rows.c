@@ -15,7 +15,7 @@
 #include "scoring/logistic_work.h"
 
 LogisticRows *
-crm_logistic_rows(int k, double lambda)
+crm_logistic_rows(int k, double lambda, bool weighted)
 {
 	LogisticRows *rows = palloc0(sizeof(LogisticRows));
 
@@ -26,12 +26,16 @@ crm_logistic_rows(int k, double lambda)
 	rows->maxchunks = 16;
 	rows->x = palloc(rows->maxchunks * sizeof(double *));
 	rows->y = palloc(rows->maxchunks * sizeof(uint8 *));
+	rows->weighted = weighted;
+	rows->whole = true;
+	if (weighted)
+		rows->w = palloc(rows->maxchunks * sizeof(double *));
 	return rows;
 }
 
 /* Room for one more row: the caller fills its k values. */
 double *
-crm_logistic_add_row(LogisticRows *rows, bool won)
+crm_logistic_add_row(LogisticRows *rows, bool won, double weight)
 {
 	int			at = rows->n % rows->chunk_rows;
 	int			chunk = rows->n / rows->chunk_rows;
@@ -43,18 +47,65 @@ crm_logistic_add_row(LogisticRows *rows, bool won)
 			rows->maxchunks *= 2;
 			rows->x = repalloc_huge(rows->x, rows->maxchunks * sizeof(double *));
 			rows->y = repalloc_huge(rows->y, rows->maxchunks * sizeof(uint8 *));
+			if (rows->weighted)
+				rows->w = repalloc_huge(rows->w, rows->maxchunks * sizeof(double *));
 		}
 		rows->x[chunk] = palloc((Size) rows->chunk_rows * Max(rows->k, 1) * sizeof(double));
 		rows->y[chunk] = palloc(rows->chunk_rows);
+		if (rows->weighted)
+			rows->w[chunk] = palloc(rows->chunk_rows * sizeof(double));
 		rows->nchunks++;
 	}
 	rows->y[chunk][at] = won;
+	if (rows->weighted)
+	{
+		rows->w[chunk][at] = weight;
+		rows->whole = rows->whole && weight == floor(weight);
+	}
 	rows->n++;
 	rows->wins += won;
 	return rows->x[chunk] + (Size) at * rows->k;
 }
 
-/* Means and population standard deviations. */
+/*
+ * Weights of mean 1, so that tolerances mean the same whatever the weights are
+ * measured in.  By the largest first: no sum overflows.
+ */
+void
+crm_logistic_weigh_rows(LogisticRows *rows)
+{
+	double		top = 0,
+				sum = 0,
+				wins = 0;
+
+	rows->unit = 1;
+	rows->win_share = (double) rows->wins / rows->n;
+	if (!rows->weighted)
+		return;
+	for (int c = 0; c < rows->nchunks; c++)
+		for (int r = crm_logistic_chunk(rows, c) - 1; r >= 0; r--)
+			top = Max(top, rows->w[c][r]);
+	for (int c = 0; c < rows->nchunks; c++)
+	{
+		double		part = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (int r = crm_logistic_chunk(rows, c) - 1; r >= 0; r--)
+		{
+			rows->w[c][r] /= top;
+			part += rows->w[c][r];
+			wins += rows->y[c][r] ? rows->w[c][r] : 0;
+		}
+		sum += part;
+	}
+	rows->win_share = wins / sum;
+	for (int c = 0; c < rows->nchunks; c++)
+		for (int r = crm_logistic_chunk(rows, c) - 1; r >= 0; r--)
+			rows->w[c][r] /= sum / rows->n;
+	rows->unit = top * (sum / rows->n);
+}
+
+/* Means and population standard deviations, each row by its weight. */
 static void
 moments(LogisticRows *rows, double *mean, double *sd)
 {
@@ -71,21 +122,25 @@ moments(LogisticRows *rows, double *mean, double *sd)
 		for (int c = 0; c < rows->nchunks; c++)
 		{
 			const double *x = rows->x[c];
+			const double *w = rows->weighted ? rows->w[c] : NULL;
 			int			m = crm_logistic_chunk(rows, c);
 
 			CHECK_FOR_INTERRUPTS();
 			memset(part, 0, sizeof(double) * k);
 			for (int r = 0; r < m; r++, x += k)
 			{
+				double		one = w ? w[r] : 1;
+				double		share = one / rows->n;
+
 				if (pass == 0)
 					for (int j = 0; j < k; j++)
-						part[j] += x[j] / rows->n;
+						part[j] += x[j] * share;
 				else if (pass == 1)
 					for (int j = 0; j < k; j++)
-						part[j] += x[j] - mean[j];
+						part[j] += (x[j] - mean[j]) * one;
 				else
 					for (int j = 0; j < k; j++)
-						part[j] += (x[j] - mean[j]) * (x[j] - mean[j]);
+						part[j] += (x[j] - mean[j]) * (x[j] - mean[j]) * one;
 			}
 			for (int j = 0; j < k; j++)
 				sum[j] += part[j];

@@ -12,25 +12,20 @@
 
 /*
  * Columns that are a combination of those before them, found by a Cholesky
- * factor of the correlations in column order.
+ * factor of the correlations in column order.  The first pass has been made:
+ * all rows had one probability, so that its Hessian is the Gram matrix times
+ * one number, which stands in its corner.
  */
 void
-crm_logistic_find_aliased(LogisticRows *rows, LogisticWork *w, double *eta,
-						  const double *sd, bool *aliased)
+crm_logistic_find_aliased(LogisticRows *rows, LogisticWork *w, const double *sd, bool *aliased)
 {
 	int			p = w->p;
-	double	   *zero = palloc0(sizeof(double) * p);
-	double	   *a;
-	double		penalty;
+	double		unit = w->h[0];
+	double	   *a = palloc(sizeof(double) * p * p);
+	double		penalty = rows->lambda;
 
-	/* at zero every weight is 1/4: the Hessian is the Gram matrix */
-	crm_logistic_pass(rows, w, zero, eta);
-	a = palloc(sizeof(double) * p * p);
 	for (int i = 0; i < p * p; i++)
-		a[i] = w->h[i] * 4 / rows->n;
-	for (int i = 0; i < p; i++)
-		a[i * p + i] -= w->penalty[i] * 4 / rows->n;
-	penalty = rows->lambda;
+		a[i] = w->h[i] / unit;
 	for (int j = 1; j < p; j++)
 	{
 		double		d = a[j * p + j];
@@ -63,7 +58,6 @@ crm_logistic_find_aliased(LogisticRows *rows, LogisticWork *w, double *eta,
 		}
 	}
 	pfree(a);
-	pfree(zero);
 }
 
 /* Take aliased columns out of the system: their step is 0. */

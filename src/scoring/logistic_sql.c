@@ -4,6 +4,7 @@
  */
 #include "base/crm.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "access/htup_details.h"
@@ -107,7 +108,29 @@ PG_FUNCTION_INFO_V1(crm_logistic_final);
 PG_FUNCTION_INFO_V1(crm_logistic_predict);
 PG_FUNCTION_INFO_V1(crm_log_odds);
 
-/* (state, y, x, lambda): one row more. */
+/* The state, from the first row with features on. */
+static LogisticRows *
+new_rows(MemoryContext context, int k, double lambda, bool weighted)
+{
+	LogisticRows *rows;
+	MemoryContext old;
+
+	if (!(lambda >= 0) || isinf(lambda))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("penalty %g of \"crm.logistic_fit\" is not a number from 0 on", lambda)));
+	if (k > LOGISTIC_MAX_COLUMNS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%d columns are more than \"crm.logistic_fit\" takes", k),
+				 errdetail("At most %d columns.", LOGISTIC_MAX_COLUMNS)));
+	old = MemoryContextSwitchTo(context);
+	rows = crm_logistic_rows(k, lambda, weighted);
+	MemoryContextSwitchTo(old);
+	return rows;
+}
+
+/* (state, y, x, lambda [, weight]): one row more. */
 Datum
 crm_logistic_accum(PG_FUNCTION_ARGS)
 {
@@ -120,6 +143,8 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 	int			k;
 	bool		has_null;
 	bool		won;
+	bool		weighted = PG_NARGS() > 4;
+	double		weight = 1;
 
 	crm_model_memory(fcinfo, &context, "crm.logistic_fit");
 	if (PG_ARGISNULL(3))
@@ -134,10 +159,8 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 		/* how many columns there are is not known yet, perhaps */
 		if (rows == NULL)
 		{
-			old = MemoryContextSwitchTo(context);
-			rows = crm_logistic_rows(0, PG_GETARG_FLOAT8(3));
+			rows = new_rows(context, 0, PG_GETARG_FLOAT8(3), weighted);
 			rows->k = -1;
-			MemoryContextSwitchTo(old);
 		}
 		rows->skipped++;
 		PG_RETURN_POINTER(rows);
@@ -145,22 +168,10 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 	x = crm_model_double_array(PG_GETARG_DATUM(2), &k, &has_null);
 	if (rows == NULL || rows->k < 0)
 	{
-		double		lambda = PG_GETARG_FLOAT8(3);
 		int64		skipped = rows == NULL ? 0 : rows->skipped;
 
-		if (!(lambda >= 0) || isinf(lambda))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("penalty %g of \"crm.logistic_fit\" is not a number from 0 on", lambda)));
-		if (k > LOGISTIC_MAX_COLUMNS)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("%d columns are more than \"crm.logistic_fit\" takes", k),
-					 errdetail("At most %d columns.", LOGISTIC_MAX_COLUMNS)));
-		old = MemoryContextSwitchTo(context);
-		rows = crm_logistic_rows(k, lambda);
+		rows = new_rows(context, k, PG_GETARG_FLOAT8(3), weighted);
 		rows->skipped = skipped;
-		MemoryContextSwitchTo(old);
 	}
 	if (rows->lambda != PG_GETARG_FLOAT8(3))
 		crm_setting_differs("crm.logistic_fit", "lambda");
@@ -168,24 +179,56 @@ crm_logistic_accum(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("a row has %d features, those before it have %d", k, rows->k)));
-	if (PG_ARGISNULL(1) || has_null)
+	if (PG_ARGISNULL(1) || has_null || (weighted && PG_ARGISNULL(4)))
 	{
 		rows->skipped++;
 		PG_RETURN_POINTER(rows);
 	}
 	y = PG_GETARG_FLOAT8(1);
 	won = crm_model_outcome(y, "logistic_fit");
+	if (weighted)
+		weight = crm_model_weight(PG_GETARG_FLOAT8(4));
 	for (int j = 0; j < k; j++)
 		if (!isfinite(x[j]))
 			ereport(ERROR,
 					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 					 errmsg("feature %d of a row is %s", j + 1, isnan(x[j]) ? "NaN" : "infinite"),
 					 errhint("Replace it, or make it null to leave the row out.")));
+	if (weight == 0)
+	{
+		rows->skipped++;
+		PG_RETURN_POINTER(rows);
+	}
 	old = MemoryContextSwitchTo(context);
-	to = crm_logistic_add_row(rows, won);
+	to = crm_logistic_add_row(rows, won, weight);
 	MemoryContextSwitchTo(old);
 	memcpy(to, x, sizeof(double) * k);
 	PG_RETURN_POINTER(rows);
+}
+
+/* The training rows with their probabilities, for what is said of the fit. */
+static void
+training_scores(LogisticRows *rows, double *p, Scored *s)
+{
+	s->score = p;
+	s->won = MemoryContextAllocHuge(CurrentMemoryContext, rows->n);
+	if (rows->weighted)
+		s->weight = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * rows->n);
+	s->n = rows->n;
+	s->wins = rows->wins;
+	s->whole = rows->whole;
+	for (int c = 0; c < rows->nchunks; c++)
+	{
+		int64		at = (int64) c * rows->chunk_rows;
+		int64		m = Min(rows->n - at, rows->chunk_rows);
+
+		memcpy(s->won + at, rows->y[c], m);
+		if (rows->weighted)
+			memcpy(s->weight + at, rows->w[c], sizeof(double) * m);
+	}
+	crm_weigh_scores(s);
+	/* the fit has brought the weights to a mean of 1 already */
+	s->unit = rows->unit;
 }
 
 Datum
@@ -195,9 +238,7 @@ crm_logistic_final(PG_FUNCTION_ARGS)
 	TupleDesc	desc = crm_result_row(fcinfo);
 	LogisticFit fit;
 	RankMetrics ranks;
-	CalibrationBins bins;
-	uint32	   *order;
-	uint8	   *won;
+	Scored		s = {0};
 	Datum		values[24];
 	bool		nulls[24] = {0};
 	int			i = 0;
@@ -211,17 +252,11 @@ crm_logistic_final(PG_FUNCTION_ARGS)
 					 errmsg("the weight of column %d is not a finite number", j),
 					 errhint("Scale the column: its values are too large or too small.")));
 
-	won = MemoryContextAllocHuge(CurrentMemoryContext, rows->n);
-	for (int c = 0; c < rows->nchunks; c++)
-		memcpy(won + (int64) c * rows->chunk_rows, rows->y[c],
-			   Min(rows->n - (int64) c * rows->chunk_rows, rows->chunk_rows));
-	order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * rows->n);
 	/* ranked by probability, since that is what the user sees */
 	for (int64 r = 0; r < rows->n; r++)
 		fit.eta[r] = crm_logistic_sigmoid(fit.eta[r]);
-	crm_rank_scores(fit.eta, rows->n, order);
-	crm_rank_metrics(fit.eta, won, rows->n, &ranks);
-	crm_calibration_bins(fit.eta, won, rows->n, &bins);
+	training_scores(rows, fit.eta, &s);
+	crm_rank_metrics(&s, &ranks);
 
 	values[i++] = PointerGetDatum(crm_model_doubles(fit.coef, rows->k + 1, false));
 	values[i++] = PointerGetDatum(crm_model_doubles(fit.se, rows->k + 1, true));
@@ -232,19 +267,22 @@ crm_logistic_final(PG_FUNCTION_ARGS)
 	values[i++] = Int64GetDatum(rows->wins);
 	values[i++] = Float8GetDatum(fit.log_likelihood);
 	values[i++] = Float8GetDatum(fit.objective);
-	values[i++] = Float8GetDatum(-fit.log_likelihood / rows->n);
-	values[i++] = Float8GetDatum(crm_brier_score(fit.eta, won, rows->n));
+	values[i++] = Float8GetDatum(fit.log_loss);
+	values[i++] = Float8GetDatum(crm_brier_score(&s));
 	values[i++] = Float8GetDatum(ranks.auc);
 	values[i++] = Float8GetDatum(ranks.ks);
 	values[i++] = Float8GetDatum(ranks.average_precision);
-	values[i++] = Float8GetDatum(crm_lift_of_top(fit.eta, won, rows->n, rows->wins,
-													order, 0.1));
-	values[i++] = Float8GetDatum(crm_expected_calibration_error(&bins, rows->n));
+	values[i++] = Float8GetDatum(crm_lift_of_top(&s, 0.1));
+	values[i++] = Float8GetDatum(crm_expected_calibration_error(&s));
 	values[i++] = Int32GetDatum(fit.iterations);
 	values[i++] = BoolGetDatum(fit.converged);
 	values[i++] = BoolGetDatum(fit.separated);
 	values[i++] = PointerGetDatum(indexes_where(fit.separating, rows->k));
 	values[i++] = PointerGetDatum(indexes_where(fit.aliased, rows->k));
+	values[i++] = Float8GetDatum(Min(s.mass * s.unit, DBL_MAX));
+	nulls[i] = fit.robust == NULL;
+	if (fit.robust != NULL)
+		values[i] = PointerGetDatum(crm_model_doubles(fit.robust, rows->k + 1, true));
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 

@@ -34,6 +34,7 @@ crm_logistic_chunk(const LogisticRows *rows, int chunk)
 }
 
 /* logistic_rows.c */
+extern void crm_logistic_weigh_rows(LogisticRows *rows);
 extern void crm_logistic_standardise(LogisticRows *rows, double *mean, double *sd,
 									 int *exponent);
 extern void crm_logistic_restandardise(LogisticRows *rows, const double *m, const double *v,
@@ -45,10 +46,12 @@ extern void crm_logistic_eta(const double *x, int k, int m, const double *beta,
 							 double *eta);
 extern void crm_logistic_pass(LogisticRows *rows, LogisticWork *w, const double *beta,
 							  double *eta);
+extern void crm_logistic_spread(LogisticRows *rows, LogisticWork *w, const double *eta,
+								double *spread);
 
 /* logistic_separation.c */
-extern void crm_logistic_find_aliased(LogisticRows *rows, LogisticWork *w, double *eta,
-									  const double *sd, bool *aliased);
+extern void crm_logistic_find_aliased(LogisticRows *rows, LogisticWork *w, const double *sd,
+									  bool *aliased);
 extern void crm_logistic_fix_aliased(LogisticWork *w, const bool *aliased);
 extern bool crm_logistic_separates(LogisticRows *rows, const double *d);
 extern bool crm_logistic_really_separates(LogisticRows *rows, const double *d,

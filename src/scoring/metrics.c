@@ -1,18 +1,18 @@
 /*
  * metrics.c
  *	  AUC, KS, lift, log-loss, Brier score and calibration error of scores,
- *	  and the two ways to calibrate them: Platt's sigmoid and isotonic
- *	  regression.
+ *	  and calibrating them by isotonic regression.
  *
  * Ranking is a radix sort of the scores' bits: linear, and where the order of
- * equal scores matters, stable.
+ * equal scores matters, stable.  Whatever looks at ranks asks how much of wins
+ * and losses stands at each score, from the best down; how much is a count, or
+ * a sum of weights.
  */
 #include "postgres.h"
 
 #include <math.h>
 
 #include "miscadmin.h"
-#include "scoring/logistic.h"
 #include "scoring/metrics.h"
 
 /* Bits of a score that ascend, as unsigned numbers, as the score does. */
@@ -46,6 +46,40 @@ score_of(uint64 key)
 #define DIGIT 11
 #define VALUES (1 << DIGIT)
 
+/*
+ * Weights of mean 1, in room of their own since the rows may go on growing;
+ * the sums of a measure are then counts, or what takes their place.
+ */
+void
+crm_weigh_scores(Scored *s)
+{
+	double	   *weight;
+	double		top = 0,
+				sum = 0;
+
+	s->unit = 1;
+	s->mass = s->n;
+	s->win_mass = s->wins;
+	if (s->weight == NULL || s->n == 0)
+		return;
+	weight = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * s->n);
+	for (int64 i = 0; i < s->n; i++)
+		top = Max(top, s->weight[i]);
+	for (int64 i = 0; i < s->n; i++)
+		sum += s->weight[i] / top;
+	s->unit = top * (sum / s->n);
+	s->win_mass = 0;
+	s->mass = 0;
+	for (int64 i = 0; i < s->n; i++)
+	{
+		weight[i] = s->weight[i] / top / (sum / s->n);
+		s->mass += weight[i];
+		if (s->won[i])
+			s->win_mass += weight[i];
+	}
+	s->weight = weight;
+}
+
 /* Counts of the values of a digit become their places; false where all are the same. */
 static bool
 places(int64 *count, int64 n)
@@ -70,8 +104,8 @@ places(int64 *count, int64 n)
  * pass counts all digits at once; digits that are the same in every score are
  * not sorted by.
  */
-void
-crm_rank_scores(const double *score, int64 n, uint32 *order)
+static void
+rank_scores(const double *score, int64 n, uint32 *order)
 {
 	typedef struct Item
 	{
@@ -169,6 +203,84 @@ sort_sides(const double *score, const uint8 *won, int64 n, Sides *s)
 	s->loss = sort_keys(s->room + s->wins, other + s->wins, s->losses);
 }
 
+/* The distinct scores, best first, with what stands at each. */
+typedef struct Levels
+{
+	const Scored *s;
+	Sides		side;			/* without weights */
+	int64		i,
+				j;
+	uint32	   *order;			/* with them */
+	double		score;
+	double		wins;
+	double		losses;
+} Levels;
+
+static void
+start_levels(Levels *at, const Scored *s)
+{
+	at->s = s;
+	at->order = NULL;
+	if (s->weight == NULL)
+	{
+		sort_sides(s->score, s->won, s->n, &at->side);
+		at->i = at->side.wins - 1;
+		at->j = at->side.losses - 1;
+		return;
+	}
+	at->order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * Max(s->n, 1));
+	rank_scores(s->score, s->n, at->order);
+	at->i = 0;
+}
+
+/* The next one; false after the last. */
+static bool
+next_level(Levels *at)
+{
+	const Scored *s = at->s;
+
+	if (at->order != NULL)
+	{
+		if (at->i == s->n)
+			return false;
+		at->score = s->score[at->order[at->i]];
+		at->wins = at->losses = 0;
+		for (; at->i < s->n && s->score[at->order[at->i]] == at->score; at->i++)
+			*(s->won[at->order[at->i]] ? &at->wins : &at->losses) += s->weight[at->order[at->i]];
+	}
+	else
+	{
+		const uint64 *win = at->side.win;
+		const uint64 *loss = at->side.loss;
+		int64		i = at->i,
+					j = at->j;
+		uint64		k;
+
+		if (i < 0 && j < 0)
+			return false;
+		k = j < 0 || (i >= 0 && win[i] > loss[j]) ? win[i] : loss[j];
+		while (i >= 0 && win[i] == k)
+			i--;
+		while (j >= 0 && loss[j] == k)
+			j--;
+		at->score = score_of(k);
+		at->wins = at->i - i;
+		at->losses = at->j - j;
+		at->i = i;
+		at->j = j;
+	}
+	return true;
+}
+
+static void
+end_levels(Levels *at)
+{
+	if (at->order != NULL)
+		pfree(at->order);
+	else
+		pfree(at->side.room);
+}
+
 /*
  * AUC as the share of (win, loss) pairs in the right order, ties counting
  * half; KS as the largest distance between true and false positive rate,
@@ -177,264 +289,133 @@ sort_sides(const double *score, const uint8 *won, int64 n, Sides *s)
  * three only look between distinct scores.
  */
 void
-crm_rank_metrics(const double *score, const uint8 *won, int64 n, RankMetrics *out)
+crm_rank_metrics(const Scored *s, RankMetrics *out)
 {
-	Sides		s;
-	int64		i,
-				j,
-				tp = 0,
-				fp = 0;
-	double		pairs = 0,
+	Levels		at;
+	double		wins = s->win_mass;
+	double		losses = s->mass - s->win_mass;
+	double		tp = 0,
+				fp = 0,
+				pairs = 0,
 				ks = 0,
 				ap = 0;
 
-	sort_sides(score, won, n, &s);
-	for (i = s.wins - 1, j = s.losses - 1; i >= 0 || j >= 0;)
+	start_levels(&at, s);
+	while (next_level(&at))
 	{
-		uint64		k = j < 0 || (i >= 0 && s.win[i] > s.loss[j]) ? s.win[i] : s.loss[j];
-		int64		w = 0,
-					l = 0;
-
-		for (; i >= 0 && s.win[i] == k; i--)
-			w++;
-		for (; j >= 0 && s.loss[j] == k; j--)
-			l++;
-		pairs += (double) l * tp + 0.5 * (double) l * w;
-		tp += w;
-		fp += l;
-		if (w > 0)
-			ap += (double) w / s.wins * ((double) tp / (tp + fp));
-		ks = Max(ks, fabs((double) tp / s.wins - (double) fp / s.losses));
+		pairs += at.losses * tp + 0.5 * at.losses * at.wins;
+		tp += at.wins;
+		fp += at.losses;
+		if (at.wins > 0)
+			ap += at.wins / wins * (tp / (tp + fp));
+		ks = Max(ks, fabs(tp / wins - fp / losses));
 	}
-	out->auc = pairs / ((double) s.wins * s.losses);
+	end_levels(&at);
+	out->auc = pairs / (wins * losses);
 	out->ks = ks;
 	out->average_precision = ap;
-	pfree(s.room);
 }
 
 /*
  * Win rate of the best ceil(fraction * n) rows over that of all.  Where the
  * last of them share their score with rows left out, each of these rows counts
- * with the chance to be taken: the order of equal scores says nothing.
+ * with the chance to be taken: the order of equal scores says nothing.  Weights
+ * that are whole numbers count rows; others have no next whole row to round to.
  */
 double
-crm_lift_of_top(const double *score, const uint8 *won, int64 n, int64 wins,
-				const uint32 *order, double fraction)
+crm_lift_of_top(const Scored *s, double fraction)
 {
-	int64		top = (int64) ceil(fraction * n - 1e-9);
-	int64		above,
-				below;
-	double		last;
-	int64		hit = 0,
-				tied = 0;
+	double		rows = s->mass * s->unit;
+	double		top = fraction * s->mass;
+	double		above = 0,
+				hit = 0;
+	Levels		at;
 
-	top = Max(1, Min(top, n));
-	last = score[order[top - 1]];
-	for (above = 0; score[order[above]] != last; above++)
-		hit += won[order[above]];
-	for (below = above; below < n && score[order[below]] == last; below++)
-		tied += won[order[below]];
-	return ((hit + (double) tied * (top - above) / (below - above)) / top) /
-		((double) wins / n);
+	if (s->weight == NULL || (s->whole && rows < 1e15))
+		top = Max(1, Min(ceil(fraction * rows - 1e-9), rows)) / s->unit;
+	start_levels(&at, s);
+	while (next_level(&at))
+	{
+		double		here = at.wins + at.losses;
+
+		if (above + here >= top * (1 - 1e-14))
+		{
+			hit += here > 0 ? at.wins * Min((top - above) / here, 1) : 0;
+			break;
+		}
+		above += here;
+		hit += at.wins;
+	}
+	end_levels(&at);
+	return (hit / top) / (s->win_mass / s->mass);
 }
 
 /* Mean log-loss; probabilities are held 1e-15 away from 0 and 1. */
 double
-crm_log_loss(const double *p, const uint8 *won, int64 n)
+crm_log_loss(const Scored *s)
 {
 	double		sum = 0,
 				lost = 0;
 
-	for (int64 i = 0; i < n; i++)
+	for (int64 i = 0; i < s->n; i++)
 	{
-		double		q = won[i] ? p[i] : 1 - p[i];
+		double		q = s->won[i] ? s->score[i] : 1 - s->score[i];
 		double		v,
 					t;
 
 		q = Max(1e-15, Min(1 - 1e-15, q));
-		v = -log(q) - lost;
+		v = -log(q) * crm_mass_of(s, i) - lost;
 		t = sum + v;
 		lost = (t - sum) - v;
 		sum = t;
 	}
-	return sum / n;
+	return sum / s->mass;
 }
 
 double
-crm_brier_score(const double *p, const uint8 *won, int64 n)
+crm_brier_score(const Scored *s)
 {
 	double		sum = 0,
 				lost = 0;
 
-	for (int64 i = 0; i < n; i++)
+	for (int64 i = 0; i < s->n; i++)
 	{
-		double		v = (p[i] - won[i]) * (p[i] - won[i]) - lost;
+		double		d = s->score[i] - s->won[i];
+		double		v = d * d * crm_mass_of(s, i) - lost;
 		double		t = sum + v;
 
 		lost = (t - sum) - v;
 		sum = t;
 	}
-	return sum / n;
+	return sum / s->mass;
 }
+
+#define CALIBRATION_BINS 10
 
 /* Ten bins of equal width on [0, 1]. */
-void
-crm_calibration_bins(const double *p, const uint8 *won, int64 n,
-					 CalibrationBins *out)
+double
+crm_expected_calibration_error(const Scored *s)
 {
-	memset(out, 0, sizeof(*out));
-	for (int64 i = 0; i < n; i++)
+	double		wins[CALIBRATION_BINS] = {0};
+	double		sum[CALIBRATION_BINS] = {0};
+	double		error = 0;
+
+	for (int64 i = 0; i < s->n; i++)
 	{
-		int			b = (int) (p[i] * CALIBRATION_BINS);
+		int			b = (int) (s->score[i] * CALIBRATION_BINS);
 
 		b = Max(0, Min(CALIBRATION_BINS - 1, b));
-		out->n[b]++;
-		out->wins[b] += won[i];
-		out->sum[b] += p[i];
+		wins[b] += s->won[i] ? crm_mass_of(s, i) : 0;
+		sum[b] += s->score[i] * crm_mass_of(s, i);
 	}
-}
-
-double
-crm_expected_calibration_error(const CalibrationBins *b, int64 n)
-{
-	double		sum = 0;
-
 	for (int i = 0; i < CALIBRATION_BINS; i++)
-		sum += fabs(b->wins[i] - b->sum[i]);
-	return sum / n;
-}
-
-/* Scores centred and scaled, with the targets of wins and losses. */
-typedef struct Platt
-{
-	const Scored *s;
-	double		hi;
-	double		lo;
-	double		unit;			/* a power of two: it changes no digit */
-	double		mean;
-	double		sd;
-} Platt;
-
-static inline double
-standardised(const Platt *f, int64 i)
-{
-	return (f->s->score[i] * f->unit - f->mean) / f->sd;
-}
-
-/* False where all scores are equal. */
-static bool
-scale_scores(Platt *f)
-{
-	const Scored *s = f->s;
-	double		top = 0;
-
-	/* a power of two keeps squares within range */
-	for (int64 i = 0; i < s->n; i++)
-		top = Max(top, fabs(s->score[i]));
-	f->unit = 1;
-	if (top > 1e100)
-		f->unit = ldexp(1, -1000);
-	else if (top > 0 && top < 1e-100)
-		f->unit = ldexp(1, 1000);
-	f->mean = 0;
-	for (int64 i = 0; i < s->n; i++)
-		f->mean += s->score[i] * f->unit / s->n;
-	f->sd = 0;
-	for (int64 i = 0; i < s->n; i++)
-		f->sd += (s->score[i] * f->unit - f->mean) * (s->score[i] * f->unit - f->mean);
-	f->sd = sqrt(f->sd / s->n);
-	return f->sd > 1e-13 * fabs(f->mean);
-}
-
-static double
-platt_loss(const Platt *f, double a, double b)
-{
-	double		loss = 0;
-
-	for (int64 i = 0; i < f->s->n; i++)
-	{
-		double		eta = a + b * standardised(f, i);
-
-		loss += crm_logistic_log1pexp(eta) - (f->s->won[i] ? f->hi : f->lo) * eta;
-	}
-	return loss;
-}
-
-/* One Newton step (d0, d1) from (a, b) and the loss there; false at the end of the way. */
-static bool
-platt_step(const Platt *f, double a, double b, double *d0, double *d1, double *loss)
-{
-	double		g0 = 0,
-				g1 = 0,
-				h00 = 0,
-				h01 = 0,
-				h11 = 0,
-				det;
-
-	*loss = 0;
-	for (int64 i = 0; i < f->s->n; i++)
-	{
-		double		z = standardised(f, i);
-		double		eta = a + b * z;
-		double		p = crm_logistic_sigmoid(eta);
-		double		t = f->s->won[i] ? f->hi : f->lo;
-		double		w = p * crm_logistic_sigmoid(-eta);
-
-		*loss += crm_logistic_log1pexp(eta) - t * eta;
-		g0 += t - p;
-		g1 += (t - p) * z;
-		h00 += w;
-		h01 += w * z;
-		h11 += w * z * z;
-	}
-	det = h00 * h11 - h01 * h01;
-	if (!(det > 0))
-		return false;
-	*d0 = (h11 * g0 - h01 * g1) / det;
-	*d1 = (h00 * g1 - h01 * g0) / det;
-	return !(*d0 * g0 + *d1 * g1 < 1e-22);
-}
-
-/*
- * Platt's sigmoid p = 1 / (1 + exp(-(a + b * score))) by Newton with step
- * halving, on his targets (n1+1)/(n1+2) and 1/(n0+2) (Platt 1999; Lin, Lin
- * and Weng 2007).  Scores are centred and scaled first.  False where all
- * scores are equal.
- */
-bool
-crm_platt_fit(const Scored *s, double *intercept, double *slope)
-{
-	Platt		f = {s, (s->wins + 1.0) / (s->wins + 2.0), 1.0 / (s->n - s->wins + 2.0)};
-	double		share = (s->wins * f.hi + (s->n - s->wins) * f.lo) / s->n;
-	double		a = log(share / (1 - share)),
-				b = 0,
-				d0,
-				d1,
-				before;
-
-	if (!scale_scores(&f))
-		return false;
-	for (int iteration = 0; iteration < 100; iteration++)
-	{
-		double		step = 1;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!platt_step(&f, a, b, &d0, &d1, &before))
-			break;
-		while (step > 1e-9 &&
-			   !(platt_loss(&f, a + step * d0, b + step * d1) <= before + 1e-12 * fabs(before)))
-			step /= 2;
-		a += step * d0;
-		b += step * d1;
-	}
-	*intercept = a - b / f.sd * f.mean;
-	*slope = b / f.sd * f.unit;
-	return true;
+		error += fabs(wins[i] - sum[i]);
+	return error / s->mass;
 }
 
 /*
  * Isotonic regression of the outcome on the score: pool adjacent violators
- * over the distinct scores.  Only the ends of each level are kept as knots;
+ * over the distinct scores, from the best down.  Only the ends of each level are kept as knots;
  * between knots the value runs straight.  x and y have room for 2 n values.
  */
 int
@@ -448,34 +429,28 @@ crm_isotonic_fit(const Scored *s, double *x, double *y)
 		double		to;
 	} Pool;
 	Pool	   *pool = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(Pool) * s->n);
-	Sides		side;
+	Levels		at;
 	int64		pools = 0;
 	int			knots = 0;
 
-	sort_sides(s->score, s->won, s->n, &side);
-	for (int64 i = 0, j = 0; i < side.wins || j < side.losses;)
+	start_levels(&at, s);
+	while (next_level(&at))
 	{
-		uint64		k = j == side.losses || (i < side.wins && side.win[i] < side.loss[j]) ?
-		side.win[i] : side.loss[j];
-		Pool		next = {0, 0, score_of(k), score_of(k)};
+		Pool		next = {at.wins + at.losses, at.wins, at.score, at.score};
 
-		for (; i < side.wins && side.win[i] == k; i++)
-			next.wins++;
-		next.weight = next.wins;
-		for (; j < side.losses && side.loss[j] == k; j++)
-			next.weight++;
 		/* counts are whole numbers: the comparison is exact */
 		while (pools > 0 &&
-			   pool[pools - 1].wins * next.weight >= next.wins * pool[pools - 1].weight)
+			   pool[pools - 1].wins * next.weight <= next.wins * pool[pools - 1].weight)
 		{
 			pools--;
-			next.from = pool[pools].from;
+			next.to = pool[pools].to;
 			next.weight += pool[pools].weight;
 			next.wins += pool[pools].wins;
 		}
 		pool[pools++] = next;
 	}
-	for (int64 i = 0; i < pools; i++)
+	end_levels(&at);
+	for (int64 i = pools - 1; i >= 0; i--)
 	{
 		x[knots] = pool[i].from;
 		y[knots++] = pool[i].wins / pool[i].weight;
@@ -485,7 +460,6 @@ crm_isotonic_fit(const Scored *s, double *x, double *y)
 			y[knots++] = pool[i].wins / pool[i].weight;
 		}
 	}
-	pfree(side.room);
 	pfree(pool);
 	return knots;
 }

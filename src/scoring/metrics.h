@@ -10,9 +10,14 @@ typedef struct Scored
 {
 	double	   *score;
 	uint8	   *won;
+	double	   *weight;			/* NULL: every row counts once */
 	int64		n;
 	int64		wins;
 	int64		max;
+	bool		whole;			/* all weights are whole numbers */
+	double		mass;			/* of all rows; set by crm_weigh_scores */
+	double		win_mass;		/* of the wins */
+	double		unit;			/* what mass is measured in */
 } Scored;
 
 typedef struct RankMetrics
@@ -22,25 +27,18 @@ typedef struct RankMetrics
 	double		average_precision;
 } RankMetrics;
 
-#define CALIBRATION_BINS 10
-
-typedef struct CalibrationBins
+static inline double
+crm_mass_of(const Scored *s, int64 i)
 {
-	int64		n[CALIBRATION_BINS];
-	int64		wins[CALIBRATION_BINS];
-	double		sum[CALIBRATION_BINS];
-} CalibrationBins;
+	return s->weight == NULL ? 1 : s->weight[i];
+}
 
-extern void crm_rank_scores(const double *score, int64 n, uint32 *order);
-extern void crm_rank_metrics(const double *score, const uint8 *won, int64 n,
-							 RankMetrics *out);
-extern double crm_lift_of_top(const double *score, const uint8 *won, int64 n,
-							  int64 wins, const uint32 *order, double fraction);
-extern double crm_log_loss(const double *p, const uint8 *won, int64 n);
-extern double crm_brier_score(const double *p, const uint8 *won, int64 n);
-extern void crm_calibration_bins(const double *p, const uint8 *won, int64 n,
-								 CalibrationBins *out);
-extern double crm_expected_calibration_error(const CalibrationBins *b, int64 n);
+extern void crm_weigh_scores(Scored *s);
+extern void crm_rank_metrics(const Scored *s, RankMetrics *out);
+extern double crm_lift_of_top(const Scored *s, double fraction);
+extern double crm_log_loss(const Scored *s);
+extern double crm_brier_score(const Scored *s);
+extern double crm_expected_calibration_error(const Scored *s);
 extern bool crm_platt_fit(const Scored *s, double *intercept, double *slope);
 extern int	crm_isotonic_fit(const Scored *s, double *x, double *y);
 

@@ -37,13 +37,27 @@ typedef struct ScoredState
 	double		fraction;		/* of crm.lift */
 } ScoredState;
 
+/* The weight of a row, refused where it is none. */
+double
+crm_model_weight(double weight)
+{
+	if (!isfinite(weight) || weight < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+				 errmsg("weight %g of a row is not a finite number from 0 on", weight),
+				 errhint("Replace it; a row with weight 0 or null is left out.")));
+	return weight;
+}
+
+/* (state, y, score ..., weight): the weight stands at a place, 0 for none. */
 static ScoredState *
-add_pair(FunctionCallInfo fcinfo)
+add_pair(FunctionCallInfo fcinfo, int weight_at)
 {
 	MemoryContext context;
 	ScoredState *state;
 	Scored	   *s;
 	double		score;
+	double		weight = 1;
 
 	crm_model_memory(fcinfo, &context, "scores");
 	if (PG_ARGISNULL(0))
@@ -52,19 +66,26 @@ add_pair(FunctionCallInfo fcinfo)
 		state->s.max = 1024;
 		state->s.score = MemoryContextAlloc(context, sizeof(double) * state->s.max);
 		state->s.won = MemoryContextAlloc(context, state->s.max);
+		state->s.whole = true;
+		if (weight_at > 0)
+			state->s.weight = MemoryContextAlloc(context, sizeof(double) * state->s.max);
 		state->fraction = -1;
 	}
 	else
 		state = (ScoredState *) PG_GETARG_POINTER(0);
 	s = &state->s;
-	if (PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		return state;			/* no outcome yet, or no score: not counted */
+	if (PG_ARGISNULL(1) || PG_ARGISNULL(2) || (weight_at > 0 && PG_ARGISNULL(weight_at)))
+		return state;			/* no outcome yet, no score, no weight: not counted */
+	if (weight_at > 0)
+		weight = crm_model_weight(PG_GETARG_FLOAT8(weight_at));
 	score = PG_GETARG_FLOAT8(2);
 	if (!isfinite(score))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 				 errmsg("a score is %s", isnan(score) ? "NaN" : "infinite"),
 				 errhint("Replace it, or make it null to leave the row out.")));
+	if (weight == 0)
+		return state;
 	if (s->n == s->max)
 	{
 		if (s->max > PG_UINT32_MAX / 2)
@@ -74,6 +95,13 @@ add_pair(FunctionCallInfo fcinfo)
 		s->max *= 2;
 		s->score = repalloc_huge(s->score, sizeof(double) * s->max);
 		s->won = repalloc_huge(s->won, s->max);
+		if (weight_at > 0)
+			s->weight = repalloc_huge(s->weight, sizeof(double) * s->max);
+	}
+	if (weight_at > 0)
+	{
+		s->weight[s->n] = weight;
+		s->whole = s->whole && weight == floor(weight);
 	}
 	s->won[s->n] = crm_model_outcome(PG_GETARG_FLOAT8(1), "scores");
 	s->wins += s->won[s->n];
@@ -84,14 +112,14 @@ add_pair(FunctionCallInfo fcinfo)
 Datum
 crm_scored_accum(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(add_pair(fcinfo));
+	PG_RETURN_POINTER(add_pair(fcinfo, PG_NARGS() > 3 ? 3 : 0));
 }
 
 /* ... of crm.lift: the fraction comes along */
 Datum
 crm_lift_accum(PG_FUNCTION_ARGS)
 {
-	ScoredState *state = add_pair(fcinfo);
+	ScoredState *state = add_pair(fcinfo, PG_NARGS() > 4 ? 4 : 0);
 	double		fraction = PG_ARGISNULL(3) ? get_float8_nan() : PG_GETARG_FLOAT8(3);
 
 	if (!(fraction > 0 && fraction <= 1))
@@ -105,34 +133,31 @@ crm_lift_accum(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-/* The pairs, or NULL where the measure is not defined. */
-static const Scored *
-pairs(FunctionCallInfo fcinfo, bool both_classes)
+/*
+ * The pairs with their weights in order; false where the measure is not
+ * defined.  What the state holds stays as it is: other measures share it.
+ */
+static bool
+pairs(FunctionCallInfo fcinfo, bool both_classes, Scored *s)
 {
-	const Scored *s = PG_ARGISNULL(0) ? NULL : &((ScoredState *) PG_GETARG_POINTER(0))->s;
-
-	if (s == NULL || s->n == 0 || (both_classes && (s->wins == 0 || s->wins == s->n)))
-		return NULL;
-	return s;
-}
-
-static uint32 *
-ranked(const Scored *s)
-{
-	uint32	   *order = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * s->n);
-
-	crm_rank_scores(s->score, s->n, order);
-	return order;
+	memset(s, 0, sizeof(*s));
+	if (PG_ARGISNULL(0))
+		return false;
+	*s = ((ScoredState *) PG_GETARG_POINTER(0))->s;
+	if (s->n == 0 || (both_classes && (s->wins == 0 || s->wins == s->n)))
+		return false;
+	crm_weigh_scores(s);
+	return true;
 }
 
 static bool
 rank_figures(FunctionCallInfo fcinfo, RankMetrics *m)
 {
-	const Scored *s = pairs(fcinfo, true);
+	Scored		s;
 
-	if (s == NULL)
+	if (!pairs(fcinfo, true, &s))
 		return false;
-	crm_rank_metrics(s->score, s->won, s->n, m);
+	crm_rank_metrics(&s, m);
 	return true;
 }
 
@@ -169,74 +194,72 @@ crm_average_precision_final(PG_FUNCTION_ARGS)
 Datum
 crm_lift_final(PG_FUNCTION_ARGS)
 {
-	const Scored *s = pairs(fcinfo, false);
+	Scored		s;
 
-	if (s == NULL || s->wins == 0)
+	if (!pairs(fcinfo, false, &s) || s.wins == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(crm_lift_of_top(s->score, s->won, s->n, s->wins, ranked(s),
-									 ((ScoredState *) PG_GETARG_POINTER(0))->fraction));
+	PG_RETURN_FLOAT8(crm_lift_of_top(&s, ((ScoredState *) PG_GETARG_POINTER(0))->fraction));
 }
 
 /* Measures of probabilities refuse what is none. */
-static const Scored *
-probabilities(FunctionCallInfo fcinfo)
+static bool
+probabilities(FunctionCallInfo fcinfo, Scored *s)
 {
-	const Scored *s = pairs(fcinfo, false);
+	bool		any = pairs(fcinfo, false, s);
 
-	for (int64 i = 0; s != NULL && i < s->n; i++)
+	for (int64 i = 0; any && i < s->n; i++)
 		if (s->score[i] < 0 || s->score[i] > 1)
 			ereport(ERROR,
 					(errcode(ERRCODE_CRM_MODEL_DOMAIN),
 					 errmsg("%g is not a probability", s->score[i]),
 					 errdetail("Log-loss, Brier score and calibration error measure probabilities from 0 to 1."),
 					 errhint("Calibrate the score first, with crm.platt_fit or crm.isotonic_fit.")));
-	return s;
+	return any;
 }
 
 Datum
 crm_log_loss_final(PG_FUNCTION_ARGS)
 {
-	const Scored *s = probabilities(fcinfo);
+	Scored		s;
 
-	if (s == NULL)
+	if (!probabilities(fcinfo, &s))
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(crm_log_loss(s->score, s->won, s->n));
+	PG_RETURN_FLOAT8(crm_log_loss(&s));
 }
 
 Datum
 crm_brier_final(PG_FUNCTION_ARGS)
 {
-	const Scored *s = probabilities(fcinfo);
+	Scored		s;
 
-	if (s == NULL)
+	if (!probabilities(fcinfo, &s))
 		PG_RETURN_NULL();
-	PG_RETURN_FLOAT8(crm_brier_score(s->score, s->won, s->n));
+	PG_RETURN_FLOAT8(crm_brier_score(&s));
 }
 
 Datum
 crm_ece_final(PG_FUNCTION_ARGS)
 {
-	const Scored *s = probabilities(fcinfo);
-	CalibrationBins b;
+	Scored		s;
 
-	if (s == NULL)
+	if (!probabilities(fcinfo, &s))
 		PG_RETURN_NULL();
-	crm_calibration_bins(s->score, s->won, s->n, &b);
-	PG_RETURN_FLOAT8(crm_expected_calibration_error(&b, s->n));
+	PG_RETURN_FLOAT8(crm_expected_calibration_error(&s));
 }
 
 /* (intercept, slope): the coefficients of a logistic model with one feature */
 Datum
 crm_platt_final(PG_FUNCTION_ARGS)
 {
-	const Scored *s = pairs(fcinfo, false);
+	Scored		s;
 	double		c[2];
 
-	crm_model_refuse_missing_class(s == NULL ? 0 : s->n, s == NULL ? 0 : s->wins);
-	if (!crm_platt_fit(s, &c[0], &c[1]))
+	(void) pairs(fcinfo, false, &s);
+	crm_model_refuse_missing_class(s.n, s.wins);
+	if (!crm_platt_fit(&s, &c[0], &c[1]))
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DATA),
-				 errmsg("all " INT64_FORMAT " scores are equal", s->n),
+				 errmsg("all " INT64_FORMAT " scores are equal", s.n),
 				 errdetail("A sigmoid cannot be laid through one point."),
 				 errhint("Give scores that tell the rows apart.")));
 	PG_RETURN_ARRAYTYPE_P(crm_model_doubles(c, 2, false));
@@ -245,7 +268,7 @@ crm_platt_final(PG_FUNCTION_ARGS)
 Datum
 crm_isotonic_final(PG_FUNCTION_ARGS)
 {
-	const Scored *s = pairs(fcinfo, false);
+	Scored		s;
 	TupleDesc	desc = crm_result_row(fcinfo);
 	double	   *x;
 	double	   *y;
@@ -253,15 +276,15 @@ crm_isotonic_final(PG_FUNCTION_ARGS)
 	Datum		values[4];
 	bool		nulls[4] = {0};
 
-	if (s == NULL)
+	if (!pairs(fcinfo, false, &s))
 		crm_model_refuse_missing_class(0, 0);
-	x = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * 2 * s->n);
-	y = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * 2 * s->n);
-	knots = crm_isotonic_fit(s, x, y);
+	x = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * 2 * s.n);
+	y = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(double) * 2 * s.n);
+	knots = crm_isotonic_fit(&s, x, y);
 	values[0] = PointerGetDatum(crm_model_doubles(x, knots, false));
 	values[1] = PointerGetDatum(crm_model_doubles(y, knots, false));
-	values[2] = Int64GetDatum(s->n);
-	values[3] = Int64GetDatum(s->wins);
+	values[2] = Int64GetDatum(s.n);
+	values[3] = Int64GetDatum(s.wins);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 

@@ -66,8 +66,10 @@ WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND
 -- no function is called as one row of a table is: generators of clients make a name of either
 SELECT p.oid::regproc AS named_as_a_row_of, c.oid::regclass AS "table" FROM pg_proc AS p JOIN pg_class AS c ON c.relnamespace = p.pronamespace AND c.relkind IN ('r', 'p', 'v')
 WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND c.relname IN (p.proname, p.proname || 's', p.proname || 'es', regexp_replace(p.proname, 'y$', 'ies'));
--- no two functions of one name, none with OUT parameters
-SELECT p.proname AS overloaded FROM pg_proc AS p WHERE p.pronamespace = 'crm'::regnamespace GROUP BY p.proname HAVING count(*) > 1;
+-- no two functions of one name, but an aggregate without and with a weight as its last argument; none with OUT parameters
+SELECT p.proname AS overloaded FROM pg_proc AS p WHERE p.pronamespace = 'crm'::regnamespace GROUP BY p.proname
+HAVING count(*) > 1 AND (count(*) > 2 OR NOT bool_and(p.prokind = 'a')
+  OR (array_agg(p.proargnames::text ORDER BY p.pronargs))[2] <> rtrim((array_agg(p.proargnames::text ORDER BY p.pronargs))[1], '}') || ',weight}');
 
 -- classes of tables and functions, as rights are given
 \t off

@@ -21,14 +21,19 @@ CREATE TYPE crm.logistic_model AS (
     converged boolean,
     separated boolean,
     separating_columns integer[],
-    aliased_columns integer[]
+    aliased_columns integer[],
+    total_weight double precision,
+    robust_std_errors double precision[]
 );
 COMMENT ON TYPE crm.logistic_model IS
 'Result of crm.logistic_fit. coefficients: intercept, then one weight per feature, in the features'' own units. std_errors: the same shape, from the inverse '
 '(penalised) Hessian at the solution; NULL where not estimable. means: of each feature. lambda: the penalty used (larger than asked where the outcome was '
 'separated). objective: minus log-likelihood plus penalty. log_loss, brier, auc, ks, average_precision, lift10 (of the best tenth), ece (10 bins): on the '
 'training rows, so flattering. separated: without a penalty no solution exists; separating_columns names the features, from 1. aliased_columns: features left '
-'out (weight 0) as constant or a combination of earlier ones.';
+'out (weight 0) as constant or a combination of earlier ones. total_weight: sum of the rows'' weights, without weights their number; rows_used and wins count '
+'rows. std_errors read a weight as a number of equal rows (frequency). robust_std_errors are right where a row stands for others it was drawn from, or counts '
+'for more by choice (sampling, importance): the sandwich H^-1 G H^-1 with n/(n-1), as survey packages have it, whatever weights are measured in. NULL where '
+'the fit was called without weights; pass 1 as weight to have them.';
 
 CREATE FUNCTION crm.logistic_accum(internal, double precision, double precision[], double precision)
 RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -49,6 +54,20 @@ COMMENT ON AGGREGATE crm.logistic_fit(double precision, double precision[], doub
 'Logistic regression: minimises sum(log-loss) + lambda/2 * sum(weight^2), intercept free, by Newton''s method with step halving. y: 0 or 1. x: features, as '
 'many in every row. lambda: penalty, 0 for none; penalise z-scores (crm.z_scores) rather than raw units. Rows with a null in y or x are skipped and counted. '
 'Errors: CR401 no row, or one outcome only; CR402 NaN, infinity, or y neither 0 nor 1.';
+CREATE FUNCTION crm.logistic_accum_weighted(internal, double precision, double precision[], double precision, double precision)
+RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_logistic_accum';
+COMMENT ON FUNCTION crm.logistic_accum_weighted(internal, double precision, double precision[], double precision, double precision) IS
+'Transition function of crm.logistic_fit with weights.';
+CREATE AGGREGATE crm.logistic_fit(y double precision, x double precision[], lambda double precision, weight double precision) (
+    SFUNC = crm.logistic_accum_weighted, STYPE = internal, SSPACE = 1000000,
+    FINALFUNC = crm.logistic_final, FINALFUNC_MODIFY = READ_WRITE,
+    PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE crm.logistic_fit(double precision, double precision[], double precision, double precision) IS
+'crm.logistic_fit where a row counts as often as its weight says: minimises sum(weight * log-loss) + lambda/2 * sum(weight^2). Whole weights give what as many '
+'equal rows give, measures included (lift10 counts whole rows only where all weights are whole). Which standard errors to read: see crm.logistic_model. Rows '
+'with a null weight or weight 0 are skipped. CR402 where a weight is negative or not finite.';
 
 CREATE FUNCTION crm.logistic_predict(coefficients double precision[], x double precision[])
 RETURNS double precision LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -168,6 +187,16 @@ RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_scored_accum';
 COMMENT ON FUNCTION crm.scored_accum(internal, double precision, double precision) IS
 'Transition function of the measures of scores against outcomes.';
+CREATE FUNCTION crm.scored_accum_weighted(internal, double precision, double precision, double precision)
+RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_scored_accum';
+COMMENT ON FUNCTION crm.scored_accum_weighted(internal, double precision, double precision, double precision) IS
+'Transition function of the measures of scores against outcomes, with weights.';
+CREATE FUNCTION crm.lift_accum_weighted(internal, double precision, double precision, double precision, double precision)
+RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_lift_accum';
+COMMENT ON FUNCTION crm.lift_accum_weighted(internal, double precision, double precision, double precision, double precision) IS
+'Transition function of crm.lift with weights.';
 CREATE FUNCTION crm.lift_accum(internal, double precision, double precision, double precision)
 RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_lift_accum';
@@ -226,7 +255,8 @@ COMMENT ON AGGREGATE crm.average_precision(double precision, double precision) I
 CREATE AGGREGATE crm.lift(y double precision, score double precision, fraction double precision) (
     SFUNC = crm.lift_accum, STYPE = internal, FINALFUNC = crm.lift_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.lift(double precision, double precision, double precision) IS
-'Win rate of the best ceil(fraction * n) rows over the win rate of all; equal scores in the order they come. NULL without a win.';
+'Win rate of the best ceil(fraction * n) rows over the win rate of all; of equal scores at the edge each counts by its chance to be among them. NULL '
+'without a win.';
 CREATE AGGREGATE crm.log_loss(y double precision, p double precision) (
     SFUNC = crm.scored_accum, STYPE = internal, FINALFUNC = crm.log_loss_final, PARALLEL = SAFE);
 COMMENT ON AGGREGATE crm.log_loss(double precision, double precision) IS
@@ -251,6 +281,49 @@ CREATE AGGREGATE crm.isotonic_fit(y double precision, score double precision) (
 COMMENT ON AGGREGATE crm.isotonic_fit(double precision, double precision) IS
 'Isotonic calibration (pool adjacent violators): the non-decreasing function of the score nearest to the outcomes. Fit it on rows the score was not fitted '
 'on, a thousand or more. CR401: no row.';
+
+-- the same with weights: a row counts as often as its weight says
+CREATE AGGREGATE crm.auc(y double precision, score double precision, weight double precision) (
+    SFUNC = crm.scored_accum_weighted, STYPE = internal, FINALFUNC = crm.auc_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.auc(double precision, double precision, double precision) IS
+'crm.auc where a row counts as often as its weight says. Rows with a null weight or weight 0 are left out; CR402 where a weight is negative or not finite.';
+CREATE AGGREGATE crm.ks(y double precision, score double precision, weight double precision) (
+    SFUNC = crm.scored_accum_weighted, STYPE = internal, FINALFUNC = crm.ks_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.ks(double precision, double precision, double precision) IS
+'crm.ks where a row counts as often as its weight says. Rows with a null weight or weight 0 are left out; CR402 where a weight is negative or not finite.';
+CREATE AGGREGATE crm.average_precision(y double precision, score double precision, weight double precision) (
+    SFUNC = crm.scored_accum_weighted, STYPE = internal, FINALFUNC = crm.average_precision_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.average_precision(double precision, double precision, double precision) IS
+'crm.average_precision where a row counts as often as its weight says. Rows with a null weight or weight 0 are left out; CR402 where a weight is '
+'negative or not finite.';
+CREATE AGGREGATE crm.log_loss(y double precision, p double precision, weight double precision) (
+    SFUNC = crm.scored_accum_weighted, STYPE = internal, FINALFUNC = crm.log_loss_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.log_loss(double precision, double precision, double precision) IS
+'crm.log_loss where a row counts as often as its weight says. Rows with a null weight or weight 0 are left out; CR402 where a weight is negative or '
+'not finite.';
+CREATE AGGREGATE crm.brier(y double precision, p double precision, weight double precision) (
+    SFUNC = crm.scored_accum_weighted, STYPE = internal, FINALFUNC = crm.brier_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.brier(double precision, double precision, double precision) IS
+'crm.brier where a row counts as often as its weight says. Rows with a null weight or weight 0 are left out; CR402 where a weight is negative or not finite.';
+CREATE AGGREGATE crm.ece(y double precision, p double precision, weight double precision) (
+    SFUNC = crm.scored_accum_weighted, STYPE = internal, FINALFUNC = crm.ece_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.ece(double precision, double precision, double precision) IS
+'crm.ece where a row counts as often as its weight says. Rows with a null weight or weight 0 are left out; CR402 where a weight is negative or not finite.';
+CREATE AGGREGATE crm.platt_fit(y double precision, score double precision, weight double precision) (
+    SFUNC = crm.scored_accum_weighted, STYPE = internal, FINALFUNC = crm.platt_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.platt_fit(double precision, double precision, double precision) IS
+'crm.platt_fit where a row counts as often as its weight says. Its targets count rows: weights are numbers of rows, not shares. Rows with a null '
+'weight or weight 0 are left out; CR402 where a weight is negative or not finite.';
+CREATE AGGREGATE crm.isotonic_fit(y double precision, score double precision, weight double precision) (
+    SFUNC = crm.scored_accum_weighted, STYPE = internal, FINALFUNC = crm.isotonic_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.isotonic_fit(double precision, double precision, double precision) IS
+'crm.isotonic_fit where a row counts as often as its weight says. rows_used and wins of the result count rows. Rows with a null weight or weight 0 '
+'are left out; CR402 where a weight is negative or not finite.';
+CREATE AGGREGATE crm.lift(y double precision, score double precision, fraction double precision, weight double precision) (
+    SFUNC = crm.lift_accum_weighted, STYPE = internal, FINALFUNC = crm.lift_final, PARALLEL = SAFE);
+COMMENT ON AGGREGATE crm.lift(double precision, double precision, double precision, double precision) IS
+'crm.lift where a row counts as often as its weight says: the best part is one of the weight. Whole weights count rows, so that it ends at a whole row; others '
+'may divide the last row. Rows with a null weight or weight 0 are left out; CR402 where a weight is negative or not finite.';
 
 CREATE FUNCTION crm.isotonic_predict(knots double precision[], probabilities double precision[], score double precision)
 RETURNS double precision LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
