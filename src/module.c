@@ -7,6 +7,7 @@
  */
 #include "base/crm.h"
 
+#include "access/acting.h"
 #include "process/process.h"
 #include "rollup/rollup.h"
 
@@ -19,6 +20,7 @@ _PG_init(void)
 {
 	crm_guc_init();
 	crm_config_init();
+	crm_acting_init();
 	crm_rollup_init();
 	crm_process_init();
 	crm_worker_init();

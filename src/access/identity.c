@@ -5,7 +5,9 @@
  *
  * A role is a CRM user where crm.users.db_role names it, or works at a level
  * where crm.grant_access() gave it one; the owner of the CRM works for the
- * tenant in the setting crm.tenant.  What follows from that (whose rows, which
+ * tenant in the setting crm.tenant.  The role of an application is nobody
+ * until crm.act_as() says in a transaction which user is served (acting.c):
+ * before that every question who is asking is an error.  What follows from that (whose rows, which
  * teams) is compiled once per role and backend out of users, teams and
  * memberships, so that a policy costs a look into two sorted arrays and never
  * a query.  It is kept (see kept.c) until one of these tables or a role changes,
@@ -135,6 +137,66 @@ compile_teams(Identity *who, MemoryContext context)
 	}
 }
 
+/* Be a user of a tenant, at this level. */
+static void
+become_user(Identity *who, int64 tenant, int64 user, CrmAccess access, MemoryContext context)
+{
+	who->has_tenant = who->has_user = true;
+	who->tenant = tenant;
+	who->user = user;
+	who->access = access;
+	who->sees_all = access >= CRM_ACCESS_MANAGER;
+	if (!who->sees_all)
+		compile_teams(who, context);
+}
+
+/*
+ * The role of an application: by a grant of its own, or else through a group.
+ * Nothing else that it was granted, or inherits, counts.
+ */
+static void
+compile_application(Identity *who, bool through_groups, MemoryContext context)
+{
+	static const Oid types[] = {INT8OID, INT8OID};
+	Datum		values[2];
+	bool		isnull;
+	CrmAccess	highest = CRM_ACCESS_NONE;
+
+	crm_read_config("SELECT g.db_role, g.acts_up_to, g.tenant_id FROM crm.access_grants AS g"
+					" WHERE g.access = 'application'", 0, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		Name		name = DatumGetName(crm_spi_value(i, 1, &isnull));
+		CrmAccess	level = level_of_access(TextDatumGetCString(crm_spi_value(i, 2, &isnull)));
+		int64		tenant = DatumGetInt64(crm_spi_value(i, 3, &isnull));
+		Oid			granted = get_role_oid(NameStr(*name), true);
+
+		if (!OidIsValid(granted) ||
+			(granted != who->key.role &&
+			 !(through_groups && has_privs_of_role(who->key.role, granted))))
+			continue;
+		who->application = true;
+		if (who->napplications == 0 || who->tenant != tenant)
+			who->napplications++;
+		who->tenant = tenant;
+		if (tenant == who->key.acting_tenant)
+			highest = Max(highest, level);
+	}
+	if (who->key.acting_user == 0 || highest == CRM_ACCESS_NONE)
+		return;
+
+	values[0] = Int64GetDatum(who->key.acting_tenant);
+	values[1] = Int64GetDatum(who->key.acting_user);
+	crm_read_config("SELECT u.access FROM crm.users AS u"
+					" WHERE u.tenant_id = $1 AND u.id = $2 AND u.active", 2, types, values);
+	if (SPI_processed != 1)
+		return;
+	who->acts = true;
+	become_user(who, who->key.acting_tenant, who->key.acting_user,
+				Min(highest, level_of_access(TextDatumGetCString(crm_spi_value(0, 1, &isnull)))),
+				context);
+}
+
 /* The level a role that is no user was granted, itself or through a group. */
 static void
 compile_granted(Identity *who)
@@ -143,7 +205,7 @@ compile_granted(Identity *who)
 
 	/* the role of a user who is gone has no rights: nobody in particular would have more */
 	crm_read_config("SELECT g.db_role, g.access, g.tenant_id FROM crm.access_grants AS g"
-					" WHERE g.user_id IS NULL", 0, NULL, NULL);
+					" WHERE g.user_id IS NULL AND g.access <> 'application'", 0, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		Name		name = DatumGetName(crm_spi_value(i, 1, &isnull));
@@ -247,24 +309,28 @@ build_identity(const void *key, MemoryContext context)
 	who->key = *(const IdentityKey *) key;
 	who->serial = ++last_serial;
 	who->until = DT_NOEND;
-	read_user(who->key.role);
-	if (SPI_processed > 0)
+	compile_application(who, false, context);
+	if (!who->application)
+		read_user(who->key.role);
+	if (who->application)
+		 /* nobody, or whom it acts as */ ;
+	else if (SPI_processed > 0)
 	{
 		/* somebody who has left has no tenant, whatever else their role may */
 		if (!DatumGetBool(crm_spi_value(0, 4, &isnull)))
 			return who;
-		who->has_tenant = who->has_user = true;
-		who->tenant = DatumGetInt64(crm_spi_value(0, 1, &isnull));
-		who->user = DatumGetInt64(crm_spi_value(0, 2, &isnull));
-		who->access = level_of_access(TextDatumGetCString(crm_spi_value(0, 3, &isnull)));
-		who->sees_all = who->access >= CRM_ACCESS_MANAGER;
-		if (!who->sees_all)
-			compile_teams(who, context);
+		become_user(who, DatumGetInt64(crm_spi_value(0, 1, &isnull)),
+					DatumGetInt64(crm_spi_value(0, 2, &isnull)),
+					level_of_access(TextDatumGetCString(crm_spi_value(0, 3, &isnull))), context);
 	}
 	else if (owns)
 		compile_owner(who);
 	else
-		compile_granted(who);
+	{
+		compile_application(who, true, context);
+		if (!who->application)
+			compile_granted(who);
+	}
 
 	if (who->has_tenant || crm_tenant_set)
 		read_country(who);
@@ -278,6 +344,55 @@ crm_current_role(void)
 	return InSecurityRestrictedOperation() ? GetUserId() : GetOuterUserId();
 }
 
+static void
+fill_key(IdentityKey *key, Oid role, const CrmActing *acting)
+{
+	MemSet(key, 0, sizeof(IdentityKey));
+	key->role = role;
+	/* the owner's tenant is a setting, so it belongs to the key */
+	if (crm_tenant_set)
+		key->tenant = crm_tenant_setting_id;
+	/* somebody else's role acts as nobody */
+	if (acting->role == role)
+	{
+		key->acting_tenant = acting->tenant;
+		key->acting_user = acting->user;
+	}
+}
+
+/*
+ * Who a role is, or would be, for a look; NULL where nobody can know: the CRM is
+ * not installed, or it is just being found out.
+ */
+const Identity *
+crm_identity_of(Oid role, const CrmActing *acting)
+{
+	IdentityKey key;
+
+	/* the table made last of those it is compiled from */
+	if (!OidIsValid(crm_table_oid("team_memberships", true)) || crm_kept_building(&identities))
+		return NULL;
+	fill_key(&key, role, acting);
+	return crm_kept_peek(&identities, &key, sizeof(key));
+}
+
+/* A role of an application serves nobody, or somebody whom it may serve no more. */
+void
+crm_acts_as_nobody(Oid role)
+{
+	if (crm_acting.role == role)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may no longer act as user " INT64_FORMAT,
+						GetUserNameFromId(role, false), crm_acting.user),
+				 errhint("The user has left, or the grant was taken back. End the transaction.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" serves users, and this transaction does not say which",
+					GetUserNameFromId(role, false)),
+			 errhint("Begin each transaction with BEGIN; SELECT crm.act_as(user_id);")));
+}
+
 /* Who is asking, for a look: the next one may make it anew. */
 const Identity *
 crm_current_identity(void)
@@ -289,15 +404,12 @@ crm_current_identity(void)
 	IdentityKey key;
 	uint64		news = crm_config_news();
 
-	MemSet(&key, 0, sizeof(key));
-	key.role = crm_current_role();
-	/* the owner's tenant is a setting, so it belongs to the key */
-	if (crm_tenant_set)
-		key.tenant = crm_tenant_setting_id;
+	fill_key(&key, crm_current_role(), &crm_acting);
 
 	/* policies ask for every row */
 	if (last != NULL && last_news == news && !crm_discard_kept &&
 		key.role == last_key.role && key.tenant == last_key.tenant &&
+		key.acting_user == last_key.acting_user && key.acting_tenant == last_key.acting_tenant &&
 		is_valid(last))
 		return last;
 	last = NULL;
@@ -309,7 +421,13 @@ crm_current_identity(void)
 				 errhint("Rules and triggers on crm.users, crm.teams and crm.tenants must not call crm.tenant_id().")));
 	last_news = news;
 	last_key = key;
-	return last = crm_kept_peek(&identities, &key, sizeof(key));
+	last = crm_kept_peek(&identities, &key, sizeof(key));
+	if (last->application && !last->acts)
+	{
+		last = NULL;
+		crm_acts_as_nobody(key.role);
+	}
+	return last;
 }
 
 /*

@@ -12,6 +12,8 @@ typedef struct IdentityKey
 {
 	Oid			role;
 	int64		tenant;			/* of the setting, where it is set; else 0 */
+	int64		acting_tenant;	/* of crm.act_as() by this role; else 0 */
+	int64		acting_user;
 } IdentityKey;
 
 typedef struct Identity
@@ -19,6 +21,9 @@ typedef struct Identity
 	IdentityKey key;
 	uint64		serial;			/* no two identities of a backend have the same */
 	bool		obeys_setting;	/* crm.tenant decides about the tenant */
+	bool		application;	/* is whom it acts as, and else nobody */
+	bool		acts;			/* and acts as a user it may act as */
+	int			napplications;	/* tenants it may act in */
 	bool		has_tenant;
 	bool		has_user;
 	bool		sees_all;		/* every row of the tenant */
@@ -36,6 +41,8 @@ typedef struct Identity
 } Identity;
 
 extern const Identity *crm_current_identity(void);
+extern const Identity *crm_identity_of(Oid role, const CrmActing *acting);
+pg_noreturn extern void crm_acts_as_nobody(Oid role);
 extern int	crm_compare_ids(const void *a, const void *b);
 extern Datum crm_ids_array(const int64 *ids, int n);
 

@@ -31,6 +31,17 @@ extern int	crm_incomplete_kept;
 extern bool crm_tenant_set;
 extern int64 crm_tenant_setting_id;
 
+/* Which user an application acts as, from crm.act_as() to the end of the transaction. */
+typedef struct CrmActing
+{
+	Oid			role;			/* for this role alone; InvalidOid: nobody acts */
+	int64		tenant;
+	int64		user;
+} CrmActing;
+
+extern CrmActing crm_acting;
+extern void crm_set_acting(const CrmActing *acting);
+
 /* Run as the owner of a table, then come back. */
 typedef struct CrmOwnerSwitch
 {

@@ -5,6 +5,7 @@
  */
 #include "base/crm.h"
 
+#include "access/parallel.h"
 #include "miscadmin.h"
 #include "utils/guc.h"
 
@@ -13,8 +14,11 @@ char	   *crm_history_reason = NULL;
 int			crm_incomplete_kept = 0;
 static char *crm_tenant_setting = NULL;
 static char *crm_request_id = NULL;
+static char *crm_acting_setting = NULL;
+static bool acting_by_function = false;
 bool		crm_tenant_set = false;
 int64		crm_tenant_setting_id = 0;
+CrmActing	crm_acting = {InvalidOid, 0, 0};
 
 /* The number is kept beside its text, so that nobody parses it twice. */
 static bool
@@ -45,6 +49,69 @@ assign_tenant(const char *newval, void *extra)
 {
 	crm_tenant_set = extra != NULL;
 	crm_tenant_setting_id = extra != NULL ? *(int64 *) extra : 0;
+}
+
+/*
+ * Only crm.act_as() says who acts: a value by hand, from a file or of a role is
+ * refused, a superuser's as well.  Workers of a parallel query are given what
+ * their leader has.
+ */
+static bool
+check_acting(char **newval, void **extra, GucSource source)
+{
+	CrmActing  *acting;
+
+	if (**newval == '\0')
+		return true;
+	if (!acting_by_function && !InitializingParallelWorker)
+	{
+		GUC_check_errdetail("It is set by crm.act_as() alone, which asks who may.");
+		return false;
+	}
+	acting = (CrmActing *) guc_malloc(LOG, sizeof(CrmActing));
+	if (acting == NULL)
+		return false;
+	if (sscanf(*newval, "%u/" INT64_FORMAT "/" INT64_FORMAT,
+			   &acting->role, &acting->tenant, &acting->user) != 3)
+	{
+		guc_free(acting);
+		return false;
+	}
+	*extra = acting;
+	return true;
+}
+
+static void
+assign_acting(const char *newval, void *extra)
+{
+	if (extra != NULL)
+		crm_acting = *(CrmActing *) extra;
+	else
+		MemSet(&crm_acting, 0, sizeof(crm_acting));
+}
+
+/*
+ * Somebody acts until the transaction ends, or the subtransaction in which it
+ * was said is rolled back: settings know both, and workers of parallel queries.
+ */
+void
+crm_set_acting(const CrmActing *acting)
+{
+	char		value[64];
+
+	snprintf(value, sizeof(value), "%u/" INT64_FORMAT "/" INT64_FORMAT,
+			 acting->role, acting->tenant, acting->user);
+	acting_by_function = true;
+	PG_TRY();
+	{
+		(void) set_config_option("crm.acting", value, PGC_SUSET, PGC_S_SESSION,
+								 GUC_ACTION_LOCAL, true, 0, false);
+	}
+	PG_FINALLY();
+	{
+		acting_by_function = false;
+	}
+	PG_END_TRY();
 }
 
 static void
@@ -91,6 +158,16 @@ define_worker_settings(void)
 void
 crm_guc_init(void)
 {
+	/* RESET ALL leaves it alone */
+	DefineCustomStringVariable("crm.acting",
+							   "User an application acts as, until the transaction ends.",
+							   "Database role, tenant and user. Set by crm.act_as() alone.",
+							   &crm_acting_setting,
+							   "",
+							   PGC_SUSET,
+							   GUC_NO_RESET_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   check_acting, assign_acting, NULL);
+
 	DefineCustomStringVariable("crm.bypass_reason",
 							   "Reason for which guards of stages are not asked, until the transaction ends.",
 							   "Set by crm.bypass_guards(), which asks who may.",

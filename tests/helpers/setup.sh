@@ -3,7 +3,7 @@
 # package manager. Says what it does. Does nothing where all is there.
 #
 #   tests/helpers/setup.sh         for building and running
-#   tests/helpers/setup.sh test    and for the tests: a browser that looks at the pages
+#   tests/helpers/setup.sh test    and for the tests: a browser that looks at the pages, a pooler of connections
 #   tests/helpers/setup.sh lint    for make lint alone
 #
 # The server is the one of PG_CONFIG; else the one whose headers are installed;
@@ -84,6 +84,11 @@ else
         has_package chromium || update_lists >/dev/null 2>&1 || true
         # a distribution without it: the test of pages is skipped and says so
         if has_package chromium; then missing+=(chromium); fi
+    fi
+    # Debian's package starts a pooler of its own, which nothing here uses
+    if [ "${1:-}" = test ] && ! command -v pgbouncer >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+        has_package pgbouncer || update_lists >/dev/null 2>&1 || true
+        if has_package pgbouncer; then missing+=(pgbouncer); fi
     fi
 fi
 

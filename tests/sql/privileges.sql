@@ -91,7 +91,7 @@ FROM unnest('{accounts,products,stages,stage_periods,currencies,access_grants}':
      unnest('{reader,agent,manager,admin}'::text[]) WITH ORDINALITY AS l (level, m)
 ORDER BY t.n, l.m;
 SELECT f.name, string_agg(l.level, ' ' ORDER BY l.m) AS levels
-FROM unnest('{"crm.find_contacts(text,integer)","crm.tenant_id()","crm.change_tags(text,bigint,text[],text[])","crm.install()","crm.grant_access(name,text,bigint)","crm.create_tenant(text,text,text,text)"}'::text[]) WITH ORDINALITY AS f (name, n)
+FROM unnest('{"crm.find_contacts(text,integer)","crm.tenant_id()","crm.change_tags(text,bigint,text[],text[])","crm.install()","crm.grant_access(name,text,bigint,text)","crm.create_tenant(text,text,text,text)"}'::text[]) WITH ORDINALITY AS f (name, n)
 LEFT JOIN unnest('{reader,agent,manager,admin}'::text[]) WITH ORDINALITY AS l (level, m) ON has_function_privilege('regress_' || l.level, f.name, 'EXECUTE')
 GROUP BY f.name, f.n ORDER BY f.n;
 -- a level taken back leaves nothing behind

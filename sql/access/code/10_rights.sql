@@ -276,6 +276,19 @@ $$;
 COMMENT ON FUNCTION crm_internal.apply_access(name, text) IS
 'Gives a role the rights of a level and no other rights on the CRM; level NULL: none.';
 
+CREATE OR REPLACE FUNCTION crm_internal.role_levels()
+RETURNS TABLE (db_role name, level text)
+LANGUAGE sql STABLE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT DISTINCT ON (g.db_role) g.db_role, l.level
+    FROM crm.access_grants AS g JOIN pg_roles AS r ON r.rolname = g.db_role
+    CROSS JOIN LATERAL (SELECT coalesce(g.acts_up_to, g.access)) AS l (level)
+    ORDER BY g.db_role, array_position('{reader,agent,manager,admin}', l.level) DESC
+$$;
+COMMENT ON FUNCTION crm_internal.role_levels() IS
+'Roles that have access, with the level whose rights on tables and functions they have: of an application the highest at which it acts.';
+
 -- what an owner attaches is there at once for those who have access; the CRM's own tables are granted at the end of an installation
 CREATE OR REPLACE FUNCTION crm_internal.apply_grants(relation regclass)
 RETURNS void
@@ -284,15 +297,59 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     IF EXISTS (SELECT FROM crm.registry AS r WHERE r.relation = apply_grants.relation AND r.declared_at IS NULL AND r.class IS NOT NULL) THEN
-        PERFORM crm_internal.apply_access(g.db_role, g.access)
-        FROM crm.access_grants AS g JOIN pg_roles AS r ON r.rolname = g.db_role;
+        PERFORM crm_internal.apply_access(r.db_role, r.level) FROM crm_internal.role_levels() AS r;
     END IF;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.apply_grants(regclass) IS 'Rights on a table of the owner''s own, for the roles that have access.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_grants(regclass)');
 
-CREATE OR REPLACE FUNCTION crm.grant_access(role_name name, level text, user_id bigint DEFAULT NULL)
+-- The role of an application is nobody without a user. What it would inherit from other roles it would have without one.
+CREATE OR REPLACE FUNCTION crm_internal.prepare_application(role_name name)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    r pg_roles;
+    owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'crm.access_grants'::regclass);
+    inherited text;
+    statements text[];
+    statement text;
+BEGIN
+    SELECT x.* INTO r FROM pg_roles AS x WHERE x.rolname = role_name;
+    IF r.rolsuper OR r.rolbypassrls OR pg_has_role(r.oid, owner, 'MEMBER') THEN
+        RAISE EXCEPTION 'role "%" is no role for an application: row security does not bind it', role_name
+            USING ERRCODE = 'invalid_grant_operation',
+                  HINT = 'Create one without SUPERUSER and BYPASSRLS that is no member of the role that owns the CRM: CREATE ROLE name LOGIN NOINHERIT.';
+    END IF;
+    -- from version 16 on each membership says for itself whether it is inherited
+    SELECT string_agg(quote_ident(g.rolname), ', ' ORDER BY g.rolname),
+           array_agg(DISTINCT CASE WHEN current_setting('server_version_num')::integer < 160000
+                                   THEN format('ALTER ROLE %I NOINHERIT', role_name)
+                                   ELSE format('GRANT %I TO %I WITH INHERIT FALSE', g.rolname, role_name) END)
+        INTO inherited, statements
+    FROM pg_auth_members AS m JOIN pg_roles AS g ON g.oid = m.roleid
+    WHERE m.member = r.oid AND pg_has_role(r.oid, g.oid, 'USAGE');
+    IF inherited IS NULL THEN
+        RETURN;
+    END IF;
+    BEGIN
+        FOREACH statement IN ARRAY statements LOOP
+            EXECUTE statement;
+        END LOOP;
+    EXCEPTION WHEN insufficient_privilege THEN
+        RAISE EXCEPTION 'role "%" inherits the rights of %, which an application has to do without', role_name, inherited
+            USING ERRCODE = 'insufficient_privilege', HINT = format('Have somebody who may say it first: %s;', array_to_string(statements, '; '));
+    END;
+    RAISE NOTICE 'role "%" no longer inherits the rights of %', role_name, inherited
+        USING DETAIL = 'Without a user it would have them. It is still a member, and SET ROLE still works.';
+END
+$$;
+COMMENT ON FUNCTION crm_internal.prepare_application(name) IS
+'Makes the role of an application one that has no rights but those of the users it acts as, and says so; error 0LP01 where row security does not bind it.';
+
+CREATE OR REPLACE FUNCTION crm.grant_access(role_name name, level text, user_id bigint DEFAULT NULL, acts_up_to text DEFAULT NULL)
 RETURNS crm.access_grants
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -300,11 +357,20 @@ AS $$
 #variable_conflict use_column
 DECLARE
     tenant bigint := crm.tenant_id();
+    application CONSTANT boolean := level IS NOT DISTINCT FROM 'application';
+    highest CONSTANT text := CASE WHEN application THEN coalesce(acts_up_to, 'manager') END;
     granted crm.access_grants;
 BEGIN
-    IF level IS NULL OR level NOT IN ('reader', 'agent', 'manager', 'admin') THEN
-        RAISE EXCEPTION 'unknown access level "%"', level
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Levels are reader, agent, manager and admin.';
+    IF level IS NULL OR level NOT IN ('reader', 'agent', 'manager', 'admin', 'application')
+       OR highest NOT IN ('reader', 'agent', 'manager', 'admin') THEN
+        RAISE EXCEPTION 'unknown access level "%"', CASE WHEN application THEN highest ELSE level END
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Levels are reader, agent, manager and admin; an application has level application, and acts up to one of these.';
+    END IF;
+    IF application AND user_id IS NOT NULL OR NOT application AND acts_up_to IS NOT NULL THEN
+        RAISE EXCEPTION 'role "%" is either an application, which acts as users, or it is a user', role_name
+            USING ERRCODE = 'invalid_parameter_value',
+                  HINT = 'Say user_id for the role of one person, or level application and acts_up_to for one that serves many.';
     END IF;
     IF role_name IS NULL OR NOT EXISTS (SELECT FROM pg_roles AS r WHERE r.rolname = role_name) THEN
         RAISE EXCEPTION 'role "%" does not exist', role_name
@@ -315,7 +381,10 @@ BEGIN
             USING ERRCODE = 'CR010', HINT = 'Say SET crm.tenant = ''id'' first.';
     END IF;
 
-    IF grant_access.user_id IS NOT NULL THEN
+    IF application THEN
+        PERFORM crm_internal.prepare_application(role_name);
+        UPDATE crm.users AS u SET db_role = NULL WHERE u.db_role = role_name;
+    ELSIF user_id IS NOT NULL THEN
         UPDATE crm.users AS u SET db_role = NULL
         WHERE u.db_role = role_name AND (u.tenant_id, u.id) IS DISTINCT FROM (tenant, grant_access.user_id);
         UPDATE crm.users AS u SET db_role = role_name
@@ -328,19 +397,26 @@ BEGIN
     UPDATE crm.users AS u SET access = level
     WHERE u.db_role = role_name AND u.tenant_id = tenant AND u.access <> level;
 
-    DELETE FROM crm.access_grants AS g WHERE g.db_role = role_name;
-    INSERT INTO crm.access_grants AS g (tenant_id, db_role, access, user_id)
-    VALUES (tenant, role_name, level, (SELECT u.id FROM crm.users AS u WHERE u.db_role = role_name AND u.tenant_id = tenant))
+    -- an application keeps what it was granted for other companies
+    DELETE FROM crm.access_grants AS g WHERE g.db_role = role_name AND NOT (application AND g.access = 'application' AND g.tenant_id <> tenant);
+    INSERT INTO crm.access_grants AS g (tenant_id, db_role, access, user_id, acts_up_to)
+    VALUES (tenant, role_name, level, (SELECT u.id FROM crm.users AS u WHERE u.db_role = role_name AND u.tenant_id = tenant), highest)
     RETURNING g.* INTO granted;
-    PERFORM crm_internal.apply_access(role_name, level);
+    PERFORM crm_internal.apply_access(r.db_role, r.level) FROM crm_internal.role_levels() AS r WHERE r.db_role = role_name;
     RETURN granted;
 END
 $$;
-COMMENT ON FUNCTION crm.grant_access(name, text, bigint) IS
-'Lets a database role work with the CRM of the current tenant. level: reader, agent, manager or admin. user_id: the user (crm.users.id) the role is from now '
-'on; without it the role stays the user it is, or works as nobody in particular. May be a group: its members have the rights by inheritance. Called by the '
-'owner of the CRM. Errors: 22023 for an unknown level, 42704 for an unknown role, CR010 where the tenant is not clear. Returns the grant.';
+COMMENT ON FUNCTION crm.grant_access(name, text, bigint, text) IS
+'Lets a database role work with the CRM of the current tenant. level: reader, agent, manager or admin. user_id: the user (crm.users.id) the role is from '
+'now on; without it the role stays the user it is, or works as nobody in particular. May be a group: its members have the rights by inheritance. '
+'level application: the one role an application logs in as, which is nobody until it calls crm.act_as(user) in a transaction, and acts at the level of '
+'the user, or at acts_up_to (manager unless given) where that is lower; it may be granted several tenants, and is set NOINHERIT where it inherits from '
+'other roles, with a notice. Called by the owner of the CRM. Errors: 22023 for an unknown level, 42704 for an unknown role, CR010 where the tenant is '
+'not clear, 0LP01 for a role that row security does not bind as an application. Returns the grant.';
 SELECT crm.declare_function('crm.grant_access', 'owner');
+
+-- whatever the level is at which it is allowed to act
+SELECT crm.declare_function('crm.act_as', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.revoke_access(role_name name)
 RETURNS boolean

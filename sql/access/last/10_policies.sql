@@ -16,13 +16,9 @@ $$;
 
 -- what this installation added is there for those who had access before
 DO $$
-DECLARE
-    g crm.access_grants;
 BEGIN
-    FOR g IN SELECT * FROM crm.access_grants LOOP
-        IF EXISTS (SELECT FROM pg_catalog.pg_roles AS r WHERE r.rolname = g.db_role) THEN
-            PERFORM crm_internal.apply_access(g.db_role, g.access);
-        END IF;
-    END LOOP;
+    PERFORM crm_internal.apply_access(r.db_role, r.level) FROM crm_internal.role_levels() AS r;
+    -- sessions that serve users learn of new levels of functions
+    UPDATE crm.access_grants AS g SET access = g.access;
 END
 $$;

@@ -17,6 +17,15 @@ LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_user_access';
 COMMENT ON FUNCTION crm.user_access() IS 'Access level of the current role: reader, agent, manager or admin; NULL where it has none.';
 
+CREATE FUNCTION crm.act_as(user_id bigint, tenant_id bigint DEFAULT NULL) RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_act_as';
+COMMENT ON FUNCTION crm.act_as(bigint, bigint) IS
+'For the role of an application (crm.grant_access(role, ''application'')): what follows in this transaction is done as this CRM user, at '
+'their level but at no higher one than the grant allows. It ends with the transaction, by an error as well. tenant_id: whose user, where the '
+'role serves several companies. Returns the level. Errors: 25P01 outside a transaction block, 42501 for a role that is no application and for a '
+'user it may not act as, 25001 where the transaction acts as another user already, CR010 where the tenant is not clear.';
+
 CREATE FUNCTION crm.has_access(level text) RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_has_access';

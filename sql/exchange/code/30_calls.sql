@@ -307,8 +307,7 @@ BEGIN
         EXECUTE format('DROP FUNCTION %s', gone);
     END LOOP;
     SELECT count(crm_internal.make_api_function(schema_name, a.function)) INTO made FROM crm.api_functions() AS a;
-    PERFORM crm_internal.grant_api(schema_name, g.db_role, g.access)
-    FROM crm.access_grants AS g JOIN pg_roles AS r ON r.rolname = g.db_role;
+    PERFORM crm_internal.grant_api(schema_name, r.db_role, r.level) FROM crm_internal.role_levels() AS r;
     RETURN made;
 END
 $$;
