@@ -91,6 +91,11 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 #pragma GCC poison pg_namespace_aclcheck pg_database_aclcheck pg_language_aclcheck
 #pragma GCC poison pg_proc_aclcheck pg_type_aclcheck
 
+#else
+
+/* 16: postgres.h no longer brings the macros that read variable-length values */
+#include "varatt.h"
+
 #endif							/* before 16 */
 
 #if PG_VERSION_NUM < 180000

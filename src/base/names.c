@@ -9,6 +9,7 @@
 #include "common/hashfn.h"
 #include "utils/memutils.h"
 
+#include "base/compat.h"
 #include "base/names.h"
 
 static void

@@ -10,6 +10,7 @@ RULES = {
     'exported': 'functions and variables that are not static are called crm_...',
     'static-unique': 'no two static functions of the tree have one name',
     'version-test': 'PG_VERSION_NUM is looked at in src/base/compat.h alone',
+    'varlena': 'a file that reads variable-length values includes base/compat.h, itself or by its headers: newer servers keep the macros apart',
     'json-value': 'values are taken out of JSON by src/base/json.c alone: the server takes what it is given for an object or an array, and reads on',
     'result-row': 'the row type of a result comes from crm_result_row() in src/base/row.c',
     'hint-c': 'an error of class CR has an errhint',
@@ -23,6 +24,7 @@ ENTRY = {'_PG_init', 'Pg_magic_func'}
 
 def check(tree):
     yield from spi(tree)
+    yield from varlena(tree)
     yield from strings(tree)
     yield from symbols(tree)
     yield from errors(tree)
@@ -54,6 +56,22 @@ def spi(tree):
             seen.add(t.text)
             yield Finding('spi', f.path, t.line, f'{f.path} {t.text}',
                           f'{t.text} outside src/base/plan.c, which alone pins the search path and keeps plans: use what it offers')
+
+
+VARLENA = re.compile(r'(?:SET_)?VAR(?:DATA|SIZE|ATT)\w*')
+
+
+def varlena(tree):
+    included = {f.path: [f'src/{name}' for _, name in f.includes()] for f in tree.c_files()}
+    for f in tree.c_files():
+        use = next((t for t in f.tokens if t.kind == 'word' and VARLENA.fullmatch(t.text)), None)
+        reached, new = set(), [f.path]
+        while new:
+            path = new.pop()
+            reached.add(path)
+            new += [p for p in included.get(path, []) if p not in reached]
+        if use and 'src/base/compat.h' not in reached:
+            yield Finding('varlena', f.path, use.line, f.path, f'{use.text} without base/compat.h: it does not build on 16 and later')
 
 
 # ---- SQL in strings ----

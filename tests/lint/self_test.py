@@ -68,6 +68,7 @@ FAULTS = {
     'sql-in-c': [('src/people/pair.c', 'FROM crm.persons', 'FROM persons')],
     'exported': [('src/sales/deal.c', 'static void', 'void')],
     'static-unique': [('src/sales/deal.c', 'close_deal', 'count_pairs')],
+    'varlena': [('src/people/pair.c', '#include "base/crm.h"\n', ''), ('src/people/pair.c', 'return 1;', 'return VARSIZE(NULL);')],
     'version-test': [('src/sales/deal.c', 'static void', '#if PG_VERSION_NUM >= 160000\n#endif\nstatic void')],
     'hint-c': [('src/people/pair.c', ', errhint("Do y.")', '')],
     'search-path': [('sql/sales/code/10_deals.sql', 'SET search_path = pg_catalog, pg_temp\n', '')],
