@@ -410,7 +410,7 @@ crm_current_identity(void)
 	if (last != NULL && last_news == news && !crm_discard_kept &&
 		key.role == last_key.role && key.tenant == last_key.tenant &&
 		key.acting_user == last_key.acting_user && key.acting_tenant == last_key.acting_tenant &&
-		is_valid(last))
+		(last->until == DT_NOEND || is_valid(last)))
 		return last;
 	last = NULL;
 	if (crm_kept_building(&identities))

@@ -212,6 +212,27 @@ crm_ask_rows(const RowQuestion *question, const char *before, const char *after,
 	return result;
 }
 
+/* How many rows the planner takes the user to see, by its statistics; -1: not known. */
+double
+crm_expected_rows(const RowQuestion *question)
+{
+	static const Oid types[] = {INT8OID};
+	CrmOwnerSwitch saved;
+	double		rows = -1;
+	bool		no_tenant;
+	char	   *source;
+
+	(void) crm_current_tenant(&no_tenant);
+	if (no_tenant)
+		return 0;
+	crm_connect_as(crm_current_role(), &saved);
+	source = question_source(question);
+	if (source != NULL)
+		rows = crm_planned_rows(psprintf("SELECT FROM %s", source), 1, types);
+	crm_disconnect_self(&saved);
+	return rows;
+}
+
 static bool
 ask_for_one(const RowQuestion *question, int64 id)
 {

@@ -9,8 +9,10 @@
  * the planner does not fetch the list to estimate with it: it would compare
  * each id with the statistics of the column.  It is called once for a scan.
  *
- * The number of rows somebody sees is counted up to a bound and remembered for
- * some seconds: estimates need no more.
+ * How many rows somebody sees is what the planner itself expects of the parent's
+ * row security, by its statistics, or their number where they have been listed
+ * lately; it is remembered for some seconds.  Counting them would cost more than
+ * most queries: the lines of one deal would wait for all deals to be counted.
  */
 #include "base/crm.h"
 
@@ -68,14 +70,13 @@ crm_remember_count(const RowQuestion *question, int64 n)
 	place->n = n;
 }
 
-/* How many rows of a table the user sees, as of lately. */
+/* About how many rows of a table the user sees. */
 static int64
 seen_count(Oid relid)
 {
 	uint64		identity = crm_identity_serial();
 	RowQuestion question;
-	bool		isnull;
-	Datum		n;
+	double		expected;
 
 	for (int i = 0; i < COUNTS; i++)
 		if (counts[i].relid == relid && counts[i].identity == identity &&
@@ -85,12 +86,11 @@ seen_count(Oid relid)
 	if (!ActiveSnapshotSet())
 		return -1;
 	question = crm_row_question(relid, false);
-	n = crm_ask_rows(&question, "SELECT pg_catalog.count(*) FROM (SELECT FROM ",
-					 " AND $2 IS NOT NULL LIMIT 100001) AS c", 0, CurrentMemoryContext, &isnull);
-	if (isnull)
+	expected = crm_expected_rows(&question);
+	if (expected < 0)
 		return -1;
-	crm_remember_count(&question, DatumGetInt64(n));
-	return DatumGetInt64(n);
+	crm_remember_count(&question, (int64) Min(expected, 1e18));
+	return (int64) Min(expected, 1e18);
 }
 
 /* The table that a call names, and the share of its rows that are seen; -1: not known. */

@@ -68,6 +68,7 @@ extern void crm_read_newest(const char *sql, int nargs, const Oid *argtypes,
 extern int	crm_execute_variant(const char *sql, int nargs, const Oid *argtypes,
 								Datum *values, const char *nulls, bool read_only,
 								long limit);
+extern double crm_planned_rows(const char *sql, int nargs, const Oid *argtypes);
 extern void crm_read_config(const char *sql, int nargs, const Oid *argtypes,
 							Datum *values);
 extern Portal crm_cursor_open(const char *sql);

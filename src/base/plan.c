@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
+#include "utils/plancache.h"
 #include "utils/snapmgr.h"
 
 #define PINNED_PATH "pg_catalog, pg_temp"
@@ -259,6 +260,28 @@ crm_execute_variant(const char *sql, int nargs, const Oid *argtypes, Datum *valu
 		kept++;
 	}
 	return crm_execute(sql, nargs, argtypes, values, nulls, read_only, limit);
+}
+
+/*
+ * How many rows the planner expects of a query, which is not run.  Its plan is
+ * not kept: what it expects depends on who is asking.
+ */
+double
+crm_planned_rows(const char *sql, int nargs, const Oid *argtypes)
+{
+	int			path = pin_path();
+	SPIPlanPtr	plan = SPI_prepare(sql, nargs, unconstify(Oid *, argtypes));
+	CachedPlan *cached;
+	double		rows;
+
+	if (plan == NULL || (cached = SPI_plan_get_cached_plan(plan)) == NULL)
+		elog(ERROR, "could not plan a query: %s: %s",
+			 SPI_result_code_string(SPI_result), sql);
+	rows = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;
+	ReleaseCachedPlan(cached, NULL);
+	SPI_freeplan(plan);
+	unpin_path(path);
+	return rows;
 }
 
 /*

@@ -46,13 +46,13 @@ COMMENT ON FUNCTION crm_internal.function_rules() IS
 -- ---- policies ----
 
 -- Whose rows they are, as arms of which each is a condition of an index: a scan by owner, one by team, one by shares. The
--- lists are worked out once a query. Says the same as crm.can_see(), for whom the columns are no columns of a table.
+-- lists are worked out once a query. Within crm.in_sight() it says the same as crm.can_see(), for whom the columns are no columns of a table.
 CREATE OR REPLACE FUNCTION crm_internal.sees_owned(owner_column text, team_column text, shared boolean)
 RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT concat_ws(' OR ', 'tenant_id = crm.whole_tenant()',
+    SELECT concat_ws(' OR ',
         format('%I = ANY (crm.seen_user_ids())', owner_column),
         CASE WHEN team_column IS NULL THEN format('%I IS NULL', owner_column)
              ELSE format('%2$I = ANY (crm.led_team_ids()) OR %1$I IS NULL AND %2$I IS NULL OR %1$I IS NULL AND %2$I = ANY (crm.own_team_ids())',
@@ -61,7 +61,7 @@ AS $$
         CASE WHEN shared THEN 'cardinality(shared_user_ids) > 0 AND shared_user_ids && crm.own_user_ids() '
                               'OR cardinality(shared_team_ids) > 0 AND shared_team_ids && crm.own_team_ids()' END)
 $$;
-COMMENT ON FUNCTION crm_internal.sees_owned(text, text, boolean) IS 'Condition by which rows are seen that say in columns of their own whose they are.';
+COMMENT ON FUNCTION crm_internal.sees_owned(text, text, boolean) IS 'Condition by which somebody who does not see the whole company sees rows that say in columns of their own whose they are.';
 
 -- Parents that hide: what everybody in the company sees hides no child.
 CREATE OR REPLACE FUNCTION crm_internal.as_parents(relation regclass, what text)
@@ -90,17 +90,17 @@ RETURNS TABLE (class text, sees text, writes text)
 LANGUAGE sql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT r.class, m.mine || coalesce(' AND (' || CASE
+    SELECT r.class, coalesce('crm.in_sight(tenant_id, ' || CASE
                -- who owned a record at the time does not decide who sees its history
-               WHEN p.sees IS NOT NULL THEN 'tenant_id = crm.whole_tenant() OR ' || p.sees
-               WHEN r.owner_column IS NOT NULL THEN crm_internal.sees_owned(r.owner_column, r.team_column, r.shared) END || ')', ''),
-           m.mine || CASE r.class
-               WHEN 'configuration' THEN ' AND crm.has_access(''admin'')'
-               WHEN 'catalogue' THEN ' AND crm.has_access(''manager'')'
-               WHEN 'owned' THEN format(' AND crm.can_change(%I, %s)', r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'))
-               WHEN 'work' THEN ' AND crm.has_access(''agent'')'
-               WHEN 'child' THEN ' AND crm.has_access(''agent'')'
-                   || coalesce(' AND (tenant_id = crm.whole_tenant() OR ' || crm_internal.as_parents(r.relation, 'change') || ')', '') END
+               WHEN p.sees IS NOT NULL THEN p.sees
+               WHEN r.owner_column IS NOT NULL THEN crm_internal.sees_owned(r.owner_column, r.team_column, r.shared) END || ')', m.mine),
+           CASE r.class
+               WHEN 'configuration' THEN m.mine || ' AND crm.has_access(''admin'')'
+               WHEN 'catalogue' THEN m.mine || ' AND crm.has_access(''manager'')'
+               WHEN 'owned' THEN m.mine || format(' AND crm.can_change(%I, %s)', r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'))
+               WHEN 'work' THEN m.mine || ' AND crm.has_access(''agent'')'
+               WHEN 'child' THEN 'crm.has_access(''agent'') AND '
+                   || coalesce('crm.in_sight(tenant_id, ' || crm_internal.as_parents(r.relation, 'change') || ')', m.mine) END
     FROM crm_internal.table_rules() AS r
     CROSS JOIN (VALUES ('tenant_id = crm.tenant_id()')) AS m (mine)
     CROSS JOIN LATERAL (SELECT CASE WHEN r.class IN ('child', 'log') THEN crm_internal.as_parents(r.relation, 'see') END) AS p (sees)

@@ -14,6 +14,19 @@ AS 'MODULE_PATHNAME', 'crm_whole_tenant';
 COMMENT ON FUNCTION crm.whole_tenant() IS
 'Tenant of which the current role sees every row: that of a manager, an admin, the owner, or a reader who is no user. NULL for everybody else.';
 
+CREATE FUNCTION crm.sight_support(internal) RETURNS internal
+LANGUAGE c STABLE STRICT
+AS 'MODULE_PATHNAME', 'crm_sight_support';
+COMMENT ON FUNCTION crm.sight_support(internal) IS
+'Planner support: crm.in_sight() as conditions of indexes for who sees a part of the rows, and as one question a query for who sees all.';
+
+CREATE FUNCTION crm.in_sight(tenant_id bigint, mine boolean) RETURNS boolean
+LANGUAGE c STABLE PARALLEL SAFE SUPPORT crm.sight_support
+AS 'MODULE_PATHNAME', 'crm_in_sight';
+COMMENT ON FUNCTION crm.in_sight(bigint, boolean) IS
+'Whether a row of this tenant is seen: it is of the current tenant, and the current role sees every row of it (crm.whole_tenant()) or this one for the reason '
+'given as mine. What policies for reading are made of; the planner puts plain conditions in its place.';
+
 CREATE FUNCTION crm.seen_user_ids() RETURNS bigint[]
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_seen_user_ids';
