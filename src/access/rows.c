@@ -172,9 +172,9 @@ question_source(const RowQuestion *question)
  * Run a query about a question as the user who asks, and give its only value.
  * The query's text is "before" source "after".
  */
-Datum
-crm_ask_rows(const RowQuestion *question, const char *before, const char *after, int64 id,
-	MemoryContext context, bool *isnull)
+static Datum
+ask_rows(const RowQuestion *question, const char *before, const char *after, int64 id,
+		 MemoryContext context, bool *isnull)
 {
 	static const Oid types[] = {INT8OID, INT8OID};
 	Datum		values[2];
@@ -238,8 +238,8 @@ ask_for_one(const RowQuestion *question, int64 id)
 {
 	bool		isnull;
 
-	(void) crm_ask_rows(question, "SELECT true FROM ", " AND p.id OPERATOR(pg_catalog.=) $2", id,
-			   CurrentMemoryContext, &isnull);
+	(void) ask_rows(question, "SELECT true FROM ", " AND p.id OPERATOR(pg_catalog.=) $2", id,
+					CurrentMemoryContext, &isnull);
 	return !isnull;
 }
 
@@ -335,8 +335,8 @@ list_of(const RowQuestion *question)
 	/* below the caller's until nothing can go wrong any more */
 	list.context = AllocSetContextCreate(CurrentMemoryContext, "crm visible rows",
 										 ALLOCSET_DEFAULT_SIZES);
-	found = crm_ask_rows(question, "SELECT pg_catalog.array_agg(p.id) FROM ", " AND $2 IS NOT NULL",
-						 0, list.context, &isnull);
+	found = ask_rows(question, "SELECT pg_catalog.array_agg(p.id) FROM ", " AND $2 IS NOT NULL",
+					 0, list.context, &isnull);
 	if (!isnull)
 	{
 		ArrayType  *array = DatumGetArrayTypeP(found);

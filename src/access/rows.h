@@ -26,8 +26,6 @@ typedef struct RowQuestion
 } RowQuestion;
 
 extern RowQuestion crm_row_question(Oid relid, bool change);
-extern Datum crm_ask_rows(const RowQuestion *question, const char *before, const char *after,
-						  int64 id, MemoryContext context, bool *isnull);
 extern double crm_expected_rows(const RowQuestion *question);
 extern void crm_remember_count(const RowQuestion *question, int64 n);
 

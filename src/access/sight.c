@@ -134,7 +134,7 @@ from_row(Node *node, void *context)
 	return expression_tree_mutator(node, from_row, context);
 }
 
-/* A condition that takes no column out of a row before it is looked at; as it is where that cannot be. */
+/* A condition that takes no column out of a row before it is looked at, where that can be. */
 static Node *
 put_off(PlannerInfo *root, Node *column, Node *condition)
 {

@@ -27,7 +27,7 @@ GROUP BY p.tablename, p.cmd HAVING count(*) > 1 OR p.cmd = 'ALL';
 SELECT p.tablename, p.policyname AS restrictive_or_with_subquery FROM pg_policies AS p
 WHERE p.schemaname = 'crm' AND (p.permissive <> 'PERMISSIVE' OR concat(p.qual, p.with_check) ~* '\mselect\M');
 SELECT p.tablename, p.policyname AS not_by_tenant_first FROM pg_policies AS p
-WHERE p.schemaname = 'crm' AND coalesce(p.qual, p.with_check) !~ '^\(+tenant_id = crm\.tenant_id\(\)';
+WHERE p.schemaname = 'crm' AND coalesce(p.qual, p.with_check) !~ '^\(*(tenant_id = crm\.tenant_id\(\)|crm\.in_sight\(tenant_id, )';
 
 -- views show what their reader may see; functions do not look where their caller says
 SELECT c.oid::regclass AS view_with_rights_of_its_owner FROM pg_class AS c

@@ -61,7 +61,8 @@ AS $$
         CASE WHEN shared THEN 'cardinality(shared_user_ids) > 0 AND shared_user_ids && crm.own_user_ids() '
                               'OR cardinality(shared_team_ids) > 0 AND shared_team_ids && crm.own_team_ids()' END)
 $$;
-COMMENT ON FUNCTION crm_internal.sees_owned(text, text, boolean) IS 'Condition by which somebody who does not see the whole company sees rows that say in columns of their own whose they are.';
+COMMENT ON FUNCTION crm_internal.sees_owned(text, text, boolean) IS
+'Condition by which somebody who does not see the whole company sees rows that say in columns of their own whose they are.';
 
 -- Parents that hide: what everybody in the company sees hides no child.
 CREATE OR REPLACE FUNCTION crm_internal.as_parents(relation regclass, what text)
@@ -99,8 +100,8 @@ AS $$
                WHEN 'catalogue' THEN m.mine || ' AND crm.has_access(''manager'')'
                WHEN 'owned' THEN m.mine || format(' AND crm.can_change(%I, %s)', r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'))
                WHEN 'work' THEN m.mine || ' AND crm.has_access(''agent'')'
-               WHEN 'child' THEN 'crm.has_access(''agent'') AND '
-                   || coalesce('crm.in_sight(tenant_id, ' || crm_internal.as_parents(r.relation, 'change') || ')', m.mine) END
+               WHEN 'child' THEN coalesce('crm.in_sight(tenant_id, ' || crm_internal.as_parents(r.relation, 'change') || ')', m.mine)
+                   || ' AND crm.has_access(''agent'')' END
     FROM crm_internal.table_rules() AS r
     CROSS JOIN (VALUES ('tenant_id = crm.tenant_id()')) AS m (mine)
     CROSS JOIN LATERAL (SELECT CASE WHEN r.class IN ('child', 'log') THEN crm_internal.as_parents(r.relation, 'see') END) AS p (sees)
