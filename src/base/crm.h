@@ -124,6 +124,7 @@ typedef struct CrmKept
 } CrmKept;
 
 typedef struct CrmKeptState CrmKeptState;
+typedef struct CrmKeptEntry CrmKeptEntry;
 
 extern bool crm_discard_kept;
 
@@ -131,6 +132,9 @@ extern void *crm_kept(CrmKept *cache, const void *key, Size keylen);
 extern void *crm_kept_peek(CrmKept *cache, const void *key, Size keylen);
 extern Oid	crm_kept_owner(CrmKept *cache);
 extern void crm_kept_depends(Oid relid);
+extern CrmKeptEntry *crm_kept_entry(void);
+extern void crm_kept_hold(CrmKeptEntry *entry);
+extern bool crm_kept_current(CrmKeptEntry *entry);
 extern bool crm_kept_building(const CrmKept *cache);
 extern bool crm_kept_reading(void);
 extern void crm_kept_relation_changed(Oid relid);

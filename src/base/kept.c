@@ -59,7 +59,7 @@ typedef struct KeptKey
 	Size		length;
 } KeptKey;
 
-typedef struct KeptEntry
+struct CrmKeptEntry
 {
 	KeptKey		key;			/* the bytes are the entry's own */
 	CrmKept    *cache;
@@ -72,14 +72,14 @@ typedef struct KeptEntry
 	dlist_head	holds;
 	int			nrelations;		/* relations it depends on besides */
 	Oid		   *relations;
-	struct KeptEntry *outer;	/* while it is built: the one it is built for */
-} KeptEntry;
+	CrmKeptEntry *outer;		/* while it is built: the one it is built for */
+};
 
 /* An element of a cache's hash table. */
 typedef struct KeptSlot
 {
 	KeptKey		key;			/* hash key: must be first */
-	KeptEntry  *entry;
+	CrmKeptEntry *entry;
 } KeptSlot;
 
 struct CrmKeptState
@@ -87,7 +87,7 @@ struct CrmKeptState
 	CrmConfigWatch watches[CRM_KEPT_TABLES];
 	int			nwatches;
 	HTAB	   *slots;
-	KeptEntry  *latest;			/* the one last asked for */
+	CrmKeptEntry *latest;		/* the one last asked for */
 	bool		building;
 	bool		has_relations;	/* some entry depends on relations of its own */
 	CrmKept    *next;
@@ -99,14 +99,14 @@ typedef struct KeptHold
 	MemoryContextCallback callback;
 	dlist_node	node;			/* among the entry's holds */
 	MemoryContext holder;
-	KeptEntry  *entry;
+	CrmKeptEntry *entry;
 } KeptHold;
 
 bool		crm_discard_kept = false;
 
 static MemoryContext kept_context = NULL;
 static CrmKept *caches = NULL;
-static KeptEntry *under_way = NULL; /* being built, the innermost first */
+static CrmKeptEntry *under_way = NULL; /* being built, the innermost first */
 
 /* ---- keys ---- */
 
@@ -131,19 +131,23 @@ match_key(const void *a, const void *b, Size keysize)
 
 /* Free an entry that is neither listed nor held. */
 static void
-free_entry(KeptEntry *entry)
+free_entry(CrmKeptEntry *entry)
 {
 	if (!entry->listed && dlist_is_empty(&entry->holds))
 		MemoryContextDelete(entry->context);
 }
 
-/* Take an entry out of its cache, where its slot is gone or has another. */
+/*
+ * Take an entry out of its cache, where its slot is gone or has another.  No
+ * news reaches it there: to who asks, it is out of date.
+ */
 static void
-unlist(KeptEntry *entry)
+unlist(CrmKeptEntry *entry)
 {
 	if (entry->cache->state->latest == entry)
 		entry->cache->state->latest = NULL;
 	entry->listed = false;
+	entry->stale = true;
 	free_entry(entry);
 }
 
@@ -159,7 +163,7 @@ release_hold(void *arg)
 
 /* A context holds an entry once, however often it is asked for there. */
 static void
-hold_entry(KeptEntry *entry, MemoryContext holder)
+hold_entry(CrmKeptEntry *entry, MemoryContext holder)
 {
 	KeptHold   *hold;
 	dlist_iter	i;
@@ -187,7 +191,7 @@ drop_all(CrmKept *cache)
 	hash_seq_init(&status, cache->state->slots);
 	while ((slot = hash_seq_search(&status)) != NULL)
 	{
-		KeptEntry  *entry = slot->entry;
+		CrmKeptEntry *entry = slot->entry;
 
 		/* the slot's key points into the entry: first the slot */
 		hash_search(cache->state->slots, &slot->key, HASH_REMOVE, NULL);
@@ -236,7 +240,7 @@ generation_of(CrmKept *cache)
 }
 
 static bool
-is_current(KeptEntry *entry)
+is_current(CrmKeptEntry *entry)
 {
 	uint64		news = crm_config_news();
 
@@ -251,11 +255,18 @@ is_current(KeptEntry *entry)
 	return entry->cache->still_good == NULL || entry->cache->still_good(entry->value);
 }
 
+/* Would a look find this entry again?  False of one that has left its cache. */
+bool
+crm_kept_current(CrmKeptEntry *entry)
+{
+	return is_current(entry);
+}
+
 /* A relation changed, or InvalidOid: any may have. */
 void
 crm_kept_relation_changed(Oid relid)
 {
-	for (KeptEntry *e = under_way; e != NULL; e = e->outer)
+	for (CrmKeptEntry *e = under_way; e != NULL; e = e->outer)
 		for (int i = 0; i < e->nrelations; i++)
 			e->stale |= relid == InvalidOid || e->relations[i] == relid;
 	for (CrmKept *cache = caches; cache != NULL; cache = cache->state->next)
@@ -282,7 +293,7 @@ crm_kept_relation_changed(Oid relid)
 void
 crm_kept_depends(Oid relid)
 {
-	KeptEntry  *entry = under_way;
+	CrmKeptEntry *entry = under_way;
 	int			n = entry->nrelations;
 	Oid		   *relations = MemoryContextAlloc(entry->context, sizeof(Oid) * (n + 1));
 
@@ -292,6 +303,23 @@ crm_kept_depends(Oid relid)
 	entry->relations = relations;
 	entry->nrelations++;
 	entry->cache->state->has_relations = true;
+}
+
+/*
+ * While an entry is built: the entry, for whoever has its value and is to hold
+ * it in further contexts or to ask whether it is out of date.
+ */
+CrmKeptEntry *
+crm_kept_entry(void)
+{
+	return under_way;
+}
+
+/* Hold what somebody already holds, as long as the current memory context lives too. */
+void
+crm_kept_hold(CrmKeptEntry *entry)
+{
+	hold_entry(entry, CurrentMemoryContext);
 }
 
 /* Is the newest snapshot the active one, since an entry is being read? */
@@ -344,7 +372,7 @@ lock_tables(CrmKeptState *state)
 
 /* Run the cache's function: as the owner of its first table, with SPI and the newest snapshot. */
 static void
-fill_entry(KeptEntry *entry)
+fill_entry(CrmKeptEntry *entry)
 {
 	CrmKept    *cache = entry->cache;
 	CrmOwnerSwitch saved;
@@ -371,11 +399,11 @@ fill_entry(KeptEntry *entry)
 }
 
 /* An entry without a value, below the current context. */
-static KeptEntry *
+static CrmKeptEntry *
 new_entry(CrmKept *cache, const KeptKey *key)
 {
 	MemoryContext context = new_context(cache->what);
-	KeptEntry  *entry = (KeptEntry *) MemoryContextAllocZero(context, sizeof(KeptEntry));
+	CrmKeptEntry *entry = (CrmKeptEntry *) MemoryContextAllocZero(context, sizeof(CrmKeptEntry));
 	void	   *bytes = MemoryContextAlloc(context, Max(key->length, 1));
 
 	memcpy(bytes, key->bytes, key->length);
@@ -388,10 +416,10 @@ new_entry(CrmKept *cache, const KeptKey *key)
 }
 
 /* Build the entry of a key.  Nothing is listed, and nothing left behind by an error. */
-static KeptEntry *
+static CrmKeptEntry *
 build_entry(CrmKept *cache, const KeptKey *key)
 {
-	KeptEntry  *entry;
+	CrmKeptEntry *entry;
 
 	/* this also bounds how deep one building can lead to another */
 	if (cache->state->building)
@@ -427,7 +455,7 @@ build_entry(CrmKept *cache, const KeptKey *key)
 
 /* Put an entry in its cache, in place of an older one. */
 static void
-list_entry(KeptEntry *entry)
+list_entry(CrmKeptEntry *entry)
 {
 	CrmKeptState *state = entry->cache->state;
 	int			limit = entry->cache->limit > 0 ? entry->cache->limit : DEFAULT_LIMIT;
@@ -451,12 +479,12 @@ list_entry(KeptEntry *entry)
 
 /* ---- looking ---- */
 
-static KeptEntry *
+static CrmKeptEntry *
 find_entry(CrmKept *cache, const void *bytes, Size length)
 {
 	KeptKey		key = {bytes, length};
 	CrmKeptState *state = cache->state ? cache->state : open_cache(cache);
-	KeptEntry  *entry = state->latest;
+	CrmKeptEntry *entry = state->latest;
 
 	if (entry == NULL || match_key(&entry->key, &key, 0) != 0)
 	{
@@ -485,7 +513,7 @@ find_entry(CrmKept *cache, const void *bytes, Size length)
 void *
 crm_kept(CrmKept *cache, const void *key, Size keylen)
 {
-	KeptEntry  *entry = find_entry(cache, key, keylen);
+	CrmKeptEntry *entry = find_entry(cache, key, keylen);
 
 	if (entry == NULL)
 		return NULL;
@@ -500,7 +528,7 @@ crm_kept(CrmKept *cache, const void *key, Size keylen)
 void *
 crm_kept_peek(CrmKept *cache, const void *key, Size keylen)
 {
-	KeptEntry  *entry = find_entry(cache, key, keylen);
+	CrmKeptEntry *entry = find_entry(cache, key, keylen);
 
 	return entry ? entry->value : NULL;
 }

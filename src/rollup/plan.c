@@ -8,6 +8,11 @@
  * plan is that view's target list as one executor projection over the row's
  * slot, for the row type of the relation the trigger fired on.  Relation cache
  * invalidations of the view, the delta table or the relation make it anew.
+ *
+ * Both are kept configuration (kept.c).  A plan holds its layout, a row trigger
+ * holds the plan it evaluates by, and sums that are pending hold the layout they
+ * are laid out by.  So a definition may change in the middle of a statement
+ * that has collected something, and nothing that is still used is freed.
  */
 #include "rollup/rollup.h"
 
@@ -36,24 +41,6 @@
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-
-static RollupLayout *layouts = NULL;
-static RollupPlan *plans = NULL;
-static bool watching = false;
-
-/* Only marks: what is in use is freed at the next look-up. */
-static void
-relation_changed(Datum arg, Oid relid)
-{
-	for (RollupLayout *l = layouts; l != NULL; l = l->next)
-		if (relid == InvalidOid || relid == l->view || relid == l->delta ||
-			relid == l->shape.root)
-			l->valid = false;
-	for (RollupPlan *p = plans; p != NULL; p = p->next)
-		if (p->valid &&
-			(relid == InvalidOid || relid == p->relid || !p->layout->valid))
-			p->valid = false;
-}
 
 static Oid
 internal_oid(const char *name)
@@ -222,28 +209,27 @@ add_column(RollupLayout *layout, TupleDesc desc, const TargetEntry *te)
 	layout->targets = lappend(layout->targets, expression_planner(te->expr));
 }
 
-static RollupLayout *
-compile_layout(int64 source)
+/* crm_kept's: the layout of a source. */
+static void *
+build_layout(const void *key, MemoryContext context)
 {
 	RollupLayout *layout;
-	MemoryContext cx;
-	MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(context);
 	Relation	delta;
 	TupleDesc	desc;
 	List	   *targets;
 	CrmOwnerSwitch saved;
 
-	cx = AllocSetContextCreate(CurrentMemoryContext, "crm rollup layout",
-							   ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(cx);
 	layout = palloc0(sizeof(RollupLayout));
-	layout->cx = cx;
-	layout->source = source;
-	layout->valid = true;
-	layout->view = crm_rollup_view_oid(source, false);
-	layout->delta = crm_rollup_delta_oid(source, false);
+	layout->entry = crm_kept_entry();
+	layout->source = *(const int64 *) key;
+	layout->view = crm_rollup_view_oid(layout->source, false);
+	crm_kept_depends(layout->view);
+	layout->delta = crm_rollup_delta_oid(layout->source, false);
+	crm_kept_depends(layout->delta);
 	layout->owner = crm_table_owner(layout->view);
 	targets = crm_rollup_view_targets(layout->view, &layout->shape.root, &layout->varno);
+	crm_kept_depends(layout->shape.root);
 
 	/* planning parses the bodies of functions that it inlines, with the rights of the definer */
 	crm_become(layout->owner, &saved);
@@ -273,32 +259,36 @@ compile_layout(int64 source)
 		layout->slots[i] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	table_close(delta, AccessShareLock);
 	MemoryContextSwitchTo(old);
-	MemoryContextSetParent(cx, TopMemoryContext);
 	return layout;
 }
 
-static RollupLayout *
-find_layout(int64 source)
-{
-	RollupLayout **link = &layouts;
-	RollupLayout *layout;
+static CrmKept layouts = {
+	.what = "sources of rollups",
+	.build = build_layout,
+};
 
-	while ((layout = *link) != NULL)
-	{
-		if (!layout->valid && layout->refs == 0)
-		{
-			*link = layout->next;
-			MemoryContextDelete(layout->cx);
-			continue;
-		}
-		if (layout->source == source && layout->valid)
-			return layout;
-		link = &layout->next;
-	}
-	layout = compile_layout(source);
-	layout->next = layouts;
-	layouts = layout;
-	return layout;
+/*
+ * Are the sums of two layouts the same columns of the same table?  What was
+ * collected by one may then be added to by the other.
+ */
+bool
+crm_rollup_same_sums(const RollupLayout *a, const RollupLayout *b)
+{
+	const RollupShape *x = &a->shape;
+	const RollupShape *y = &b->shape;
+
+	if (a == b)
+		return true;
+	if (a->delta != b->delta || x->natts != y->natts || x->nkeys != y->nkeys ||
+		x->nmeasures != y->nmeasures)
+		return false;
+	for (int i = 0; i < x->nkeys; i++)
+		if (x->keys[i].attno != y->keys[i].attno)
+			return false;
+	for (int i = 0; i < x->nmeasures; i++)
+		if (x->measures[i].attno != y->measures[i].attno)
+			return false;
+	return true;
 }
 
 /*
@@ -327,27 +317,35 @@ find_columns(RollupPlan *plan, List *targets, Index varno, TupleDesc desc)
 	bms_free(attnos);
 }
 
-static RollupPlan *
-compile_plan(RollupLayout *layout, Relation rel)
+/* What a plan is kept by. */
+typedef struct PlanKey
 {
-	MemoryContext cx;
-	MemoryContext old;
+	int64		source;
+	uint64		relid;			/* wide: no byte of a key is left unset */
+} PlanKey;
+
+/* crm_kept's: the plan of a source for the row type of one relation. */
+static void *
+build_plan(const void *key, MemoryContext context)
+{
+	const PlanKey *k = (const PlanKey *) key;
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Relation	rel;
 	RollupPlan *plan;
+	RollupLayout *layout;
 	List	   *targets;
 	List	   *tlist = NIL;
 	ListCell   *cell;
 	CrmOwnerSwitch saved;
 	AttrNumber	resno = 1;
 
-	cx = AllocSetContextCreate(CurrentMemoryContext, "crm rollup plan",
-							   ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(cx);
+	crm_kept_depends((Oid) k->relid);
+	rel = table_open((Oid) k->relid, AccessShareLock);
 	plan = palloc0(sizeof(RollupPlan));
-	plan->cx = cx;
+	plan->entry = crm_kept_entry();
 	plan->relid = RelationGetRelid(rel);
-	plan->source = layout->source;
-	plan->layout = layout;
-	plan->valid = true;
+	/* held by the memory of the plan */
+	layout = plan->layout = crm_kept(&layouts, &k->source, sizeof(k->source));
 	plan->feeds = crm_rollup_in_tree(plan->relid, layout->shape.root);
 
 	targets = copyObject(layout->targets);
@@ -366,7 +364,11 @@ compile_plan(RollupLayout *layout, Relation rel)
 		resno++;
 	}
 
-	/* the right to execute the functions in it is the definer's */
+	/*
+	 * The right to execute the functions in it is the definer's.  The context
+	 * of expressions goes with the plan's memory: only functions that return
+	 * sets have more to end, and a rollup has none of those.
+	 */
 	crm_become(layout->owner, &saved);
 	plan->econtext = CreateStandaloneExprContext();
 	plan->projection = ExecBuildProjectionInfo(tlist, plan->econtext,
@@ -374,51 +376,35 @@ compile_plan(RollupLayout *layout, Relation rel)
 																		&TTSOpsVirtual),
 											   NULL, RelationGetDescr(rel));
 	crm_become_self(&saved);
+	table_close(rel, AccessShareLock);
 	MemoryContextSwitchTo(old);
-	MemoryContextSetParent(cx, TopMemoryContext);
 	return plan;
 }
 
-/* The plan of a source for the row type of one relation. */
+/* A plan is no better than its layout. */
+static bool
+layout_is_current(const void *value)
+{
+	return crm_kept_current(((const RollupPlan *) value)->layout->entry);
+}
+
+static CrmKept plans = {
+	.what = "plans of rollups",
+	.limit = 10000,				/* a partition needs one for each source it feeds */
+	.build = build_plan,
+	.still_good = layout_is_current,
+};
+
+/*
+ * The plan of a source for the row type of one relation, good as long as the
+ * current memory context.
+ */
 RollupPlan *
 crm_rollup_plan(int64 source, Relation rel)
 {
-	static RollupPlan *last = NULL;
-	Oid			relid = RelationGetRelid(rel);
-	RollupPlan **link = &plans;
-	RollupPlan *plan;
-	RollupLayout *layout;
+	PlanKey		key = {.source = source, .relid = RelationGetRelid(rel)};
 
-	if (last != NULL && last->valid && last->relid == relid && last->source == source)
-		return last;
-	last = NULL;
-	if (!watching)
-	{
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-		watching = true;
-	}
-	while ((plan = *link) != NULL)
-	{
-		if (!plan->valid)
-		{
-			*link = plan->next;
-			FreeExprContext(plan->econtext, true);
-			MemoryContextDelete(plan->cx);
-			continue;
-		}
-		if (plan->relid == relid && plan->source == source)
-			return last = plan;
-		link = &plan->next;
-	}
-
-	layout = find_layout(source);
-	plan = compile_plan(layout, rel);
-	/* linked in only now: what changed while compiling is compiled again */
-	if (!layout->valid)
-		plan->valid = false;
-	plan->next = plans;
-	plans = plan;
-	return last = plan;
+	return crm_kept(&plans, &key, sizeof(key));
 }
 
 /* Has an update changed a column that some rollup reads? */
@@ -450,12 +436,4 @@ crm_rollup_row_changed(const RollupPlan *plan, TupleTableSlot *before, TupleTabl
 			return true;
 	}
 	return false;
-}
-
-/* At the end of a transaction nothing is pending. */
-void
-crm_rollup_release_layouts(void)
-{
-	for (RollupLayout *l = layouts; l != NULL; l = l->next)
-		l->refs = 0;
 }

@@ -69,9 +69,7 @@ typedef struct RollupLayout
 {
 	RollupShape shape;			/* of the delta table */
 	int64		source;			/* id in crm.rollup_sources */
-	MemoryContext cx;
-	bool		valid;
-	int			refs;			/* pending deltas of this transaction */
+	CrmKeptEntry *entry;		/* it is the value of */
 	Oid			view;
 	Oid			delta;
 	Oid			owner;			/* of the view: expressions run as this role */
@@ -79,7 +77,6 @@ typedef struct RollupLayout
 	Index		varno;			/* of the source in targets */
 	List	   *targets;		/* expressions, keys first */
 	TupleTableSlot *slots[ROLLUP_FEW];	/* deltas of a small statement */
-	struct RollupLayout *next;
 } RollupLayout;
 
 /* A column of the relation that some expression reads. */
@@ -93,23 +90,20 @@ typedef struct RollupColumn
 typedef struct RollupPlan
 {
 	Oid			relid;
-	int64		source;
-	MemoryContext cx;
-	bool		valid;
+	CrmKeptEntry *entry;		/* it is the value of */
 	RollupLayout *layout;
 	bool		feeds;			/* the relation is the source or a partition of it */
 	ExprContext *econtext;
 	ProjectionInfo *projection;
 	int			ncolumns;
 	RollupColumn *columns;		/* in the order of attno */
-	struct RollupPlan *next;
 } RollupPlan;
 
 /* plan.c */
 extern RollupPlan *crm_rollup_plan(int64 source, Relation rel);
 extern bool crm_rollup_row_changed(const RollupPlan *plan, TupleTableSlot *before,
 								   TupleTableSlot *after);
-extern void crm_rollup_release_layouts(void);
+extern bool crm_rollup_same_sums(const RollupLayout *a, const RollupLayout *b);
 extern Oid	crm_rollup_view_oid(int64 source, bool missing_ok);
 extern Oid	crm_rollup_delta_oid(int64 source, bool missing_ok);
 extern Oid	crm_rollup_root(Oid view);
@@ -127,6 +121,9 @@ extern void crm_groups_merge(RollupGroups *into, const RollupGroups *from);
 extern void crm_groups_unite(RollupGroups *p, int into, int from);
 extern Datum *crm_groups_keys(const RollupGroups *p, int number, bool **nulls);
 extern bool crm_groups_take(RollupGroups *p, int number, Datum *values, bool *nulls);
+
+/* append.c */
+extern void crm_rollup_append(RollupLayout *layout, RollupGroups *groups);
 
 /* trigger.c */
 extern void crm_rollup_init(void);

@@ -14,7 +14,6 @@
  */
 #include "rollup/rollup.h"
 
-#include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
@@ -31,9 +30,6 @@
 #include "utils/snapmgr.h"
 
 #define SPILL_GROUPS 32768		/* append before the end of the statement */
-#define INSERT_BATCH 500
-#define FOLD_GROUPS 10000		/* deltas worth a fold before the minute is over */
-#define FOLD_BLOCKS 64			/* about as many */
 
 /* What one level has collected for one source. */
 typedef struct Pending
@@ -61,6 +57,7 @@ typedef struct Truncation
 
 static Level *top = NULL;
 static Truncation *truncations = NULL;
+static int	evaluating = 0;		/* level of the transaction in which a row is evaluated */
 
 static void append_level(Level *level);
 
@@ -91,7 +88,7 @@ end_of_transaction(XactEvent event, void *arg)
 			/* the memory goes with the transaction */
 			top = NULL;
 			truncations = NULL;
-			crm_rollup_release_layouts();
+			evaluating = 0;
 			break;
 		default:
 			break;
@@ -122,8 +119,6 @@ drop_level(void)
 {
 	Level	   *level = top;
 
-	for (Pending *p = level->pending; p != NULL; p = p->next)
-		p->layout->refs--;
 	top = level->below;
 	MemoryContextDelete(level->cx);
 	pfree(level);
@@ -133,17 +128,20 @@ static Pending *
 level_pending(Level *level, RollupLayout *layout)
 {
 	Pending    *p;
+	MemoryContext old;
 
 	for (p = level->pending; p != NULL; p = p->next)
-		if (p->layout == layout)
+		if (crm_rollup_same_sums(p->layout, layout))
 			return p;
 
-	p = MemoryContextAllocZero(level->cx, sizeof(Pending));
+	old = MemoryContextSwitchTo(level->cx);
+	crm_kept_hold(layout->entry);
+	p = palloc0(sizeof(Pending));
 	p->layout = layout;
 	crm_groups_init(&p->groups, &layout->shape, level->cx);
 	p->next = level->pending;
 	level->pending = p;
-	layout->refs++;
+	MemoryContextSwitchTo(old);
 	return p;
 }
 
@@ -159,131 +157,6 @@ forget_source(Level *level, int64 source)
 			crm_groups_forget(&p->groups);
 }
 
-/* Each time so many blocks have been filled, the worker may look at them. */
-static void
-wake_folder(ItemPointer last)
-{
-	if (ItemPointerGetBlockNumber(last) % FOLD_BLOCKS == FOLD_BLOCKS - 1)
-		crm_wake_worker_at(GetCurrentStatementStartTimestamp());
-}
-
-/*
- * Append what was collected for one source.  Straight into the heap: the
- * table is ours, without index, constraint or trigger, and nobody needs a
- * right to it to have his row counted.
- */
-static void
-append_pending(Pending *p)
-{
-	RollupLayout *layout = p->layout;
-	Relation	rel;
-	TupleDesc	desc;
-	CommandId	cid;
-
-	if (p->groups.ngroups == 0)
-		return;
-	rel = table_open(layout->delta, RowExclusiveLock);
-	desc = RelationGetDescr(rel);
-	if (desc->natts != layout->shape.natts)
-		elog(ERROR, "rollups of \"%s\" were redefined by the statement that changes it",
-			 get_rel_name(layout->shape.root));
-	cid = GetCurrentCommandId(true);
-
-	/* nearly always one or two; a count beyond integer makes more */
-	if (p->groups.ngroups <= ROLLUP_FEW)
-	{
-		int			i = 0;
-
-		while (i < p->groups.ngroups)
-		{
-			int			used = 0;
-
-			while (used < ROLLUP_FEW && i < p->groups.ngroups)
-			{
-				TupleTableSlot *slot = ExecClearTuple(layout->slots[used]);
-
-				if (!crm_groups_take(&p->groups, i, slot->tts_values, slot->tts_isnull))
-				{
-					i++;
-					continue;
-				}
-				ExecStoreVirtualTuple(slot);
-				used++;
-			}
-			if (used == 1)
-			{
-				HeapTuple	tuple = heap_form_tuple(desc, layout->slots[0]->tts_values,
-													layout->slots[0]->tts_isnull);
-
-				heap_insert(rel, tuple, cid, 0, NULL);
-				wake_folder(&tuple->t_self);
-			}
-			else if (used > 1)
-			{
-				table_multi_insert(rel, layout->slots, used, cid, 0, NULL);
-				wake_folder(&layout->slots[0]->tts_tid);
-			}
-			/* the values are in the memory of this call */
-			while (used > 0)
-				ExecClearTuple(layout->slots[--used]);
-		}
-	}
-	else
-	{
-		TupleTableSlot *slots[INSERT_BATCH];
-		BulkInsertState bulk = p->groups.ngroups > 1000 ? GetBulkInsertState() : NULL;
-		MemoryContext batch = AllocSetContextCreate(CurrentMemoryContext, "crm rollup batch",
-													ALLOCSET_DEFAULT_SIZES);
-		MemoryContext old;
-		int			made = 0;
-		int			used = 0;
-		int			i = 0;
-
-		while (i < p->groups.ngroups)
-		{
-			bool		any;
-
-			if (used == made)
-				slots[made++] = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-			ExecClearTuple(slots[used]);
-			old = MemoryContextSwitchTo(batch);
-			any = crm_groups_take(&p->groups, i, slots[used]->tts_values,
-							 slots[used]->tts_isnull);
-			MemoryContextSwitchTo(old);
-			if (!any)
-			{
-				i++;
-				continue;
-			}
-			ExecStoreVirtualTuple(slots[used]);
-			if (++used == INSERT_BATCH)
-			{
-				CHECK_FOR_INTERRUPTS();
-				old = MemoryContextSwitchTo(batch);
-				table_multi_insert(rel, slots, used, cid, 0, bulk);
-				MemoryContextSwitchTo(old);
-				MemoryContextReset(batch);
-				used = 0;
-			}
-		}
-		if (used > 0)
-		{
-			old = MemoryContextSwitchTo(batch);
-			table_multi_insert(rel, slots, used, cid, 0, bulk);
-			MemoryContextSwitchTo(old);
-		}
-		if (p->groups.ngroups >= FOLD_GROUPS)
-			crm_wake_worker_at(GetCurrentStatementStartTimestamp());
-		for (i = 0; i < made; i++)
-			ExecDropSingleTupleTableSlot(slots[i]);
-		if (bulk != NULL)
-			FreeBulkInsertState(bulk);
-		MemoryContextDelete(batch);
-	}
-	/* the lock is held to the end of the transaction, as for any writer */
-	table_close(rel, NoLock);
-}
-
 static void
 append_level(Level *level)
 {
@@ -293,7 +166,7 @@ append_level(Level *level)
 		return;
 	for (Pending *p = level->pending; p != NULL; p = p->next)
 	{
-		append_pending(p);
+		crm_rollup_append(p->layout, &p->groups);
 		truncated |= p->truncated;
 	}
 	/* the mark of a TRUNCATE must outlive the deltas that came after it */
@@ -303,8 +176,6 @@ append_level(Level *level)
 			crm_groups_forget(&p->groups);
 		return;
 	}
-	for (Pending *p = level->pending; p != NULL; p = p->next)
-		p->layout->refs--;
 	level->pending = NULL;
 	MemoryContextReset(level->cx);
 }
@@ -321,6 +192,8 @@ end_of_subtransaction(SubXactEvent event, SubTransactionId self,
 			drop_level();
 		while (truncations != NULL && truncations->nest >= nest)
 			truncations = truncations->next;
+		if (evaluating >= nest)
+			evaluating = 0;
 	}
 	else if (event == SUBXACT_EVENT_COMMIT_SUB && top != NULL && top->nest >= nest)
 	{
@@ -360,16 +233,34 @@ crm_rollup_init(void)
 
 /* ---- rows ---- */
 
+/*
+ * Evaluation is not re-entrant: a row counted within it would write over the
+ * values it works with, and appending would empty the memory it adds to.  Only
+ * functions that say they are immutable and are not can lead here.
+ */
+static void
+refuse_in_evaluation(Relation rel)
+{
+	if (evaluating != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_ROLLUP),
+				 errmsg("a function in a rollup changes table \"%s\", which has rollups",
+						RelationGetRelationName(rel)),
+				 errhint("Functions in keys, measures and filters of rollups must be immutable, and so change nothing.")));
+}
+
 /* Add one row of the source, seen through the plan of its relation. */
 static void
 add_row(Pending *p, RollupPlan *plan, TupleTableSlot *row, int sign)
 {
-	RollupLayout *layout = p->layout;
+	RollupLayout *layout = plan->layout;
 	TupleTableSlot *out;
 	MemoryContext old = MemoryContextSwitchTo(plan->econtext->ecxt_per_tuple_memory);
 
+	evaluating = GetCurrentTransactionNestLevel();
 	plan->econtext->ecxt_scantuple = row;
 	out = ExecProject(plan->projection);
+	evaluating = 0;
 	for (int i = 0; i < layout->shape.nkeys; i++)
 		if (layout->shape.keys[i].typlen == -1 && !out->tts_isnull[i])
 			out->tts_values[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(out->tts_values[i]));
@@ -379,45 +270,70 @@ add_row(Pending *p, RollupPlan *plan, TupleTableSlot *row, int sign)
 	ResetExprContext(plan->econtext);
 }
 
-static int64
-trigger_source(FunctionCallInfo fcinfo, const char *function)
+/* What a trigger keeps from row to row of a statement. */
+typedef struct TriggerCall
+{
+	int64		source;			/* the trigger's argument */
+	RollupPlan *plan;			/* the one last used */
+	MemoryContext held;			/* the plan is held by */
+} TriggerCall;
+
+static TriggerCall *
+trigger_call(FunctionCallInfo fcinfo, const char *function)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	int64	   *source = fcinfo->flinfo->fn_extra;
+	TriggerCall *call = fcinfo->flinfo->fn_extra;
 
 	if (!CALLED_AS_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" was not called by trigger manager", function)));
+	refuse_in_evaluation(trigdata->tg_relation);
 	/* call information belongs to one trigger of one statement */
-	if (source != NULL)
-		return *source;
+	if (call != NULL)
+		return call;
 	if (trigdata->tg_trigger->tgnargs != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("trigger \"%s\" needs one argument: the id of the rollup source",
 						trigdata->tg_trigger->tgname),
 				 errhint("Such triggers are made by crm.create_rollup().")));
-	source = MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(int64));
-	*source = strtoll(trigdata->tg_trigger->tgargs[0], NULL, 10);
-	fcinfo->flinfo->fn_extra = source;
-	return *source;
+	call = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(TriggerCall));
+	call->source = strtoll(trigdata->tg_trigger->tgargs[0], NULL, 10);
+	fcinfo->flinfo->fn_extra = call;
+	return call;
 }
 
-/* The plan for a row or TRUNCATE trigger, which must stand on a part of the source. */
+/*
+ * The plan for a row or TRUNCATE trigger, which must stand on a part of the
+ * source.  It is held for the statement, not anew for each row.  One that is out
+ * of date can be let go of: rows are counted one after the other.
+ */
 static RollupPlan *
-trigger_plan(int64 source, TriggerData *trigdata)
+trigger_plan(FunctionCallInfo fcinfo, TriggerCall *call)
 {
-	RollupPlan *plan = crm_rollup_plan(source, trigdata->tg_relation);
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	MemoryContext old;
 
-	if (!plan->feeds)
+	if (call->plan != NULL && crm_kept_current(call->plan->entry))
+		return call->plan;
+	call->plan = NULL;
+	if (call->held == NULL)
+		call->held = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "crm rollup trigger",
+										   ALLOCSET_SMALL_SIZES);
+	else
+		MemoryContextReset(call->held);
+	old = MemoryContextSwitchTo(call->held);
+	call->plan = crm_rollup_plan(call->source, trigdata->tg_relation);
+	MemoryContextSwitchTo(old);
+	if (!call->plan->feeds)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" is no part of the table that rollup source " INT64_FORMAT " stands for",
-						RelationGetRelationName(trigdata->tg_relation), source),
+						RelationGetRelationName(trigdata->tg_relation), call->source),
 				 errhint("Drop trigger \"%s\"; such triggers are made by crm.create_rollup().",
 						 trigdata->tg_trigger->tgname)));
-	return plan;
+	return call->plan;
 }
 
 /* Evaluate as the definer; the path matters only where names are looked up. */
@@ -437,7 +353,7 @@ Datum
 crm_rollup_row(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	int64		source = trigger_source(fcinfo, "crm.rollup_row");
+	TriggerCall *call = trigger_call(fcinfo, "crm.rollup_row");
 	RollupPlan *plan;
 	Level	   *level;
 	Pending    *p;
@@ -449,7 +365,7 @@ crm_rollup_row(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired AFTER ROW", "crm.rollup_row")));
 
-	plan = trigger_plan(source, trigdata);
+	plan = trigger_plan(fcinfo, call);
 	if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
 		!crm_rollup_row_changed(plan, trigdata->tg_trigslot, trigdata->tg_newslot))
 		return PointerGetDatum(NULL);
@@ -476,7 +392,7 @@ PG_FUNCTION_INFO_V1(crm_rollup_flush);
 Datum
 crm_rollup_flush(PG_FUNCTION_ARGS)
 {
-	(void) trigger_source(fcinfo, "crm.rollup_flush");
+	(void) trigger_call(fcinfo, "crm.rollup_flush");
 
 	if (top != NULL && top->nest == GetCurrentTransactionNestLevel())
 		append_level(top);
@@ -497,6 +413,7 @@ crm_rollup_count_relation(int64 source, Relation rel, int sign)
 	Level	   *level = current_level();
 	CrmOwnerSwitch saved;
 
+	refuse_in_evaluation(rel);
 	become_definer(plan->layout, &saved);
 	while (table_scan_getnextslot(scan, ForwardScanDirection, slot))
 	{
@@ -553,7 +470,8 @@ Datum
 crm_rollup_truncate(PG_FUNCTION_ARGS)
 {
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
-	int64		source = trigger_source(fcinfo, "crm.rollup_truncate");
+	TriggerCall *call = trigger_call(fcinfo, "crm.rollup_truncate");
+	int64		source = call->source;
 	RollupPlan *plan;
 	Truncation **link;
 
@@ -562,7 +480,7 @@ crm_rollup_truncate(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function \"%s\" must be fired for TRUNCATE", "crm.rollup_truncate")));
 
-	plan = trigger_plan(source, trigdata);
+	plan = trigger_plan(fcinfo, call);
 	for (link = &truncations; *link != NULL; link = &(*link)->next)
 		if ((*link)->source == source)
 			break;

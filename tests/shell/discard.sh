@@ -11,7 +11,7 @@ status=0
 mkdir -p "$WORK/out"; chmod 777 "$WORK/out"; ln -s "$REPO/expected" "$WORK/out/expected"
 
 # ---- whole tests, our own caches ----
-for name in access business_time custom_fields escalation import leads money process process_rules routing rollup \
+for name in access business_time custom_fields escalation import leads money process process_rules routing rollup rollup_changed \
             scoring_points scoring_trouble segments service_clocks tickets; do
     [ -e "$REPO/tests/sql/$name.sql" ] || { echo "there is no test $name any more: name another"; status=1; continue; }
     fresh_database "discard_$name" || exit 1

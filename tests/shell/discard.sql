@@ -19,6 +19,19 @@ SELECT r.name FROM crm.create_rollup('sold_by_region', 'public.sold', ARRAY['reg
 INSERT INTO public.sold VALUES (1, 'north', 5), (2, 'south', 7);
 UPDATE public.sold SET amount = 6 WHERE id = 1;
 SELECT region, n, amount FROM crm_analytics.sold_by_region ORDER BY 1;
+-- what is compiled goes out of date between the rows of a statement, also in a savepoint that is undone
+CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    COMMENT ON TABLE public.sold IS 'touched';
+    IF new.region NOT IN ('below', 'undone') THEN
+        INSERT INTO public.sold VALUES (new.id + 10, 'below', 1);
+        BEGIN INSERT INTO public.sold VALUES (new.id + 20, 'undone', 1); RAISE division_by_zero; EXCEPTION WHEN division_by_zero THEN NULL; END;
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER touch AFTER INSERT ON public.sold FOR EACH ROW EXECUTE FUNCTION public.touch();
+INSERT INTO public.sold VALUES (3, 'north', 5), (4, 'east', 7), (5, 'north', 7);
+SELECT region, n, amount FROM crm_analytics.sold_by_region ORDER BY 1;
 
 \echo segments
 SELECT s.name FROM crm.define_segment('{"name": "big", "where": "$.employees >= 50"}') AS s;
