@@ -51,7 +51,8 @@ crm_kept_value(PG_FUNCTION_ARGS)
 	appendStringInfoString(&sql, " */");
 
 	crm_connect();
-	crm_execute_variant(sql.data, nargs, types, values, nulls, false, 1);
+	/* no limit: a command that stops after its first row never fires its statement triggers */
+	crm_execute_variant(sql.data, nargs, types, values, nulls, false, 0);
 	if (SPI_processed > 0)
 	{
 		if (SPI_gettypeid(SPI_tuptable->tupdesc, 1) != JSONBOID)

@@ -24,7 +24,7 @@ AS 'MODULE_PATHNAME', 'crm_kept_value';
 COMMENT ON FUNCTION crm.kept_value(text, "any") IS
 'Runs a query with arguments $1 and on, with the caller''s rights, and returns the first column, a jsonb, of its first row; NULL where there is none. '
 'What EXECUTE does, but its plan is kept by the text: for functions that make the query of a table''s name and columns. At most a hundred texts '
-'a session are kept. Errors: 42804 where the column is not a jsonb.';
+'a session are kept. A query that finds many rows says LIMIT 1 itself. Errors: 42804 where the column is not a jsonb.';
 SELECT crm.declare_function('crm.kept_value', 'owner');
 
 CREATE FUNCTION crm.keep_incomplete(checked boolean DEFAULT true) RETURNS void

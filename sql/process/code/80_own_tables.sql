@@ -34,95 +34,127 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.merged_into(text, jsonb) IS 'The record that a row says it was merged into; NULL: none.';
 
--- Security definer: events are recorded for people who may not write them themselves. A row without promises costs one look.
-CREATE OR REPLACE FUNCTION crm_internal.follow_clocks() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
+-- Rows are changed by the hundred thousand, and hardly ever is something else promised then: one query by keys, which makes no jsonb of the row.
+CREATE OR REPLACE FUNCTION crm_internal.promised_otherwise(tenant bigint, subject_type text, subject_id bigint, priority text, subject record)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    RETURN NOT EXISTS (
+        SELECT FROM crm.sla_subjects AS s LEFT JOIN crm.sla_terms AS t ON t.tenant_id = s.tenant_id AND t.id = s.terms_id
+        WHERE s.tenant_id = tenant AND s.subject_type = promised_otherwise.subject_type AND s.subject_id = promised_otherwise.subject_id
+          AND t.definition ->> 'priority' IS NOT DISTINCT FROM promised_otherwise.priority
+          AND (t.definition ->> 'policy_id')::bigint IS NOT DISTINCT FROM
+              (SELECT p.id FROM crm.sla_policies AS p
+               WHERE p.tenant_id = tenant AND p.subject_type = promised_otherwise.subject_type AND p.active AND crm.row_holds(subject, p.condition)
+               ORDER BY p.position, p.id LIMIT 1));
+END
+$$;
+COMMENT ON FUNCTION crm_internal.promised_otherwise(bigint, text, bigint, text, record) IS
+'Whether policies would promise a subject, as its row is, something else than it was promised: another policy, or the same for another priority.';
+
+CREATE OR REPLACE FUNCTION crm_internal.follow_clock(subject text, tenant bigint, id bigint, was jsonb, doc jsonb, told boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    subject CONSTANT text := TG_ARGV[0];
-    doc jsonb;
-    was jsonb;
     stage crm.stages;
     old_type text;
-    terms jsonb;
     event text;
     data jsonb := '{}';
     at timestamptz;
+    merged_id bigint;
 BEGIN
-    IF TG_OP = 'DELETE' THEN
-        IF EXISTS (SELECT FROM crm.sla_subjects AS s
-                   WHERE s.tenant_id = OLD.tenant_id AND s.subject_type = subject AND s.subject_id = OLD.id AND s.open) THEN
-            PERFORM crm_internal.record_sla_event(OLD.tenant_id, subject, OLD.id, 'cancelled', now());
-        END IF;
-        RETURN NULL;
-    END IF;
-    IF TG_OP = 'INSERT' THEN
-        IF NOT EXISTS (SELECT FROM crm.sla_policies AS p
-                       WHERE p.tenant_id = NEW.tenant_id AND p.subject_type = subject AND p.active) THEN
-            RETURN NULL;
-        END IF;
-    ELSE
-        SELECT t.definition INTO terms FROM crm.sla_subjects AS s
-        LEFT JOIN crm.sla_terms AS t ON t.tenant_id = s.tenant_id AND t.id = s.terms_id
-        WHERE s.tenant_id = NEW.tenant_id AND s.subject_type = subject AND s.subject_id = NEW.id;
-        IF NOT FOUND THEN
-            RETURN NULL;
-        END IF;
-        was := to_jsonb(OLD);
-    END IF;
-    doc := to_jsonb(NEW);
-    SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
-
-    IF TG_OP = 'INSERT' THEN
+    SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = tenant AND s.id = (doc ->> 'stage_id')::bigint;
+    IF was IS NULL THEN
         -- what comes in closed is history, and nothing is promised for it
         IF stage.type NOT IN ('open', 'on_hold') THEN
-            RETURN NULL;
+            RETURN;
         END IF;
         event := 'opened';
         at := coalesce((doc ->> 'created_at')::timestamptz, now());
         data := jsonb_build_object('stage', stage.code, 'stage_type', stage.type);
-    ELSIF NEW.stage_id IS DISTINCT FROM OLD.stage_id THEN
-        SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
+    ELSIF doc -> 'stage_id' IS DISTINCT FROM was -> 'stage_id' THEN
+        SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = tenant AND s.id = (was ->> 'stage_id')::bigint;
+        merged_id := CASE WHEN stage.type IN ('lost', 'cancelled') THEN crm_internal.merged_into(subject, doc) END;
         event := CASE
             WHEN stage.type IN ('done', 'won') THEN 'resolved'
-            WHEN stage.type IN ('lost', 'cancelled') AND crm_internal.merged_into(subject, doc) IS NOT NULL THEN 'merged'
+            WHEN merged_id IS NOT NULL THEN 'merged'
             WHEN stage.type IN ('lost', 'cancelled') THEN 'cancelled'
             WHEN old_type NOT IN ('open', 'on_hold') THEN 'reopened'
             ELSE 'stage' END;
         at := coalesce((doc ->> 'stage_entered_at')::timestamptz, now());
         data := jsonb_build_object('stage', stage.code, 'stage_type', stage.type)
-                || CASE WHEN event = 'merged' THEN jsonb_build_object('into_id', crm_internal.merged_into(subject, doc)) ELSE '{}' END;
+                || CASE WHEN event = 'merged' THEN jsonb_build_object('into_id', merged_id) ELSE '{}' END;
     END IF;
-    -- another policy, or another priority of the same
-    IF TG_OP = 'UPDATE' AND doc IS DISTINCT FROM was
-       AND (crm_internal.match_sla_policy(NEW.tenant_id, subject, doc), doc ->> 'priority')
-           IS DISTINCT FROM ((terms ->> 'policy_id')::bigint, terms ->> 'priority') THEN
+    IF told AND was IS NOT NULL AND doc <> was THEN
         event := coalesce(event, 'changed');
         at := coalesce(at, now());
-    ELSIF event <> 'opened' THEN
-        doc := NULL;
     END IF;
     IF event IS NOT NULL THEN
-        PERFORM crm_internal.record_sla_event(NEW.tenant_id, subject, NEW.id, event, at, data, doc);
+        PERFORM crm_internal.record_sla_event(tenant, subject, follow_clock.id, event, at, data, CASE WHEN told OR was IS NULL THEN doc END);
     END IF;
-    IF to_jsonb(NEW) -> 'first_response_at' IS DISTINCT FROM coalesce(was -> 'first_response_at', 'null') THEN
-        PERFORM crm_internal.tell_first_response(subject, NEW.tenant_id, NEW.id, was, to_jsonb(NEW));
+    IF coalesce(doc -> 'first_response_at', 'null') <> coalesce(was -> 'first_response_at', 'null') THEN
+        PERFORM crm_internal.tell_first_response(subject, tenant, follow_clock.id, was, doc);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.follow_clock(text, bigint, bigint, jsonb, jsonb, boolean) IS
+'Tells the clocks of a subject what became of its row (was NULL: it is new). told: policies promise something else by it.';
+
+-- Statement triggers: a row without promises costs a look by its key, and a statement on a table of which no clock is kept one look in all.
+-- Old and new rows are paired by a full join, which is always hashed or merged, also by a plan kept from one row; found by key is a
+-- value for the same reason.
+-- Security definer: events are recorded for people who may not write them themselves.
+CREATE OR REPLACE FUNCTION crm_internal.follow_clocks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off        -- a plan kept from when there were no subjects would read all of them
+SET jit = off
+AS $$
+DECLARE
+    subject CONSTANT text := TG_ARGV[0];
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        IF EXISTS (SELECT FROM crm.sla_policies AS p WHERE p.subject_type = subject AND p.active) THEN
+            PERFORM crm_internal.follow_clock(subject, n.tenant_id, n.id, NULL, to_jsonb(n), false)
+            FROM new_rows AS n
+            WHERE (SELECT p.id FROM crm.sla_policies AS p WHERE p.tenant_id = n.tenant_id AND p.subject_type = subject AND p.active LIMIT 1) IS NOT NULL;
+        END IF;
+    ELSIF NOT EXISTS (SELECT FROM crm.sla_subjects AS s WHERE s.subject_type = subject AND s.subject_type <> 'tickets') THEN
+        RETURN NULL;
+    ELSIF TG_OP = 'DELETE' THEN
+        PERFORM crm_internal.record_sla_event(o.tenant_id, subject, o.id, 'cancelled', now())
+        FROM old_rows AS o
+        WHERE (SELECT s.open FROM crm.sla_subjects AS s WHERE s.tenant_id = o.tenant_id AND s.subject_type = subject AND s.subject_id = o.id);
+    ELSE
+        PERFORM crm_internal.follow_clock(subject, p.tenant_id, p.id, to_jsonb(p.was), to_jsonb(p.is_now), p.told)
+        FROM (SELECT q.*, crm_internal.promised_otherwise(q.tenant_id, subject, q.id, to_jsonb(q.is_now) ->> 'priority', q.is_now) AS told
+              FROM (SELECT n.tenant_id, n.id, o AS was, n AS is_now
+                    FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS q
+              WHERE (SELECT s.subject_id FROM crm.sla_subjects AS s
+                     WHERE s.tenant_id = q.tenant_id AND s.subject_type = subject AND s.subject_id = q.id) IS NOT NULL
+              OFFSET 0) AS p;
     END IF;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.follow_clocks() IS
-'Row trigger of tables registered for clocks, with the name they go by: opening, stages, changes of what policies look at, first response, deletion.';
+'Statement trigger of tables registered for clocks, with the name they go by: opening, stages, changes of what policies look at, first response, deletion.';
 
 CREATE OR REPLACE FUNCTION crm_internal.apply_clocks(relation regclass)
 RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm_internal.set_trigger(relation, '_after_clock', r.options -> 'clocks' IS NOT DISTINCT FROM 'true',
-        'AFTER INSERT OR UPDATE OR DELETE', format('FOR EACH ROW EXECUTE FUNCTION crm_internal.follow_clocks(%L)', r.subject))
-    FROM crm.registry AS r WHERE r.relation = apply_clocks.relation
+    SELECT crm_internal.set_trigger(relation, '_after_clock_' || t.event, r.options -> 'clocks' IS NOT DISTINCT FROM 'true',
+        'AFTER ' || t.event, 'REFERENCING ' || t.rows || format(' FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.follow_clocks(%L)', r.subject))
+    FROM crm.registry AS r
+    CROSS JOIN (VALUES ('insert', 'NEW TABLE AS new_rows'), ('update', 'OLD TABLE AS old_rows NEW TABLE AS new_rows'),
+                       ('delete', 'OLD TABLE AS old_rows')) AS t (event, rows)
+    WHERE r.relation = apply_clocks.relation
 $$;
 COMMENT ON FUNCTION crm_internal.apply_clocks(regclass) IS 'Service clocks of a table that is registered for them.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_clocks(regclass)');

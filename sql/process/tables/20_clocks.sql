@@ -99,6 +99,8 @@ CREATE TABLE crm.sla_subjects (
     CONSTRAINT sla_subjects_terms_id_fkey FOREIGN KEY (tenant_id, terms_id) REFERENCES crm.sla_terms (tenant_id, id)
 );
 CREATE INDEX sla_subjects_terms_id_idx ON crm.sla_subjects (tenant_id, terms_id) WHERE open;
+-- whether clocks are kept of anything of another table at all, which each statement on it asks
+CREATE INDEX sla_subjects_subject_type_idx ON crm.sla_subjects (subject_type, tenant_id) WHERE subject_type <> 'tickets';
 COMMENT ON TABLE crm.sla_subjects IS 'Everything that has service clocks, one row each: the row that two sessions recording events of one subject wait for.';
 SELECT crm.declare_table('crm.sla_subjects', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_type"}}}');
 COMMENT ON COLUMN crm.sla_subjects.tenant_id IS 'Company the row belongs to.';

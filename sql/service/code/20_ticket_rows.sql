@@ -133,99 +133,181 @@ CREATE OR REPLACE TRIGGER tickets_after_opened
     REFERENCING NEW TABLE AS new_tickets
     FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.tickets_opened();
 
-CREATE OR REPLACE FUNCTION crm_internal.ticket_clocks(old crm.tickets, new crm.tickets)
-RETURNS void
-LANGUAGE plpgsql VOLATILE
+-- Changes of a statement at once, too. Old and new rows are paired by a full join, which is always hashed or merged: as a plan kept
+-- from one row, any other join would compare each old row with each new one. What is found by key is a value for the same reason.
+-- Each asks first whether the statement was about it: most change one ticket, and little of it.
+-- security definer: the records below are written for people who may not write them themselves
+CREATE OR REPLACE FUNCTION crm_internal.tickets_clocks() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     -- what happens to a ticket, not what it is; all other columns are looked at by the conditions of policies
     happens CONSTANT text[] := '{stage_id,stage_entered_at,closed_at,first_response_at,resolved_at,reopen_count,transfer_count,merged_into_id,'
                                'owner_id,shared_user_ids,shared_team_ids,version,updated_at}';
-    moved CONSTANT boolean := old.stage_id IS DISTINCT FROM new.stage_id;
-    changed CONSTANT boolean := crm.row_facts(old, happens) <> crm.row_facts(new, happens);
-    old_type text;
-    stage crm.stages;
-    event text;
-    data jsonb := '{}';
+    told boolean;
+    merged boolean;
 BEGIN
-    IF moved THEN
-        SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = new.tenant_id AND s.id = old.stage_id;
-        SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = new.tenant_id AND s.id = new.stage_id;
-        event := CASE
-            WHEN stage.type IN ('done', 'won') AND old_type NOT IN ('done', 'won') THEN 'resolved'
-            WHEN stage.type IN ('lost', 'cancelled') AND new.merged_into_id IS NOT NULL THEN 'merged'
-            WHEN stage.type IN ('lost', 'cancelled') THEN 'cancelled'
-            WHEN stage.type IN ('open', 'on_hold') AND old_type NOT IN ('open', 'on_hold') THEN 'reopened'
-            ELSE 'stage' END;
-        data := jsonb_build_object('stage', stage.code, 'stage_type', stage.type);
-        IF event = 'merged' THEN
-            data := data || jsonb_build_object('into_id', new.merged_into_id);
-        END IF;
-    ELSIF changed THEN
-        event := 'changed';
-    END IF;
-    IF event IS NOT NULL THEN
-        PERFORM crm_internal.record_sla_event(new.tenant_id, 'tickets', new.id, event, CASE WHEN moved THEN new.stage_entered_at ELSE now() END, data,
-                                     CASE WHEN changed THEN to_jsonb(new) END);
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.ticket_clocks(crm.tickets, crm.tickets) IS 'What a change of a ticket means to its clocks.';
-
-CREATE OR REPLACE FUNCTION crm_internal.ticket_handed_on(old crm.tickets, new crm.tickets)
-RETURNS void
-LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    at CONSTANT timestamptz := CASE WHEN old.stage_id IS DISTINCT FROM new.stage_id THEN new.stage_entered_at ELSE now() END;
-BEGIN
-    IF old.queue_id IS DISTINCT FROM new.queue_id OR old.owner_id IS DISTINCT FROM new.owner_id THEN
-        INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, from_queue_id, to_queue_id, from_owner_id, to_owner_id, changed_by, changed_at)
-        VALUES (new.tenant_id, new.id, old.queue_id, new.queue_id, old.owner_id, new.owner_id, crm.user_id(), at);
-    END IF;
-    IF old.owner_id IS NOT NULL AND old.closed_at IS NULL
-       AND (new.closed_at IS NOT NULL OR new.owner_id IS DISTINCT FROM old.owner_id) THEN
-        UPDATE crm.agents AS a SET last_released_at = greatest(a.last_released_at, coalesce(new.closed_at, at))
-        WHERE a.tenant_id = new.tenant_id AND a.user_id = old.owner_id;
-    END IF;
-    IF old.closed_at IS NOT NULL AND new.closed_at IS NULL THEN
-        UPDATE crm.survey_responses AS r SET cancelled_at = now(), cancelled_because = 'open again'
-        WHERE r.tenant_id = new.tenant_id AND r.subject_table = 'tickets' AND r.subject_id = new.id
-          AND r.sent_at IS NULL AND r.cancelled_at IS NULL;
-    END IF;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.ticket_handed_on(crm.tickets, crm.tickets) IS
-'The record of a transfer, capacity that is free again, and surveys that are not sent because the ticket is open again.';
-
--- security definer: the records below are written for people who may not write them themselves
-CREATE OR REPLACE FUNCTION crm_internal.tickets_follow() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'DELETE' THEN
-        IF EXISTS (SELECT FROM crm.sla_subjects AS s
-                   WHERE s.tenant_id = OLD.tenant_id AND s.subject_type = 'tickets' AND s.subject_id = OLD.id AND s.open) THEN
-            PERFORM crm_internal.record_sla_event(OLD.tenant_id, 'tickets', OLD.id, 'cancelled', now());
-        END IF;
+    SELECT bool_or(CASE WHEN p.moved THEN true
+                        WHEN crm_internal.promised_otherwise(p.tenant_id, 'tickets', p.id, p.priority, p.is_now)
+                            THEN crm.row_facts(p.was, happens) <> crm.row_facts(p.is_now, happens)
+                        ELSE false END)
+    INTO told
+    FROM (SELECT n.tenant_id, n.id, n.priority, o.stage_id <> n.stage_id AS moved, o AS was, n AS is_now
+          FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS p;
+    IF told IS NOT TRUE THEN
         RETURN NULL;
     END IF;
-    PERFORM crm_internal.ticket_clocks(OLD, NEW);
-    PERFORM crm_internal.ticket_handed_on(OLD, NEW);
-    IF OLD.resolved_at IS NOT DISTINCT FROM NEW.resolved_at THEN
-        RETURN NULL;
-    END IF;
-    -- imported history is not asked about
-    IF NEW.resolved_at IS NOT NULL AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
-        PERFORM crm_internal.schedule_surveys(NEW.tenant_id, 'ticket.resolved', 'tickets', NEW.id, to_jsonb(NEW), NEW.resolved_at);
+
+    WITH pairs AS MATERIALIZED (
+        SELECT n.tenant_id, n.id, n.priority, n.merged_into_id, o.stage_id AS old_stage_id, n.stage_id, o.stage_id <> n.stage_id AS moved,
+               n.stage_entered_at, o AS was, n AS is_now
+        FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id
+    ), looked AS MATERIALIZED (
+        SELECT p.*, s.code, s.type,
+               (SELECT b.type FROM crm.stages AS b WHERE b.tenant_id = p.tenant_id AND b.id = p.old_stage_id AND p.moved) AS old_type,
+               CASE WHEN crm_internal.promised_otherwise(p.tenant_id, 'tickets', p.id, p.priority, p.is_now)
+                    THEN crm.row_facts(p.was, happens) <> crm.row_facts(p.is_now, happens) ELSE false END AS changed
+        FROM pairs AS p
+        LEFT JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.id = p.stage_id AND p.moved
+    ), told AS MATERIALIZED (
+        SELECT l.*, CASE WHEN l.moved THEN l.stage_entered_at ELSE now() END AS at,
+               CASE WHEN NOT l.moved THEN CASE WHEN l.changed THEN 'changed' END
+                    WHEN l.type IN ('done', 'won') AND l.old_type NOT IN ('done', 'won') THEN 'resolved'
+                    WHEN l.type IN ('lost', 'cancelled') AND l.merged_into_id IS NOT NULL THEN 'merged'
+                    WHEN l.type IN ('lost', 'cancelled') THEN 'cancelled'
+                    WHEN l.type IN ('open', 'on_hold') AND l.old_type NOT IN ('open', 'on_hold') THEN 'reopened'
+                    ELSE 'stage' END AS event,
+               CASE WHEN l.changed THEN crm_internal.match_sla_policy(l.tenant_id, 'tickets', to_jsonb(l.is_now)) END AS policy_id,
+               CASE WHEN l.changed THEN
+                   (SELECT (t.definition ->> 'calendar_id')::bigint
+                    FROM crm.sla_subjects AS b JOIN crm.sla_terms AS t ON t.tenant_id = b.tenant_id AND t.id = b.terms_id
+                    WHERE b.tenant_id = l.tenant_id AND b.subject_type = 'tickets' AND b.subject_id = l.id) END AS calendar_id
+        FROM looked AS l
+    ), terms AS MATERIALIZED (
+        SELECT d.*, crm_internal.sla_terms_id(d.tenant_id, d.policy_id, d.priority, d.calendar_id) AS terms_id
+        FROM (SELECT DISTINCT t.tenant_id, t.policy_id, t.priority, t.calendar_id FROM told AS t WHERE t.changed) AS d
+    ), written AS (
+        INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, stage, stage_type, priority, terms_id)
+        SELECT t.tenant_id, 'tickets', t.id, t.event, t.at, t.code, t.type,
+               CASE WHEN t.changed THEN t.priority END,
+               CASE WHEN t.changed THEN (SELECT m.terms_id FROM terms AS m
+                                         WHERE m.tenant_id = t.tenant_id AND m.priority = t.priority
+                                           AND m.policy_id IS NOT DISTINCT FROM t.policy_id
+                                           AND m.calendar_id IS NOT DISTINCT FROM t.calendar_id) END
+        FROM told AS t
+        WHERE t.event IS NOT NULL
+        RETURNING event = 'merged' AS merged
+    )
+    SELECT bool_or(w.merged) INTO merged FROM written AS w;
+    IF merged THEN
+        -- the ticket that goes on has been waited for since the older one was opened
+        INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, at_time, data)
+        SELECT m.tenant_id, 'tickets', m.merged_into_id, 'absorbed', m.stage_entered_at, m.opened_at, jsonb_build_object('from_id', m.id)
+        FROM (SELECT p.*, (SELECT min(e.occurred_at) FROM crm.sla_events AS e
+                           WHERE e.tenant_id = p.tenant_id AND e.subject_type = 'tickets' AND e.subject_id = p.id AND e.event = 'opened') AS opened_at
+              FROM (SELECT n.*, o.stage_id <> n.stage_id AS moved
+                    FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS p
+              WHERE p.moved AND p.merged_into_id IS NOT NULL
+                AND (SELECT s.type FROM crm.stages AS s WHERE s.tenant_id = p.tenant_id AND s.id = p.stage_id) IN ('lost', 'cancelled')) AS m
+        WHERE m.opened_at IS NOT NULL;
     END IF;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.tickets_follow() IS 'What follows from a change of a ticket: its clocks, the record of transfers, released capacity, surveys.';
+COMMENT ON FUNCTION crm_internal.tickets_clocks() IS 'What changes of tickets mean to their clocks.';
+CREATE OR REPLACE TRIGGER tickets_after_clocks
+    AFTER UPDATE ON crm.tickets
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.tickets_clocks();
+
+-- security definer: as above
+CREATE OR REPLACE FUNCTION crm_internal.tickets_changed() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    does record;
+    again record;
+BEGIN
+    SELECT bool_or(o.queue_id IS DISTINCT FROM n.queue_id OR o.owner_id IS DISTINCT FROM n.owner_id) AS handed,
+           bool_or(o.closed_at IS NOT NULL AND n.closed_at IS NULL) AS reopened,
+           bool_or(n.resolved_at IS DISTINCT FROM o.resolved_at AND n.resolved_at IS NOT NULL) AS resolved
+    INTO does
+    FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id;
+
+    IF does.handed THEN
+        INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, from_queue_id, to_queue_id, from_owner_id, to_owner_id, changed_by, changed_at)
+        SELECT p.tenant_id, p.id, p.from_queue_id, p.to_queue_id, p.from_owner_id, p.to_owner_id, crm.user_id(), p.at
+        FROM (SELECT n.tenant_id, n.id, o.queue_id AS from_queue_id, n.queue_id AS to_queue_id, o.owner_id AS from_owner_id, n.owner_id AS to_owner_id,
+                     CASE WHEN o.stage_id <> n.stage_id THEN n.stage_entered_at ELSE now() END AS at
+              FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS p
+        WHERE p.id IS NOT NULL AND (p.from_queue_id IS DISTINCT FROM p.to_queue_id OR p.from_owner_id IS DISTINCT FROM p.to_owner_id);
+    END IF;
+
+    IF does.reopened THEN
+        FOR again IN SELECT p.tenant_id, p.id
+                     FROM (SELECT n.tenant_id, n.id, o.closed_at IS NOT NULL AND n.closed_at IS NULL AS reopened
+                           FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS p
+                     WHERE p.reopened LOOP
+            UPDATE crm.survey_responses AS r SET cancelled_at = now(), cancelled_because = 'open again'
+            WHERE r.tenant_id = again.tenant_id AND r.subject_table = 'tickets' AND r.subject_id = again.id
+              AND r.sent_at IS NULL AND r.cancelled_at IS NULL;
+        END LOOP;
+    END IF;
+
+    -- imported history is not asked about
+    IF does.resolved AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
+        PERFORM crm_internal.schedule_surveys(p.tenant_id, 'ticket.resolved', 'tickets', p.id, to_jsonb(p.is_now), p.resolved_at)
+        FROM (SELECT n.tenant_id, n.id, n.resolved_at, o.resolved_at AS was_resolved_at, n AS is_now
+              FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS p
+        WHERE p.resolved_at IS NOT NULL AND p.resolved_at IS DISTINCT FROM p.was_resolved_at;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.tickets_changed() IS
+'What follows from changed tickets besides their clocks: the record of transfers, surveys that are planned, or not sent because the ticket is open again.';
 CREATE OR REPLACE TRIGGER tickets_after_follow
-    AFTER UPDATE OR DELETE ON crm.tickets
-    FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_follow();
+    AFTER UPDATE ON crm.tickets
+    REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.tickets_changed();
+
+-- a row at a time: whoever is free is given work by row triggers that come next (tickets_after_zz_free)
+CREATE OR REPLACE FUNCTION crm_internal.tickets_released() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    at CONSTANT timestamptz := coalesce(NEW.closed_at, CASE WHEN OLD.stage_id IS DISTINCT FROM NEW.stage_id THEN NEW.stage_entered_at ELSE now() END);
+BEGIN
+    -- once for all that are closed together: each further version of the row would be read by the next
+    UPDATE crm.agents AS a SET last_released_at = at
+    WHERE a.tenant_id = NEW.tenant_id AND a.user_id = OLD.owner_id AND (a.last_released_at IS NULL OR a.last_released_at < at);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.tickets_released() IS 'Whose ticket is closed or goes to somebody else has been free since.';
+CREATE OR REPLACE TRIGGER tickets_after_release
+    AFTER UPDATE ON crm.tickets
+    FOR EACH ROW WHEN (OLD.owner_id IS NOT NULL AND OLD.closed_at IS NULL AND (NEW.closed_at IS NOT NULL OR NEW.owner_id IS DISTINCT FROM OLD.owner_id))
+    EXECUTE FUNCTION crm_internal.tickets_released();
+
+CREATE OR REPLACE FUNCTION crm_internal.tickets_gone() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at)
+    SELECT o.tenant_id, 'tickets', o.id, 'cancelled', now()
+    FROM old_rows AS o
+    WHERE (SELECT s.open FROM crm.sla_subjects AS s
+           WHERE s.tenant_id = o.tenant_id AND s.subject_type = 'tickets' AND s.subject_id = o.id);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.tickets_gone() IS 'Clocks of deleted tickets stop.';
+CREATE OR REPLACE TRIGGER tickets_after_gone
+    AFTER DELETE ON crm.tickets
+    REFERENCING OLD TABLE AS old_rows
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.tickets_gone();
