@@ -45,6 +45,7 @@ AS $$
     ('missing', 'sources', '{tenant_id}',
      'Where a value comes from that nobody gave: {"currency": [columns that refer to records with one], "country": [...]}; column.column '
      'goes over another record; at last the tenant''s.'),
+    ('dated', 'array', '{tenant_id,id}', 'Columns whose earlier values are kept, for whoever judges by what was known then.'),
     ('personal', 'array', '{}', 'Columns that say something of a person.')
 $$;
 COMMENT ON FUNCTION crm.table_options() IS

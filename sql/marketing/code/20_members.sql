@@ -352,6 +352,10 @@ BEGIN
     IF jsonb_typeof(definition) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'a segment is an object' USING ERRCODE = 'CR403';
     END IF;
+    IF as_of < now() THEN
+        RAISE EXCEPTION 'what rows were at an instant in the past is not known' USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Preview from now on. crm.segment_members_at() tells who was in a segment that is there.';
+    END IF;
     SELECT x.* INTO old FROM crm.segments AS x WHERE x.tenant_id = crm.tenant_id() AND x.name = preview_segment.definition ->> 'name';
     s.tenant_id := crm.tenant_id();
     s.id := coalesce(old.id, 0);
@@ -375,7 +379,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.preview_segment(jsonb, timestamptz) IS
 'Preview of a segment: rows of its table, members at an instant, members that would enter and leave in comparison to the segment of that name, '
-'up to ten members, the next instant at which time changes it. Errors as crm.define_segment.';
+'up to ten members, the next instant at which time changes it. Errors as crm.define_segment; 22023: an instant in the past.';
 SELECT crm.declare_function('crm.preview_segment', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.refresh_segment(segment text)
@@ -403,11 +407,19 @@ AS $$
 DECLARE
     s crm.segments := crm_internal.segment_named(segment);
 BEGIN
-    -- whose next instant is still to come, and of the others whoever it leaves inside
+    -- whose next instant is still to come, and of the others whoever it leaves inside; who was inside before is in the ledger
     RETURN QUERY
         SELECT m.subject_id, m.since FROM (
         SELECT x.subject_id, x.changed_at FROM crm.segment_states AS x
-        WHERE x.tenant_id = s.tenant_id AND x.segment_id = s.id AND s.active AND x.member AND (x.next_at IS NULL OR x.next_at > as_of)
+        WHERE as_of >= now() AND x.tenant_id = s.tenant_id AND x.segment_id = s.id AND s.active AND x.member AND (x.next_at IS NULL OR x.next_at > as_of)
+        UNION ALL
+        SELECT e.subject_id, e.occurred_at
+        FROM (SELECT DISTINCT ON (g.subject_id) g.subject_id, g.occurred_at, g.direction FROM crm.segment_events AS g
+              WHERE as_of < now() AND g.tenant_id = s.tenant_id AND g.segment_id = s.id AND g.occurred_at <= as_of
+              ORDER BY g.subject_id, g.occurred_at DESC, g.id DESC) AS e
+        WHERE e.direction = 'enter'
+          AND NOT EXISTS (SELECT FROM crm.segment_states AS x
+                          WHERE x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.subject_id = e.subject_id AND x.next_at <= as_of)
         UNION ALL
         SELECT x.subject_id, CASE WHEN x.member THEN x.changed_at ELSE x.next_at END FROM crm.segment_states AS x
         WHERE x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.next_at <= as_of
@@ -417,8 +429,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.segment_members_at(text, timestamptz) IS
-'Members of a segment that the caller sees, at an instant from now on, and since when; right also where the worker has not '
-'come round. Error P0002.';
+'Members of a segment that the caller sees, at an instant, and since when; right also where the worker has not come round. Of a past instant those who had '
+'entered and not left by then (crm.segment_events). Error P0002.';
 SELECT crm.declare_function('crm.segment_members_at', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.segments_of(subject_table text, subject_id bigint, as_of timestamptz DEFAULT now())
@@ -426,17 +438,24 @@ RETURNS TABLE (segment_id bigint, segment text, since timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT s.id, s.name, x.changed_at
+    SELECT s.id, s.name, CASE WHEN e.direction IS NULL THEN x.changed_at ELSE e.occurred_at END
     FROM crm.segments AS s
-    JOIN crm.segment_states AS x ON x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.subject_id = segments_of.subject_id
-    WHERE s.tenant_id = crm.tenant_id() AND s.subject_table = segments_of.subject_table AND s.active
+    LEFT JOIN crm.segment_states AS x ON x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.subject_id = segments_of.subject_id
+    -- of a past instant by the ledger, where time has not changed it since without being written
+    LEFT JOIN LATERAL (SELECT g.direction, g.occurred_at FROM crm.segment_events AS g
+                       WHERE as_of < now() AND g.tenant_id = s.tenant_id AND g.segment_id = s.id AND g.subject_id = segments_of.subject_id
+                         AND g.occurred_at <= as_of AND (x.next_at IS NULL OR x.next_at > as_of)
+                       ORDER BY g.occurred_at DESC, g.id DESC LIMIT 1) AS e ON true
+    WHERE s.tenant_id = crm.tenant_id() AND s.subject_table = segments_of.subject_table AND (s.active OR as_of < now())
       AND crm.can_see_record(segments_of.subject_table, segments_of.subject_id)
-      AND CASE WHEN x.next_at IS NULL OR x.next_at > as_of THEN x.member
-               ELSE (SELECT j.member FROM crm_internal.judge_segment(s, x.subject_id, crm_internal.segment_row_of(s.subject_table, s.tenant_id, x.subject_id), as_of) AS j) END
+      AND CASE WHEN x.next_at <= as_of
+               THEN (SELECT j.member FROM crm_internal.judge_segment(s, x.subject_id, crm_internal.segment_row_of(s.subject_table, s.tenant_id, x.subject_id), as_of) AS j)
+               WHEN as_of < now() THEN e.direction = 'enter'
+               ELSE x.member END
     ORDER BY s.name
 $$;
 COMMENT ON FUNCTION crm.segments_of(text, bigint, timestamptz) IS
-'Segments that a row of a table belongs to at an instant from now on; none where the caller does not see the row.';
+'Segments that a row of a table belongs to at an instant, of a past one by the ledger of entries and exits; none where the caller does not see the row.';
 SELECT crm.declare_function('crm.segments_of', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.add_to_segment(segment text, subject_ids bigint[])

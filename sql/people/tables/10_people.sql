@@ -80,7 +80,8 @@ CREATE INDEX accounts_tags_idx ON crm.accounts USING gin (tags);
 COMMENT ON TABLE crm.accounts IS 'Organisations, persons and households the company deals with, in any number of roles.';
 SELECT crm.declare_table('crm.accounts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "tree": "parent_id", "assignment": true, "import": true,
-    "found_by": ["source", "name"], "segments": true, "missing": {"currency": ["parent_id"]}, "personal": ["name", "address", "website"]}');
+    "found_by": ["source", "name"], "segments": true, "missing": {"currency": ["parent_id"]}, "personal": ["name", "address", "website"],
+    "dated": ["kind", "industry", "country", "employees", "owner_id", "team_id", "territory_id"]}');
 COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, digits, case, spaces (crm.name_key).';
 COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency.';
 COMMENT ON COLUMN crm.accounts.currency IS

@@ -318,12 +318,44 @@ WITH bought AS (
           JOIN crm.stages AS s ON s.tenant_id = d.tenant_id AND s.id = d.stage_id AND s.type IN ('won', 'done')
           WHERE d.account_id IS NOT NULL) AS b
     GROUP BY b.tenant_id, b.account_id
+), changed AS (
+    -- what records said when they closed and was changed since
+    SELECT v.tenant_id, v.table_name, v.id, jsonb_object_agg(v.column_name, v.value) AS past
+    FROM (SELECT DISTINCT ON (c.tenant_id, c.table_name, c.id, p.column_name) c.tenant_id, c.table_name, c.id, p.column_name, p.value
+          FROM (SELECT d.tenant_id, 'opportunities' AS table_name, d.id, d.closed_at FROM crm.opportunities AS d WHERE d.closed_at IS NOT NULL
+                UNION ALL
+                SELECT l.tenant_id, 'leads', l.id, l.closed_at FROM crm.leads AS l WHERE l.closed_at IS NOT NULL) AS c
+          JOIN crm.past_values AS p ON p.tenant_id = c.tenant_id AND p.table_name = c.table_name AND p.record_id = c.id AND p.until > c.closed_at
+          ORDER BY c.tenant_id, c.table_name, c.id, p.column_name, p.until) AS v
+    GROUP BY v.tenant_id, v.table_name, v.id
+), deals AS (
+    SELECT f.tenant_id, f.opportunity_id, f.state, f.closed_at, d.created_at, f.owner_id, f.team_id,
+           t.account_id, t.contact_id, t.product_id, t.lead_source, t.territory_id, t.competitor_id,
+           CASE WHEN t.amount IS NOT DISTINCT FROM d.amount THEN f.base_amount ELSE f.base_amount * t.amount / nullif(d.amount, 0) END AS base_amount
+    FROM crm_analytics.fact_opportunities AS f
+    JOIN crm.opportunities AS d ON d.tenant_id = f.tenant_id AND d.id = f.opportunity_id
+    LEFT JOIN changed AS c ON c.tenant_id = f.tenant_id AND c.table_name = 'opportunities' AND c.id = f.opportunity_id
+    CROSS JOIN LATERAL jsonb_to_record(jsonb_build_object('account_id', f.account_id, 'contact_id', f.contact_id, 'product_id', f.product_id,
+        'lead_source', f.lead_source, 'territory_id', f.territory_id, 'competitor_id', f.competitor_id, 'amount', d.amount) || coalesce(c.past, '{}'))
+        AS t(account_id bigint, contact_id bigint, product_id bigint, lead_source text, territory_id bigint, competitor_id bigint, amount numeric)
+    WHERE f.state IN ('won', 'lost')
+), accounts AS (
+    -- ... and what their accounts said then
+    SELECT v.tenant_id, v.opportunity_id, jsonb_object_agg(v.column_name, v.value) AS past
+    FROM (SELECT DISTINCT ON (d.tenant_id, d.opportunity_id, p.column_name) d.tenant_id, d.opportunity_id, p.column_name, p.value
+          FROM deals AS d
+          JOIN crm.past_values AS p ON p.tenant_id = d.tenant_id AND p.table_name = 'accounts' AND p.record_id = d.account_id AND p.until > d.closed_at
+          ORDER BY d.tenant_id, d.opportunity_id, p.column_name, p.until) AS v
+    GROUP BY v.tenant_id, v.opportunity_id
 ), closed AS (
     SELECT f.tenant_id, 'opportunities' AS subject_table, f.state = 'won' AS won, x.attribute, x.value
-    FROM crm_analytics.fact_opportunities AS f
-    LEFT JOIN crm_analytics.dim_account AS a ON a.tenant_id = f.tenant_id AND a.account_id = f.account_id
+    FROM deals AS f
+    LEFT JOIN crm.accounts AS g ON g.tenant_id = f.tenant_id AND g.id = f.account_id
+    LEFT JOIN accounts AS o ON o.tenant_id = f.tenant_id AND o.opportunity_id = f.opportunity_id
+    CROSS JOIN LATERAL jsonb_to_record(jsonb_build_object(
+        'industry', g.industry, 'country', g.country, 'employees', g.employees, 'kind', g.kind) || coalesce(o.past, '{}'))
+        AS a(industry text, country text, employees integer, kind text)
     LEFT JOIN crm.products AS p ON p.tenant_id = f.tenant_id AND p.id = f.product_id
-    JOIN crm.opportunities AS d ON d.tenant_id = f.tenant_id AND d.id = f.opportunity_id
     LEFT JOIN bought AS k ON k.tenant_id = f.tenant_id AND k.account_id = f.account_id
     -- whose it was when it closed, whoever has it now
     LEFT JOIN crm.stage_periods AS h ON h.tenant_id = f.tenant_id AND h.subject_table = 'opportunities' AND h.subject_id = f.opportunity_id
@@ -344,36 +376,44 @@ WITH bought AS (
         ('deal.amount', CASE WHEN f.base_amount IS NULL OR f.base_amount <= 0 THEN NULL
                              ELSE '1e' || floor(log(f.base_amount))::integer || ' to 1e' || floor(log(f.base_amount))::integer + 1 END),
         ('account.industry', a.industry),
-        ('account.country', a.country::text),
-        ('account.size', a.size_band),
+        ('account.country', a.country),
+        ('account.size', CASE WHEN a.employees IS NULL THEN NULL WHEN a.employees < 10 THEN '1-9' WHEN a.employees < 50 THEN '10-49'
+                              WHEN a.employees < 250 THEN '50-249' WHEN a.employees < 1000 THEN '250-999' ELSE '1000+' END),
         ('account.kind', a.kind),
         -- by what had been bought when the deal began, not by what the account is today
-        ('account.was_customer', CASE WHEN f.account_id IS NULL THEN NULL WHEN k.first_at < d.created_at THEN 'yes' ELSE 'no' END)
+        ('account.was_customer', CASE WHEN f.account_id IS NULL THEN NULL WHEN k.first_at < f.created_at THEN 'yes' ELSE 'no' END)
     ) AS x(attribute, value)
-    WHERE f.state IN ('won', 'lost') AND x.value IS NOT NULL
+    WHERE x.value IS NOT NULL
     UNION ALL
     SELECT l.tenant_id, 'leads' AS subject_table, l.converted_at IS NOT NULL AS won, x.attribute, x.value
     FROM crm.leads AS l
-    LEFT JOIN crm.products AS p ON p.tenant_id = l.tenant_id AND p.id = l.product_id
-    LEFT JOIN crm.users AS u ON u.tenant_id = l.tenant_id AND u.id = l.owner_id
-    LEFT JOIN crm.teams AS m ON m.tenant_id = l.tenant_id AND m.id = l.team_id
+    LEFT JOIN changed AS c ON c.tenant_id = l.tenant_id AND c.table_name = 'leads' AND c.id = l.id
+    CROSS JOIN LATERAL jsonb_to_record(jsonb_build_object(
+        'source', l.source, 'medium', l.medium, 'campaign', l.campaign, 'channel', l.channel, 'country', l.country,
+        'industry', l.industry, 'employees', l.employees, 'product_id', l.product_id, 'owner_id', l.owner_id, 'team_id', l.team_id,
+        'company', l.company IS NOT NULL, 'email', l.email IS NOT NULL, 'phone', l.phone IS NOT NULL) || coalesce(c.past, '{}'))
+        AS t(source text, medium text, campaign text, channel text, country text, industry text, employees integer, product_id bigint, owner_id bigint,
+             team_id bigint, company boolean, email boolean, phone boolean)
+    LEFT JOIN crm.products AS p ON p.tenant_id = l.tenant_id AND p.id = t.product_id
+    LEFT JOIN crm.users AS u ON u.tenant_id = l.tenant_id AND u.id = t.owner_id
+    LEFT JOIN crm.teams AS m ON m.tenant_id = l.tenant_id AND m.id = t.team_id
     CROSS JOIN LATERAL (SELECT extract(epoch FROM least(l.first_response_at, l.closed_at) - l.created_at) / 60 AS minutes) AS r
     CROSS JOIN LATERAL (VALUES
-        ('lead.source', l.source),
-        ('lead.medium', l.medium),
-        ('lead.campaign', l.campaign),
-        ('lead.channel', l.channel),
-        ('lead.country', l.country::text),
-        ('lead.industry', l.industry),
-        ('lead.size', CASE WHEN l.employees IS NULL THEN NULL WHEN l.employees < 10 THEN '1-9' WHEN l.employees < 50 THEN '10-49'
-                           WHEN l.employees < 250 THEN '50-249' WHEN l.employees < 1000 THEN '250-999' ELSE '1000+' END),
+        ('lead.source', t.source),
+        ('lead.medium', t.medium),
+        ('lead.campaign', t.campaign),
+        ('lead.channel', t.channel),
+        ('lead.country', t.country),
+        ('lead.industry', t.industry),
+        ('lead.size', CASE WHEN t.employees IS NULL THEN NULL WHEN t.employees < 10 THEN '1-9' WHEN t.employees < 50 THEN '10-49'
+                           WHEN t.employees < 250 THEN '50-249' WHEN t.employees < 1000 THEN '250-999' ELSE '1000+' END),
         ('lead.product', p.name),
         ('lead.product_family', p.family),
         ('lead.owner', u.name),
         ('lead.team', m.name),
-        ('lead.has_company', CASE WHEN l.company IS NULL THEN 'no' ELSE 'yes' END),
-        ('lead.has_email', CASE WHEN l.email IS NULL THEN 'no' ELSE 'yes' END),
-        ('lead.has_phone', CASE WHEN l.phone IS NULL THEN 'no' ELSE 'yes' END),
+        ('lead.has_company', CASE WHEN t.company THEN 'yes' ELSE 'no' END),
+        ('lead.has_email', CASE WHEN t.email THEN 'yes' ELSE 'no' END),
+        ('lead.has_phone', CASE WHEN t.phone THEN 'yes' ELSE 'no' END),
         ('lead.came_again', CASE WHEN l.capture_count > 1 AND EXISTS (
             SELECT FROM crm.lead_captures AS g WHERE g.tenant_id = l.tenant_id AND g.lead_id = l.id
               AND g.captured_at > l.created_at AND g.captured_at <= l.closed_at)
@@ -409,7 +449,8 @@ SELECT w.tenant_id, w.subject_table, w.attribute, w.value, w.won, w.lost, w.won 
 FROM weighed AS w;
 COMMENT ON VIEW crm_analytics.outcome_factors IS
 'One row = one value of one attribute of deals (subject_table opportunities: won or lost) or leads (leads: won means converted, lost disqualified; merged '
-'ones left out): the computation behind win_factors and lead_factors, which describe its columns.';
+'ones left out), as it was known when the record closed (crm.past_values): the computation behind win_factors and lead_factors, which describe its '
+'columns.';
 
 CREATE OR REPLACE VIEW crm_analytics.win_factors WITH (security_invoker = true) AS
 SELECT w.tenant_id, w.attribute, w.value, w.won, w.lost, w.closed, w.win_rate, w.overall_win_rate, w.lift, w.weight_of_evidence, w.information,

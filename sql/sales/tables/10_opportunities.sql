@@ -71,7 +71,7 @@ COMMENT ON TABLE crm.opportunities IS 'Deals under way, won and lost, moving thr
 SELECT crm.declare_table('crm.opportunities', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
     "process": true, "clocks": true, "assignment": true, "import": true, "found_by": ["source", "name"], "missing": {"currency": ["account_id"]},
-    "personal": ["loss_note"]}');
+    "dated": ["account_id", "contact_id", "product_id", "lead_source", "territory_id", "competitor_id", "amount"], "personal": ["loss_note"]}');
 COMMENT ON COLUMN crm.opportunities.currency IS 'Currency of amount, ISO 4217; where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.opportunities.amount IS 'Value of the deal, in currency.';
 COMMENT ON COLUMN crm.opportunities.amount_source IS

@@ -128,7 +128,9 @@ SELECT crm.declare_table('crm.leads', '{
     "process": true, "clocks": true, "assignment": true, "newest_first": true, "import": true, "found_by": ["source", "name"],
     "segments": true, "merge": "merged_into_id", "missing": {"currency": ["account_id"], "country": ["account_id", "contact_id.account_id"]},
     "personal": ["name", "company", "title", "email", "phone", "city", "website", "language", "message", "utm", "consent",
-        "disqualification_note", "custom"]}');
+        "disqualification_note", "custom"],
+    "dated": ["source", "medium", "campaign", "channel", "country", "industry", "employees", "product_id", "owner_id", "team_id",
+        "company", "email", "phone"]}');
 COMMENT ON COLUMN crm.leads.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.leads.id IS 'Number of the lead.';
 COMMENT ON COLUMN crm.leads.name IS 'Name of the person; where it is not known, of the company, or the address.';

@@ -52,20 +52,51 @@ $$;
 COMMENT ON FUNCTION crm_internal.state_at(crm.score_models, bigint, timestamptz) IS
 'State of a lead for reading its score at an instant; NULL for a lead that was never scored.';
 
+-- What rules saw of a lead at an instant is known if nothing they may look at was changed since: earlier values are
+-- not kept, and present ones do not stand for them.
+CREATE OR REPLACE FUNCTION crm_internal.fit_known(definition jsonb, lead crm.leads, at timestamptz)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT at >= now()
+        OR NOT EXISTS (SELECT FROM jsonb_array_elements(definition -> 'rules') AS r WHERE NOT r ? 'event')
+        OR at >= greatest(CASE WHEN lead.version > 1 THEN lead.updated_at END,
+                          (SELECT a.updated_at FROM crm.accounts AS a WHERE a.tenant_id = lead.tenant_id AND a.id = lead.account_id AND a.version > 1),
+                          (SELECT c.updated_at FROM crm.contacts AS c WHERE c.tenant_id = lead.tenant_id AND c.id = lead.contact_id AND c.version > 1),
+                          '-infinity')
+$$;
+COMMENT ON FUNCTION crm_internal.fit_known(jsonb, crm.leads, timestamptz) IS
+'Whether fit at an instant follows from what a lead, its account and its contact are now: from now on, where none was changed since, and where no rule '
+'asks for it.';
+
+CREATE OR REPLACE FUNCTION crm_internal.parts_at(model crm.score_models, lead crm.leads, at timestamptz)
+RETURNS crm.points_parts
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN at >= now() OR crm_internal.fit_known(model.definition, lead, at) THEN p
+                WHEN at IS NOT NULL THEN ROW(NULL, p.engagement, NULL, NULL)::crm.points_parts END
+    FROM crm.points_score(model.definition, crm_internal.state_at(model, lead.id, at), at) AS p
+$$;
+COMMENT ON FUNCTION crm_internal.parts_at(crm.score_models, crm.leads, timestamptz) IS
+'Score of a lead at an instant; of one in the past engagement alone where what rules saw of the lead is not known any more.';
+
 CREATE OR REPLACE FUNCTION crm.lead_score_parts(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
 RETURNS crm.points_parts
 LANGUAGE sql STABLE PARALLEL SAFE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm.points_score(m.definition, crm_internal.state_at(m, l.id, as_of), as_of)
+    SELECT crm_internal.parts_at(m, l, as_of)
     FROM crm_internal.score_model(model) AS m
     JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = lead_score_parts.lead_id
     WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
 $$;
 COMMENT ON FUNCTION crm.lead_score_parts(bigint, timestamptz, text) IS
-'Fit, engagement, score and grade of a lead at an instant. Engagement is exact at any instant, past ones too; fit is what the lead is now. model: by name; '
-'NULL: the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
+'Fit, engagement, score and grade of a lead at an instant, by the rules of today. Engagement is exact at any instant, past ones too. Fit, score and grade '
+'of a past instant are NULL where the lead, its account or its contact was changed since: what rules saw then is not known any more. model: by name; NULL: '
+'the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
 SELECT crm.declare_function('crm.lead_score_parts', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.lead_score_at(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
@@ -77,7 +108,8 @@ AS $$
     SELECT (crm.lead_score_parts(lead_score_at.lead_id, as_of, model)).score
 $$;
 COMMENT ON FUNCTION crm.lead_score_at(bigint, timestamptz, text) IS
-'Score of a lead at an instant, at most 10 decimals; the sum of crm.explain_lead_score() to the last digit.';
+'Score of a lead at an instant, at most 10 decimals; the sum of crm.explain_lead_score() to the last digit. NULL for a past instant since which the lead, its '
+'account or its contact was changed: see crm.lead_score_parts().';
 SELECT crm.declare_function('crm.lead_score_at', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.explain_lead_score(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
@@ -92,10 +124,13 @@ AS $$
     JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = explain_lead_score.lead_id,
          crm.points_explain(m.definition, crm_internal.state_at(m, l.id, as_of), as_of) AS e
     WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
+      AND (as_of >= now() OR crm_internal.fit_known(m.definition, l, as_of)
+           OR e.kind = 'engagement')
 $$;
 COMMENT ON FUNCTION crm.explain_lead_score(bigint, timestamptz, text) IS
 'Why a lead has its score: one row per rule that gives points or has events, per group cap in force, and for the limit of the total. points sum to '
-'crm.lead_score_at() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes.';
+'crm.lead_score_at() to the last digit. decayed: the rule''s sum before its cap; cap_loss: what the cap takes. Of a past instant '
+'whose score is not known only the rules of events.';
 SELECT crm.declare_api('crm.explain_lead_score', '{"lead_id": 1}');
 SELECT crm.declare_function('crm.explain_lead_score', 'reader');
 
@@ -126,8 +161,8 @@ BEGIN
             SELECT u.lead_id, p.fit, p.engagement, p.score, p.grade
             FROM crm.score_subjects AS u
             JOIN crm.leads AS l ON l.tenant_id = u.tenant_id AND l.id = u.lead_id,
-                 crm.points_score(m.definition, crm_internal.state_at(m, u.lead_id, as_of), as_of) AS p
-            WHERE u.tenant_id = m.tenant_id AND l.created_at <= as_of AND (l.closed_at IS NULL OR l.closed_at > as_of)
+                 crm_internal.parts_at(m, l, as_of) AS p
+            WHERE p.score IS NOT NULL AND u.tenant_id = m.tenant_id AND l.created_at <= as_of AND (l.closed_at IS NULL OR l.closed_at > as_of)
               AND crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
             ORDER BY p.score DESC, p.fit + p.engagement DESC, u.lead_id LIMIT n;
         RETURN;
@@ -153,7 +188,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.top_leads(integer, timestamptz, text) IS
 'The n best open leads the caller may see at an instant, best first; equal scores by fit + engagement before the limits, then by id. From now on served by an '
-'index; an instant in the past, and rules that were changed but not replayed, replay every lead.';
+'index; an instant in the past, and rules that were changed but not replayed, replay every lead. Leads whose score at a past instant is not known are left '
+'out.';
 SELECT crm.declare_function('crm.top_leads', 'reader');
 
 -- ---- time ----
@@ -496,6 +532,7 @@ AS $$
         LEFT JOIN old AS o ON true
         LEFT JOIN crm.lead_scores AS s ON s.tenant_id = l.tenant_id AND s.model_id = o.id AND s.lead_id = l.id
         WHERE l.tenant_id = crm.tenant_id() AND l.closed_at IS NULL
+          AND crm_internal.fit_known(preview_score_model.definition, l, as_of) AND (o.id IS NULL OR crm_internal.fit_known(o.definition, l, as_of))
     )
     SELECT p.lead_id, p.score_now, (p.r).score, c.threshold, c.direction
     FROM scored AS p
@@ -505,5 +542,5 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.preview_score_model(jsonb, timestamptz) IS
 'Effect of crm.define_score_model() with the same definition: open leads whose score changes, with the score now (NULL where there is no model of that '
-'name) and then, and the thresholds they would cross (NULL: none). Writes nothing.';
+'name) and then, and the thresholds they would cross (NULL: none). Of a past instant only leads that were not changed since. Writes nothing.';
 SELECT crm.declare_function('crm.preview_score_model', 'admin');

@@ -21,3 +21,20 @@ $$;
 COMMENT ON FUNCTION crm_analytics.purchase_histories(date) IS
 'One row a customer: its purchases known at the end of a day. x: repeat purchase days (orders of one day are one); t_x, age: weeks from the first purchase to '
 'the last and to as_of; mean_spend: base currency per repeat purchase day, returns taken off, 0 for x = 0. Cancelled orders count for nothing.';
+
+-- Accounts as they were on a day.
+CREATE OR REPLACE FUNCTION crm_analytics.changed_accounts(day date)
+RETURNS TABLE (account_id bigint, past jsonb)
+LANGUAGE sql STABLE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT v.record_id, jsonb_object_agg(v.column_name, v.value)
+    FROM (SELECT DISTINCT ON (p.record_id, p.column_name) p.record_id, p.column_name, p.value
+          FROM crm.past_values AS p
+          JOIN crm.tenants AS t ON t.tenant_id = p.tenant_id
+          WHERE p.tenant_id = crm.tenant_id() AND p.table_name = 'accounts' AND p.until >= ((day + 1)::timestamp AT TIME ZONE t.time_zone)
+          ORDER BY p.record_id, p.column_name, p.until) AS v
+    GROUP BY v.record_id
+$$;
+COMMENT ON FUNCTION crm_analytics.changed_accounts(date) IS
+'Accounts that said something else at the end of a day in the tenant''s zone: the columns that were changed since, with what they said.';

@@ -33,8 +33,15 @@ AS $$
         SELECT t.account_id, count(*) AS tickets FROM crm.tickets AS t
         WHERE t.tenant_id = crm.tenant_id() AND t.created_at > as_of - 180 AND t.created_at < as_of + 1 AND t.account_id IS NOT NULL GROUP BY t.account_id
     ), lost AS (
-        SELECT o.account_id, count(*) AS deals FROM crm.opportunities AS o JOIN crm.stages AS s ON s.tenant_id = o.tenant_id AND s.id = o.stage_id
-        WHERE o.tenant_id = crm.tenant_id() AND s.type = 'lost' AND o.close_date > as_of - 180 AND o.close_date <= as_of GROUP BY o.account_id
+        -- that were lost at the end of the day, whatever came of them later
+        SELECT o.account_id, count(DISTINCT o.id) AS deals
+        FROM crm.stage_periods AS p
+        JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.id = p.stage_id AND s.type = 'lost'
+        JOIN crm.tenants AS t ON t.tenant_id = p.tenant_id
+        JOIN crm.opportunities AS o ON o.tenant_id = p.tenant_id AND o.id = p.subject_id
+        WHERE p.tenant_id = crm.tenant_id() AND p.subject_table = 'opportunities' AND p.close_date > as_of - 180 AND p.close_date <= as_of
+          AND p.period @> ((as_of + 1)::timestamp AT TIME ZONE t.time_zone - interval '1 microsecond')
+        GROUP BY o.account_id
     )
     SELECT v.tenant_id, v.account_id, v.account_name, v.owner_id, v.value_segment, v.p_alive, v.last_order_on, v.churn_on,
            CASE WHEN v.churn_on <= as_of THEN 'gone' ELSE 'leaving' END,
@@ -219,15 +226,29 @@ BEGIN
             HINT = 'It is one of value_segment, rfm, industry, country, territory, owner, need, kind.';
     END IF;
     RETURN QUERY
-    SELECT v.tenant_id, coalesce(CASE segmentation WHEN 'value_segment' THEN v.value_segment WHEN 'rfm' THEN v.rfm WHEN 'industry' THEN a.industry WHEN 'country' THEN a.country::text
-                                      WHEN 'territory' THEN y.name WHEN 'owner' THEN u.name WHEN 'need' THEN n.need WHEN 'kind' THEN a.kind END, 'unknown') AS s,
+    -- what a customer says it needs has no date: of a past day only what it had bought by then is known
+    WITH needs AS MATERIALIZED (
+        SELECT x.account_id, x.need FROM crm_analytics.account_main_need AS x
+        WHERE segmentation = 'need' AND as_of >= crm.local_day(crm.tenant_id(), now()) AND x.tenant_id = crm.tenant_id()
+        UNION ALL
+        (SELECT DISTINCT ON (f.account_id) f.account_id, f.family FROM crm_analytics.account_families(as_of) AS f
+         WHERE segmentation = 'need' AND as_of < crm.local_day(crm.tenant_id(), now())
+         ORDER BY f.account_id, f.revenue DESC NULLS LAST, f.family)
+    )
+    SELECT v.tenant_id, coalesce(CASE segmentation WHEN 'value_segment' THEN v.value_segment WHEN 'rfm' THEN v.rfm
+                                      WHEN 'industry' THEN CASE WHEN k.past ? 'industry' THEN k.past ->> 'industry' ELSE a.industry END
+                                      WHEN 'country' THEN CASE WHEN k.past ? 'country' THEN k.past ->> 'country' ELSE a.country::text END
+                                      WHEN 'kind' THEN CASE WHEN k.past ? 'kind' THEN k.past ->> 'kind' ELSE a.kind END
+                                      WHEN 'territory' THEN y.name WHEN 'owner' THEN u.name WHEN 'need' THEN n.need END, 'unknown') AS s,
            count(*), sum(v.revenue), round(sum(v.revenue) / nullif(sum(sum(v.revenue)) OVER (), 0), 4), sum(v.margin), sum(v.clv),
            round(sum(v.clv) / nullif(sum(sum(v.clv)) OVER (), 0), 4), round(avg(v.p_alive)::numeric, 3)
     FROM crm_analytics.customer_value_at(as_of) AS v
     JOIN crm.accounts AS a ON a.tenant_id = v.tenant_id AND a.id = v.account_id
-    LEFT JOIN crm.territories AS y ON y.tenant_id = a.tenant_id AND y.id = a.territory_id
-    LEFT JOIN crm.users AS u ON u.tenant_id = a.tenant_id AND u.id = a.owner_id
-    LEFT JOIN crm_analytics.account_main_need AS n ON segmentation = 'need' AND n.tenant_id = a.tenant_id AND n.account_id = a.id
+    LEFT JOIN crm_analytics.changed_accounts(as_of) AS k ON k.account_id = v.account_id
+    LEFT JOIN crm.territories AS y ON y.tenant_id = a.tenant_id
+         AND y.id = CASE WHEN k.past ? 'territory_id' THEN (k.past ->> 'territory_id')::bigint ELSE a.territory_id END
+    LEFT JOIN crm.users AS u ON u.tenant_id = a.tenant_id AND u.id = v.owner_id
+    LEFT JOIN needs AS n ON n.account_id = a.id
     GROUP BY 1, 2 ORDER BY 4 DESC;
 END
 $$;

@@ -10,8 +10,10 @@ LANGUAGE sql STABLE ROWS 2000
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH m AS MATERIALIZED (
+        -- the one in use; of a day before its data end the last one in use that had not seen what came after
         SELECT v.id, v.kind, v.parameters, v.spend_parameters, v.customers FROM crm.value_models AS v
-        WHERE v.tenant_id = crm.tenant_id() AND v.state = 'active'
+        WHERE v.tenant_id = crm.tenant_id() AND v.state IN ('active', 'retired') AND v.as_of <= customer_value_at.as_of
+        ORDER BY v.state, v.activated_at DESC NULLS LAST, v.id DESC LIMIT 1
     ), h AS MATERIALIZED (
         SELECT p.*, as_of - p.last_order_on AS silence FROM crm_analytics.purchase_histories(as_of) AS p
     ), everybody AS MATERIALIZED (
@@ -24,7 +26,7 @@ AS $$
         FROM h
     ), e AS MATERIALIZED (
         SELECT y.*, coalesce(k.recency, y.recency) AS r_edges, coalesce(k.frequency, y.frequency) AS f_edges, coalesce(k.monetary, y.monetary) AS m_edges
-        FROM everybody AS y LEFT JOIN crm.rfm_edges AS k ON k.tenant_id = crm.tenant_id()
+        FROM everybody AS y LEFT JOIN crm.rfm_edges AS k ON k.tenant_id = crm.tenant_id() AND k.as_of <= customer_value_at.as_of
     ), v AS (
         SELECT h.*, m.id AS model_id, m.kind, m.parameters, coalesce(m.customers, e.customers) AS sample_size, e.r_edges, e.f_edges, e.m_edges, e.retention,
                crm.purchase_model_p_alive(m.kind, m.parameters, h.x, h.t_x, h.age) AS p_model,
@@ -54,7 +56,8 @@ AS $$
                crm.purchase_model_silent_time_to_p_alive(w.kind, w.parameters, w.x, w.t_x, w.t_x, churn_threshold) AS weeks_silent
         FROM w
     )
-    SELECT s.tenant_id, s.account_id, a.name, a.owner_id, s.orders, s.purchase_days, s.first_order_on, s.last_order_on, s.revenue, s.margin,
+    SELECT s.tenant_id, s.account_id, a.name, CASE WHEN k.past ? 'owner_id' THEN (k.past ->> 'owner_id')::bigint ELSE a.owner_id END,
+           s.orders, s.purchase_days, s.first_order_on, s.last_order_on, s.revenue, s.margin,
            round(s.revenue / nullif(s.orders, 0), 2), s.p_model, s.n, round((s.n * s.spend)::numeric, 2), round(s.value::numeric, 2), s.clv_basis, round(s.gap::numeric, 1),
            CASE WHEN s.gap * ln(10) < 36500 THEN s.last_order_on + ceil(s.gap * ln(10))::integer END,
            CASE WHEN s.p_model IS NULL THEN CASE WHEN s.gap * ln(10) < 36500 THEN s.last_order_on + ceil(s.gap * ln(10))::integer END
@@ -68,14 +71,15 @@ AS $$
            CASE WHEN s.whole = 0 OR s.value <= 0 THEN 'C' WHEN s.before_it < 0.8 * s.whole THEN 'A' WHEN s.before_it < 0.95 * s.whole THEN 'B' ELSE 'C' END,
            coalesce(s.kind, 'baseline'), s.model_id, s.sample_size
     FROM s JOIN crm.accounts AS a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
+    LEFT JOIN crm_analytics.changed_accounts(as_of) AS k ON k.account_id = s.account_id
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_value_at(date, integer, double precision, double precision) IS
-'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the margin '
-'or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when it falls silent (nine gaps in ten are shorter) and the '
-'day on which P(alive) falls to churn_threshold if no order comes (churn_on; NULL where it never does), with the reason where it has; RFM scores by stored '
-'edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to 95 %. method: the active model, or baseline (rate so far times the share '
-'that returns) while there is none. p_alive is NULL with the baseline and with NBD, and churn_on is then silent_on. Order-to-order gaps are drawn towards '
-'those of all customers.';
+'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the '
+'margin or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when it falls silent (nine gaps in ten are '
+'shorter) and the day on which P(alive) falls to churn_threshold if no order comes (churn_on; NULL where it never does), with the reason where it has; '
+'RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to 95 %. method: the model in use whose data '
+'ended by then, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL with the baseline and with NBD, and '
+'churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_value WITH (security_invoker = true) AS
 SELECT v.*, ow.name AS owner, mo.kind || to_char(mo.as_of, ' YYYY-MM-DD') AS model
