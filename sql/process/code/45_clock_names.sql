@@ -1,4 +1,4 @@
--- What clocks can be kept of, and by which metrics: names are checked wherever they are written.
+-- What clocks can be kept of, and by which metrics: names are checked wherever they are written. Events are only ever added.
 
 -- A name with a colon is a kind of subject that is no table, whose events somebody records: 'machine:press'.
 CREATE OR REPLACE FUNCTION crm_internal.check_clock_names(subject_type text, metric text, follows boolean DEFAULT true)
@@ -44,3 +44,25 @@ CREATE OR REPLACE TRIGGER sla_policies_before_check
 CREATE OR REPLACE TRIGGER sla_targets_before_check
     BEFORE INSERT OR UPDATE OF metric ON crm.sla_targets
     FOR EACH ROW EXECUTE FUNCTION crm_internal.sla_policies_check();
+
+-- ---- events are facts ----
+
+CREATE OR REPLACE FUNCTION crm.sla_events_guard()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF TG_OP = 'DELETE'
+       AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
+        RETURN OLD;
+    END IF;
+    RAISE EXCEPTION 'events of service clocks are only ever added'
+        USING ERRCODE = 'insufficient_privilege',
+              HINT = 'Record the event "withdrawn" with the event_id of the mistaken one.';
+END
+$$;
+COMMENT ON FUNCTION crm.sla_events_guard() IS 'Row trigger of crm.sla_events: no changes, no deletion but by the owner.';
+CREATE OR REPLACE TRIGGER sla_events_before_guard
+    BEFORE UPDATE OR DELETE ON crm.sla_events
+    FOR EACH ROW EXECUTE FUNCTION crm.sla_events_guard();

@@ -198,26 +198,6 @@ COMMENT ON FUNCTION crm.record_sla_event(text, bigint, text, timestamptz, jsonb,
 'Writes down what happened to a subject; its clocks follow in the same statement. Events and the keys of data they use are listed in docs/howto/service-clocks.md. subject is the subject''s row as jsonb: given with opened or with a change, it selects the policy. Events may come late and in any order.';
 SELECT crm.declare_function('crm.record_sla_event', 'agent');
 
-CREATE OR REPLACE FUNCTION crm.sla_events_guard()
-RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-    IF TG_OP = 'DELETE'
-       AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
-        RETURN OLD;
-    END IF;
-    RAISE EXCEPTION 'events of service clocks are only ever added'
-        USING ERRCODE = 'insufficient_privilege',
-              HINT = 'Record the event "withdrawn" with the event_id of the mistaken one.';
-END
-$$;
-COMMENT ON FUNCTION crm.sla_events_guard() IS 'Row trigger of crm.sla_events: no changes, no deletion but by the owner.';
-CREATE OR REPLACE TRIGGER sla_events_before_guard
-    BEFORE UPDATE OR DELETE ON crm.sla_events
-    FOR EACH ROW EXECUTE FUNCTION crm.sla_events_guard();
-
 -- ---- clocks follow events ----
 
 -- Plans are kept from the first statement of a session on, when the tables may be empty or the events a hundred thousand:
@@ -232,22 +212,29 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $$
+DECLARE
+    fresh boolean;
 BEGIN
     IF NOT EXISTS (SELECT FROM new_events AS n WHERE n.event <> 'breach_withdrawn') THEN
         RETURN NULL;
     END IF;
+    -- one session a subject: the next statement sees what the one before committed. A new subject is what its new events say.
+    WITH taken AS (
+        INSERT INTO crm.sla_subjects AS s (tenant_id, subject_type, subject_id, event_count, last_event_at, terms_id, open)
+        SELECT n.tenant_id, n.subject_type, n.subject_id, count(*), max(n.occurred_at),
+               (array_agg(n.terms_id ORDER BY n.occurred_at DESC, n.id DESC) FILTER (WHERE n.terms_id IS NOT NULL))[1],
+               coalesce((array_agg(n.event IN ('opened', 'reopened') ORDER BY n.occurred_at DESC, n.id DESC)
+                         FILTER (WHERE n.event IN ('opened', 'reopened', 'resolved', 'closed', 'cancelled', 'merged')))[1], count(n.terms_id) = 0)
+        FROM new_events AS n GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        ON CONFLICT ON CONSTRAINT sla_subjects_pkey
+            DO UPDATE SET event_count = s.event_count + excluded.event_count,
+                          last_event_at = greatest(s.last_event_at, excluded.last_event_at)
+        RETURNING s.xmax = 0 AS fresh)   -- nothing was locked
+    SELECT bool_and(t.fresh) INTO fresh FROM taken AS t;
 
-    -- one session a subject: the next statement sees what the one before committed
-    INSERT INTO crm.sla_subjects AS s (tenant_id, subject_type, subject_id, event_count, last_event_at)
-    SELECT n.tenant_id, n.subject_type, n.subject_id, count(*), max(n.occurred_at)
-    FROM new_events AS n GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-    ON CONFLICT ON CONSTRAINT sla_subjects_pkey
-        DO UPDATE SET event_count = s.event_count + excluded.event_count,
-                      last_event_at = greatest(s.last_event_at, excluded.last_event_at);
-
-    IF EXISTS (SELECT FROM new_events AS n
-               WHERE n.terms_id IS NOT NULL
-                  OR n.event IN ('opened', 'reopened', 'resolved', 'closed', 'cancelled', 'merged', 'withdrawn')) THEN
+    IF NOT fresh AND EXISTS (SELECT FROM new_events AS n
+                             WHERE n.terms_id IS NOT NULL
+                                OR n.event IN ('opened', 'reopened', 'resolved', 'closed', 'cancelled', 'merged', 'withdrawn')) THEN
         -- all of them are there: written so that each is found by its key
         INSERT INTO crm.sla_subjects AS s (tenant_id, subject_type, subject_id, terms_id, open)
         SELECT k.*,
@@ -323,7 +310,34 @@ BEGIN
           (excluded.state, excluded.policy_id, excluded.target_id, excluded.target_seconds, excluded.calendar_id, excluded.started_at,
            excluded.counted_from, excluded.running_since, excluded.paused_since, excluded.stopped_at, excluded.due_at, excluded.due_pinned,
            excluded.due_before_change, excluded.breached_at, excluded.used_seconds, excluded.stretches, excluded.stretch_calendars);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.sla_events_refresh() IS
+'Statement trigger of crm.sla_events: computes the clocks of the subjects concerned anew and stores what changed.';
+CREATE OR REPLACE TRIGGER sla_events_after_refresh
+    AFTER INSERT ON crm.sla_events
+    REFERENCING NEW TABLE AS new_events
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.sla_events_refresh();
 
+CREATE OR REPLACE FUNCTION crm_internal.sla_events_unbreach()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+BEGIN
+    -- nearly always none of them has been broken: no command that writes nothing is run for that
+    IF NOT EXISTS (SELECT FROM new_events AS n CROSS JOIN LATERAL (
+                       SELECT FROM crm.sla_events AS e
+                       WHERE e.tenant_id = n.tenant_id AND e.subject_type = n.subject_type AND e.subject_id = n.subject_id
+                         AND e.event = 'breached' LIMIT 1) AS b
+                   WHERE n.event <> 'breach_withdrawn') THEN
+        RETURN NULL;
+    END IF;
     -- a breach that was noted and, as we know now, did not happen
     INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, metric, cycle, refers_to_id)
     SELECT b.tenant_id, b.subject_type, b.subject_id, 'breach_withdrawn', b.occurred_at, b.metric, b.cycle, b.id
@@ -339,12 +353,12 @@ BEGIN
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm.sla_events_refresh() IS
-'Statement trigger of crm.sla_events: computes the clocks of the subjects concerned anew and stores what changed.';
-CREATE OR REPLACE TRIGGER sla_events_after_refresh
+COMMENT ON FUNCTION crm_internal.sla_events_unbreach() IS
+'Statement trigger of crm.sla_events, after the clocks: withdraws breaches that, as is known now, did not happen.';
+CREATE OR REPLACE TRIGGER sla_events_after_unbreach
     AFTER INSERT ON crm.sla_events
     REFERENCING NEW TABLE AS new_events
-    FOR EACH STATEMENT EXECUTE FUNCTION crm.sla_events_refresh();
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sla_events_unbreach();
 
 -- ---- breaches as recorded facts ----
 

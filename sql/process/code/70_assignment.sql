@@ -181,7 +181,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
     t CONSTANT bigint := tenant;
-    relation CONSTANT regclass := crm.require_registered(route_record.subject_table, 'assignment');
+    relation CONSTANT regclass := coalesce(crm.kept_text('registered_name', subject_table)::regclass, crm.require_registered(subject_table, 'assignment'));
     subject jsonb;
     rule crm.assignment_rules;
     queue crm.queues;

@@ -174,25 +174,43 @@ COMMENT ON FUNCTION crm_internal.serve_table(bigint, text, timestamptz, integer,
 'Gives out what waits of a table of a tenant, in turn: at most batch records; only what a user who became free could be given; or only what goes before a '
 'record and asks for no more. Returns how many found an agent.';
 
+-- for crm.kept_text(): each record that is given out asks it
+CREATE OR REPLACE FUNCTION crm_internal.earlier_query(subject_table text)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    relation CONSTANT regclass := crm.require_registered(subject_table, 'assignment');
+BEGIN
+    RETURN CASE
+        WHEN crm_internal.table_is(relation, 'newest_first') THEN NULL
+        WHEN NOT crm.column_exists(relation, 'queue_id') THEN ''
+        ELSE format('SELECT to_jsonb(x.queue_id) FROM %1$s AS x WHERE x.tenant_id = $1 AND x.id = $2 AND EXISTS '
+            '(SELECT FROM %1$s AS s WHERE s.queue_id = x.queue_id AND s.tenant_id = $1 AND s.owner_id IS NULL AND %2$s '
+            'AND (s.created_at, s.id) < (x.created_at, x.id) AND NOT EXISTS '
+            '(SELECT FROM crm_internal.waiting_work AS w WHERE w.tenant_id = $1 AND w.subject_table = %3$L AND w.subject_id = s.id))',
+            relation, crm_internal.open_row_sql(relation), subject_table) END;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.earlier_query(text) IS
+'Query for the queue of a record ($1 tenant, $2 id) where something came into it past routing, and before the record. Empty: the table has no queues. '
+'NULL: the newest is given out first, and nothing goes before a record.';
+
 CREATE OR REPLACE FUNCTION crm_internal.serve_before(tenant bigint, subject_table text, subject_id bigint, as_of timestamptz)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    relation CONSTANT regclass := crm.require_registered(subject_table, 'assignment');
+    query CONSTANT text := crm.kept_text('earlier_query', subject_table);
     queue bigint;
 BEGIN
-    IF crm_internal.table_is(relation, 'newest_first') THEN
+    IF query IS NULL THEN
         RETURN;
     END IF;
-    IF crm.column_exists(relation, 'queue_id') THEN
-        -- where something came into the queue past routing, and before the record
-        queue := crm.kept_value(format('SELECT to_jsonb(x.queue_id) FROM %1$s AS x WHERE x.tenant_id = $1 AND x.id = $2 AND EXISTS '
-            '(SELECT FROM %1$s AS s WHERE s.queue_id = x.queue_id AND s.tenant_id = $1 AND s.owner_id IS NULL AND %2$s '
-            'AND (s.created_at, s.id) < (x.created_at, x.id) AND NOT EXISTS '
-            '(SELECT FROM crm_internal.waiting_work AS w WHERE w.tenant_id = $1 AND w.subject_table = %3$L AND w.subject_id = s.id))',
-            relation, crm_internal.open_row_sql(relation), subject_table), tenant, subject_id)::bigint;
+    IF query <> '' THEN
+        queue := crm.kept_value(query, tenant, subject_id)::bigint;
     END IF;
     IF queue IS NOT NULL
        OR EXISTS (SELECT FROM crm_internal.waiting_work AS w WHERE w.tenant_id = serve_before.tenant AND w.subject_table = serve_before.subject_table) THEN

@@ -120,11 +120,11 @@ BEGIN
         FROM (SELECT DISTINCT n.tenant_id, n.ticket_id FROM new_rows AS n
               JOIN crm.tickets AS w ON w.tenant_id = n.tenant_id AND w.id = n.ticket_id AND w.closed_at IS NULL
                    AND n.sent_at >= least(w.stage_entered_at, now())    -- what this transaction moved has entered now
-              -- values, no joins: joined by a plan kept from when there was nothing, all would be read
-              WHERE (SELECT s.type FROM crm.stages AS s WHERE s.tenant_id = w.tenant_id AND s.id = w.stage_id) = 'on_hold'
-                AND coalesce((SELECT q.answer_resumes FROM crm.queues AS q WHERE q.tenant_id = w.tenant_id AND q.id = w.queue_id), true)
-                AND crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'customer_message'
-                AND crm_internal.speaks_for_asker(w, n.author_contact_id, n.author_address)) AS a
+              WHERE crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'customer_message'
+                -- values, no joins: joined by a plan kept from when there was nothing, all would be read; who speaks is asked last
+                AND CASE WHEN (SELECT s.type FROM crm.stages AS s WHERE s.tenant_id = w.tenant_id AND s.id = w.stage_id) = 'on_hold'
+                              AND coalesce((SELECT q.answer_resumes FROM crm.queues AS q WHERE q.tenant_id = w.tenant_id AND q.id = w.queue_id), true)
+                         THEN crm_internal.speaks_for_asker(w, n.author_contact_id, n.author_address) ELSE false END) AS a
         JOIN crm.tickets AS k ON k.tenant_id = a.tenant_id AND k.id = a.ticket_id;
     END IF;
     RETURN NULL;
