@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Every kind of test on private clusters; ends with one line: N passed, N failed[, N skipped].
+# Every kind of test on private clusters; ends with one line: N passed, N failed[, N accepted][, N skipped].
 #
 #   tests/helpers/run.sh                everything
-#   tests/helpers/run.sh install scale  only tests whose name contains one of the words
+#   tests/helpers/run.sh install scale  only tests whose name contains one of the words; a word that no name contains is an error
 #
 # JOBS=n         tests that run at a time (default: the processors, at most 4)
-# ACCEPT=1       takes what regress and isolation tests print as expected: read the difference first
+# ACCEPT=1       takes what regress and isolation tests print as expected, and says of which: read the differences
 # KEEP=1         leaves the folder with clusters and outputs behind for a look
 # TEST_LIMIT=n   seconds after which a test is stopped and has failed (default 300)
 #
@@ -43,19 +43,23 @@ trap 'code=$?; finish; exit $code' EXIT
 trap 'exit 130' INT TERM
 
 words=("$@")
-wanted() {  # name: is it asked for?
+wanted() {  # kind, name: is it asked for? A word with a slash is looked for in kind/name
     [ ${#words[@]} -eq 0 ] && return 0
-    local w; for w in "${words[@]}"; do case $1 in *"$w"*) return 0;; esac; done
-    return 1
+    local w name code=1
+    for w in "${words[@]}"; do
+        case $w in */*) name=$1/$2;; *) name=$2;; esac
+        case $name in *"$w"*) echo "$w" >>"$work/found"; code=0;; esac
+    done
+    return $code
 }
 
 # One line a test, with what it said where it failed; the lock keeps reports of two workers apart.
-report() {  # ok|not ok|skip, kind, name, microsecond it began, [why, [file with its output]]
+report() {  # ok|not ok|accepted|skip, kind, name, microsecond it began, [why, [file with its output]]
     local tenths=$(( (${EPOCHREALTIME/[.,]/} - $4) / 100000 ))
     {
         flock 9
         echo "$1" >>"$work/results"
-        printf '%-7s %-10s %-32s %6ss%s\n' "$1" "$2" "$3" "$((tenths / 10)).$((tenths % 10))" "${5:+   $5}"
+        printf '%-8s %-10s %-32s %6ss%s\n' "$1" "$2" "$3" "$((tenths / 10)).$((tenths % 10))" "${5:+   $5}"
         [ -z "${6:-}" ] || cat "$6"
     } 9>"$work/report.lock"
 }
@@ -69,11 +73,18 @@ driver_of() { case $1 in isolation) echo "$pgxs/isolation/pg_isolation_regress";
 drive() {   # kind, name, database
     local out=$work/out/$1-$2 t0 code
     t0=$(now)
+    if [ ! -e "$repo/expected/$2.out" ]; then
+        [ -n "${ACCEPT:-}" ] || { report "not ok" "$1" "$2" "$t0" "expected/$2.out is missing: ACCEPT=1 make test T=$2 makes it"; return 1; }
+        : >"$repo/expected/$2.out"
+    fi
     mkdir -p "$out"; ln -s "$repo/expected" "$out/expected"     # looked for below the output folder first
     limited "$(driver_of "$1")" --inputdir="$repo/tests" --outputdir="$out" --bindir="$STAGED_BIN" --use-existing --dbname="$3" \
         "$2" >"$out/driver.log" 2>&1
     code=$?
-    [ -n "${ACCEPT:-}" ] && cp "$out/results/$2.out" "$repo/expected/"
+    if [ -n "${ACCEPT:-}" ] && [ $code != 0 ] && [ -s "$out/regression.diffs" ] && cp "$out/results/$2.out" "$repo/expected/"; then
+        report accepted "$1" "$2" "$t0" "written to expected/$2.out: read what is new" "$out/regression.diffs"
+        return 0
+    fi
     if [ $code = 0 ]; then report ok "$1" "$2" "$t0"; return 0; fi
     [ -s "$out/regression.diffs" ] || tail -30 "$out/driver.log" >"$out/regression.diffs"
     report "not ok" "$1" "$2" "$t0" "$([ $code = 124 ] && echo "stopped after ${TEST_LIMIT:-300} s")" "$out/regression.diffs"
@@ -137,14 +148,14 @@ tests_of() {    # kind, folder, suffix ...: the tests asked for, a line each
         for f in tests/"$dir"/*."$suffix"; do
             [ -e "$f" ] || continue
             name=$(basename "$f"); name=${name%.*}
-            [ "$name" = install ] || ! wanted "$name" || echo "$kind $f"
+            wanted "$kind" "$name" && [ "$name" != install ] && echo "$kind $f"
         done
     done
 }
 said() { sed -n '1,12p' "$1" | sed -nE "s/^(#|--) $2: *//p"; }     # file, word: what it says after the word
 {
     # the rules of the house, which need no cluster
-    if [ -x tests/lint/run ] && wanted lint; then echo "lint tests/lint/run"; fi
+    if [ -x tests/lint/run ] && wanted lint lint; then echo "lint tests/lint/run"; fi
     tests_of shell shell sh
     tests_of reference reference sql
     tests_of attack attack sql sh
@@ -154,6 +165,9 @@ said() { sed -n '1,12p' "$1" | sed -nE "s/^(#|--) $2: *//p"; }     # file, word:
     list=together; [ -z "$(said "$file" alone)" ] || list=alone
     seconds=$(said "$file" long)
     echo "${seconds%% *} $kind $file" >>"$work/$list.unsorted"
+done
+for w in "${words[@]}"; do
+    grep -qxF -- "$w" "$work/found" 2>/dev/null || { echo "no test has a name that contains \"$w\""; exit 2; }
 done
 for list in together alone; do
     touch "$work/$list.unsorted"
@@ -177,9 +191,11 @@ worker 1 "$work/alone"
 for n in $(seq "$JOBS"); do crash_lines "$work/worker$n/server.log" >>"$CRASH_LOG"; done
 [ ! -s "$CRASH_LOG" ] || report "not ok" server "no crash in any server's log" "$(now)" "" "$CRASH_LOG"
 
-passed=$(grep -c '^ok' "$work/results") failed=$(grep -c '^not ok' "$work/results") skipped=$(grep -c '^skip' "$work/results")
+count() { grep -c "^$1" "$work/results"; }
+passed=$(count ok) failed=$(count 'not ok') accepted=$(count accepted) skipped=$(count skip)
 echo "$((SECONDS - began)) s in all, $JOBS at a time"
 line="$passed passed, $failed failed"
+[ "$accepted" -gt 0 ] && line="$line, $accepted accepted"
 [ "$skipped" -gt 0 ] && line="$line, $skipped skipped"
 echo "$line"
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -108,6 +108,21 @@ UPDATE crm.queues SET escalates_to_id = 9002 WHERE id = 9001;
 UPDATE crm.queues SET escalates_to_id = 9001 WHERE id = 9002;
 UPDATE crm.queues SET escalates_to_id = 9002 WHERE id = 9002;
 
+-- a retired type is not chosen any more; what has it goes on, and what cannot choose does too
+SELECT type FROM crm.open_ticket('Before', type => 'problem', route => false);
+UPDATE crm.ticket_types SET active = false WHERE code IN ('problem', 'question');
+SELECT crm.open_ticket('After', type => 'problem', route => false);
+SELECT crm.open_ticket('By default', route => false);
+INSERT INTO crm.tickets (subject, type) VALUES ('By hand', 'problem');
+UPDATE crm.tickets SET type = 'problem' WHERE id = 900002;
+UPDATE crm.tickets SET priority = 'high', type = 'incident' WHERE subject = 'Before' RETURNING type, priority;
+INSERT INTO crm.tickets (subject, type, stage_id)
+    SELECT 'Solved long ago', 'problem', s.id FROM crm.stages AS s JOIN crm.pipelines AS p ON p.id = s.pipeline_id
+    WHERE p.code = 'support' AND p.tenant_id = 1 AND s.code = 'closed' RETURNING type;
+SELECT m.body FROM crm.receive_message('mail', 'A mail is not lost', 'other@example.com', 'Nothing is lost', 'm8', queue => 'help') AS m;
+SELECT k.type FROM crm.tickets AS k WHERE k.tenant_id = 1 AND k.subject = 'Nothing is lost';
+UPDATE crm.ticket_types SET active = true;
+
 -- an agent works on what is theirs and their teams'; the outbox is not theirs to read
 CREATE ROLE service_test_agent;
 CREATE ROLE service_test_reader;

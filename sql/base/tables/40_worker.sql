@@ -29,3 +29,4 @@ COMMENT ON COLUMN crm.maintenance_tasks.last_done IS 'Things it did.';
 COMMENT ON COLUMN crm.maintenance_tasks.last_error IS 'What went wrong the last time something did.';
 COMMENT ON COLUMN crm.maintenance_tasks.last_error_at IS 'When that was.';
 COMMENT ON COLUMN crm.maintenance_tasks.failures IS 'Failed runs in a row; the pause before the next try doubles from 1 second to an hour.';
+COMMENT ON COLUMN crm.maintenance_tasks.position IS 'Order in which they run.';

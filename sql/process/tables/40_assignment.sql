@@ -99,6 +99,7 @@ CREATE INDEX user_skills_skill_id_idx ON crm.user_skills (tenant_id, skill_id);
 COMMENT ON TABLE crm.user_skills IS 'Skills of users.';
 SELECT crm.declare_table('crm.user_skills', '{"class": "catalogue"}');
 COMMENT ON COLUMN crm.user_skills.level IS '1 beginner to 5 expert: breaks ties among those who have the skill.';
+COMMENT ON COLUMN crm.user_skills.skill_id IS 'The skill.';
 
 CREATE TABLE crm.agents (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -164,6 +165,10 @@ COMMENT ON COLUMN crm.assignment_rules.user_ids IS 'These users are the candidat
 COMMENT ON COLUMN crm.assignment_rules.skill_ids IS 'Skills needed beside those of the row (its column skill_ids, where it has one).';
 COMMENT ON COLUMN crm.assignment_rules.sticky IS 'Try the last owner of a record of the same contact, or else account, first.';
 COMMENT ON COLUMN crm.assignment_rules.respect_hours IS 'Assign only to agents whose working hours it is.';
+COMMENT ON COLUMN crm.assignment_rules.position IS 'Order in which they are tried.';
+COMMENT ON COLUMN crm.assignment_rules.method IS 'How the choice is made among several.';
+COMMENT ON COLUMN crm.assignment_rules.skill_match IS 'none, exact (all needed skills) or best (as many as anybody has).';
+COMMENT ON COLUMN crm.assignment_rules.item_weight IS 'How much of an agent''s capacity one record takes.';
 
 CREATE TABLE crm.assignments (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -188,6 +193,10 @@ COMMENT ON TABLE crm.assignments IS 'Every decision of routing: to whom and why,
 SELECT crm.declare_table('crm.assignments', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_table"}}}');
 COMMENT ON COLUMN crm.assignments.reason IS 'assigned or sticky; otherwise the first condition that left no candidate.';
 COMMENT ON COLUMN crm.assignments.candidates IS 'How many could have been chosen.';
+COMMENT ON COLUMN crm.assignments.rule_id IS 'Rule of crm.assignment_rules that decided; NULL: the queue did.';
+COMMENT ON COLUMN crm.assignments.method IS 'How the choice is made among several.';
+COMMENT ON COLUMN crm.assignments.weight IS 'How much of the agent''s capacity it took.';
+COMMENT ON COLUMN crm.assignments.assigned_at IS 'When it was decided.';
 
 CREATE TABLE crm_internal.waiting_work (
     tenant_id bigint NOT NULL,

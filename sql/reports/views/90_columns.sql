@@ -1,5 +1,5 @@
 -- What the columns of reporting views mean. One name is one thing in every view of crm_analytics, so its meaning is written once; where a view has more
--- to say of a column, its COMMENT stands beside the view, and stays.
+-- to say of a column, its COMMENT stands beside the view, and stays. What tables and views have in common is in sql/reports/last/10_columns.sql.
 DO $$
 DECLARE
     c record;
@@ -10,14 +10,13 @@ BEGIN
         JOIN pg_catalog.pg_attribute AS a ON a.attrelid = v.oid AND a.attnum > 0
         JOIN (VALUES
             -- whose and where
-            ('tenant_id', 'Company the row belongs to.'), ('account_id', 'The account.'), ('opportunity_id', 'The opportunity.'),
             ('activity_id', 'The activity.'),
-            ('contact_id', 'The contact.'), ('product_id', 'The product.'), ('pipeline_id', 'The pipeline.'), ('stage_id', 'The stage.'),
+            ('pipeline_id', 'The pipeline.'), ('stage_id', 'The stage.'),
             ('quota_id', 'The quota.'), ('base_currency', 'Base currency of the company.'), ('language', 'Language of the record.'),
             ('first_response_minutes', 'Minutes of calendar time to the first response; NULL: not yet.'),
             ('first_response_at', 'When the first response was made; NULL: not yet.'), ('opportunity', 'Name of the deal.'),
-            ('order_line_id', 'The line of the order.'), ('policy_id', 'The policy of crm.sla_policies.'), ('survey_id', 'The survey.'),
-            ('lead_id', 'The lead.'), ('ticket_id', 'The ticket.'), ('order_id', 'The order.'), ('queue_id', 'The queue; NULL: none.'),
+            ('order_line_id', 'The line of the order.'), ('survey_id', 'The survey.'),
+            ('order_id', 'The order.'), ('queue_id', 'The queue; NULL: none.'),
             ('user_id', 'The user; NULL: nobody.'), ('owner_id', 'User who owns it; NULL: nobody.'), ('team_id', 'The team; NULL: none.'),
             ('territory_id', 'The territory; NULL: none.'),
             ('competitor_id', 'Account of the competitor it was lost to; NULL: none given.'), ('parent_id', 'The account or team above; NULL: none.'),
@@ -27,7 +26,7 @@ BEGIN
             ('visit', 'Number of the stay among all of the subject, from 1.'),
             ('related_table', 'Table of the record it is about.'), ('related_id', 'Id of the record it is about.'),
             ('source_table', 'Table the row comes from.'), ('source_id', 'Id of the row in that table.'),
-            ('name', 'Name for people.'), ('code', 'Code by which programs name it.'), ('email', 'E-mail address.'),
+            ('code', 'Code by which programs name it.'), ('email', 'E-mail address.'),
             ('access', 'Access level: reader, agent, manager or admin.'),
             ('owner', 'Name of the owner.'), ('team', 'Name of the team.'), ('territory', 'Name of the territory.'), ('manager', 'Name of the manager.'),
             ('parent_name', 'Name of the account or team above.'), ('account_name', 'Name of the account.'), ('user_name', 'Name of the user.'),

@@ -35,6 +35,13 @@ DECLARE
     old_type text;
     new_type text;
 BEGIN
+    -- a retired type cannot be chosen. It stays where it is, and is no reason to lose a mail, a history or a part of a ticket
+    IF (TG_OP = 'INSERT' AND NEW.closed_at IS NULL AND NEW.split_from_id IS NULL OR TG_OP = 'UPDATE' AND NEW.type <> OLD.type)
+       AND current_setting('crm.incomplete_kept') = '0'
+       AND EXISTS (SELECT FROM crm.ticket_types AS t WHERE t.tenant_id = NEW.tenant_id AND t.code = NEW.type AND NOT t.active) THEN
+        RAISE EXCEPTION 'ticket type "%" is no longer in use', NEW.type
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose an active one of crm.ticket_types.';
+    END IF;
     IF TG_OP = 'UPDATE' THEN
         IF OLD.queue_id <> NEW.queue_id OR OLD.owner_id <> NEW.owner_id THEN
             NEW.transfer_count := OLD.transfer_count + 1;
@@ -64,7 +71,8 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.tickets_tally() IS 'Keeps resolved_at, reopen_count, transfer_count and the team of a ticket.';
+COMMENT ON FUNCTION crm_internal.tickets_tally() IS
+'Keeps resolved_at, reopen_count, transfer_count and the team of a ticket; refuses a type that is retired (22023).';
 CREATE OR REPLACE TRIGGER tickets_before_tally
     BEFORE INSERT OR UPDATE ON crm.tickets
     FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_tally();

@@ -10,6 +10,7 @@ CREATE TABLE crm.ticket_types (
     CONSTRAINT ticket_types_code_check CHECK (code ~ '^[a-z][a-z0-9_]*$')
 );
 COMMENT ON TABLE crm.ticket_types IS 'Kinds of request: question, incident, problem, request, complaint.';
+COMMENT ON COLUMN crm.ticket_types.active IS 'False: retired. It cannot be chosen any more (22023), and stays where it is.';
 SELECT crm.declare_table('crm.ticket_types', '{"class": "configuration"}');
 
 CREATE TABLE crm.tickets (
@@ -120,6 +121,8 @@ COMMENT ON COLUMN crm.tickets.parent_id IS 'Larger problem it belongs to.';
 COMMENT ON COLUMN crm.tickets.merged_into_id IS 'Ticket that goes on in its place (crm.merge_tickets).';
 COMMENT ON COLUMN crm.tickets.split_from_id IS 'Ticket it was split from (crm.split_ticket).';
 COMMENT ON COLUMN crm.tickets.follow_up_of_id IS 'Solved ticket that was answered after its reopening window.';
+COMMENT ON COLUMN crm.tickets.subject IS 'Headline.';
+COMMENT ON COLUMN crm.tickets.description IS 'The request in the asker''s words.';
 
 CREATE TABLE crm.ticket_messages (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -181,6 +184,9 @@ COMMENT ON COLUMN crm.ticket_messages.attachments IS 'List of objects with name,
 COMMENT ON COLUMN crm.ticket_messages.sent_at IS 'When it was said: what clocks go by.';
 COMMENT ON COLUMN crm.ticket_messages.created_at IS 'When it was recorded.';
 COMMENT ON COLUMN crm.ticket_messages.search IS 'Folded words of subject and body (first 50,000 characters).';
+COMMENT ON COLUMN crm.ticket_messages.channel IS 'How it came in or went out.';
+COMMENT ON COLUMN crm.ticket_messages.subject IS 'Headline.';
+COMMENT ON COLUMN crm.ticket_messages.body IS 'The text.';
 
 CREATE TABLE crm.ticket_followers (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -218,6 +224,12 @@ CREATE TABLE crm.ticket_transfers (
 );
 CREATE INDEX ticket_transfers_ticket_id_idx ON crm.ticket_transfers (tenant_id, ticket_id, changed_at);
 COMMENT ON TABLE crm.ticket_transfers IS 'Every change of queue or owner of a ticket, the first assignment included. Written by trigger.';
+COMMENT ON COLUMN crm.ticket_transfers.from_queue_id IS 'Queue before.';
+COMMENT ON COLUMN crm.ticket_transfers.to_queue_id IS 'Queue after.';
+COMMENT ON COLUMN crm.ticket_transfers.from_owner_id IS 'Owner before.';
+COMMENT ON COLUMN crm.ticket_transfers.to_owner_id IS 'Owner after.';
+COMMENT ON COLUMN crm.ticket_transfers.changed_by IS 'User who changed it.';
+COMMENT ON COLUMN crm.ticket_transfers.changed_at IS 'When it was changed.';
 SELECT crm.declare_table('crm.ticket_transfers', '{"class": "log", "parent": {"ticket_id": "tickets"}}');
 
 -- Columns of tickets that are not carried as others are.

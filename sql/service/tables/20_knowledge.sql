@@ -30,6 +30,7 @@ CREATE INDEX articles_tags_idx ON crm.articles USING gin (tags);
 COMMENT ON TABLE crm.articles IS 'Knowledge base. Texts stand in crm.article_versions, one published version for each language.';
 SELECT crm.declare_table('crm.articles', '{"class": "owned", "version": true, "tags": true}');
 COMMENT ON COLUMN crm.articles.visibility IS 'public: everybody; customers: people who are known; internal: agents.';
+COMMENT ON COLUMN crm.articles.state IS 'draft, published or archived.';
 
 CREATE TABLE crm.article_versions (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -61,6 +62,14 @@ CREATE INDEX article_versions_search_idx ON crm.article_versions USING gin (sear
 COMMENT ON TABLE crm.article_versions IS 'Texts of articles, version by version and language by language; old ones are kept.';
 SELECT crm.declare_table('crm.article_versions', '{"class": "child", "parent": {"article_id": "articles"}}');
 COMMENT ON COLUMN crm.article_versions.search IS 'Words of title (weight A) and body (weight C): folded, so that spellings of Persian and Arabic letters meet, and as English stems.';
+COMMENT ON COLUMN crm.article_versions.article_id IS 'The article.';
+COMMENT ON COLUMN crm.article_versions.language IS 'Language, ISO 639-1.';
+COMMENT ON COLUMN crm.article_versions.number IS 'Counts the versions of a language.';
+COMMENT ON COLUMN crm.article_versions.title IS 'Headline.';
+COMMENT ON COLUMN crm.article_versions.body IS 'The text.';
+COMMENT ON COLUMN crm.article_versions.author_id IS 'User who wrote it.';
+COMMENT ON COLUMN crm.article_versions.is_published IS 'The version that is read.';
+COMMENT ON COLUMN crm.article_versions.published_at IS 'When it was published.';
 
 CREATE TABLE crm.article_deflections (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -81,6 +90,10 @@ CREATE INDEX article_deflections_article_id_idx ON crm.article_deflections (tena
 CREATE INDEX article_deflections_contact_id_idx ON crm.article_deflections (tenant_id, contact_id);
 CREATE INDEX article_deflections_ticket_id_idx ON crm.article_deflections (tenant_id, ticket_id);
 COMMENT ON TABLE crm.article_deflections IS 'What came of articles: viewed, solved (no ticket was needed), not_solved (a ticket was opened all the same), linked (an agent answered with it). Append-only.';
+COMMENT ON COLUMN crm.article_deflections.article_id IS 'The article.';
+COMMENT ON COLUMN crm.article_deflections.query IS 'What was searched for.';
+COMMENT ON COLUMN crm.article_deflections.outcome IS 'What came of it.';
+COMMENT ON COLUMN crm.article_deflections.happened_at IS 'When the article was shown.';
 SELECT crm.declare_table('crm.article_deflections', '{
     "class": "child", "parent": {"article_id": "articles"}, "about": {"contact_id": "contacts", "ticket_id": "tickets"},
     "personal": ["query"]}');

@@ -73,6 +73,13 @@ COMMENT ON COLUMN crm.survey_responses.cancelled_because IS
 'Why it was not sent: off (the survey), rest (the contact had been asked), gone (deleted, merged), open again.';
 COMMENT ON COLUMN crm.survey_responses.token_hash IS 'SHA-256 of the token that answers it; the token itself is in the message to the customer only.';
 COMMENT ON COLUMN crm.survey_responses.score IS 'The answer, on the scale of the survey''s kind.';
+COMMENT ON COLUMN crm.survey_responses.survey_id IS 'The survey.';
+COMMENT ON COLUMN crm.survey_responses.scheduled_at IS 'When it is to be sent.';
+COMMENT ON COLUMN crm.survey_responses.sent_at IS 'When it was sent.';
+COMMENT ON COLUMN crm.survey_responses.cancelled_at IS 'When it was decided not to send it.';
+COMMENT ON COLUMN crm.survey_responses.expires_at IS 'Until when it can be answered.';
+COMMENT ON COLUMN crm.survey_responses.comment IS 'What the customer added.';
+COMMENT ON COLUMN crm.survey_responses.answered_at IS 'When it was (last) answered.';
 
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
     ('send_surveys', 20, 'crm.send_due_surveys', 'crm.next_survey_at', NULL, 1000);
