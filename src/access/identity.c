@@ -369,8 +369,7 @@ crm_identity_of(Oid role, const CrmActing *acting)
 {
 	IdentityKey key;
 
-	/* the table made last of those it is compiled from */
-	if (!OidIsValid(crm_table_oid("team_memberships", true)) || crm_kept_building(&identities))
+	if (!crm_kept_has_tables(&identities) || crm_kept_building(&identities))
 		return NULL;
 	fill_key(&key, role, acting);
 	return crm_kept_peek(&identities, &key, sizeof(key));

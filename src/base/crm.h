@@ -136,6 +136,7 @@ extern CrmKeptEntry *crm_kept_entry(void);
 extern void crm_kept_hold(CrmKeptEntry *entry);
 extern bool crm_kept_current(CrmKeptEntry *entry);
 extern bool crm_kept_building(const CrmKept *cache);
+extern bool crm_kept_has_tables(const CrmKept *cache);
 extern bool crm_kept_reading(void);
 extern void crm_kept_relation_changed(Oid relid);
 extern void crm_assign_discard_kept(bool newval, void *extra);

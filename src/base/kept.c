@@ -329,6 +329,20 @@ crm_kept_reading(void)
 	return under_way != NULL && under_way->cache->state->nwatches > 0;
 }
 
+/*
+ * Whether all that the cache is compiled from is there.  While pg_restore
+ * --clean takes a CRM down, some of its tables are gone and others are not.
+ */
+bool
+crm_kept_has_tables(const CrmKept *cache)
+{
+	for (int i = 0; i < CRM_KEPT_TABLES && cache->tables[i] != NULL; i++)
+		if ((cache->state == NULL || !OidIsValid(cache->state->watches[i].relid)) &&
+			!OidIsValid(crm_table_oid(cache->tables[i], true)))
+			return false;
+	return true;
+}
+
 /* Is an entry of this cache being built further up the stack? */
 bool
 crm_kept_building(const CrmKept *cache)
