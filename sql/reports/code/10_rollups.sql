@@ -51,6 +51,8 @@ BEGIN
              '{count(*) AS activities,count(done_at) AS done,count(*) FILTER (WHERE done_at > due_at) AS done_late}'),
             ('crm_activities_due', 'crm.activities', 'done_at IS NULL',
              '{"((due_at AT TIME ZONE ''UTC''))::date AS due_on"}', '{count(*) AS activities}'),
+            ('crm_orders_by_day', 'crm.orders', 'state <> ''cancelled''', '{ordered_on}',
+             '{"count(*) FILTER (WHERE kind = ''sale'') AS orders",sum(base_amount) AS revenue}'),
             ('crm_accounts', 'crm.accounts', NULL,
              '{"(''customer'' = ANY (roles)) AS is_customer"}', '{count(*) AS accounts}')
         ) AS v(name, source, filter, keys, measures)

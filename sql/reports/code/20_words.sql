@@ -35,6 +35,31 @@ $$;
 COMMENT ON FUNCTION crm_analytics.report_factor_words(text) IS
 'Words for the attributes of crm_analytics.outcome_factors, by their name, and for their values, by value and the name; part of report_words.';
 
+CREATE OR REPLACE FUNCTION crm_analytics.report_customer_words(language text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN $1 = 'fa' THEN
+    '{"clv": "ارزش ۱۲ ماه آینده", "p_alive": "احتمال مشتری ماندن", "next_order": "سفارش بعدی", "churn_on": "از دست می‌رود در",
+      "promises": "تعهدهای به‌موقع",
+      "satisfaction": "رضایت", "overdue": "عقب‌افتاده", "gone": "از دست رفته", "no_order": "هنوز سفارشی نیست",
+      "no_model": "مدلی فعال نیست", "answers": "پاسخ",
+      "need": "نیاز اصلی", "wallet": "سهم ما از خرید مشتری", "last_order": "آخرین سفارش", "ordered": "سفارش‌ها",
+      "ordered_month": "سفارش‌ها در هر ماه",
+      "next": "مشتریان برتر: چه در پیش است", "orders_n": "سفارش", "activities_n": "فعالیت", "orders_12_months": "سفارش‌های ۱۲ ماه",
+      "revenue_12_months": "مبلغ سفارش‌های ۱۲ ماه"}'::jsonb
+    ELSE
+    '{"clv": "Worth, 12 months ahead", "p_alive": "Still a customer", "next_order": "Next order", "churn_on": "Counts as gone on",
+      "promises": "Promises kept",
+      "satisfaction": "Satisfaction", "overdue": "overdue", "gone": "counts as gone", "no_order": "no order yet",
+      "no_model": "no model in use", "answers": "answers",
+      "need": "Needs most", "wallet": "Our share of its spend", "last_order": "Last order", "ordered": "Ordered", "ordered_month": "Ordered by month",
+      "next": "Best customers: what comes next", "orders_n": "orders", "activities_n": "activities",
+      "orders_12_months": "Orders, 12 months", "revenue_12_months": "Ordered, 12 months"}'::jsonb
+    END
+$$;
+COMMENT ON FUNCTION crm_analytics.report_customer_words(text) IS 'Words for what a customer is worth and how it is kept; part of report_words.';
+
 CREATE OR REPLACE FUNCTION crm_analytics.report_words(language text) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -95,7 +120,7 @@ AS $$
       "orders": "Orders", "bought": "by what they ordered", "forecast_quota_note": "line: quota; columns: won, and open deals by their probability",
       "quota_line": "Quota", "won_lost_amount": "Won and lost by amount",
       "lead_factors": "What goes with converting a lead", "conversion": "Conversion"}'::jsonb
-    END || crm_analytics.report_factor_words($1)
+    END || crm_analytics.report_factor_words($1) || crm_analytics.report_customer_words($1)
 $$;
 COMMENT ON FUNCTION crm_analytics.report_words(text) IS 'Words of the reports in a language, en or fa, by key.';
 

@@ -284,9 +284,7 @@ BEGIN
             page := page || '<h3>' || crm.escape_html(w ->> CASE part WHEN 'service' THEN 'service_area' ELSE part END) || '</h3>' || crm.draw_chart('tiles', tiles, s.options);
         END IF;
     END LOOP;
-    page := page || '<div class="grid">';
-
-    page := page || crm_analytics.report_card(w ->> 'won_lost_amount', s.currency,
+    page := page || '<div class="grid">' || crm_analytics.report_card(w ->> 'won_lost_amount', s.currency,
         crm.draw_chart('lines',
             (SELECT jsonb_build_object('labels', jsonb_agg(crm_analytics.report_date(m.month, s.lang, 'month') ORDER BY m.month),
                         'series', jsonb_build_array(
@@ -331,6 +329,7 @@ BEGIN
                    WHERE d.tenant_id = mine AND d.ordered_on > s.today - interval '12 months' AND d.ordered_on <= s.today
                    GROUP BY d.account_id, d.account_name HAVING sum(d.revenue) > 0 ORDER BY 2 DESC, 1 LIMIT 10) AS x),
             s.options || jsonb_build_object('title', w ->> 'top', 'unit', s.currency)));
+    page := page || crm_analytics.report_best_customers(language);
     page := page || crm_analytics.report_card(w ->> 'cohorts', w ->> 'cohorts_note',
         (WITH own AS (SELECT c.* FROM crm_analytics.cohort_retention AS c WHERE c.tenant_id = mine AND c.cohort_month >= span[1] - 5 AND c.months BETWEEN 1 AND 11)
          SELECT crm.draw_chart('heatmap', jsonb_build_object(
@@ -357,76 +356,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.report_dashboard(text) IS 'The page of crm_analytics.report_html(''dashboard'').';
-
-CREATE OR REPLACE FUNCTION crm_analytics.report_customer(account_id bigint, language text) RETURNS text
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    s record;
-    w jsonb;
-    mine bigint := crm.tenant_id();
-    doc jsonb := crm_analytics.customer_360(account_id);
-    totals jsonb := doc #> '{sales,totals}';
-    span date[];
-    page text := '';
-BEGIN
-    SELECT * INTO s FROM crm_analytics.report_setting(language);
-    w := s.words;
-    SELECT array_agg(m ORDER BY m) INTO span FROM crm_analytics.report_months(s.calendar, s.today, 24) AS m;
-
-    page := page || crm.draw_chart('tiles', jsonb_build_array(
-        jsonb_build_object('label', w ->> 'lifetime', 'value', totals -> 'won_amount', 'note', s.currency, 'tone', CASE WHEN (totals ->> 'won_amount')::numeric > 0 THEN 'good' END),
-        jsonb_build_object('label', w ->> 'open_amount', 'value', totals -> 'open_amount', 'note', s.currency),
-        jsonb_build_object('label', w ->> 'win_rate', 'value', (totals ->> 'won')::numeric / nullif((totals ->> 'won')::numeric + (totals ->> 'lost')::numeric, 0), 'format', 'percent',
-                           'note', crm.figure_text((totals ->> 'won')::float8, 'number', s.lang) || ' / ' || crm.figure_text((totals ->> 'won')::float8 + (totals ->> 'lost')::float8, 'number', s.lang)),
-        jsonb_build_object('label', w ->> 'activities', 'value', totals -> 'activities', 'format', 'number'),
-        jsonb_build_object('label', w ->> 'first', 'value', crm_analytics.report_date((totals ->> 'first_won_on')::date, s.lang)),
-        jsonb_build_object('label', w ->> 'last_activity', 'value', crm_analytics.report_date(((totals ->> 'last_activity_at')::timestamptz AT TIME ZONE s.zone)::date, s.lang))), s.options)
-        || '<div class="grid">';
-
-    page := page || crm_analytics.report_card(w ->> 'revenue', s.currency,
-        crm.draw_chart('columns',
-            (SELECT jsonb_build_object('labels', jsonb_agg(crm_analytics.report_date(m.month, s.lang, 'month') ORDER BY m.month),
-                        'series', jsonb_build_array(jsonb_build_object('name', w ->> 'won', 'values', jsonb_agg(coalesce(c.amount, 0) ORDER BY m.month))))
-             FROM unnest(span) AS m(month)
-             LEFT JOIN (SELECT crm_analytics.month_start(f.closed_on, s.calendar) AS month, sum(f.base_amount) AS amount
-                        FROM crm_analytics.fact_opportunities AS f
-                        WHERE f.tenant_id = mine AND f.account_id = report_customer.account_id AND f.state = 'won' GROUP BY 1) AS c ON c.month = m.month),
-            s.options || jsonb_build_object('width', 1160, 'height', 210, 'title', w ->> 'revenue', 'unit', s.currency)), true);
-    page := page || crm_analytics.report_card(w ->> 'open_deals', NULL,
-        crm.draw_chart('table', jsonb_build_object(
-            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'deal'), jsonb_build_object('label', w ->> 'stage'),
-                jsonb_build_object('label', w ->> 'amount', 'format', 'compact'), jsonb_build_object('label', w ->> 'expected')),
-            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(o ->> 'name', o ->> 'stage', o -> 'amount', crm_analytics.report_date((o ->> 'expected_on')::date, s.lang))), '[]')
-                     FROM (SELECT o FROM jsonb_array_elements(doc #> '{sales,open}') AS o LIMIT 12) AS x)), s.options));
-    page := page || crm_analytics.report_card(w ->> 'contacts', NULL,
-        crm.draw_chart('table', jsonb_build_object(
-            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'name'), jsonb_build_object('label', w ->> 'title'), jsonb_build_object('label', w ->> 'reach')),
-            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(c ->> 'name', c ->> 'title',
-                                (SELECT string_agg(p ->> 'value', ', ') FROM (SELECT p FROM jsonb_array_elements(c -> 'points') AS p LIMIT 3) AS y))), '[]')
-                     FROM (SELECT c FROM jsonb_array_elements(doc -> 'contacts') AS c LIMIT 12) AS x)), s.options));
-    IF doc -> 'service' <> 'null' THEN
-        page := page || crm_analytics.report_card(w ->> 'tickets', NULL,
-            crm.draw_chart('table', jsonb_build_object(
-                'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'subject'), jsonb_build_object('label', w ->> 'stage'), jsonb_build_object('label', w ->> 'priority'), jsonb_build_object('label', w ->> 'opened')),
-                'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(t ->> 'subject', t ->> 'stage', t ->> 'priority', crm_analytics.report_date((t ->> 'opened_at')::timestamptz::date, s.lang))), '[]')
-                         FROM (SELECT t FROM jsonb_array_elements(doc #> '{service,tickets}') AS t LIMIT 12) AS x)), s.options), true);
-    END IF;
-    page := page || crm_analytics.report_card(w ->> 'timeline', NULL,
-        crm.draw_chart('table', jsonb_build_object(
-            'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'when'), jsonb_build_object('label', w ->> 'what'), jsonb_build_object('label', w ->> 'subject'), jsonb_build_object('label', w ->> 'owner')),
-            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(crm_analytics.report_date((t.at AT TIME ZONE s.zone)::date, s.lang), coalesce(w ->> t.detail, t.detail), t.title, t.name) ORDER BY t.at DESC), '[]')
-                     FROM (SELECT t.*, u.name FROM crm_analytics.customer_timeline AS t LEFT JOIN crm.users AS u ON u.tenant_id = t.tenant_id AND u.id = t.user_id
-                           WHERE t.tenant_id = mine AND t.account_id = report_customer.account_id AND t.at <= now() ORDER BY t.at DESC LIMIT 25) AS t)), s.options), true);
-
-    RETURN crm_analytics.report_page(doc #>> '{account,name}',
-        concat_ws(' · ', w ->> 'customer', doc #>> '{account,industry}', doc #>> '{account,city}', doc #>> '{account,country}', doc #>> '{account,owner}',
-                  (w ->> 'made') || ' ' || crm_analytics.report_date(s.today, s.lang)),
-        page || '</div>', s.lang);
-END
-$$;
-COMMENT ON FUNCTION crm_analytics.report_customer(bigint, text) IS 'The page of crm_analytics.report_html(''customer'').';
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_html(name text, account_id bigint DEFAULT NULL, language text DEFAULT NULL, since timestamptz DEFAULT NULL)
 RETURNS text

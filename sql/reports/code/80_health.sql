@@ -53,7 +53,7 @@ BEGIN
            'Enter those of the next year: promises are counted through days that nobody works.'
     FROM (SELECT x.tenant_id, x.calendar_id, max(x.holiday_on) AS last_on FROM crm.calendar_holidays AS x WHERE x.active GROUP BY 1, 2) AS h
     JOIN crm.calendars AS k ON k.tenant_id = h.tenant_id AND k.id = h.calendar_id
-    WHERE h.last_on < (now() AT TIME ZONE k.time_zone)::date + 30
+    WHERE h.last_on < crm.local_day(k.tenant_id, now()) + 30
     UNION ALL
     SELECT 'warning', 'outbox', e.kind, format('%s events are due for more than an hour, the oldest since %s', count(*), min(e.scheduled_at)),
            'Somebody has to deliver them: crm.claim_events(), crm.confirm_event().'

@@ -38,11 +38,17 @@ COMMENT ON COLUMN crm_analytics.fact_tickets.resolution_hours IS 'Hours from ope
 COMMENT ON COLUMN crm_analytics.fact_tickets.reopen_count IS 'How often it was opened again.';
 COMMENT ON COLUMN crm_analytics.fact_tickets.transfer_count IS 'How often it was handed over.';
 
+CREATE OR REPLACE FUNCTION crm_analytics.promise_state(clock_state text, breached_at timestamptz, due_at timestamptz) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN clock_state IN ('met', 'missed') THEN clock_state
+            WHEN clock_state IN ('cancelled', 'merged', 'inactive') THEN 'void'
+            WHEN breached_at IS NOT NULL OR clock_state = 'running' AND due_at <= now() THEN 'overdue' ELSE 'under_way' END;
+COMMENT ON FUNCTION crm_analytics.promise_state(text, timestamptz, timestamptz) IS
+'How a promise stands at this instant, from its row of crm.sla_clocks: met, missed, overdue, under_way or void (see crm_analytics.fact_sla_clocks).';
+
 CREATE OR REPLACE VIEW crm_analytics.fact_sla_clocks WITH (security_invoker = true) AS
 SELECT c.tenant_id, c.subject_type AS subject_table, c.subject_id, coalesce(k.subject, l.name) AS subject, c.metric, c.cycle,
-       CASE WHEN c.state IN ('met', 'missed') THEN c.state
-            WHEN c.state IN ('cancelled', 'merged', 'inactive') THEN 'void'
-            WHEN c.breached_at IS NOT NULL OR c.state = 'running' AND c.due_at <= now() THEN 'overdue' ELSE 'under_way' END AS state,
+       crm_analytics.promise_state(c.state, c.breached_at, c.due_at) AS state,
        c.policy_id, y.name AS policy, k.queue_id, q.name AS queue, coalesce(g.priority, k.priority, l.priority) AS priority,
        coalesce(k.owner_id, l.owner_id) AS owner_id, u.name AS owner, k.product_id, p.name AS product,
        c.started_at, (c.started_at AT TIME ZONE n.time_zone)::date AS started_on, c.due_at, c.stopped_at,
@@ -75,7 +81,7 @@ COMMENT ON COLUMN crm_analytics.fact_sla_clocks.used_minutes IS 'Minutes used wh
 
 CREATE OR REPLACE VIEW crm_analytics.fact_survey_responses WITH (security_invoker = true) AS
 SELECT r.tenant_id, r.id AS response_id, r.survey_id, s.code AS survey, s.kind, r.subject_table, r.subject_id, coalesce(k.subject, d.name) AS subject,
-       k.account_id, a.name AS account_name, r.contact_id, c.name AS contact, r.owner_id, u.name AS owner, r.team_id, m.name AS team,
+       a.id AS account_id, a.name AS account_name, r.contact_id, c.name AS contact, r.owner_id, u.name AS owner, r.team_id, m.name AS team,
        r.sent_at, (r.sent_at AT TIME ZONE t.time_zone)::date AS sent_on, r.answered_at, r.score,
        r.score >= CASE s.kind WHEN 'nps' THEN 9 WHEN 'csat' THEN 4 ELSE 5 END AS is_satisfied,
        r.score <= CASE s.kind WHEN 'nps' THEN 6 WHEN 'csat' THEN 2 ELSE 3 END AS is_dissatisfied, r.comment
@@ -85,7 +91,7 @@ JOIN crm.surveys AS s ON s.tenant_id = r.tenant_id AND s.id = r.survey_id
 LEFT JOIN crm.tickets AS k ON r.subject_table = 'tickets' AND k.tenant_id = r.tenant_id AND k.id = r.subject_id
 LEFT JOIN crm.opportunities AS d ON r.subject_table = 'opportunities' AND d.tenant_id = r.tenant_id AND d.id = r.subject_id
 LEFT JOIN crm.contacts AS c ON c.tenant_id = r.tenant_id AND c.id = r.contact_id
-LEFT JOIN crm.accounts AS a ON a.tenant_id = k.tenant_id AND a.id = k.account_id
+LEFT JOIN crm.accounts AS a ON a.tenant_id = r.tenant_id AND a.id = coalesce(k.account_id, d.account_id, c.account_id)
 LEFT JOIN crm.users AS u ON u.tenant_id = r.tenant_id AND u.id = r.owner_id
 LEFT JOIN crm.teams AS m ON m.tenant_id = r.tenant_id AND m.id = r.team_id
 WHERE r.sent_at IS NOT NULL;

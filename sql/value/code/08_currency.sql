@@ -30,7 +30,8 @@ BEGIN
     WHERE m.tenant_id = t AND m.value_at_stake IS NOT NULL;
     UPDATE crm.rfm_edges AS e
     SET monetary = ARRAY(SELECT x.edge * crm.exchange_rate_on(t, was.base_currency, now_is.base_currency, e.as_of)::double precision
-                         FROM unnest(e.monetary) WITH ORDINALITY AS x (edge, place) ORDER BY x.place)
+                         FROM unnest(e.monetary) WITH ORDINALITY AS x (edge, place) ORDER BY x.place),
+        mean_spend = e.mean_spend * crm.exchange_rate_on(t, was.base_currency, now_is.base_currency, e.as_of)::double precision
     WHERE e.tenant_id = t;
     -- of the model of spend p and q are pure numbers, gamma is money
     UPDATE crm.value_models AS m

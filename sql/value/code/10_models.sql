@@ -227,18 +227,77 @@ END
 $$;
 COMMENT ON FUNCTION crm.revert_value_model() IS 'Takes the last activation back: the model that was active before is active again.';
 
-CREATE OR REPLACE FUNCTION crm.renew_rfm_edges(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
-RETURNS crm.rfm_edges
-LANGUAGE sql VOLATILE
+-- ---- what all customers together are like ----
+
+CREATE OR REPLACE FUNCTION crm_analytics.count_customers(as_of date) RETURNS crm.rfm_edges
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+DECLARE
+    found crm.rfm_edges;
+BEGIN
+    SELECT crm.quantile_edges((count_customers.as_of - h.last_order_on)::double precision, 5), crm.quantile_edges(h.orders::double precision, 5),
+           crm.quantile_edges(h.revenue::double precision, 5), count(*),
+           -- days between purchases, pooled, and the share that bought again
+           coalesce(sum(h.t_x * 7) / nullif(sum(h.x), 0), 365), (count(*) FILTER (WHERE h.x > 0) + 1.0) / (count(*) + 2.0),
+           sum(h.margin) FILTER (WHERE h.margin IS NOT NULL) / nullif(sum(h.revenue) FILTER (WHERE h.margin IS NOT NULL), 0),
+           avg(h.revenue / h.purchase_days)
+    INTO found.recency, found.frequency, found.monetary, found.customers, found.usual_gap_days, found.returning_share, found.margin_share,
+         found.mean_spend
+    FROM crm_analytics.purchase_histories(count_customers.as_of) AS h;
+    found.tenant_id := crm.tenant_id();
+    found.as_of := count_customers.as_of;
+    found.computed_at := now();
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.count_customers(date) IS
+'Edges and pooled figures of the customers that the caller sees, from the orders known at the end of a day, in the form of a row of crm.rfm_edges.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.all_customers(as_of date DEFAULT crm.local_day(crm.tenant_id(), now())) RETURNS crm.rfm_edges
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    INSERT INTO crm.rfm_edges AS e (tenant_id, recency, frequency, monetary, as_of)
-    SELECT crm.tenant_id(), crm.quantile_edges((as_of - h.last_order_on)::double precision, 5), crm.quantile_edges(h.orders::double precision, 5),
-           crm.quantile_edges(h.revenue::double precision, 5), as_of
-    FROM crm_analytics.purchase_histories(as_of) AS h HAVING count(*) > 0
+DECLARE
+    kept crm.rfm_edges;
+    found crm.rfm_edges;
+BEGIN
+    -- what is known of a later day says nothing about an earlier one
+    SELECT e.* INTO kept FROM crm.rfm_edges AS e WHERE e.tenant_id = crm.tenant_id() AND e.as_of <= all_customers.as_of;
+    IF kept.usual_gap_days IS NOT NULL THEN
+        RETURN kept;
+    END IF;
+    found := crm_analytics.count_customers(all_customers.as_of);
+    found.recency := coalesce(kept.recency, found.recency);
+    found.frequency := coalesce(kept.frequency, found.frequency);
+    found.monetary := coalesce(kept.monetary, found.monetary);
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.all_customers(date) IS
+'What the figures of one customer are drawn towards and scored by: the stored ones (crm.rfm_edges), or else those of the customers that the caller sees at the '
+'end of that day.';
+
+CREATE OR REPLACE FUNCTION crm.renew_rfm_edges(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
+RETURNS crm.rfm_edges
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found crm.rfm_edges := crm_analytics.count_customers(renew_rfm_edges.as_of);
+BEGIN
+    IF found.customers = 0 THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO crm.rfm_edges SELECT found.*
     ON CONFLICT (tenant_id) DO UPDATE SET recency = excluded.recency, frequency = excluded.frequency, monetary = excluded.monetary,
-        as_of = excluded.as_of, computed_at = excluded.computed_at
-    RETURNING e.*
+        customers = excluded.customers,
+        usual_gap_days = excluded.usual_gap_days, returning_share = excluded.returning_share, margin_share = excluded.margin_share,
+        mean_spend = excluded.mean_spend, as_of = excluded.as_of, computed_at = excluded.computed_at;
+    RETURN found;
+END
 $$;
 COMMENT ON FUNCTION crm.renew_rfm_edges(date) IS
-'Computes and stores the quintile edges of recency (days), frequency (orders) and monetary value (revenue) anew. NULL where there are no customers.';
+'Computes and stores anew what all customers together are like: the quintile edges of recency (days), frequency (orders) and monetary value (revenue), and the '
+'figures that those of one customer are drawn towards. NULL where there are no customers.';

@@ -49,17 +49,28 @@ CREATE TABLE crm.rfm_edges (
     recency double precision[] NOT NULL,
     frequency double precision[] NOT NULL,
     monetary double precision[] NOT NULL,
+    customers bigint,
+    usual_gap_days double precision,
+    returning_share double precision,
+    margin_share numeric,
+    mean_spend double precision,
     as_of date NOT NULL,
     computed_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT rfm_edges_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT rfm_edges_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id)
 );
 COMMENT ON TABLE crm.rfm_edges IS
-'Quintile edges by which customers are scored, kept so that a score means the same until they are renewed (crm.renew_rfm_edges).';
+'What all customers together are like: quintile edges by which one is scored, and the figures that its own are drawn towards, kept so that a score means the '
+'same until they are renewed (crm.renew_rfm_edges), and so that the worth of one customer is found without reading the others.';
 SELECT crm.declare_table('crm.rfm_edges', '{"class": "catalogue"}');
 COMMENT ON COLUMN crm.rfm_edges.recency IS 'Edges of days since the last order.';
 COMMENT ON COLUMN crm.rfm_edges.frequency IS 'Edges of the number of days with an order.';
 COMMENT ON COLUMN crm.rfm_edges.monetary IS 'Edges of the revenue.';
+COMMENT ON COLUMN crm.rfm_edges.customers IS 'Customers they come from.';
+COMMENT ON COLUMN crm.rfm_edges.usual_gap_days IS 'Days from one purchase to the next, over all of them; NULL: computed when it is needed.';
+COMMENT ON COLUMN crm.rfm_edges.returning_share IS 'Share of the customers that bought again.';
+COMMENT ON COLUMN crm.rfm_edges.margin_share IS 'Margin over revenue, of customers whose margin is known; NULL: of none.';
+COMMENT ON COLUMN crm.rfm_edges.mean_spend IS 'Mean revenue of a purchase day, in base currency.';
 COMMENT ON COLUMN crm.rfm_edges.as_of IS 'Day the edges were computed for.';
 COMMENT ON COLUMN crm.rfm_edges.computed_at IS 'When they were computed.';
 

@@ -1,85 +1,120 @@
 -- The worth of every customer, now or on any day.
 
-CREATE OR REPLACE FUNCTION crm_analytics.customer_value_at(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()), horizon_days integer DEFAULT 365,
-                                                           yearly_discount double precision DEFAULT 0.1, churn_threshold double precision DEFAULT 0.5)
-RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, orders bigint, purchase_days bigint, first_order_on date, last_order_on date,
-               revenue numeric, margin numeric, mean_order numeric, p_alive double precision, expected_purchases double precision, expected_spend numeric, clv numeric,
-               clv_basis text, usual_gap_days numeric, silent_on date, churn_on date, churn_reason text, recency_score integer, frequency_score integer, monetary_score integer,
-               rfm text, value_segment text, method text, model_id bigint, sample_size bigint)
-LANGUAGE sql STABLE ROWS 2000
+CREATE OR REPLACE FUNCTION crm_analytics.customer_worth(account_ids bigint[], as_of date DEFAULT crm.local_day(crm.tenant_id(), now()),
+                                                        horizon_days integer DEFAULT 365, yearly_discount double precision DEFAULT 0.1,
+                                                            churn_threshold double precision DEFAULT 0.5,
+                                                        among crm.rfm_edges DEFAULT NULL)
+RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, orders bigint, purchase_days bigint,
+               first_order_on date, last_order_on date, revenue numeric, margin numeric, mean_order numeric,
+               p_alive double precision, expected_purchases double precision, expected_spend numeric, clv numeric, clv_basis text, usual_gap_days numeric,
+                   next_order_on date, silent_on date, churn_on date, churn_reason text,
+               recency_score integer, frequency_score integer, monetary_score integer, rfm text, method text, model_id bigint, sample_size bigint)
+LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET plan_cache_mode = force_generic_plan
 AS $$
-    WITH m AS MATERIALIZED (
-        -- the one in use; of a day before its data end the last one in use that had not seen what came after
-        SELECT v.id, v.kind, v.parameters, v.spend_parameters, v.customers FROM crm.value_models AS v
-        WHERE v.tenant_id = crm.tenant_id() AND v.state IN ('active', 'retired') AND v.as_of <= customer_value_at.as_of
-        ORDER BY v.state, v.activated_at DESC NULLS LAST, v.id DESC LIMIT 1
-    ), h AS MATERIALIZED (
-        SELECT p.*, as_of - p.last_order_on AS silence FROM crm_analytics.purchase_histories(as_of) AS p
-    ), everybody AS MATERIALIZED (
-        SELECT count(*) AS customers, sum(h.margin) FILTER (WHERE h.margin IS NOT NULL) / nullif(sum(h.revenue) FILTER (WHERE h.margin IS NOT NULL), 0) AS margin_share,
-               avg(h.revenue / h.purchase_days)::double precision AS mean_spend,
-               -- days between purchases, pooled, and the share that bought again
-               coalesce(sum(h.t_x * 7) / nullif(sum(h.x), 0), 365) AS gap, (count(*) FILTER (WHERE h.x > 0) + 1.0) / (count(*) + 2.0) AS retention,
-               crm.quantile_edges(h.silence::double precision, 5) AS recency, crm.quantile_edges(h.orders::double precision, 5) AS frequency,
-               crm.quantile_edges(h.revenue::double precision, 5) AS monetary
-        FROM h
-    ), e AS MATERIALIZED (
-        SELECT y.*, coalesce(k.recency, y.recency) AS r_edges, coalesce(k.frequency, y.frequency) AS f_edges, coalesce(k.monetary, y.monetary) AS m_edges
-        FROM everybody AS y LEFT JOIN crm.rfm_edges AS k ON k.tenant_id = crm.tenant_id() AND k.as_of <= customer_value_at.as_of
-    ), v AS (
-        SELECT h.*, m.id AS model_id, m.kind, m.parameters, coalesce(m.customers, e.customers) AS sample_size, e.r_edges, e.f_edges, e.m_edges, e.retention,
+#variable_conflict use_column
+DECLARE
+    mine CONSTANT bigint := crm.tenant_id();
+    m crm.value_models;
+    e crm.rfm_edges := among;
+BEGIN
+    -- the one in use; of a day before its data end the last one in use that had not seen what came after
+    SELECT v.* INTO m FROM crm.value_models AS v
+    WHERE v.tenant_id = mine AND v.state IN ('active', 'retired') AND v.as_of <= customer_worth.as_of
+    ORDER BY v.state, v.activated_at DESC NULLS LAST, v.id DESC LIMIT 1;
+    IF e.tenant_id IS NULL THEN
+        e := crm_analytics.all_customers(as_of);
+    END IF;
+    RETURN QUERY
+    WITH v AS (
+        SELECT h.*, customer_worth.as_of - h.last_order_on AS silence,
                crm.purchase_model_p_alive(m.kind, m.parameters, h.x, h.t_x, h.age) AS p_model,
-               crm.purchase_model_expected(m.kind, m.parameters, h.x, h.t_x, h.age, horizon_days / 7.0) AS n_model,
+               crm.purchase_model_expected(m.kind, m.parameters, h.x, h.t_x, h.age, customer_worth.horizon_days / 7.0) AS n_model,
                -- spend of the next purchase: the customer's own, drawn towards that of all
                CASE WHEN m.spend_parameters[2] > 1 AND (h.x = 0 OR h.mean_spend > 0)
-                    THEN crm.gamma_gamma_expected_spend(m.spend_parameters[1], m.spend_parameters[2], m.spend_parameters[3], h.x, CASE WHEN h.x = 0 THEN 0 ELSE h.mean_spend END)
+                    THEN crm.gamma_gamma_expected_spend(m.spend_parameters[1], m.spend_parameters[2], m.spend_parameters[3], h.x,
+                                                        CASE WHEN h.x = 0 THEN 0 ELSE h.mean_spend END)
                     ELSE (greatest(h.revenue, 0)::double precision + 2 * e.mean_spend) / (h.purchase_days + 2) END AS spend,
                coalesce(CASE WHEN h.revenue > 0 THEN h.margin / h.revenue END, e.margin_share) AS margin_share,
-               CASE WHEN h.margin IS NOT NULL AND h.revenue > 0 THEN 'own margin' WHEN e.margin_share IS NOT NULL THEN 'margin of all' ELSE 'revenue' END AS clv_basis,
+               CASE WHEN h.margin IS NOT NULL AND h.revenue > 0 THEN 'own margin' WHEN e.margin_share IS NOT NULL THEN 'margin of all'
+                    ELSE 'revenue' END AS clv_basis,
                -- usual gap: own gaps and two of the pooled ones
-               (h.t_x * 7 + 2 * e.gap) / (h.x + 2) AS gap
-        FROM h CROSS JOIN e LEFT JOIN m ON true
+               (h.t_x * 7 + 2 * e.usual_gap_days) / (h.x + 2) AS gap
+        FROM crm_analytics.purchase_histories(customer_worth.as_of, customer_worth.account_ids) AS h
     ), w AS (
         SELECT v.*,
                -- baseline where no model is active: at the rate so far, times the share that comes back
-               coalesce(v.n_model, v.purchase_days / greatest(v.age * 7, 30) * horizon_days * v.retention) AS n,
+               coalesce(v.n_model, v.purchase_days / greatest(v.age * 7, 30) * customer_worth.horizon_days * e.returning_share) AS n,
                coalesce(v.p_model, CASE WHEN v.silence <= v.gap * ln(10) THEN NULL ELSE 0 END) AS p,
-               coalesce(crm.purchase_model_clv(v.kind, v.parameters, v.x, v.t_x, v.age, v.spend, greatest(1, round(horizon_days / 30.4375)::integer), 30.4375 / 7,
-                                               (1 + yearly_discount) ^ (1 / 12.0) - 1),
-                        v.spend * v.purchase_days / greatest(v.age * 7, 30) * horizon_days * v.retention / (1 + yearly_discount) ^ (horizon_days / 730.5))
-                   * coalesce(v.margin_share::double precision, 1) AS value
-        FROM v
-    ), s AS (
-        SELECT w.*, sum(greatest(w.value, 0)) OVER (ORDER BY w.value DESC, w.account_id) - greatest(w.value, 0) AS before_it, sum(greatest(w.value, 0)) OVER () AS whole,
+               coalesce(crm.purchase_model_clv(m.kind, m.parameters, v.x, v.t_x, v.age, v.spend,
+                                               greatest(1, round(customer_worth.horizon_days / 30.4375)::integer), 30.4375 / 7,
+                                                   (1 + customer_worth.yearly_discount) ^ (1 / 12.0) - 1),
+                        v.spend * v.purchase_days / greatest(v.age * 7, 30) * customer_worth.horizon_days * e.returning_share
+                        / (1 + customer_worth.yearly_discount) ^ (customer_worth.horizon_days / 730.5))
+                   * coalesce(v.margin_share::double precision, 1) AS value,
                -- counted from the last order: who has passed the day already has one too
-               crm.purchase_model_silent_time_to_p_alive(w.kind, w.parameters, w.x, w.t_x, w.t_x, churn_threshold) AS weeks_silent
+               crm.purchase_model_silent_time_to_p_alive(m.kind, m.parameters, v.x, v.t_x, v.t_x, customer_worth.churn_threshold) AS weeks_silent,
+               CASE WHEN v.gap * ln(10) < 36500 THEN v.last_order_on + ceil(v.gap * ln(10))::integer END AS silent_on,
+               crm.edge_score(v.silence::double precision, e.recency, true) AS r, crm.edge_score(v.orders::double precision, e.frequency, false) AS f,
+               crm.edge_score(v.revenue::double precision, e.monetary, false) AS q
+        FROM v
+    ), c AS (
+        SELECT w.*, w.p_model IS NOT NULL AND w.p_model < customer_worth.churn_threshold OR w.p_model IS NULL AND coalesce(w.p = 0, false) AS gone,
+               CASE WHEN w.p_model IS NULL THEN w.silent_on
+                    WHEN w.weeks_silent < 5200 THEN w.last_order_on + ceil(w.weeks_silent * 7)::integer END AS churn_on
         FROM w
     )
-    SELECT s.tenant_id, s.account_id, a.name, CASE WHEN k.past ? 'owner_id' THEN (k.past ->> 'owner_id')::bigint ELSE a.owner_id END,
-           s.orders, s.purchase_days, s.first_order_on, s.last_order_on, s.revenue, s.margin,
-           round(s.revenue / nullif(s.orders, 0), 2), s.p_model, s.n, round((s.n * s.spend)::numeric, 2), round(s.value::numeric, 2), s.clv_basis, round(s.gap::numeric, 1),
-           CASE WHEN s.gap * ln(10) < 36500 THEN s.last_order_on + ceil(s.gap * ln(10))::integer END,
-           CASE WHEN s.p_model IS NULL THEN CASE WHEN s.gap * ln(10) < 36500 THEN s.last_order_on + ceil(s.gap * ln(10))::integer END
-                WHEN s.weeks_silent < 5200 THEN s.last_order_on + ceil(s.weeks_silent * 7)::integer END,
-           CASE WHEN s.p_model IS NOT NULL AND s.p_model < churn_threshold OR s.p_model IS NULL AND s.p = 0
-                THEN CASE WHEN s.x = 0 THEN format('one purchase, %s days ago; others come back within %s', s.silence, round(s.gap)::integer)
-                          ELSE format('no order for %s days, usual gap %s', s.silence, round(s.gap)::integer) END
-                WHEN s.silence > s.gap * ln(10) THEN format('silent longer than nine gaps in ten (%s days)', ceil(s.gap * ln(10))::integer) END,
-           crm.edge_score(s.silence::double precision, s.r_edges, true), crm.edge_score(s.orders::double precision, s.f_edges, false), crm.edge_score(s.revenue::double precision, s.m_edges, false),
-           concat(crm.edge_score(s.silence::double precision, s.r_edges, true), crm.edge_score(s.orders::double precision, s.f_edges, false), crm.edge_score(s.revenue::double precision, s.m_edges, false)),
-           CASE WHEN s.whole = 0 OR s.value <= 0 THEN 'C' WHEN s.before_it < 0.8 * s.whole THEN 'A' WHEN s.before_it < 0.95 * s.whole THEN 'B' ELSE 'C' END,
-           coalesce(s.kind, 'baseline'), s.model_id, s.sample_size
-    FROM s JOIN crm.accounts AS a ON a.tenant_id = s.tenant_id AND a.id = s.account_id
-    LEFT JOIN crm_analytics.changed_accounts(as_of) AS k ON k.account_id = s.account_id
+    SELECT c.tenant_id, c.account_id, a.name, CASE WHEN k.past ? 'owner_id' THEN (k.past ->> 'owner_id')::bigint ELSE a.owner_id END, c.orders,
+        c.purchase_days, c.first_order_on, c.last_order_on, c.revenue, c.margin,
+           round(c.revenue / nullif(c.orders, 0), 2), c.p_model, c.n, round((c.n * c.spend)::numeric, 2), round(c.value::numeric, 2), c.clv_basis,
+           round(c.gap::numeric, 1),
+           CASE WHEN NOT c.gone AND c.gap < 36500 THEN c.last_order_on + ceil(c.gap)::integer END, c.silent_on, c.churn_on,
+           CASE WHEN c.gone THEN CASE WHEN c.x = 0 THEN format('one purchase, %s days ago; others come back within %s', c.silence, round(c.gap)::integer)
+                                      ELSE format('no order for %s days, usual gap %s', c.silence, round(c.gap)::integer) END
+                WHEN c.silence > c.gap * ln(10) THEN format('silent longer than nine gaps in ten (%s days)', ceil(c.gap * ln(10))::integer) END,
+           c.r, c.f, c.q, concat(c.r, c.f, c.q), coalesce(m.kind, 'baseline'), m.id, coalesce(m.customers, e.customers)
+    FROM c JOIN crm.accounts AS a ON a.tenant_id = c.tenant_id AND a.id = c.account_id
+    LEFT JOIN (SELECT x.* FROM crm_analytics.changed_accounts(customer_worth.as_of) AS x WHERE customer_worth.as_of < crm.local_day(mine, now())) AS k
+      ON k.account_id = c.account_id;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.customer_worth(bigint[], date, integer, double precision, double precision, crm.rfm_edges) IS
+'What a few customers are worth (account_ids; NULL: all), one row each; no row for an account without a purchase. The one place of orders, clv, P(alive), next '
+'expected order and churn date: crm_analytics.customer_value_at, customer_totals, customer_360 and the pages read it. One customer costs what its own orders '
+'cost once crm.renew_rfm_edges has stored what all are like; until then all histories are read for that. among: that row, where it is known already.';
+
+CREATE OR REPLACE FUNCTION crm_analytics.customer_value_at(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()),
+                                                           horizon_days integer DEFAULT 365, yearly_discount double precision DEFAULT 0.1,
+                                                               churn_threshold double precision DEFAULT 0.5)
+RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, owner_id bigint, orders bigint, purchase_days bigint,
+               first_order_on date, last_order_on date, revenue numeric, margin numeric, mean_order numeric,
+               p_alive double precision, expected_purchases double precision, expected_spend numeric, clv numeric, clv_basis text, usual_gap_days numeric,
+                   next_order_on date, silent_on date, churn_on date, churn_reason text,
+               recency_score integer, frequency_score integer, monetary_score integer, rfm text, value_segment text, method text, model_id bigint,
+                   sample_size bigint)
+LANGUAGE sql STABLE ROWS 2000
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT s.tenant_id, s.account_id, s.account_name, s.owner_id, s.orders, s.purchase_days, s.first_order_on, s.last_order_on, s.revenue, s.margin,
+           s.mean_order, s.p_alive, s.expected_purchases, s.expected_spend, s.clv, s.clv_basis, s.usual_gap_days, s.next_order_on, s.silent_on, s.churn_on,
+               s.churn_reason,
+           s.recency_score, s.frequency_score, s.monetary_score, s.rfm,
+           CASE WHEN s.whole = 0 OR s.clv <= 0 THEN 'C' WHEN s.before_it < 0.8 * s.whole THEN 'A' WHEN s.before_it < 0.95 * s.whole THEN 'B' ELSE 'C' END,
+           s.method, s.model_id, s.sample_size
+    FROM (SELECT w.*, sum(greatest(w.clv, 0)) OVER (ORDER BY w.clv DESC, w.account_id) - greatest(w.clv, 0) AS before_it,
+                 sum(greatest(w.clv, 0)) OVER () AS whole
+          FROM crm_analytics.customer_worth(NULL, $1, $2, $3, $4) AS w) AS s
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_value_at(date, integer, double precision, double precision) IS
-'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the '
-'margin or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when it falls silent (nine gaps in ten are '
-'shorter) and the day on which P(alive) falls to churn_threshold if no order comes (churn_on; NULL where it never does), with the reason where it has; '
-'RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to 95 %. method: the model in use whose data '
-'ended by then, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL with the baseline and with NBD, and '
-'churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
+'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the margin '
+'or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when its next order is due (next_order_on: by its usual gap; '
+'past: overdue), when it falls silent (nine gaps in ten are shorter) and the day on which P(alive) falls to churn_threshold if no order comes (churn_on; NULL '
+'where it never does), with the reason where it has; RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to '
+'95 %. method: the model in use whose data ended by then, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL '
+'with the baseline and with NBD, '
+'and churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_value WITH (security_invoker = true) AS
 SELECT v.*, ow.name AS owner, mo.kind || to_char(mo.as_of, ' YYYY-MM-DD') AS model
@@ -103,6 +138,8 @@ COMMENT ON COLUMN crm_analytics.customer_value.expected_spend IS 'Spend expected
 COMMENT ON COLUMN crm_analytics.customer_value.clv IS 'Margin of the year ahead, discounted monthly, in base currency.';
 COMMENT ON COLUMN crm_analytics.customer_value.clv_basis IS 'Whose margin it is: the customer''s own, that of all, or revenue where none is known.';
 COMMENT ON COLUMN crm_analytics.customer_value.usual_gap_days IS 'Mean gap in days between its orders, drawn towards that of all customers.';
+COMMENT ON COLUMN crm_analytics.customer_value.next_order_on IS
+'Day on which the next order is due: one usual gap after the last; past: it is overdue; NULL: the customer counts as gone.';
 COMMENT ON COLUMN crm_analytics.customer_value.silent_on IS 'Day on which it will have been silent longer than nine of ten of its usual gaps.';
 COMMENT ON COLUMN crm_analytics.customer_value.churn_on IS 'Day on which p_alive falls below the threshold if no order comes.';
 COMMENT ON COLUMN crm_analytics.customer_value.churn_reason IS 'Why it counts as leaving; NULL: it does not.';

@@ -8,7 +8,14 @@ FROM (
     FROM crm.accounts AS a
     LEFT JOIN (SELECT DISTINCT ON (n.tenant_id, n.account_id) n.tenant_id, n.account_id, n.need FROM crm.account_needs AS n
                ORDER BY n.tenant_id, n.account_id, n.importance DESC, n.need) AS d ON d.tenant_id = a.tenant_id AND d.account_id = a.id
-    LEFT JOIN (SELECT DISTINCT ON (x.tenant_id, x.account_id) x.tenant_id, x.account_id, x.family FROM crm_analytics.account_families() AS x
+    -- as crm_analytics.account_families, but open to the account that is asked for
+    LEFT JOIN (SELECT DISTINCT ON (x.tenant_id, x.account_id) x.tenant_id, x.account_id, x.family
+               FROM (SELECT o.tenant_id, o.account_id, coalesce(p.family, p.name) AS family, sum(l.amount * o.base_amount / nullif(o.amount, 0)) AS revenue
+                     FROM crm.orders AS o
+                     JOIN crm.order_lines AS l ON l.tenant_id = o.tenant_id AND l.order_id = o.id
+                     JOIN crm.products AS p ON p.tenant_id = l.tenant_id AND p.id = l.product_id
+                     WHERE o.state <> 'cancelled' AND o.ordered_on <= crm.local_day(o.tenant_id, now())
+                     GROUP BY o.tenant_id, o.account_id, coalesce(p.family, p.name)) AS x
                ORDER BY x.tenant_id, x.account_id, x.revenue DESC NULLS LAST, x.family) AS f ON f.tenant_id = a.tenant_id AND f.account_id = a.id
 ) AS v
 LEFT JOIN crm.accounts AS ac ON ac.tenant_id = v.tenant_id AND ac.id = v.account_id;
