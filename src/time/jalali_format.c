@@ -3,8 +3,8 @@
  *	  crm.format_jalali(): a date written in the Jalali calendar.
  *
  * The patterns are those of to_char() that are about days, weeks, months and
- * years, with two differences: names are not padded with blanks, and weeks
- * begin on Saturday.
+ * years, in capital or small letters, with two differences: names are not
+ * padded with blanks, and weeks begin on Saturday.
  */
 #include "base/crm.h"
 
@@ -74,6 +74,25 @@ append_name(StringInfo out, const char *english, const char *persian,
 	for (int i = 0; english[i] != '\0' && (max <= 0 || i < max); i++)
 		appendStringInfoChar(out, letters == UPPER ? pg_ascii_toupper(english[i]) :
 							 letters == LOWER ? pg_ascii_tolower(english[i]) : english[i]);
+}
+
+/* st, nd, rd, th where the pattern asks for it; Persian digits have none. */
+static void
+append_ending(StringInfo out, const char **p, int number, const Style *style)
+{
+	static const char *const endings[] = {"th", "st", "nd", "rd"};
+	bool		upper = strncmp(*p, "TH", 2) == 0;
+	int			last = number % 10;
+
+	if (!upper && strncmp(*p, "th", 2) != 0)
+		return;
+	*p += 2;
+	if (style->persian)
+		return;
+	if (last > 3 || (number / 10) % 10 == 1)
+		last = 0;
+	for (const char *e = endings[last]; *e; e++)
+		appendStringInfoChar(out, upper ? pg_ascii_toupper(*e) : *e);
 }
 
 static bool
@@ -152,11 +171,14 @@ append_numbered(StringInfo out, const char **p, const Parts *parts, const Style 
 	}			numbers[] =
 	{
 		{"IYYY", parts->week_year, 4},
+		{"IYY", parts->week_year % 1000, 3},
+		{"IY", parts->week_year % 100, 2},
 		{"YYYY", parts->year, 4},
 		{"YYY", parts->year % 1000, 3},
 		{"YY", parts->year % 100, 2},
 		{"Y", parts->year % 10, 1},
 		{"IW", parts->week, 2},
+		{"I", parts->week_year % 10, 1},
 		{"WW", (parts->day_of_year - 1) / 7 + 1, 2},
 		{"W", (parts->day - 1) / 7 + 1, 1},
 		{"MM", parts->month, 2},
@@ -167,11 +189,18 @@ append_numbered(StringInfo out, const char **p, const Parts *parts, const Style 
 	};
 
 	for (int i = 0; i < lengthof(numbers); i++)
-		if (take_pattern(p, numbers[i].pattern))
+	{
+		char		small[8] = {0};
+
+		for (int j = 0; numbers[i].pattern[j] != '\0'; j++)
+			small[j] = pg_ascii_tolower(numbers[i].pattern[j]);
+		if (take_pattern(p, numbers[i].pattern) || take_pattern(p, small))
 		{
 			append_number(out, numbers[i].number, numbers[i].width, style);
+			append_ending(out, p, numbers[i].number, style);
 			return true;
 		}
+	}
 	return false;
 }
 

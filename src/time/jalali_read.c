@@ -3,9 +3,10 @@
  *	  crm.read_jalali(): a Jalali date as people write it.
  *
  * The text is folded first, so that letters and digits of all scripts are one,
- * then cut into numbers and words.  Words say the month and the day of the
- * week, four digits say the year.  A date that is still ambiguous, or that
- * contradicts itself, is an error: no date is guessed.
+ * then cut into numbers and words.  Words say the month, the day of the week
+ * and, as Persian ordinals, the day of the month; four digits say the year.
+ * A date that is still ambiguous, or that contradicts itself, is an error: no
+ * date is guessed.
  */
 #include "base/crm.h"
 
@@ -25,6 +26,7 @@ typedef struct Reading
 	int			nnumbers;
 	int			month;			/* 1 to 12, or 0 */
 	int			weekday;		/* 0 = Saturday, or -1 */
+	int			tens;			/* twenty or thirty, of which the rest is to come */
 } Reading;
 
 static void
@@ -109,16 +111,83 @@ take_number(Reading *reading, const char *digits, int length)
 	reading->nnumbers++;
 }
 
+/* Words beside a date that say nothing: endings of numbers, the words for day, month, year, era. */
+static bool
+is_beside(const char *word)
+{
+	static const char *const words[] = {
+		"of", "st", "nd", "rd", "th", "م", "ام", "ماه", "روز", "سال", "مورخ", "مورخه",
+		"هجری", "شمسی", "خورشیدی", "ه", "هـ", "ش"
+	};
+
+	for (int i = 0; i < lengthof(words); i++)
+		if (is_name(word, words[i]))
+			return true;
+	return false;
+}
+
+/*
+ * A Persian ordinal from first to thirty-first: beyond twenty and thirty in
+ * two words with "and" between, or in one.  False where it is none.
+ */
+static bool
+take_ordinal(Reading *reading, const char *word)
+{
+	static const char *const names[] = {
+		"یکم", "دوم", "سوم", "چهارم", "پنجم", "ششم", "هفتم", "هشتم", "نهم", "دهم",
+		"یازدهم", "دوازدهم", "سیزدهم", "چهاردهم", "پانزدهم",
+		"شانزدهم", "هفدهم", "هجدهم", "نوزدهم", "بیستم"
+	};
+	static const struct
+	{
+		const char *name;
+		int			number;
+	}			others[] =
+	{
+		{"اول", 1}, {"نخست", 1}, {"هیجدهم", 18}, {"سی‌ام", 30}, {"سیم", 30}, {"سی‌اُم", 30}
+	};
+	int			number = 0;
+	char		digits[4];
+
+	if (reading->tens > 0 && is_name(word, "و"))
+		return true;
+	if (reading->tens == 0 && (is_name(word, "بیست") || is_name(word, "سی")))
+	{
+		reading->tens = is_name(word, "سی") ? 30 : 20;
+		return true;
+	}
+	for (int i = 0; i < lengthof(names) && number == 0; i++)
+	{
+		if (is_name(word, names[i]))
+			number = i + 1;
+		else if (reading->tens == 0 && i < 9 && is_name(word, psprintf("بیست‌و%s", names[i])))
+			number = 21 + i;
+		else if (reading->tens == 0 && i < 1 && is_name(word, psprintf("سی‌و%s", names[i])))
+			number = 31 + i;
+	}
+	for (int i = 0; i < lengthof(others) && number == 0; i++)
+		if (is_name(word, others[i].name))
+			number = others[i].number;
+	if (reading->tens == 30 && is_name(word, "ام"))
+	{
+		number = 30;
+		reading->tens = 0;
+	}
+	if (number == 0 || (reading->tens > 0 && number > 9))
+		return false;
+	snprintf(digits, sizeof(digits), "%d", number + reading->tens);
+	reading->tens = 0;
+	take_number(reading, digits, strlen(digits));
+	return true;
+}
+
 static void
 take_word(Reading *reading, const char *word)
 {
 	int			month;
 	int			weekday;
 
-	/* the word for month beside its name, and endings of English numbers */
-	if (is_name(word, "ماه") || strcmp(word, "of") == 0 ||
-		strcmp(word, "st") == 0 || strcmp(word, "nd") == 0 ||
-		strcmp(word, "rd") == 0 || strcmp(word, "th") == 0)
+	if (take_ordinal(reading, word) || (reading->tens == 0 && is_beside(word)))
 		return;
 	if ((month = month_of(word)) > 0)
 	{
@@ -155,7 +224,7 @@ take_all(Reading *reading, const char *p)
 {
 	char		separator = '\0';
 
-	while (*p != '\0')
+	for (const char *start = p; *p != '\0';)
 	{
 		int			n;
 
@@ -175,7 +244,11 @@ take_all(Reading *reading, const char *p)
 		else
 		{
 			n = 1;
-			if (*p == '/' || *p == '-' || *p == '.')
+			/* the point of an abbreviation separates nothing */
+			if (*p == '.' && ((p > start && token_length(p - 1, true) == 0 && p[-1] != ' ') ||
+							  token_length(p + 1, false) > 0))
+				;
+			else if (*p == '/' || *p == '-' || *p == '.')
 			{
 				if (separator != '\0' && separator != *p)
 					unreadable(reading, "Two kinds of separators are mixed.");
@@ -224,6 +297,8 @@ date_of(const Reading *r)
 	bool		year_first = r->digits[0] == 4;
 	int			last = r->nnumbers - 1;
 
+	if (r->tens > 0)
+		unreadable(r, "A number in words is not complete.");
 	if (r->nnumbers != (r->month > 0 ? 2 : 3))
 		unreadable(r, r->month > 0 ? "A day and a year of four digits are needed beside the month."
 				   : "Year, month and day are needed.");

@@ -51,16 +51,25 @@ SELECT crm.jalali_last_day('2025-03-01') AS leap, crm.jalali_last_day('2026-03-0
 SELECT crm.jalali_add_months('2026-01-01', 2147483647);
 SELECT crm.jalali_add_years('2026-01-01', -2147483648);
 SELECT crm.jalali_trunc('decade', '2026-01-01');
+-- small letters, ends of numbers, digits of the year of the week
+SELECT crm.format_jalali('2026-03-25', 'yyyy/mm/dd yy ddd d q w ww iyyy-iw') AS small, crm.format_jalali('2026-03-25', 'IYY IY I TMDDth DDTH FMDDth Month') AS ends,
+       (SELECT string_agg(crm.format_jalali(crm.from_jalali(1403, 1, d), 'FMddth'), ' ' ORDER BY d) FROM unnest('{1,2,3,4,11,12,13,21,22,23,31}'::int[]) AS d) AS each;
 -- as people write them
 SELECT v, crm.read_jalali(v) AS date FROM unnest(ARRAY['1405/01/05', '1405-1-5', '5/1/1405', '05.01.1405', '14050105', '5 Farvardin 1405', 'Farvardin 5, 1405',
     'Wed 5th of farvardin 1405', '۱۴۰۵/۱/۵', '١٤٠٥/٠١/٠٥', '۵ فروردین ۱۴۰۵', 'چهارشنبه ۵ فروردین ۱۴۰۵', 'چهار شنبه، ۵ فروردين‌ماه ۱۴۰۵', '۱۴۰۵ فروردین ۵',
-    '  5  FARVARDIN  1405 ', '1 امرداد 1405', '3 اذر 1405', '12 دی ماه 1405', '12 dei 1405']) AS v;
+    '  5  FARVARDIN  1405 ', '1 امرداد 1405', '3 اذر 1405', '12 دی ماه 1405', '12 dei 1405',
+    'پنجم فروردین ۱۴۰۵', 'بیست و یکم فروردین ۱۴۰۵', 'بیست‌ویکم فروردین ۱۴۰۵', 'سی ام خرداد ۱۴۰۵', 'سی و یکم خرداد ۱۴۰۵', 'اول مهر ماه سال ۱۴۰۵', 'هجدهم آذر ۱۴۰۵',
+    'مورخ ۱۴۰۵/۰۱/۰۵ ه.ش', '۱۴۰۵/۰۱/۰۵ هجری شمسی', 'چهار شنبه پنجم فروردین ۱۴۰۵', '۵م فروردین ۱۴۰۵', '5.Farvardin.1405']) AS v;
 \pset format aligned
 -- written and read again, each day of four years, in both languages
 SELECT bool_and(crm.read_jalali(crm.format_jalali(g::date, p)) = g::date) AS back
 FROM generate_series(date '2022-01-01', date '2026-01-01', interval '1 day') AS g,
      unnest(ARRAY['YYYY/MM/DD', 'Day DD Month YYYY', 'TMDay TMDD TMMonth TMYYYY', 'Dy Mon FMDD YYYY', 'FMDD-FMMM-YYYY', 'TMYYYY/TMMM/TMDD']) AS p;
 SELECT crm.read_jalali('5/1/05');
+SELECT crm.read_jalali('بیست و فروردین ۱۴۰۵');
+SELECT crm.read_jalali('بیست و دهم فروردین ۱۴۰۵');
+SELECT crm.read_jalali('سی و یکم مهر ۱۴۰۵');
+SELECT crm.read_jalali('۱۴۰۵/۰۱/۰۵ قمری');
 SELECT crm.read_jalali('1405/13/01');
 SELECT crm.read_jalali('1404/12/30');
 SELECT crm.read_jalali('1405/01-05');

@@ -19,16 +19,17 @@ CREATE FUNCTION crm.format_jalali(date date, pattern text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_format_jalali';
 COMMENT ON FUNCTION crm.format_jalali(date, text) IS
-'A date written in the Jalali calendar, by the patterns of to_char that are about days, weeks, months and years: YYYY, YYY, YY, Y, IYYY, MM, DD, DDD '
-'(day of the year), D (1 = Saturday), Q, W and WW (weeks of seven days from the first of the month or year), IW (calendar week, see '
-'crm.jalali_week_of_year), MONTH, Month, month, MON, Mon, mon, DAY, Day, day, DY, Dy, dy. Names are not padded. The prefix TM gives Persian names and '
-'digits, the prefix FM leaves out leading zeros; text in double quotes and all other characters stand for themselves.';
+'A date written in the Jalali calendar, by the patterns of to_char that are about days, weeks, months and years: YYYY, YYY, YY, Y, IYYY, IYY, IY, I, '
+'MM, DD, DDD (day of the year), D (1 = Saturday), Q, W and WW (weeks of seven days from the first of the month or year), IW (calendar week, see '
+'crm.jalali_week_of_year), all of these also in small letters and followed by TH or th; MONTH, Month, month, MON, Mon, mon, DAY, Day, day, DY, Dy, dy. '
+'Names are not padded. The prefix TM gives Persian names and digits, the prefix FM leaves out leading zeros; text in double quotes and all other '
+'characters stand for themselves.';
 
 CREATE FUNCTION crm.read_jalali(value text) RETURNS date
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_read_jalali';
 COMMENT ON FUNCTION crm.read_jalali(text) IS
-'Date of a Jalali date as people write it: 1403/01/05, 1403-1-5, 5/1/1403, 14030105, 5 Farvardin 1403, or with Persian names and digits; with or '
+'Date of a Jalali date as people write it: 1403/01/05, 1403-1-5, 5/1/1403, 14030105, 5 Farvardin 1403, or with Persian names, digits and ordinals; with or '
 'without the day of the week. The year has four digits and stands first or last. Errors: 22007 for what cannot be read without guessing, 22008 for a '
 'date that does not exist or a day of the week that contradicts it.';
 
