@@ -64,6 +64,8 @@ SELECT json_build_object(
         WHERE n.nspname IN ('crm', 'crm_analytics')),
     'api', (SELECT json_agg(json_build_object('name', a.name, 'function', a.function::regproc::text, 'describe', crm.describe_function(a.function::regproc::text))
             ORDER BY a.name) FROM crm.api_functions() AS a),
+    'events', (SELECT json_agg(json_build_object('kind', e.kind, 'subject', e.subject, 'meaning', e.meaning, 'schema', e.schema - '{$schema,title}'::text[])
+               ORDER BY e.kind COLLATE "C") FROM crm.event_kinds() AS e),
     'settings', (SELECT json_agg(json_build_object(
             'name', s.name, 'type', s.vartype, 'default', s.boot_val, 'unit', s.unit, 'context', s.context,
             'comment', concat_ws(' ', s.short_desc, s.extra_desc)) ORDER BY s.name)
@@ -182,6 +184,19 @@ def api_page(functions):
     return lines
 
 
+def events_page(kinds):
+    """Every kind of event, with the JSON Schema of its payload."""
+    lines = ['# Reference: events', '', HEAD.replace('change the COMMENT', 'change what is declared'), '',
+             f'The {len(kinds)} kinds of `crm.events`; [following events](../howto/events.md) says how they are read. Schemas are JSON Schema 2020-12, of `payload`.', '',
+             '| kind | about | what happened |', '|---|---|---|']
+    for k in kinds:
+        anchor = k['kind'].replace('.', '')
+        lines.append(f"| [`{k['kind']}`](#{anchor}) | {'`' + k['subject'] + '`' if k['subject'] else 'said by the event'} | {cell(k['meaning'])} |")
+    for k in kinds:
+        lines += ['', f"## {k['kind']}", '', k['meaning'], '', '```json', json.dumps(k['schema'], ensure_ascii=False), '```']
+    return lines
+
+
 def main(folder, check):
     out = subprocess.run(['psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-f', '-'], input="LOAD 'crm';\nSET search_path TO pg_catalog;\n" + QUERY,
                          stdout=subprocess.PIPE, check=True, encoding='utf-8').stdout
@@ -258,9 +273,11 @@ def main(folder, check):
         if not s['comment']:
             bare.append(f"setting {s['name']}")
     write(os.path.join(reference, 'settings.md'), settings)
+    kept.add('events.md')
+    write(os.path.join(reference, 'events.md'), events_page(catalogue['events']))
     kept.add('api.md')
     write(os.path.join(reference, 'api.md'), api_page(catalogue['api'] or []))
-    index += ['', 'Other pages: [functions for programs](api.md), [settings](settings.md), [errors](errors.md).', '',
+    index += ['', 'Other pages: [functions for programs](api.md), [events](events.md), [settings](settings.md), [errors](errors.md).', '',
               'Rights of a table are named by its class:', '', '| class | who |', '|---|---|'] + [f'| {k} | {v} |' for k, v in CLASSES.items()] + [
               '', 'The level of a function is the lowest access level that may call it: reader, agent, manager, admin, or the owner of the CRM.',
               'Functions that look at their arguments alone, such as the purchase models, may be called by every reader.']

@@ -23,5 +23,6 @@ _PG_init(void)
 	crm_acting_init();
 	crm_rollup_init();
 	crm_process_init();
+	crm_events_init();
 	crm_worker_init();
 }

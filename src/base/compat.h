@@ -53,6 +53,10 @@ extern int no_such_variable
 #define guc_malloc(elevel, size) malloc(size)
 #define guc_free(p) free(p)
 
+/* 16: one may be asked to fill summarizing indexes alone */
+#define ExecInsertIndexTuples(result, slot, estate, update, quiet, conflict, arbiters, some) \
+	ExecInsertIndexTuples(result, slot, estate, update, quiet, conflict, arbiters)
+
 /* 16: one function for the rights to objects of every kind */
 static inline AclResult
 object_aclcheck(Oid classid, Oid objectid, Oid roleid, AclMode mode)

@@ -27,6 +27,7 @@
 extern void crm_guc_init(void);
 extern char *crm_bypass_reason;
 extern char *crm_history_reason;
+extern char *crm_cause_setting;
 extern int	crm_incomplete_kept;
 extern bool crm_tenant_set;
 extern int64 crm_tenant_setting_id;
@@ -149,6 +150,10 @@ extern TupleDesc crm_result_row(FunctionCallInfo fcinfo);
 extern CrmRowShape *crm_row_shape(TupleDesc desc, const Bitmapset *wanted);
 extern Datum crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
 						   bool strip);
+extern Datum crm_change_jsonb(CrmRowShape *shape, HeapTuple after, HeapTuple before,
+							  TupleDesc desc, const char *const *hidden, int nhidden);
+
+/* path_columns.c */
 extern bool crm_path_columns(Datum condition, TupleDesc desc,
 							 Bitmapset **columns);
 
@@ -206,6 +211,10 @@ pg_noreturn extern void crm_setting_differs(const char *aggregate,
 extern Datum crm_path_call(PGFunction function, Datum row, Datum path,
 						   bool *isnull);
 extern bool crm_condition_holds(Datum row, Datum path);
+
+/* events.c */
+extern FullTransactionId crm_event_transaction_id(void);
+extern void crm_know_event_server(void);
 
 /* worker.c */
 extern bool crm_worker_enabled;

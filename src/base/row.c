@@ -8,10 +8,6 @@
  * which columns are wanted, in the order of jsonb's keys, and how each type
  * becomes a value.  What a shape makes equals what to_jsonb() makes of the
  * same columns, as types it does not know are given to to_jsonb() itself.
- *
- * Which columns a condition can look at follows from its path: the keys that
- * are taken of the row itself.  A path that takes the row as a whole apart,
- * such as $.*, is taken to look at all columns.
  */
 #include "base/crm.h"
 
@@ -29,7 +25,6 @@
 #include "utils/fmgrprotos.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
-#include "utils/jsonpath.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/numeric.h"
@@ -207,17 +202,12 @@ push_document(JsonbParseState **out, JsonbValue *key, Jsonb *j, bool strip)
 	return true;
 }
 
-/*
- * A row as jsonb.  strip: without nulls, in documents within it as well, as
- * jsonb_strip_nulls() does.
- */
-Datum
-crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc, bool strip)
+/* The columns of a row, as keys of an object that is open. */
+static void
+push_columns(JsonbParseState **out, CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
+			 bool strip)
 {
-	JsonbParseState *out = NULL;
-
 	heap_deform_tuple(tuple, desc, shape->values, shape->nulls);
-	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < shape->ncolumns; i++)
 	{
 		const RowColumn *c = &shape->columns[i];
@@ -233,27 +223,27 @@ crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc, bool strip)
 			if (strip)
 				continue;
 			v.type = jbvNull;
-			pushJsonbValue(&out, WJB_KEY, &key);
-			pushJsonbValue(&out, WJB_VALUE, &v);
+			pushJsonbValue(out, WJB_KEY, &key);
+			pushJsonbValue(out, WJB_VALUE, &v);
 			continue;
 		}
 		if (c->type == TEXTARRAYOID && ARR_NDIM(DatumGetArrayTypeP(d)) <= 1)
 		{
-			pushJsonbValue(&out, WJB_KEY, &key);
-			push_list(&out, DatumGetArrayTypeP(d));
+			pushJsonbValue(out, WJB_KEY, &key);
+			push_list(out, DatumGetArrayTypeP(d));
 			continue;
 		}
 		if (c->other)
 		{
-			push_document(&out, &key, DatumGetJsonbP(FunctionCall1(c->other, d)), strip);
+			push_document(out, &key, DatumGetJsonbP(FunctionCall1(c->other, d)), strip);
 			continue;
 		}
 		if (c->type == JSONBOID)
 		{
-			push_document(&out, &key, DatumGetJsonbP(d), strip);
+			push_document(out, &key, DatumGetJsonbP(d), strip);
 			continue;
 		}
-		pushJsonbValue(&out, WJB_KEY, &key);
+		pushJsonbValue(out, WJB_KEY, &key);
 		switch (c->type)
 		{
 			case BOOLOID:
@@ -261,16 +251,12 @@ crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc, bool strip)
 				v.val.boolean = DatumGetBool(d);
 				break;
 			case INT2OID:
-				v.type = jbvNumeric;
-				v.val.numeric = int64_to_numeric(DatumGetInt16(d));
-				break;
 			case INT4OID:
-				v.type = jbvNumeric;
-				v.val.numeric = int64_to_numeric(DatumGetInt32(d));
-				break;
 			case INT8OID:
 				v.type = jbvNumeric;
-				v.val.numeric = int64_to_numeric(DatumGetInt64(d));
+				v.val.numeric = int64_to_numeric(c->type == INT2OID ? DatumGetInt16(d) :
+												 c->type == INT4OID ? DatumGetInt32(d) :
+												 DatumGetInt64(d));
 				break;
 			case NUMERICOID:
 				v.val.numeric = DatumGetNumeric(d);
@@ -289,145 +275,81 @@ crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc, bool strip)
 				v.val.string.len = strlen(v.val.string.val);
 				break;
 			default:
-				push_text(&out, WJB_VALUE, DatumGetTextPP(d));
+				push_text(out, WJB_VALUE, DatumGetTextPP(d));
 				continue;
 		}
-		pushJsonbValue(&out, WJB_VALUE, &v);
-	}
-	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&out, WJB_END_OBJECT, NULL)));
-}
-
-/* ---- what a condition looks at ---- */
-
-typedef struct PathColumns
-{
-	TupleDesc	desc;
-	Bitmapset  *columns;
-	bool		whole;
-} PathColumns;
-
-static void
-add_key(PathColumns *c, JsonPathItem *item)
-{
-	int32		len;
-	char	   *key = jspGetString(item, &len);
-
-	for (int i = 0; i < c->desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(c->desc, i);
-
-		if (!att->attisdropped && strlen(NameStr(att->attname)) == len &&
-			memcmp(NameStr(att->attname), key, len) == 0)
-			c->columns = bms_add_member(c->columns, att->attnum);
-	}
-}
-
-/* current_is_row: @ stands for the row itself. */
-static void
-walk_path(PathColumns *c, JsonPathItem *item, bool current_is_row)
-{
-	JsonPathItem v = *item;
-	JsonPathItem arg;
-	bool		on_row = false; /* what the path has come to is the row */
-
-	check_stack_depth();
-	for (;;)
-	{
-		bool		stays = false;
-
-		switch (v.type)
-		{
-			case jpiRoot:
-				on_row = stays = true;
-				break;
-			case jpiCurrent:
-				on_row = stays = current_is_row;
-				break;
-			case jpiKey:
-				if (on_row)
-					add_key(c, &v);
-				on_row = false;
-				break;
-			case jpiFilter:
-				jspGetArg(&v, &arg);
-				walk_path(c, &arg, on_row);
-				stays = true;
-				break;
-			case jpiAnd:
-			case jpiOr:
-			case jpiEqual:
-			case jpiNotEqual:
-			case jpiLess:
-			case jpiGreater:
-			case jpiLessOrEqual:
-			case jpiGreaterOrEqual:
-			case jpiAdd:
-			case jpiSub:
-			case jpiMul:
-			case jpiDiv:
-			case jpiMod:
-			case jpiStartsWith:
-				jspGetLeftArg(&v, &arg);
-				walk_path(c, &arg, current_is_row);
-				jspGetRightArg(&v, &arg);
-				walk_path(c, &arg, current_is_row);
-				break;
-			case jpiNot:
-			case jpiIsUnknown:
-			case jpiPlus:
-			case jpiMinus:
-			case jpiExists:
-				jspGetArg(&v, &arg);
-				walk_path(c, &arg, current_is_row);
-				break;
-			case jpiLikeRegex:
-				jspInitByBuffer(&arg, v.base, v.content.like_regex.expr);
-				walk_path(c, &arg, current_is_row);
-				break;
-			case jpiNull:
-			case jpiString:
-			case jpiNumeric:
-			case jpiBool:
-			case jpiVariable:
-			case jpiLast:
-				break;
-			case jpiAnyArray:
-			case jpiType:
-			case jpiSize:
-			case jpiAbs:
-			case jpiFloor:
-			case jpiCeiling:
-			case jpiDouble:
-				/* of a part of the row it adds nothing, of the row everything */
-				if (on_row)
-					c->whole = true;
-				break;
-			default:
-				/* subscripts may hold paths of their own */
-				c->whole = true;
-		}
-		if (!stays)
-			on_row = false;
-		if (c->whole || !jspGetNext(&v, &arg))
-			return;
-		v = arg;
+		pushJsonbValue(out, WJB_VALUE, &v);
 	}
 }
 
 /*
- * The columns of a row that a condition (jsonpath) may look at, in the current
- * memory context; false: perhaps all of them.
+ * A row as jsonb.  strip: without nulls, in documents within it as well, as
+ * jsonb_strip_nulls() does.
  */
-bool
-crm_path_columns(Datum condition, TupleDesc desc, Bitmapset **columns)
+Datum
+crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc, bool strip)
 {
-	PathColumns c = {.desc = desc};
-	JsonPathItem root;
+	JsonbParseState *out = NULL;
 
-	jspInit(&root, DatumGetJsonPathP(condition));
-	walk_path(&c, &root, false);
-	*columns = c.whole ? NULL : c.columns;
-	return !c.whole;
+	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
+	push_columns(&out, shape, tuple, desc, strip);
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&out, WJB_END_OBJECT, NULL)));
+}
+
+static void
+push_key(JsonbParseState **out, const char *name)
+{
+	JsonbValue	key;
+
+	key.type = jbvString;
+	key.val.string.val = unconstify(char *, name);
+	key.val.string.len = strlen(name);
+	pushJsonbValue(out, WJB_KEY, &key);
+}
+
+/*
+ * What a row became and was, as {"new": {...}, "old": {...}, "hidden": [...]};
+ * a row that is NULL is left out, and so is an empty list of names.  A row that
+ * stands alone is without its nulls.
+ */
+Datum
+crm_change_jsonb(CrmRowShape *shape, HeapTuple after, HeapTuple before, TupleDesc desc,
+				 const char *const *hidden, int nhidden)
+{
+	JsonbParseState *out = NULL;
+	bool		strip = after == NULL || before == NULL;
+
+	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
+	if (after != NULL)
+	{
+		push_key(&out, "new");
+		pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
+		push_columns(&out, shape, after, desc, strip);
+		pushJsonbValue(&out, WJB_END_OBJECT, NULL);
+	}
+	if (before != NULL)
+	{
+		push_key(&out, "old");
+		pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
+		push_columns(&out, shape, before, desc, strip);
+		pushJsonbValue(&out, WJB_END_OBJECT, NULL);
+	}
+	if (nhidden > 0)
+	{
+		push_key(&out, "hidden");
+		pushJsonbValue(&out, WJB_BEGIN_ARRAY, NULL);
+		for (int i = 0; i < nhidden; i++)
+		{
+			JsonbValue	v;
+
+			v.type = jbvString;
+			v.val.string.val = unconstify(char *, hidden[i]);
+			v.val.string.len = strlen(hidden[i]);
+			pushJsonbValue(&out, WJB_ELEM, &v);
+		}
+		pushJsonbValue(&out, WJB_END_ARRAY, NULL);
+	}
+	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&out, WJB_END_OBJECT, NULL)));
 }
 
 /* ---- in SQL ---- */

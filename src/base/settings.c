@@ -7,11 +7,13 @@
 
 #include "access/parallel.h"
 #include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/guc.h"
 
 char	   *crm_bypass_reason = NULL;
 char	   *crm_history_reason = NULL;
 int			crm_incomplete_kept = 0;
+char	   *crm_cause_setting = NULL;
 static char *crm_tenant_setting = NULL;
 static char *crm_request_id = NULL;
 static char *crm_acting_setting = NULL;
@@ -177,6 +179,16 @@ crm_guc_init(void)
 							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							   NULL, NULL, NULL);
 
+	DefineCustomStringVariable("crm.cause",
+							   "Why rows are written: goes with the events that tell of it.",
+							   "Free text of a program, such as its name or the key of its request. Functions "
+							   "of the CRM say theirs where the program says nothing.",
+							   &crm_cause_setting,
+							   "",
+							   PGC_USERSET,
+							   GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+
 	DefineCustomBoolVariable("crm.debug_discard_kept",
 							 "Compiles kept configuration anew at every look.",
 							 "For tests: it also spoils freed memory, so what uses it fails.",
@@ -244,4 +256,32 @@ crm_keep_incomplete(PG_FUNCTION_ARGS)
 	(void) set_config_option("crm.incomplete_kept", PG_GETARG_BOOL(0) ? "1" : "2",
 							 PGC_INTERNAL, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(crm_because);
+
+/*
+ * crm.because(cause) -- what a function writes from here on has this cause, until
+ * it returns, unless whoever called it has said one.
+ */
+Datum
+crm_because(PG_FUNCTION_ARGS)
+{
+	if (crm_cause_setting[0] == '\0')
+		(void) set_config_option("crm.cause", text_to_cstring(PG_GETARG_TEXT_PP(0)),
+								 PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(crm_cause);
+
+/* crm.cause() -- the cause of what is written now; NULL: none was said. */
+Datum
+crm_cause(PG_FUNCTION_ARGS)
+{
+	const char *cause = crm_cause_setting[0] ? crm_cause_setting : crm_history_reason;
+
+	if (cause[0] == '\0')
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(cause));
 }

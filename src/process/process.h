@@ -172,4 +172,7 @@ extern Oid	crm_process_subject_oid(const char *subject);
 /* periods.c */
 extern void crm_process_init(void);
 
+/* events.c */
+extern void crm_events_init(void);
+
 #endif							/* CRM_PROCESS_H */

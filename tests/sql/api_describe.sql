@@ -41,9 +41,9 @@ WHERE s.kind LIKE '%functions' AND NOT EXISTS (SELECT FROM pg_proc AS p WHERE s.
    OR s.kind = 'reports' AND NOT has_table_privilege('regress_crm_' || s.level, s.name, 'SELECT');
 \t off
 SELECT s.name, string_agg(s.level, ' ' ORDER BY array_position('{reader,agent,manager,admin}', s.level)) AS levels FROM shown AS s
-WHERE s.name IN ('accounts', 'events', 'access_grants', 'get_record', 'create_record', 'capture_lead', 'crm.define_segment', 'crm.install', 'crm.bgnbd_fit') GROUP BY s.name ORDER BY s.name COLLATE "C";
+WHERE s.name IN ('accounts', 'event_servers', 'access_grants', 'get_record', 'create_record', 'capture_lead', 'crm.define_segment', 'crm.install', 'crm.bgnbd_fit') GROUP BY s.name ORDER BY s.name COLLATE "C";
 SET LOCAL ROLE regress_crm_agent;
-SELECT crm.describe('events');
+SELECT crm.describe('event_servers');
 SELECT crm.describe('define_segment');
 SELECT crm.describe() -> 'you' ->> 'level' AS level, crm.describe() -> 'you' -> 'user' AS me;
 SELECT d -> 'you_may' AS accounts, crm.describe('priorities') -> 'you_may' AS priorities FROM crm.describe('accounts') AS d;

@@ -134,7 +134,7 @@ SELECT k.reopen_count FROM crm.reopen_ticket(900001, 'one more time') AS k;
 SELECT k.closed_at IS NOT NULL AS closed FROM crm.resolve_ticket(900001) AS k;
 SELECT m.ticket_id > 900006 AS new_ticket FROM crm.receive_message('mail', 'By way of an agent', 'new@example.com', 'New', 'm9', queue => 'help') AS m;
 SELECT count(*) > 0 AS found FROM crm.search_tickets('invoice');
-SELECT count(*) FROM crm.events;
+SELECT count(*) AS notices FROM crm.events AS e WHERE e.scheduled_at IS NOT NULL;
 INSERT INTO crm.assignments (subject_table, subject_id, method, reason) VALUES ('tickets', 1, 'none', 'no_rule');
 UPDATE crm.queues SET name = 'Mine';
 RESET ROLE;

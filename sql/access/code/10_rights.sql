@@ -94,7 +94,9 @@ AS $$
     SELECT r.class, coalesce('crm.in_sight(tenant_id, ' || CASE
                -- who owned a record at the time does not decide who sees its history
                WHEN p.sees IS NOT NULL THEN p.sees
-               WHEN r.owner_column IS NOT NULL THEN crm_internal.sees_owned(r.owner_column, r.team_column, r.shared) END || ')', m.mine),
+               WHEN r.owner_column IS NOT NULL THEN crm_internal.sees_owned(r.owner_column, r.team_column, r.shared) END || ')', m.mine)
+               || coalesce((SELECT format(' AND %I IS NULL', g.options ->> 'kept_back') FROM crm.registry AS g
+                            WHERE g.relation = r.relation AND g.options ? 'kept_back'), ''),
            CASE r.class
                WHEN 'configuration' THEN m.mine || ' AND crm.has_access(''admin'')'
                WHEN 'catalogue' THEN m.mine || ' AND crm.has_access(''manager'')'

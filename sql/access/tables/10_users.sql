@@ -115,3 +115,9 @@ COMMENT ON COLUMN crm.team_memberships.source_system IS 'System the row was impo
 COMMENT ON COLUMN crm.team_memberships.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.team_memberships.team_id IS 'The team.';
 COMMENT ON COLUMN crm.team_memberships.valid IS 'From when until when the user belongs to it.';
+
+-- who does what is told: users are known from here on
+ALTER TABLE crm.events ALTER COLUMN actor_id SET DEFAULT crm.user_id();
+
+INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('forget_events', 90, 'crm.forget_events', NULL, '1 hour', 10000);

@@ -218,6 +218,7 @@ BEGIN
     DELETE FROM crm_internal.function_levels AS f WHERE f.declared_at < now();
     DELETE FROM crm_internal.hooks AS h WHERE h.declared_at < now();
     DELETE FROM crm_internal.api_functions AS f WHERE f.declared_at < now();
+    DELETE FROM crm_internal.declared_events AS e WHERE e.declared_at < now();
     DELETE FROM crm.column_rules AS r WHERE r.declared_at < now();
     UPDATE crm.registry AS r SET declared = '{}', declared_at = NULL WHERE r.declared_at < now();
     DELETE FROM crm.registry AS r

@@ -6,14 +6,22 @@ RETURNS crm.events
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     made crm.events;
 BEGIN
+    IF num_nulls(write_event.subject_table, write_event.subject_id) = 1 THEN
+        RAISE EXCEPTION 'an event is about a table and an id of it, or about none' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    IF write_event.kind IS NULL OR write_event.kind !~ '^[a-z][a-z0-9_.]*$' THEN
+        RAISE EXCEPTION 'an event cannot be of kind "%"', write_event.kind USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Words of small letters, digits and underscores, with dots between: app.visited.';
+    END IF;
     INSERT INTO crm.events AS e (tenant_id, kind, subject_table, subject_id, payload, scheduled_at, dedupe_key)
     VALUES (t, write_event.kind, write_event.subject_table, write_event.subject_id, write_event.payload,
             write_event.scheduled_at, write_event.dedupe_key)
-    ON CONFLICT ON CONSTRAINT events_dedupe_key_key DO NOTHING
+    ON CONFLICT (tenant_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
     RETURNING e.* INTO made;
     IF NOT FOUND THEN
         SELECT e.* INTO made FROM crm.events AS e

@@ -9,3 +9,5 @@ BEGIN
 END
 $$;
 SELECT crm_internal.count_new_tables();
+-- the row of this server, before anybody writes an event
+DO $$ BEGIN PERFORM crm.server_number(); END $$;

@@ -46,6 +46,10 @@ AS $$
      'Where a value comes from that nobody gave: {"currency": [columns that refer to records with one], "country": [...]}; column.column '
      'goes over another record; at last the tenant''s.'),
     ('dated', 'array', '{tenant_id,id}', 'Columns whose earlier values are kept, for whoever judges by what was known then.'),
+    ('kept_back', 'column', '{}', 'Rows with a value in this column are seen by the owner of the CRM alone, whatever the class says.'),
+    ('events', 'events', '{tenant_id}',
+     'What is announced of rows: {"name": first word of the kinds, "columns": [columns], "kinds": {word: {"column": ..., "to", "set" or "stage": ...}}, '
+     '"only": [words], "subject": {"id": column, "table" or "table_in": ...}, "meaning": {word: text}}; see docs/howto/events.md. false: nothing.'),
     ('personal', 'array', '{}', 'Columns that say something of a person.')
 $$;
 COMMENT ON FUNCTION crm.table_options() IS
@@ -120,6 +124,77 @@ END
 $$;
 COMMENT ON FUNCTION crm.table_sources_fault(regclass, jsonb) IS 'What is wrong with the option missing of a table; NULL: nothing.';
 
+CREATE FUNCTION crm.event_words(said jsonb)
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN jsonb_typeof(said) <> 'object' THEN '[]'
+                ELSE coalesce(said -> 'only', '["created", "changed", "deleted"]'::jsonb
+                              || coalesce((SELECT jsonb_agg(k) FROM jsonb_object_keys(said -> 'kinds') AS k), '[]')) END
+$$;
+COMMENT ON FUNCTION crm.event_words(jsonb) IS 'Second words of the kinds of events that the option events of a table says.';
+
+CREATE FUNCTION crm.table_events_fault(relation regclass, said jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    kinds CONSTANT jsonb := coalesce(said -> 'kinds', '{}');
+    subject CONSTANT jsonb := coalesce(said -> 'subject', '{"id": "id"}');
+    name CONSTANT text := said ->> 'name';
+    wrong text;
+BEGIN
+    SELECT string_agg(k, ', ' ORDER BY k) INTO wrong FROM jsonb_object_keys(said) AS k
+    WHERE k NOT IN ('name', 'columns', 'kinds', 'only', 'subject', 'meaning');
+    IF wrong IS NOT NULL THEN
+        RETURN format('says what nobody knows: %s; known are name, columns, kinds, only, subject and meaning', wrong);
+    END IF;
+    IF name IS NULL OR name !~ '^[a-z][a-z0-9_]*$' THEN
+        RETURN 'needs a name, the first word of its kinds, such as lead';
+    END IF;
+    IF jsonb_typeof(coalesce(said -> 'columns', '[]')) <> 'array' OR jsonb_typeof(kinds) <> 'object'
+       OR jsonb_typeof(coalesce(said -> 'only', '[]')) <> 'array' OR jsonb_typeof(coalesce(said -> 'meaning', '{}')) <> 'object'
+       OR jsonb_typeof(subject) <> 'object' THEN
+        RETURN 'says of columns or only what is no list, or of kinds, subject or meaning what is no object';
+    END IF;
+    SELECT string_agg(c, ', ') INTO wrong
+    FROM (SELECT jsonb_array_elements_text(coalesce(said -> 'columns', '[]'))
+          UNION SELECT e.value ->> 'column' FROM jsonb_each(kinds) AS e
+          UNION SELECT subject ->> 'id' UNION SELECT subject ->> 'table_in') AS n (c)
+    WHERE c IS NOT NULL AND NOT crm.column_exists(relation, c);
+    IF wrong IS NOT NULL THEN
+        RETURN format('names columns that the table does not have: %s', wrong);
+    END IF;
+    SELECT string_agg(e.key, ', ' ORDER BY e.key) INTO wrong FROM jsonb_each(kinds) AS e
+    WHERE e.key !~ '^[a-z][a-z0-9_]*$' OR e.key IN ('created', 'changed', 'deleted') OR jsonb_typeof(e.value) <> 'object'
+       OR EXISTS (SELECT FROM jsonb_object_keys(e.value) AS k WHERE k NOT IN ('column', 'to', 'set', 'stage'))
+       OR (e.value ? 'to')::integer + (e.value ? 'set')::integer + (e.value ? 'stage')::integer > 1
+       OR e.value <> '{}' AND NOT e.value ? 'column'
+       OR e.value ? 'set' AND e.value -> 'set' <> 'true'
+       OR e.value ? 'stage' AND e.value ->> 'stage' NOT IN ('open', 'on_hold', 'won', 'lost', 'done', 'cancelled', 'reopened');
+    IF wrong IS NOT NULL THEN
+        RETURN concat('does not say when these happen: ', wrong, '; a kind is {} (a row is entered) or {"column": ...}, with "to": value, "set": true or '
+                      '"stage": a type of stages or "reopened"');
+    END IF;
+    SELECT string_agg(w, ', ') INTO wrong
+    FROM (SELECT jsonb_array_elements_text(coalesce(said -> 'only', '[]')) UNION SELECT jsonb_object_keys(coalesce(said -> 'meaning', '{}'))) AS n (w)
+    WHERE w NOT IN ('created', 'changed', 'deleted') AND NOT kinds ? w;
+    IF wrong IS NOT NULL THEN
+        RETURN format('names kinds that it does not have: %s', wrong);
+    END IF;
+    SELECT string_agg(DISTINCT r.subject, ', ') INTO wrong
+    FROM crm.registry AS r, jsonb_array_elements_text(crm.event_words(r.options -> 'events')) AS theirs
+    WHERE r.relation <> table_events_fault.relation AND r.options -> 'events' ->> 'name' = name AND crm.event_words(said) ? theirs;
+    IF wrong IS NOT NULL THEN
+        RETURN format('gives its events the names of those of %s', wrong);
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.table_events_fault(regclass, jsonb) IS 'What is wrong with the option events of a table; NULL: nothing.';
+
 -- which options a value is wrong for, in words; NULL: it is right
 CREATE FUNCTION crm.table_option_fault(relation regclass, option text, value jsonb)
 RETURNS text
@@ -163,6 +238,17 @@ BEGIN
                OR NOT (e.value = '""' OR EXISTS (SELECT FROM crm.table_options() AS o WHERE to_jsonb(o.option) = e.value));
             IF column_name IS NOT NULL THEN
                 RETURN format('says of "%s" what is no option, or the table has no such column', column_name);
+            END IF;
+        WHEN 'events' THEN
+            IF value = 'false' THEN
+                RETURN NULL;
+            END IF;
+            IF jsonb_typeof(value) <> 'object' THEN
+                RETURN 'must be an object, or false';
+            END IF;
+            absent := crm.table_events_fault(relation, value);
+            IF absent IS NOT NULL THEN
+                RETURN absent;
             END IF;
         WHEN 'sources' THEN
             IF jsonb_typeof(value) <> 'object' THEN
@@ -358,6 +444,26 @@ COMMENT ON FUNCTION crm.declare_api(text, jsonb) IS
 'Offers a function to applications (crm.create_api()), with an example of its arguments by name; stands beside its CREATE FUNCTION. '
 'Errors: 42883 no such function, 22023 an example that does not fit it.';
 
+CREATE FUNCTION crm.declare_event(kind text, meaning text, properties jsonb DEFAULT '{}')
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF kind IS NULL OR kind !~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$' OR jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN
+        RAISE EXCEPTION 'an event of kind "%" cannot be declared', kind USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'A kind is two words with a dot; properties is an object of what its payload holds: {"reason": {"type": "string"}}.';
+    END IF;
+    INSERT INTO crm_internal.declared_events AS e (kind, meaning, properties, declared_at)
+    VALUES (declare_event.kind, declare_event.meaning, declare_event.properties, now())
+    ON CONFLICT ON CONSTRAINT declared_events_pkey DO UPDATE
+    SET meaning = excluded.meaning, properties = excluded.properties, declared_at = excluded.declared_at;
+END
+$$;
+COMMENT ON FUNCTION crm.declare_event(text, text, jsonb) IS
+'Says what an event means that a function of the CRM writes (changes of rows are declared with their table), and what its payload holds, as properties of '
+'JSON Schema ("*": others besides); stands beside the function. Errors: 22023 for a kind that is not two words with a dot.';
+
 CREATE FUNCTION crm.declare_hook(point text, function_name text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -385,3 +491,4 @@ SELECT crm.declare_function('crm.declare_table', 'owner');
 SELECT crm.declare_function('crm.declare_function', 'owner');
 SELECT crm.declare_function('crm.declare_hook', 'owner');
 SELECT crm.declare_function('crm.declare_api', 'owner');
+SELECT crm.declare_function('crm.declare_event', 'owner');

@@ -36,6 +36,33 @@ COMMENT ON FUNCTION crm.keep_incomplete(boolean) IS
 'custom fields are not checked at all, as where the rows they come from have been. Only for the owner of the CRM.';
 SELECT crm.declare_function('crm.keep_incomplete', 'owner');
 
+CREATE FUNCTION crm.because(cause text) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_because';
+COMMENT ON FUNCTION crm.because(text) IS
+'What the calling function (one with settings of its own, as SET search_path) writes until it returns has this cause, unless its caller said one in crm.cause.';
+SELECT crm.declare_function('crm.because', 'reader');
+
+CREATE FUNCTION crm.cause() RETURNS text
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_cause';
+COMMENT ON FUNCTION crm.cause() IS
+'Why rows are written now: the setting crm.cause, else the reason of crm.begin_history(); NULL: nothing was said.';
+
+CREATE FUNCTION crm.event_transaction() RETURNS xid8
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_event_transaction';
+COMMENT ON FUNCTION crm.event_transaction() IS
+'Number of the transaction that writes an event: default of crm.events.xact. Wakes those who listen to crm_events when it commits, where a '
+'subscription asks for it.';
+SELECT crm.declare_function('crm.event_transaction', 'agent');
+
+CREATE FUNCTION crm.server_number() RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_server_number';
+COMMENT ON FUNCTION crm.server_number() IS 'Number of this server, under which crm.event_servers knows it.';
+SELECT crm.declare_function('crm.server_number', 'owner');
+
 CREATE FUNCTION crm.kept_text(maker text, subject text) RETURNS text
 LANGUAGE c STABLE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_kept_text';

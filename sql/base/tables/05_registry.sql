@@ -67,3 +67,16 @@ COMMENT ON COLUMN crm_internal.hooks.function_name IS 'Function with schema and 
 COMMENT ON COLUMN crm_internal.hooks.ordinal IS 'Order, which is that of the rooms.';
 COMMENT ON COLUMN crm_internal.hooks.declared_at IS 'Transaction that declared it last.';
 COMMENT ON COLUMN crm_internal.hooks.done_at IS 'new_tenant: when tenants that were there before it got what it makes.';
+
+CREATE TABLE crm_internal.declared_events (
+    kind text NOT NULL,
+    meaning text NOT NULL,
+    properties jsonb NOT NULL,
+    declared_at timestamptz NOT NULL,
+    CONSTRAINT declared_events_pkey PRIMARY KEY (kind)
+);
+COMMENT ON TABLE crm_internal.declared_events IS 'Kinds of events that functions of the CRM write, by crm.declare_event().';
+COMMENT ON COLUMN crm_internal.declared_events.kind IS 'The kind.';
+COMMENT ON COLUMN crm_internal.declared_events.meaning IS 'What it means.';
+COMMENT ON COLUMN crm_internal.declared_events.properties IS 'What its payload holds, as properties of JSON Schema.';
+COMMENT ON COLUMN crm_internal.declared_events.declared_at IS 'Transaction that declared it last.';

@@ -142,6 +142,7 @@ DECLARE
     history CONSTANT boolean := batch.mapping ? 'history' AND current_setting('crm.history_reason') = '';
     undone bigint;
 BEGIN
+    PERFORM crm.because('undo_import');
     IF batch.undone_at IS NOT NULL THEN
         RAISE EXCEPTION 'import batch % is undone already', batch.id USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'crm.import_rows says which of its rows stayed, and why.';

@@ -81,7 +81,10 @@ COMMENT ON TABLE crm.accounts IS 'Organisations, persons and households the comp
 SELECT crm.declare_table('crm.accounts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "tree": "parent_id", "assignment": true, "import": true,
     "found_by": ["source", "name"], "segments": true, "missing": {"currency": ["parent_id"]}, "personal": ["name", "address", "website"],
-    "dated": ["kind", "industry", "country", "employees", "owner_id", "team_id", "territory_id"]}');
+    "dated": ["kind", "industry", "country", "employees", "owner_id", "team_id", "territory_id"],
+    "events": {"name": "account",
+        "columns": ["name", "kind", "roles", "parent_id", "industry", "country", "employees", "annual_revenue", "currency", "territory_id", "tags",
+            "owner_id", "team_id"]}}');
 COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, digits, case, spaces (crm.name_key).';
 COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency.';
 COMMENT ON COLUMN crm.accounts.currency IS
@@ -141,7 +144,8 @@ COMMENT ON TABLE crm.contacts IS 'People at accounts, or on their own.';
 SELECT crm.declare_table('crm.contacts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts"}, "assignment": true, "import": true,
     "found_by": ["source", "name"], "segments": true,
-    "personal": ["name", "title", "department", "birth_date", "language", "time_zone", "preferences", "custom"]}');
+    "personal": ["name", "title", "department", "birth_date", "language", "time_zone", "preferences", "custom"],
+    "events": {"name": "contact", "columns": ["name", "account_id", "title", "language", "time_zone", "tags", "owner_id", "team_id"]}}');
 COMMENT ON COLUMN crm.contacts.name IS 'Full name.';
 COMMENT ON COLUMN crm.contacts.name_key IS 'Name folded for matching (crm.name_key).';
 COMMENT ON COLUMN crm.contacts.title IS 'Position of the person at the account.';
@@ -179,7 +183,8 @@ CREATE INDEX contact_points_account_id_idx ON crm.contact_points (tenant_id, acc
 COMMENT ON TABLE crm.contact_points IS 'E-mail addresses, telephone numbers and other ways to reach a contact or an account.';
 SELECT crm.declare_table('crm.contact_points', '{
     "class": "child", "parent": {"contact_id": "contacts", "account_id": "accounts"},
-    "missing": {"country": ["account_id", "contact_id.account_id"]}, "personal": ["value", "label"], "import": true}');
+    "missing": {"country": ["account_id", "contact_id.account_id"]}, "personal": ["value", "label"], "import": true,
+    "events": {"name": "contact_point", "columns": ["contact_id", "account_id", "kind", "value", "is_primary"]}}');
 COMMENT ON COLUMN crm.contact_points.source_system IS 'System the row was imported from.';
 COMMENT ON COLUMN crm.contact_points.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.contact_points.country IS
@@ -226,7 +231,9 @@ COMMENT ON TABLE crm.relationships IS 'Relations between people and companies: w
 SELECT crm.declare_table('crm.relationships', '{
     "class": "child",
     "parent": {"from_contact_id": "contacts", "from_account_id": "accounts", "to_contact_id": "contacts", "to_account_id": "accounts"},
-    "personal": ["note"], "import": true}');
+    "personal": ["note"], "import": true,
+    "events": {"name": "relationship",
+        "columns": ["kind", "from_contact_id", "from_account_id", "from_user_id", "to_contact_id", "to_account_id", "strength"]}}');
 COMMENT ON COLUMN crm.relationships.source_system IS 'System the row was imported from.';
 COMMENT ON COLUMN crm.relationships.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.relationships.kind IS 'How the first is related to the second: knows, reports to, is married to ...';

@@ -32,7 +32,8 @@ CREATE TABLE crm.products (
 CREATE INDEX products_name_key_idx ON crm.products (tenant_id, name_key text_pattern_ops);
 COMMENT ON TABLE crm.products IS 'Products the company sells. family and tier order products for up-selling; incompatible_ids are never recommended together.';
 SELECT crm.declare_table('crm.products', '{
-    "class": "catalogue", "version": true, "custom": true, "import": true, "found_by": ["source", "code", "name"], "missing": {"currency": []}}');
+    "class": "catalogue", "version": true, "custom": true, "import": true, "found_by": ["source", "code", "name"], "missing": {"currency": []},
+    "events": {"name": "product", "columns": ["code", "name", "family", "tier", "unit", "active", "list_price", "cost", "currency"]}}');
 COMMENT ON COLUMN crm.products.code IS 'Short name for programs; unique in the tenant.';
 COMMENT ON COLUMN crm.products.name_key IS 'Name folded for matching (crm.name_key).';
 COMMENT ON COLUMN crm.products.family IS 'Product family; within it, tier gives the order.';

@@ -320,6 +320,7 @@ AS $$
 DECLARE
     done CONSTANT jsonb := crm_internal.escalation_act(firing.tenant_id, firing.subject_type, firing.subject_id, firing.step_id, firing.metric, due_at, as_of);
 BEGIN
+    PERFORM crm.because('escalation');
     UPDATE crm.escalation_firings AS g
     SET detail = coalesce(done, '{"changed": false}'), outcome = CASE WHEN done IS NULL THEN 'nobody' ELSE g.outcome END
     WHERE g.tenant_id = firing.tenant_id AND g.id = firing.id;
@@ -415,3 +416,12 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.next_escalation_at() IS 'When the next step of an escalation is due; NULL where none is in sight.';
 SELECT crm.declare_function('crm.next_escalation_at', 'owner');
+
+SELECT crm.declare_event('escalation.notify', 'Somebody is to be told that a promise is due or broken: a notice.',
+    '{"step": {"type": "string"}, "step_id": {"type": "integer"}, "firing_id": {"type": "integer"}, "metric": {"type": "string"}, "cycle": {"type": "integer"},
+      "repeat": {"type": "integer"}, "missed": {"type": "integer"}, "due_at": {}, "scheduled_at": {}, "recipients": {"type": "array"}, "instead_of": {},
+          "*": true}');
+SELECT crm.declare_event('escalation.nobody', 'A step of an escalation reached nobody: a notice to whoever looks after the CRM.',
+    '{"step": {"type": "string"}, "step_id": {"type": "integer"}, "firing_id": {"type": "integer"}, "metric": {"type": "string"}, "cycle": {"type": "integer"},
+      "repeat": {"type": "integer"}, "missed": {"type": "integer"}, "due_at": {}, "scheduled_at": {}, "recipients": {"type": "array"}, "instead_of": {},
+          "*": true}');

@@ -315,6 +315,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+    PERFORM crm.because('routing');
     PERFORM crm.require_registered(subject_table, 'assignment');
     PERFORM crm_internal.require(subject_table, subject_id, 'change');
     IF NOT reassign THEN
@@ -371,3 +372,6 @@ COMMENT ON FUNCTION crm.route_waiting(timestamptz, integer) IS
 'most while the interest is fresh), at most batch of each table and tenant. What nobody can take keeps nothing else waiting. Returns how many found an '
 'agent. Most find one before: whoever becomes free is given what waits in the same transaction. A maintenance task; for the owner of the CRM.';
 SELECT crm.declare_function('crm.route_waiting', 'owner');
+
+SELECT crm.declare_event('routing.nobody', 'Nobody could be found for the record; it waits, or has no rule.', '{"reason": {"type": ["string", "null"]}}');
+SELECT crm.declare_event('routing.trouble', 'Giving out work failed.', '{"sqlstate": {"type": "string"}, "message": {"type": "string"}}');

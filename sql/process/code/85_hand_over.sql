@@ -96,6 +96,7 @@ DECLARE
     t CONSTANT bigint := crm.tenant_id();
     h crm.hand_over_records;
 BEGIN
+    PERFORM crm.because('hand_over');
     IF NOT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = t AND u.id = from_user) THEN
         RAISE EXCEPTION 'there is no user %', from_user USING ERRCODE = 'no_data_found', HINT = 'crm.users lists them.';
     END IF;

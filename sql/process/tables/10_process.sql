@@ -182,7 +182,10 @@ CREATE INDEX approvals_requested_by_idx ON crm.approvals (tenant_id, requested_b
 CREATE INDEX approvals_decided_by_idx ON crm.approvals (tenant_id, decided_by);
 COMMENT ON TABLE crm.approvals IS 'Approvals of moves that need one. An approval serves one move.';
 SELECT crm.declare_table('crm.approvals', '{
-    "class": "child", "parent": {"subject_id": {"table_in": "subject_table"}}, "personal": ["note", "decision_note"]}');
+    "class": "child", "parent": {"subject_id": {"table_in": "subject_table"}}, "personal": ["note", "decision_note"],
+    "events": {"name": "approval", "columns": ["to_stage_id", "requested_by", "decided_by"], "subject": {"id": "subject_id", "table_in": "subject_table"},
+        "kinds": {"requested": {}, "approved": {"column": "state", "to": "approved"}, "rejected": {"column": "state", "to": "rejected"}},
+        "only": ["requested", "approved", "rejected"]}}');
 COMMENT ON COLUMN crm.approvals.to_stage_id IS 'Stage the record is to go to.';
 COMMENT ON COLUMN crm.approvals.state IS 'requested, approved or rejected.';
 COMMENT ON COLUMN crm.approvals.requested_by IS 'User who asked; NULL for a role that is none.';

@@ -154,7 +154,11 @@ CREATE INDEX sla_events_refers_to_id_idx ON crm.sla_events (tenant_id, refers_to
 CREATE INDEX sla_events_message_id_idx ON crm.sla_events (tenant_id, message_id) WHERE message_id IS NOT NULL;
 CREATE INDEX sla_events_terms_id_idx ON crm.sla_events (tenant_id, terms_id) WHERE terms_id IS NOT NULL;
 COMMENT ON TABLE crm.sla_events IS 'What happened to subjects, append-only: when it happened and when it was recorded. Clocks are a function of this table.';
-SELECT crm.declare_table('crm.sla_events', '{"class": "log", "parent": {"subject_id": {"table_in": "subject_type"}}}');
+SELECT crm.declare_table('crm.sla_events', '{
+    "class": "log", "parent": {"subject_id": {"table_in": "subject_type"}},
+    "events": {"name": "clock", "columns": ["metric", "cycle", "occurred_at", "stage"],
+        "kinds": {"breached": {"column": "event", "to": "breached"}}, "only": ["breached"], "subject": {"id": "subject_id", "table_in": "subject_type"},
+        "meaning": {"breached": "A promise was not kept in time."}}}');
 COMMENT ON COLUMN crm.sla_events.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.sla_events.id IS 'Number of the event; at one instant the lower number comes first.';
 COMMENT ON COLUMN crm.sla_events.subject_type IS 'Kind of subject.';

@@ -95,3 +95,5 @@ $$;
 COMMENT ON FUNCTION crm_internal.lead_trouble(bigint, bigint, text, text, text) IS
 'Reports what could not be done for a lead beside storing it: a warning, and an event lead.trouble.';
 
+SELECT crm.declare_event('lead.trouble', 'Something that was to be done for a lead failed; the lead is there all the same.',
+    '{"what": {"type": "string"}, "sqlstate": {"type": ["string", "null"]}, "message": {"type": ["string", "null"]}}');

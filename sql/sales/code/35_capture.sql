@@ -372,6 +372,7 @@ DECLARE
     old crm.leads;
     l crm.leads;
 BEGIN
+    PERFORM crm.because('capture_lead');
     PERFORM crm.keep_incomplete();
     IF jsonb_typeof(payload) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'a captured lead must be a JSON object' USING ERRCODE = 'invalid_parameter_value',

@@ -112,6 +112,7 @@ AS $$
 DECLARE
     n bigint;
 BEGIN
+    PERFORM crm.because('recycle');
     WITH due AS MATERIALIZED (
         SELECT l.tenant_id, l.id, l.pipeline_id FROM crm.leads AS l
         WHERE l.recycle_at <= as_of AND l.merged_into_id IS NULL

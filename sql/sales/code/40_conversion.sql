@@ -204,6 +204,7 @@ DECLARE
     made crm.lead_conversions;
     deal crm.opportunities;
 BEGIN
+    PERFORM crm.because('convert_lead');
     -- a second call waits here, and then finds what the first one made
     l := crm_internal.lead_for_conversion(t, lead_id);
     PERFORM crm_internal.require('contacts', contact_id, 'change');

@@ -40,6 +40,7 @@ DECLARE
     target crm.leads;
     merged crm.leads;
 BEGIN
+    PERFORM crm.because('merge_leads');
     -- both leads have been checked: neither a retired choice nor a newer requirement stops them
     PERFORM crm.keep_incomplete(false);
     -- in one order, whoever merges what into what

@@ -48,7 +48,7 @@ AS $$
                                   'related_table', r.related_table, 'related_id', r.related_id),
                r.id || ' ' || extract(epoch FROM r.remind_at)
         FROM reminded AS r
-        ON CONFLICT ON CONSTRAINT events_dedupe_key_key DO NOTHING
+        ON CONFLICT (tenant_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
         RETURNING 1
     )
     SELECT count(*) FROM told
@@ -68,3 +68,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.next_reminder_at() IS 'When the next reminder is due; NULL where none is in sight.';
 SELECT crm.declare_function('crm.next_reminder_at', 'owner');
+
+SELECT crm.declare_event('activity.reminder', 'Somebody wanted to be reminded: a notice.',
+    '{"kind": {"type": "string"}, "subject": {"type": "string"}, "remind_at": {"type": "string"}, "due_at": {"type": ["string", "null"]},
+        "recipients": {"type": "array"}, "*": true}');

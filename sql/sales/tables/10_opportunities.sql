@@ -71,7 +71,14 @@ COMMENT ON TABLE crm.opportunities IS 'Deals under way, won and lost, moving thr
 SELECT crm.declare_table('crm.opportunities', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
     "process": true, "clocks": true, "assignment": true, "import": true, "found_by": ["source", "name"], "missing": {"currency": ["account_id"]},
-    "dated": ["account_id", "contact_id", "product_id", "lead_source", "territory_id", "competitor_id", "amount"], "personal": ["loss_note"]}');
+    "dated": ["account_id", "contact_id", "product_id", "lead_source", "territory_id", "competitor_id", "amount"],
+    "personal": ["loss_note"],
+    "events": {"name": "opportunity",
+        "columns": ["name", "account_id", "contact_id", "product_id", "amount", "currency", "probability", "expected_close_date", "close_date", "loss_reason",
+            "competitor_id", "lead_source", "territory_id", "tags", "owner_id", "team_id"],
+        "kinds": {"moved": {"column": "stage_id"}, "won": {"column": "stage_id", "stage": "won"}, "lost": {"column": "stage_id", "stage": "lost"},
+            "reopened": {"column": "stage_id", "stage": "reopened"}},
+        "meaning": {"moved": "It came to another stage.", "won": "The deal was won.", "lost": "The deal was lost."}}}');
 COMMENT ON COLUMN crm.opportunities.currency IS 'Currency of amount, ISO 4217; where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.opportunities.amount IS 'Value of the deal, in currency.';
 COMMENT ON COLUMN crm.opportunities.amount_source IS

@@ -61,7 +61,12 @@ CREATE INDEX orders_shared_team_ids_idx ON crm.orders USING gin (shared_team_ids
 COMMENT ON TABLE crm.orders IS 'Who bought what, when, for how much and at what margin; returns are orders of their own, cancelled orders stay and count for nothing.';
 SELECT crm.declare_table('crm.orders', '{
     "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "assignment": true,
-    "missing": {"currency": ["opportunity_id", "returns_order_id", "account_id"]}, "import": true, "found_by": ["source", "number"], "happened": "r.ordered_at", "planned": "ordered_at"}');
+    "missing": {"currency": ["opportunity_id", "returns_order_id", "account_id"]}, "import": true, "found_by": ["source", "number"],
+        "happened": "r.ordered_at", "planned": "ordered_at",
+    "events": {"name": "order",
+        "columns": ["number", "account_id", "contact_id", "opportunity_id", "returns_order_id", "kind", "state", "ordered_at", "currency", "amount", "margin",
+            "channel", "owner_id", "team_id"],
+        "kinds": {"fulfilled": {"column": "state", "to": "fulfilled"}, "cancelled": {"column": "state", "to": "cancelled"}}}}');
 COMMENT ON COLUMN crm.orders.amount IS 'Value in currency, never negative; a return takes it away. Kept by the lines where there are any.';
 COMMENT ON COLUMN crm.orders.margin IS 'Contribution in currency; NULL where it is not known.';
 COMMENT ON COLUMN crm.orders.ordered_on IS 'Day of the order in the tenant''s time zone; filled by trigger.';

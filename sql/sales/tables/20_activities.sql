@@ -53,7 +53,10 @@ SELECT crm.declare_table('crm.activities', '{
     "class": "owned", "version": true, "custom": true,
     "about": {"account_id": "accounts", "contact_id": "contacts", "related_id": {"table_in": "related_table", "merge": true}},
     "assignment": true, "import": true, "happened": "coalesce(r.done_at, CASE WHEN r.kind IN (''mail'', ''message'', ''note'') THEN r.created_at END)",
-    "planned": "done_at", "names": {"related_table": ""}, "personal": ["subject", "body", "outcome"]}');
+    "planned": "done_at", "names": {"related_table": ""}, "personal": ["subject", "body", "outcome"],
+    "events": {"name": "activity",
+        "columns": ["kind", "subject", "direction", "account_id", "contact_id", "related_table", "related_id", "due_at", "outcome", "owner_id", "team_id"],
+        "kinds": {"done": {"column": "done_at", "set": true}}}}');
 COMMENT ON COLUMN crm.activities.related_table IS
 'Table of the record it is about (crm.registry.subject): opportunities, leads, tickets ...; NULL: none, or it is gone.';
 COMMENT ON COLUMN crm.activities.kind IS 'call, mail, meeting, task, note, visit or message.';

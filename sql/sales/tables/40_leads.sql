@@ -130,7 +130,15 @@ SELECT crm.declare_table('crm.leads', '{
     "personal": ["name", "company", "title", "email", "phone", "city", "website", "language", "message", "utm", "consent",
         "disqualification_note", "custom"],
     "dated": ["source", "medium", "campaign", "channel", "country", "industry", "employees", "product_id", "owner_id", "team_id",
-        "company", "email", "phone"]}');
+        "company", "email", "phone"],
+    "events": {"name": "lead",
+        "columns": ["name", "company", "email", "phone", "country", "industry", "channel", "source", "medium", "campaign", "product_id", "amount", "currency",
+            "priority", "disqualification_reason", "account_id", "contact_id", "opportunity_id", "tags", "owner_id", "team_id"],
+        "kinds": {"moved": {"column": "stage_id"}, "converted": {"column": "converted_at", "set": true}, "disqualified": {"column": "stage_id",
+            "stage": "cancelled"},
+            "reopened": {"column": "stage_id", "stage": "reopened"}, "merged": {"column": "merged_into_id", "set": true}},
+        "meaning": {"moved": "It came to another stage.", "converted": "It became a contact, and what else its columns say.",
+            "disqualified": "It was given up, or merged into another.", "merged": "It goes on in the lead merged_into_id."}}}');
 COMMENT ON COLUMN crm.leads.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.leads.id IS 'Number of the lead.';
 COMMENT ON COLUMN crm.leads.name IS 'Name of the person; where it is not known, of the company, or the address.';
@@ -196,7 +204,10 @@ CREATE TABLE crm.lead_captures (
 CREATE INDEX lead_captures_lead_id_idx ON crm.lead_captures (tenant_id, lead_id, captured_at);
 COMMENT ON TABLE crm.lead_captures IS 'Every time somebody came in, one row each, also those that were recognised as a lead that was there already.';
 SELECT crm.declare_table('crm.lead_captures', '{
-    "class": "log", "parent": {"lead_id": {"table": "leads", "merge": true}}, "personal": ["utm", "payload"]}');
+    "class": "log", "parent": {"lead_id": {"table": "leads", "merge": true}}, "personal": ["utm", "payload"],
+    "events": {"name": "lead", "columns": ["channel", "source", "medium", "campaign", "matched_by"],
+        "kinds": {"captured": {}}, "only": ["captured"], "subject": {"id": "lead_id", "table": "leads"},
+        "meaning": {"captured": "Somebody came in, as a new lead or as one that was there."}}}');
 COMMENT ON COLUMN crm.lead_captures.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.lead_captures.id IS 'Number of the capture.';
 COMMENT ON COLUMN crm.lead_captures.lead_id IS 'The lead.';

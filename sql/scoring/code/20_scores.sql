@@ -544,3 +544,9 @@ COMMENT ON FUNCTION crm.preview_score_model(jsonb, timestamptz) IS
 'Effect of crm.define_score_model() with the same definition: open leads whose score changes, with the score now (NULL where there is no model of that '
 'name) and then, and the thresholds they would cross (NULL: none). Of a past instant only leads that were not changed since. Writes nothing.';
 SELECT crm.declare_function('crm.preview_score_model', 'admin');
+
+SELECT crm.declare_event('lead.threshold', 'The score of a lead rose or fell over a threshold of the model.',
+    '{"model": {"type": "string"}, "threshold": {}, "direction": {"type": "string"}, "*": true}');
+SELECT crm.declare_event('score.trouble', 'A rule could not be judged, or rows could not be scored.',
+    '{"model": {"type": "string"}, "version": {"type": "integer"}, "rule": {"type": ["string", "null"]}, "sqlstate": {"type": "string"},
+        "message": {"type": "string"}}');

@@ -425,3 +425,10 @@ COMMENT ON FUNCTION crm.add_ticket_message(bigint, text, text, text, text, bigin
 'merged ticket go to the one that goes on. author_kind defaults to customer for direction in and to agent '
 'otherwise. Errors: P0002 for an unknown ticket.';
 SELECT crm.declare_api('crm.add_ticket_message', '{"ticket_id": 1, "body": "We are looking at it.", "direction": "out"}');
+
+SELECT crm.declare_event('message.ignored', 'A message of a machine was not taken in.',
+    '{"channel": {"type": "string"}, "from_address": {"type": ["string", "null"]}, "subject": {"type": ["string", "null"]},
+        "external_id": {"type": ["string", "null"]},
+      "reason": {"type": ["string", "null"]}}');
+SELECT crm.declare_event('ticket.reopen_refused', 'A message came to a closed ticket, which the process did not open again.', '{"error": {"type": "string"}}');
+SELECT crm.declare_event('ticket.resume_refused', 'A customer answered a waiting ticket, which the process did not resume.', '{"error": {"type": "string"}}');

@@ -222,6 +222,7 @@ DECLARE
     kind text := CASE WHEN machine IS NULL THEN 'customer' ELSE 'automatic' END;
     fresh boolean := false;
 BEGIN
+    PERFORM crm.because('receive_message');
     -- the same message from two mail collectors at once
     IF receive_message.external_id IS NOT NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.external_id, t));

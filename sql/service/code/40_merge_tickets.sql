@@ -11,6 +11,7 @@ DECLARE
     target crm.tickets;
     stage text;
 BEGIN
+    PERFORM crm.because('merge_tickets');
     -- in one order, whoever merges what into what
     PERFORM crm.get_ticket(least(source_id, target_id), true);
     PERFORM crm.get_ticket(greatest(source_id, target_id), true);
@@ -76,6 +77,7 @@ DECLARE
     first_at timestamptz;
     taken bigint;
 BEGIN
+    PERFORM crm.because('split_ticket');
     SELECT count(*), (array_agg(m.body ORDER BY m.sent_at, m.id))[1], min(m.sent_at) INTO taken, first_body, first_at
     FROM crm.ticket_messages AS m
     WHERE m.tenant_id = t AND m.ticket_id = source.id AND m.id = ANY (message_ids);

@@ -256,6 +256,7 @@ DECLARE
     t CONSTANT bigint := crm.tenant_id();
     r crm.survey_responses;
 BEGIN
+    PERFORM crm.because('answer_survey');
     SELECT x.* INTO r FROM crm.survey_responses AS x
     WHERE x.tenant_id = t AND x.token_hash = sha256(convert_to(coalesce(token, ''), 'UTF8'))
     FOR UPDATE;
@@ -320,3 +321,6 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.apply_surveys(regclass) IS 'Surveys on the end of the process of a table.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_surveys(regclass)');
+
+SELECT crm.declare_event('survey.send', 'A survey is to be sent to a contact: a notice, with the token of the answer until it is delivered.',
+    '{"survey": {"type": "string"}, "kind": {"type": "string"}, "question": {}, "contact_id": {"type": ["integer", "null"]}, "*": true}');

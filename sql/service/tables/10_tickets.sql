@@ -100,7 +100,15 @@ COMMENT ON TABLE crm.tickets IS 'Requests of customers, from any channel, moving
 SELECT crm.declare_table('crm.tickets', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
     "process": true, "clocks": "own", "assignment": true, "workload": true, "import": true, "found_by": ["source"], "merge": "merged_into_id",
-    "personal": ["subject", "description", "custom"]}');
+    "personal": ["subject", "description", "custom"],
+    "events": {"name": "ticket",
+        "columns": ["subject", "channel", "type", "priority", "queue_id", "contact_id", "account_id", "product_id", "order_id", "language", "tags",
+            "owner_id", "team_id"],
+        "kinds": {"moved": {"column": "stage_id"}, "resolved": {"column": "stage_id", "stage": "done"}, "cancelled": {"column": "stage_id",
+            "stage": "cancelled"},
+            "reopened": {"column": "stage_id", "stage": "reopened"}, "merged": {"column": "merged_into_id", "set": true}},
+        "meaning": {"moved": "It came to another stage.", "cancelled": "It was cancelled, or merged into another.",
+            "merged": "It goes on in the ticket merged_into_id."}}}');
 COMMENT ON COLUMN crm.tickets.channel IS 'How the request came in.';
 COMMENT ON COLUMN crm.tickets.type IS 'Kind of request (crm.ticket_types).';
 COMMENT ON COLUMN crm.tickets.priority IS 'Urgency (crm.priorities).';
@@ -168,7 +176,9 @@ COMMENT ON TABLE crm.ticket_messages IS
     'Everything said on a ticket, from any channel, and internal notes. Clocks follow what is added, changed, moved and deleted.';
 SELECT crm.declare_table('crm.ticket_messages', '{
     "class": "child", "parent": {"ticket_id": {"table": "tickets", "merge": true}},
-    "personal": ["author_address", "subject", "body", "attachments"], "import": true}');
+    "personal": ["author_address", "subject", "body", "attachments"], "import": true,
+    "events": {"name": "message",
+        "columns": ["ticket_id", "channel", "direction", "author_kind", "author_user_id", "author_contact_id", "is_public", "sent_at", "body"]}}');
 COMMENT ON COLUMN crm.ticket_messages.source_system IS 'System the row was imported from.';
 COMMENT ON COLUMN crm.ticket_messages.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.ticket_messages.direction IS 'in from the customer, out to the customer, internal among agents.';

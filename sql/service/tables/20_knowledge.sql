@@ -28,7 +28,9 @@ CREATE INDEX articles_owner_id_idx ON crm.articles (tenant_id, owner_id);
 CREATE INDEX articles_team_id_idx ON crm.articles (tenant_id, team_id);
 CREATE INDEX articles_tags_idx ON crm.articles USING gin (tags);
 COMMENT ON TABLE crm.articles IS 'Knowledge base. Texts stand in crm.article_versions, one published version for each language.';
-SELECT crm.declare_table('crm.articles', '{"class": "owned", "version": true, "tags": true}');
+SELECT crm.declare_table('crm.articles', '{"class": "owned", "version": true, "tags": true,
+    "events": {"name": "article", "columns": ["code", "state", "visibility", "product_id", "tags", "owner_id", "team_id"],
+        "kinds": {"published": {"column": "state", "to": "published"}}}}');
 COMMENT ON COLUMN crm.articles.visibility IS 'public: everybody; customers: people who are known; internal: agents.';
 COMMENT ON COLUMN crm.articles.state IS 'draft, published or archived.';
 
