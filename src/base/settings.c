@@ -157,6 +157,32 @@ define_worker_settings(void)
 							   NULL, NULL, NULL);
 }
 
+/* What a program says of what it does. */
+static void
+define_request_settings(void)
+{
+	DefineCustomStringVariable("crm.cause",
+							   "Why rows are written: goes with the events that tell of it.",
+							   "Free text of a program, such as its name or the key of its request. Functions "
+							   "of the CRM say theirs where the program says nothing.",
+							   &crm_cause_setting,
+							   "",
+							   PGC_USERSET,
+							   GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+
+	/* read by crm.begin_request() */
+	DefineCustomStringVariable("crm.request_id",
+							   "Key of the command that is sent: the same key again gets the first answer.",
+							   "Chosen by the caller, for one command alone. Looked at by crm.call() and "
+							   "the functions of crm.create_api().",
+							   &crm_request_id,
+							   "",
+							   PGC_USERSET,
+							   GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+}
+
 void
 crm_guc_init(void)
 {
@@ -177,16 +203,6 @@ crm_guc_init(void)
 							   "",
 							   PGC_SUSET,
 							   GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
-							   NULL, NULL, NULL);
-
-	DefineCustomStringVariable("crm.cause",
-							   "Why rows are written: goes with the events that tell of it.",
-							   "Free text of a program, such as its name or the key of its request. Functions "
-							   "of the CRM say theirs where the program says nothing.",
-							   &crm_cause_setting,
-							   "",
-							   PGC_USERSET,
-							   GUC_NOT_IN_SAMPLE,
 							   NULL, NULL, NULL);
 
 	DefineCustomBoolVariable("crm.debug_discard_kept",
@@ -217,17 +233,6 @@ crm_guc_init(void)
 							GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							NULL, NULL, NULL);
 
-	/* read by crm.begin_request() */
-	DefineCustomStringVariable("crm.request_id",
-							   "Key of the command that is sent: the same key again gets the first answer.",
-							   "Chosen by the caller, for one command alone. Looked at by crm.call() and "
-							   "the functions of crm.create_api().",
-							   &crm_request_id,
-							   "",
-							   PGC_USERSET,
-							   GUC_NOT_IN_SAMPLE,
-							   NULL, NULL, NULL);
-
 	DefineCustomStringVariable("crm.tenant",
 							   "Tenant that a role without a tenant of its own works for.",
 							   "The id of a row of crm.tenants. Obeyed only for roles that own the CRM; "
@@ -238,6 +243,7 @@ crm_guc_init(void)
 							   0,
 							   check_tenant, assign_tenant, NULL);
 
+	define_request_settings();
 	define_worker_settings();
 
 	MarkGUCPrefixReserved("crm");

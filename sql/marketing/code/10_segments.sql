@@ -390,3 +390,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.segment_row_of(text, bigint, bigint) IS 'The row a segment judges, as jsonb; NULL: it is gone.';
+
+SELECT crm.declare_event('segment.entered', 'The record became a member of the segment.', '{"segment": {"type": "string"}, "cause": {"type": "string"},
+    "at": {"type": "string"}}');
+SELECT crm.declare_event('segment.left', 'The record is no member of the segment any more.', '{"segment": {"type": "string"}, "cause": {"type": "string"},
+    "at": {"type": "string"}}');
+SELECT crm.declare_event('segment.trouble', 'Whether the record is a member could not be found out.',
+    '{"segment": {"type": "string"}, "sqlstate": {"type": "string"}, "message": {"type": "string"}}');

@@ -595,10 +595,3 @@ $$;
 COMMENT ON FUNCTION crm.verify_segment(text) IS
 'How many subjects a computation from nothing would put elsewhere; 0 where the segment is right. Error P0002.';
 SELECT crm.declare_function('crm.verify_segment', 'admin');
-
-SELECT crm.declare_event('segment.entered', 'The record became a member of the segment.', '{"segment": {"type": "string"}, "cause": {"type": "string"},
-    "at": {"type": "string"}}');
-SELECT crm.declare_event('segment.left', 'The record is no member of the segment any more.', '{"segment": {"type": "string"}, "cause": {"type": "string"},
-    "at": {"type": "string"}}');
-SELECT crm.declare_event('segment.trouble', 'Whether the record is a member could not be found out.',
-    '{"segment": {"type": "string"}, "sqlstate": {"type": "string"}, "message": {"type": "string"}}');
