@@ -32,9 +32,9 @@ OBJS = src/module.o $(foreach room,$(ROOMS),$(patsubst %.c,%.o,$(sort $(wildcard
 EXTENSION_SQL = $(call files_of,members) $(call files_of,last_members)
 
 # ---- what crm.install() makes: tables once, then changed by steps of sql/upgrade/; functions, triggers and
-#      views anew by every call; what looks at all of them (policies, rights, the first tenant) last ----
+#      views anew by every call, after the texts of each language; what looks at all of them (policies, rights, the first tenant) last ----
 TABLES_SQL = $(call files_of,tables)
-CODE_SQL = $(call files_of,code) $(call files_of,views) $(call files_of,last)
+CODE_SQL = $(call files_of,texts) $(call files_of,code) $(call files_of,views) $(call files_of,last)
 
 EXTENSION_SCRIPT = sql/crm--$(EXTVERSION).sql
 TABLES_SCRIPT = sql/crm_tables--$(EXTVERSION).sql
@@ -102,7 +102,7 @@ $(EXTENSION_SCRIPT): $(EXTENSION_SQL) $(call sql_folders,members last_members) c
 	cat $(EXTENSION_SQL) > $@
 $(TABLES_SCRIPT): $(TABLES_SQL) $(call sql_folders,tables) crm.control rooms.mk
 	cat $(TABLES_SQL) > $@
-$(CODE_SCRIPT): $(CODE_SQL) $(call sql_folders,code views last) crm.control rooms.mk
+$(CODE_SCRIPT): $(CODE_SQL) $(call sql_folders,texts code views last) crm.control rooms.mk
 	cat $(CODE_SQL) > $@
 
 # pages keep their folders, since they link to each other

@@ -12,7 +12,7 @@ import subprocess
 from c_text import CFile
 from sql_text import SqlFile
 
-KINDS = ('members', 'tables', 'code', 'views', 'last', 'last_members')  # of folders in sql/<room>/
+KINDS = ('members', 'tables', 'texts', 'code', 'views', 'last', 'last_members')  # of folders in sql/<room>/
 
 
 class Finding:

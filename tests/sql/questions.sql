@@ -12,15 +12,14 @@ SELECT g.access AS level FROM crm.grant_access('regress_crm_manager', 'manager',
 SELECT g.access AS level FROM crm.grant_access('regress_crm_agent', 'agent', :agent) AS g \gset
 
 -- what was not only inserted
-INSERT INTO crm.exchange_rates (from_currency, to_currency, valid_from, rate) VALUES ('EUR', 'USD', '2024-01-01', 1.25), ('EUR', 'USD', '2026-05-01', 1.1);
-UPDATE crm.opportunities SET currency = 'EUR' WHERE id % 7 = 0;
+UPDATE crm.opportunities SET currency = 'EUR' WHERE id % 7 = 0 AND currency = 'USD';
 UPDATE crm.opportunities SET currency = 'JPY' WHERE id % 50 = 1;
 UPDATE crm.opportunities SET owner_id = :agent WHERE id % 40 = 2;
 DELETE FROM crm.opportunities WHERE id IN (SELECT o.id FROM crm.opportunities AS o WHERE NOT EXISTS (SELECT FROM crm.orders AS r WHERE r.opportunity_id = o.id)
   AND NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.opportunity_id = o.id) AND o.id % 3 = 0 ORDER BY o.id LIMIT 20);
 UPDATE crm.orders SET state = 'cancelled' WHERE id % 45 = 3 AND kind = 'sale';
 UPDATE crm.activities SET owner_id = :agent WHERE id % 30 = 4;
-UPDATE crm.tickets SET owner_id = :agent WHERE id % 6 = 1;
+UPDATE crm.tickets SET owner_id = :agent WHERE id % 6 = 1 OR closed_at IS NULL AND id % 2 = 0;
 DELETE FROM crm.activities WHERE id % 25 = 5;
 INSERT INTO crm.surveys (code, kind, question) VALUES ('recommend', 'nps', '{"en": "Would you recommend us?"}');
 INSERT INTO crm.survey_responses (survey_id, subject_table, subject_id, contact_id, owner_id, team_id, sent_at, score, answered_at)
@@ -35,13 +34,13 @@ CREATE FUNCTION pg_temp.rate(code text, day date) RETURNS numeric LANGUAGE sql S
     SELECT CASE WHEN code = 'USD' THEN 1 ELSE (SELECT r.rate FROM crm.exchange_rates AS r WHERE r.tenant_id = 1 AND r.from_currency = code AND r.to_currency = 'USD' AND r.valid_from <= day ORDER BY r.valid_from DESC LIMIT 1) END $$;
 CREATE TABLE pg_temp.questions (no integer, question text, answer text, otherwise text);
 INSERT INTO questions VALUES
-(1, 'revenue by month', 'SELECT month::text, round(sum(revenue), 2) FROM crm_analytics.fact_orders WHERE revenue IS NOT NULL GROUP BY 1',
+(1, 'revenue by month', 'SELECT to_char(month, ''YYYY-MM-DD''), round(sum(revenue), 2) FROM crm_analytics.fact_orders WHERE revenue IS NOT NULL GROUP BY 1',
  $$SELECT to_char(o.ordered_at AT TIME ZONE 'UTC', 'YYYY-MM-01'), round(sum(CASE o.kind WHEN 'return' THEN -1 ELSE 1 END * o.amount * pg_temp.rate(o.currency, (o.ordered_at AT TIME ZONE 'UTC')::date)), 2) FROM crm.orders AS o WHERE o.state <> 'cancelled' GROUP BY 1$$),
 (2, 'win rate by owner', 'SELECT owner, round(sum(won) / nullif(sum(won) + sum(lost), 0), 6) FROM crm_analytics.closed_by_owner WHERE closed_on >= ''2026-01-01'' GROUP BY owner',
  $$SELECT u.name, round(avg((s.type IN ('won', 'done'))::integer), 6) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id LEFT JOIN crm.users AS u ON u.id = o.owner_id
    WHERE s.type IN ('won', 'done', 'lost') AND o.close_date >= '2026-01-01' GROUP BY 1$$),
-(3, 'pipeline by stage in another currency', 'SELECT stage, round(amount / 1.1, 2) FROM crm_analytics.pipeline_by_stage',
- $$SELECT s.name, round(sum(o.amount * pg_temp.rate(o.currency, (SELECT crm.local_day(crm.tenant_id(), now())))) / 1.1, 2) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id WHERE s.type IN ('open', 'on_hold') GROUP BY 1$$),
+(3, 'pipeline by stage in another currency', 'SELECT stage, round(crm.convert_currency(amount, ''USD'', ''EUR'', event_date => (SELECT crm.local_day(crm.tenant_id(), now()))), 2) FROM crm_analytics.pipeline_by_stage',
+ $$SELECT s.name, round(sum(o.amount * pg_temp.rate(o.currency, (SELECT crm.local_day(crm.tenant_id(), now())))) / pg_temp.rate('EUR', (SELECT crm.local_day(crm.tenant_id(), now()))), 2) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id WHERE s.type IN ('open', 'on_hold') GROUP BY 1$$),
 (4, 'what sources bring', 'SELECT value, round(won_amount, 2) FROM crm_analytics.acquisition_segments WHERE characteristic = ''source''',
  $$SELECT l.source, coalesce(round(sum((SELECT o.amount * pg_temp.rate(o.currency, o.close_date) FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id AND s.type = 'won' WHERE o.id = l.opportunity_id)), 2), 0)
    FROM crm.leads AS l WHERE l.merged_into_id IS NULL GROUP BY 1$$),
@@ -52,7 +51,7 @@ INSERT INTO questions VALUES
  $$SELECT v.account_name, (SELECT round(r.value_at_stake, 2) FROM crm_analytics.churn_risks() AS r WHERE r.account_id = v.account_id) FROM crm_analytics.customer_value_at() AS v
    WHERE v.churn_on <= (SELECT crm.local_day(crm.tenant_id(), now())) AND EXISTS (SELECT FROM crm.orders AS o WHERE o.account_id = v.account_id AND o.state <> 'cancelled' AND o.kind = 'sale')$$),
 (7, 'best customers', 'SELECT account_name, round(sum(revenue), 2) FROM crm_analytics.account_days WHERE ordered_on > ''2025-06-30'' GROUP BY account_id, account_name',
- $$SELECT (SELECT a.name FROM crm.accounts AS a WHERE a.id = o.account_id), round(sum(CASE o.kind WHEN 'return' THEN - abs(o.amount) ELSE o.amount END), 2) FROM crm.orders AS o
+ $$SELECT (SELECT a.name FROM crm.accounts AS a WHERE a.id = o.account_id), round(sum(CASE o.kind WHEN 'return' THEN - abs(o.amount) ELSE o.amount END * pg_temp.rate(o.currency, (o.ordered_at AT TIME ZONE 'UTC')::date)), 2) FROM crm.orders AS o
    WHERE o.ordered_at >= '2025-07-01' AND o.state IN ('placed', 'fulfilled') GROUP BY o.account_id$$),
 (8, 'cohort retention', 'SELECT cohort_month || '' '' || months, round(retention, 6) FROM crm_analytics.cohort_retention WHERE months IN (1, 2, 3, 6) AND NOT incomplete',
  $$WITH f AS (SELECT o.account_id, date_trunc('month', min(o.ordered_on)::timestamp)::date AS m FROM crm.orders AS o WHERE o.kind = 'sale' AND o.state <> 'cancelled' AND o.ordered_on <= (SELECT crm.local_day(crm.tenant_id(), now())) GROUP BY 1)
@@ -64,15 +63,15 @@ INSERT INTO questions VALUES
  $$WITH r AS (SELECT k.priority, extract(epoch FROM k.first_response_at - k.created_at) / 60 AS m, row_number() OVER w AS i, count(*) OVER (PARTITION BY k.priority) AS n FROM crm.tickets AS k
      WHERE k.merged_into_id IS NULL AND k.first_response_at IS NOT NULL WINDOW w AS (PARTITION BY k.priority ORDER BY k.first_response_at - k.created_at))
    SELECT r.priority, round(avg(r.m), 3) FROM r WHERE r.i IN ((r.n + 1) / 2, r.n / 2 + 1) GROUP BY 1$$),
-(11, 'nps', 'SELECT month::text, round(100.0 * (sum(satisfied) - sum(dissatisfied)) / nullif(sum(answered), 0), 4) FROM crm_analytics.satisfaction WHERE kind = ''nps'' GROUP BY 1',
- $$SELECT to_char(r.sent_at AT TIME ZONE 'UTC', 'YYYY-MM-01'), round(100 * avg(CASE WHEN r.score > 8 THEN 1 WHEN r.score < 7 THEN -1 WHEN r.score IS NOT NULL THEN 0 END), 4) FROM crm.survey_responses AS r GROUP BY 1$$),
+(11, 'nps', 'SELECT to_char(month, ''YYYY-MM-DD''), round(100.0 * (sum(satisfied) - sum(dissatisfied)) / nullif(sum(answered), 0), 4) FROM crm_analytics.satisfaction WHERE kind = ''nps'' GROUP BY 1',
+ $$SELECT to_char(r.sent_at AT TIME ZONE 'UTC', 'YYYY-MM-01'), round(100 * avg(CASE WHEN r.score > 8 THEN 1 WHEN r.score < 7 THEN -1 WHEN r.score IS NOT NULL THEN 0 END), 4) FROM crm.survey_responses AS r JOIN crm.surveys AS s ON s.id = r.survey_id AND s.kind = 'nps' WHERE r.sent_at IS NOT NULL GROUP BY 1$$),
 (12, 'forecast against quota', 'SELECT month::text, round(forecast_attainment, 6) FROM crm_analytics.forecast_against_quota WHERE quota > 0 AND month >= ''2026-01-01''',
  $$SELECT m::text, round((SELECT coalesce(sum(CASE WHEN s.type IN ('won', 'done') THEN o.amount * pg_temp.rate(o.currency, o.close_date)
                                 ELSE o.amount * pg_temp.rate(o.currency, (SELECT crm.local_day(crm.tenant_id(), now()))) * coalesce(o.probability, s.probability) / 100 END), 0)
                      FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id AND s.type IN ('won', 'done', 'open', 'on_hold')
                      WHERE to_char(CASE WHEN s.type IN ('won', 'done') THEN o.close_date ELSE o.expected_close_date END, 'YYYY-MM') = to_char(m, 'YYYY-MM'))
                     / sum(q.amount * (SELECT count(*) FROM generate_series(m, m + interval '1 month - 1 day', '1 day') AS d WHERE d::date <@ q.period) / (upper(q.period) - lower(q.period))), 6)
-   FROM crm.quotas AS q, generate_series('2026-01-01'::timestamp, '2026-06-01', '1 month') AS g(t), LATERAL (SELECT g.t::date AS m) AS x WHERE q.period @> m AND q.user_id = coalesce((SELECT u.id FROM crm.users AS u WHERE u.db_role = current_user AND u.access = 'agent'), q.user_id) GROUP BY m$$),
+   FROM crm.quotas AS q, generate_series('2026-01-01'::timestamp, '2026-09-01', '1 month') AS g(t), LATERAL (SELECT g.t::date AS m) AS x WHERE q.period @> m AND q.user_id = coalesce((SELECT u.id FROM crm.users AS u WHERE u.db_role = current_user AND u.access = 'agent'), q.user_id) GROUP BY m$$),
 (13, 'stuck deals', 'SELECT opportunity, days_over::numeric FROM crm_analytics.rotting_opportunities',
  $$SELECT f.name, floor(extract(epoch FROM now() - greatest((SELECT max(p.moved_at) FROM crm_analytics.fact_stage_moves AS p WHERE p.subject_table = 'opportunities' AND p.subject_id = f.opportunity_id),
        (SELECT max(a.done_at) FROM crm.activities AS a WHERE a.related_table = 'opportunities' AND a.related_id = f.opportunity_id AND a.done_at <= now()))) / 86400) - s.rotting_days

@@ -51,7 +51,7 @@ DECLARE
     c record;
 BEGIN
     FOR c IN SELECT * FROM columns AS k
-             WHERE k.name ~ '(^|_)(rate|share|conversion|retention|probability|p_alive|compliance|confidence|significance|p_value)(_|$)' AND k.name !~ '(^|_)(days|minutes|hours|rate_missing|rates)(_|$)' AND k.name <> 'rate'
+             WHERE k.name ~ '(^|_)(rate|share|conversion|retention|probability|p_alive|compliance|confidence|significance|p_value)(_|$)' AND k.name !~ '(^|_)(days|minutes|hours|rate_missing|rates)(_|$)' AND k.name NOT IN ('rate', 'rate_from_base')
                AND k.atttypid IN ('numeric'::regtype, 'double precision'::regtype) LOOP
         RETURN QUERY EXECUTE format('SELECT %L, %L, min(%I)::numeric, max(%I)::numeric FROM crm_analytics.%I HAVING min(%I) < 0 OR max(%I) > 1', c.view, c.name, c.name, c.name, c.view, c.name, c.name);
     END LOOP;

@@ -12,19 +12,21 @@ AS $$
 DECLARE
     made crm.tenants;
     seed regprocedure;
-    persian CONSTANT boolean := create_tenant.language = 'fa';
-    money CONSTANT text := upper(coalesce(create_tenant.base_currency, CASE WHEN persian THEN 'IRR' ELSE 'USD' END));
+    -- how companies of the language begin; a language without texts is refused by the trigger of the table
+    usual CONSTANT jsonb := coalesce((SELECT x.words FROM crm_internal.texts AS x WHERE x.language = create_tenant.language AND x.area = 'tenant'), '{}');
+    money CONSTANT text := upper(coalesce(create_tenant.base_currency, usual ->> 'currency', 'USD'));
 BEGIN
     INSERT INTO crm.tenants AS t (name, country, base_currency, time_zone, language, week_start, weekend, fiscal_year_start)
     VALUES (create_tenant.name,
             -- the first two letters of a currency are its country's, but for those of unions
-            CASE WHEN persian THEN 'IR' WHEN money !~ '^(EU|X)' THEN left(money, 2) END,
+            coalesce(usual ->> 'country', CASE WHEN money !~ '^(EU|X)' THEN left(money, 2) END),
             money,
-            coalesce(create_tenant.time_zone, CASE WHEN persian THEN 'Asia/Tehran' ELSE 'UTC' END),
+            coalesce(create_tenant.time_zone, usual ->> 'zone', 'UTC'),
             create_tenant.language,
-            CASE WHEN persian THEN 6 ELSE 1 END,
-            CASE WHEN persian THEN '{5}'::smallint[] ELSE '{6,7}'::smallint[] END,
-            CASE WHEN persian THEN 'jalali:01-01' ELSE '01-01' END)
+            coalesce((usual ->> 'week_start')::integer, 1),
+            coalesce((SELECT array_agg(d.day::smallint ORDER BY d.n) FROM jsonb_array_elements_text(usual -> 'weekend') WITH ORDINALITY AS d (day, n)),
+                '{6,7}'),
+            coalesce(usual ->> 'fiscal_year_start', '01-01'))
     RETURNING t.* INTO made;
 
     -- what a tenant starts with: each room hangs in what it has to give

@@ -37,7 +37,7 @@ CREATE TABLE crm.tenants (
     CONSTRAINT tenants_base_currency_fkey FOREIGN KEY (base_currency) REFERENCES crm.currencies (code),
     CONSTRAINT tenants_country_check CHECK (country ~ '^[A-Z]{2}$'),
     CONSTRAINT tenants_time_zone_check CHECK (timezone(time_zone, timestamp '2000-01-01 00:00') IS NOT NULL),
-    CONSTRAINT tenants_language_check CHECK (language IN ('en', 'fa')),
+    CONSTRAINT tenants_language_check CHECK (language ~ '^[a-z]{2}$'),
     CONSTRAINT tenants_week_start_check CHECK (week_start BETWEEN 1 AND 7),
     CONSTRAINT tenants_weekend_check CHECK (weekend <@ '{1,2,3,4,5,6,7}'::smallint[]),
     CONSTRAINT tenants_events_kept_check CHECK (events_kept > '0'),

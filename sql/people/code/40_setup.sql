@@ -21,7 +21,8 @@ BEGIN
         WHEN NOT EXISTS (SELECT FROM pg_timezone_names AS z WHERE lower(z.name) = lower(zone)) AND zone IS NOT NULL
             THEN 'there is no time zone "' || zone || '": give a name such as Europe/Berlin; pg_timezone_names lists them'
         WHEN upper(trim(country)) !~ '^[A-Z]{2}$' THEN 'country "' || country || '" is no code of two letters (ISO 3166), such as DE'
-        WHEN lower(trim(language)) NOT IN ('en', 'fa') THEN 'there are no texts in language "' || language || '": there are en and fa'
+        WHEN lower(trim(language)) <> ALL (crm.languages())
+            THEN 'there are no texts in language "' || language || '": there are ' || array_to_string(crm.languages(), ' and ')
         WHEN fiscal_year_start !~ '^(jalali:)?(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$'
             THEN '"' || fiscal_year_start || '" is no first day of a year: write month and day as 04-01, or jalali:01-01'
         WHEN week_start NOT BETWEEN 1 AND 7 THEN 'week_start ' || week_start || ' is no day: 1 is Monday, 6 Saturday, 7 Sunday'

@@ -6,30 +6,26 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     t CONSTANT bigint := seed_service.tenant_id;
+    words CONSTANT jsonb := crm_internal.texts_of(t, 'seeds');
     pipeline bigint;
 BEGIN
     INSERT INTO crm.priorities (tenant_id, code, name, rank)
-    VALUES (t, 'low', 'Low', 10), (t, 'normal', 'Normal', 20), (t, 'high', 'High', 30), (t, 'urgent', 'Urgent', 40)
+    SELECT t, p.code, words -> 'priorities' ->> p.code, 10 * p.n
+    FROM unnest('{low,normal,high,urgent}'::text[]) WITH ORDINALITY AS p (code, n)
     ON CONFLICT DO NOTHING;
     INSERT INTO crm.ticket_types (tenant_id, code, name)
-    VALUES (t, 'question', 'Question'), (t, 'incident', 'Incident'), (t, 'problem', 'Problem'),
-           (t, 'request', 'Request'), (t, 'complaint', 'Complaint')
+    SELECT t, p.code, words -> 'ticket_types' ->> p.code FROM unnest('{question,incident,problem,request,complaint}'::text[]) AS p (code)
     ON CONFLICT DO NOTHING;
     IF EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = t AND p.subject_table = 'tickets') THEN
         RETURN;
     END IF;
     INSERT INTO crm.pipelines (tenant_id, code, name, subject_table, is_default)
-    VALUES (t, 'support', 'Support', 'tickets', true)
+    VALUES (t, 'support', words -> 'pipelines' ->> 'support', 'tickets', true)
     RETURNING id INTO pipeline;
     INSERT INTO crm.stages (tenant_id, pipeline_id, code, name, position, type, is_initial, forecast_category)
-    VALUES (t, pipeline, 'new', 'New', 10, 'open', true, 'omitted'),
-           (t, pipeline, 'open', 'Open', 20, 'open', false, 'omitted'),
-           (t, pipeline, 'waiting', 'Waiting for the customer', 30, 'on_hold', false, 'omitted'),
-           (t, pipeline, 'on_hold', 'On hold', 40, 'on_hold', false, 'omitted'),
-           (t, pipeline, 'resolved', 'Resolved', 50, 'done', false, 'omitted'),
-           (t, pipeline, 'closed', 'Closed', 60, 'done', false, 'omitted'),
-           (t, pipeline, 'merged', 'Merged', 70, 'cancelled', false, 'omitted'),
-           (t, pipeline, 'cancelled', 'Cancelled', 80, 'cancelled', false, 'omitted');
+    SELECT t, pipeline, s.code, words -> 'stages' -> 'support' ->> s.code, s.position, s.type, s.position = 10, 'omitted'
+    FROM (VALUES ('new', 10, 'open'), ('open', 20, 'open'), ('waiting', 30, 'on_hold'), ('on_hold', 40, 'on_hold'), ('resolved', 50, 'done'),
+                 ('closed', 60, 'done'), ('merged', 70, 'cancelled'), ('cancelled', 80, 'cancelled')) AS s (code, position, type);
 END
 $$;
 COMMENT ON FUNCTION crm.seed_service(bigint) IS
