@@ -71,8 +71,15 @@ typedef struct RowLook
 	char	   *subject;
 	Oid			subject_relid;
 	uint64		subject_news;
-	int64		subject_id;		/* of crm.subject_table_of(): the row last asked for */
 } RowLook;
+
+/* What crm.subject_table_of() remembers in its place: the row last asked for. */
+typedef struct SubjectLook
+{
+	RowQuestion question;
+	int64		id;
+	char	   *name;			/* of its table; NULL: none was asked for */
+} SubjectLook;
 
 static IdList lists[LISTS];
 static uint64 last_version = 0;
@@ -493,7 +500,7 @@ Datum
 crm_subject_table_of(PG_FUNCTION_ARGS)
 {
 	static const Oid types[] = {INT8OID, INT8OID};
-	RowLook    *look = look_of(fcinfo);
+	SubjectLook *look = fcinfo->flinfo->fn_extra;
 	RowQuestion question = crm_row_question(PG_GETARG_OID(0), false);
 	CrmOwnerSwitch saved;
 	Datum		values[2];
@@ -501,9 +508,12 @@ crm_subject_table_of(PG_FUNCTION_ARGS)
 	char	   *source;
 	bool		isnull;
 
-	if (look->subject != NULL && look->subject_id == PG_GETARG_INT64(1) &&
+	if (look == NULL)
+		look = fcinfo->flinfo->fn_extra = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt,
+																 sizeof(SubjectLook));
+	if (look->name != NULL && look->id == PG_GETARG_INT64(1) &&
 		same_question(&look->question, &question))
-		PG_RETURN_TEXT_P(cstring_to_text(look->subject));
+		PG_RETURN_TEXT_P(cstring_to_text(look->name));
 	values[0] = Int64GetDatum(crm_current_tenant(&isnull));
 	values[1] = Int64GetDatum(PG_GETARG_INT64(1));
 	/* any number may be called a regclass */
@@ -523,10 +533,10 @@ crm_subject_table_of(PG_FUNCTION_ARGS)
 	crm_disconnect_self(&saved);
 	if (name == NULL)
 		PG_RETURN_NULL();
-	if (look->subject != NULL)
-		pfree(look->subject);
-	look->subject = name;
-	look->subject_id = PG_GETARG_INT64(1);
+	if (look->name != NULL)
+		pfree(look->name);
+	look->name = name;
+	look->id = PG_GETARG_INT64(1);
 	look->question = question;
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }

@@ -20,16 +20,9 @@
 #define MAX_HOST 253
 #define MAX_LOCAL 64
 
-/* Is c a mark without width that comes along when an address is pasted? */
-static bool
-is_invisible(pg_wchar c)
-{
-	return (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
-		(c >= 0x2060 && c <= 0x2069) || c == 0xFEFF || c == 0x061C || c == 0x00AD;
-}
-
 /*
- * Decode, drop what is invisible, compose, lower.  Returns the number of
+ * Decode, drop what is invisible and comes along when an address is pasted,
+ * compose, lower.  Returns the number of
  * characters, -1 where the value holds a space or control character inside.
  */
 static int
@@ -49,7 +42,7 @@ clean(const char *in, int len, pg_wchar **result)
 		p += pg_utf_mblen(p);
 		if (one == 0xA0 || one == 0x3000)
 			one = ' ';
-		if (!is_invisible(one))
+		if (!crm_is_invisible(one))
 			c[n++] = one;
 	}
 	while (n > 0 && c[n - 1] <= ' ')

@@ -66,19 +66,26 @@ put_letter(FoldState *state, pg_wchar c)
 	appendBinaryStringInfo(state->out, (char *) buf, len);
 }
 
-/* Marks above and below, joiners, direction marks: nothing when comparing. */
+/* Is a character a mark without width: a joiner, a direction mark, a soft hyphen? */
+bool
+crm_is_invisible(uint32 c)
+{
+	return c == 0x00AD || c == 0x061C || c == 0x180E ||
+		(c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
+		(c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
+}
+
+/* What is nothing when comparing: marks above and below too. */
 static bool
 is_ignorable(pg_wchar c)
 {
-	return (c >= 0x0300 && c <= 0x036F) || c == 0x00AD || c == 0x0640 ||
-		(c >= 0x0610 && c <= 0x061A) || c == 0x061C ||
+	return crm_is_invisible(c) || (c >= 0x0300 && c <= 0x036F) || c == 0x0640 ||
+		(c >= 0x0610 && c <= 0x061A) ||
 		(c >= 0x064B && c <= 0x065F) || c == 0x0670 || c == 0x066C ||
 		(c >= 0x06D6 && c <= 0x06DC) || (c >= 0x06DF && c <= 0x06E4) ||
 		c == 0x06E7 || c == 0x06E8 || (c >= 0x06EA && c <= 0x06ED) ||
-		(c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
-		(c >= 0x2060 && c <= 0x2064) || (c >= 0x2066 && c <= 0x206F) ||
 		(c >= 0x20D0 && c <= 0x20FF) || (c >= 0xFE00 && c <= 0xFE0F) ||
-		(c >= 0xFE20 && c <= 0xFE2F) || c == 0xFEFF || c == 0x180E ||
+		(c >= 0xFE20 && c <= 0xFE2F) ||
 		(c >= 0x80 && c <= 0x9F && c != 0x85);
 }
 

@@ -16,6 +16,7 @@
 extern void crm_check_encoding(void);
 
 /* fold.c */
+extern bool crm_is_invisible(uint32 c);
 extern void crm_fold(const char *in, int len, StringInfo out);
 extern int	crm_fold_tokens(StringInfo folded, char **tokens, int max);
 extern void crm_fold_name_key(const char *in, int len, StringInfo out);

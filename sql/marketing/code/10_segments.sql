@@ -13,10 +13,11 @@ BEGIN
     END IF;
     IF jsonb_typeof(value) <> 'array' OR jsonb_array_length(value) <> 2
        OR jsonb_typeof(value -> 0) NOT IN ('number', 'null') OR jsonb_typeof(value -> 1) NOT IN ('number', 'null') THEN
-        RAISE EXCEPTION 'segment: "%" must be [least, most], null for no limit', what USING ERRCODE = 'CR403';
+        RAISE EXCEPTION 'segment: "%" must be [least, most], null for no limit', what
+            USING ERRCODE = 'CR403', HINT = 'Write it as [5, null] for 5 and more, [null, 5] for at most 5.';
     END IF;
     IF (value ->> 0)::numeric > (value ->> 1)::numeric THEN
-        RAISE EXCEPTION 'segment: "%" has its least above its most', what USING ERRCODE = 'CR403';
+        RAISE EXCEPTION 'segment: "%" has its least above its most', what USING ERRCODE = 'CR403', HINT = 'Write the smaller number first.';
     END IF;
     RETURN numrange((value ->> 0)::numeric, (value ->> 1)::numeric, '[]');
 END
@@ -41,7 +42,8 @@ BEGIN
         RAISE EXCEPTION 'segment: "%" is no length of time: "%"', what, value USING ERRCODE = 'CR403', HINT = 'Write it as "30 days".';
     END;
     IF seconds <= 0 OR seconds > 3.2e10 THEN
-        RAISE EXCEPTION 'segment: "%" must be more than nothing and at most 1000 years', what USING ERRCODE = 'CR403';
+        RAISE EXCEPTION 'segment: "%" must be more than nothing and at most 1000 years', what
+            USING ERRCODE = 'CR403', HINT = 'Write it as "30 days".';
     END IF;
     RETURN make_interval(secs => seconds::double precision);
 END
@@ -57,7 +59,8 @@ DECLARE
     wrong text;
 BEGIN
     IF jsonb_typeof(value) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION 'segment: "%" must be an object', what USING ERRCODE = 'CR403';
+        RAISE EXCEPTION 'segment: "%" must be an object', what
+            USING ERRCODE = 'CR403', HINT = format('Write it as {"%s": ...}; known keys are %s.', known[1], array_to_string(known, ', '));
     END IF;
     SELECT string_agg(k, ', ' ORDER BY k) INTO wrong FROM jsonb_object_keys(value) AS k WHERE k <> ALL (known);
     IF wrong IS NOT NULL THEN
@@ -68,6 +71,183 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.segment_keys(jsonb, text[], text) IS 'Refuses unknown keys.';
 
+CREATE OR REPLACE FUNCTION crm_internal.segment_age(s crm.segments, part jsonb)
+RETURNS text[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM crm_internal.segment_keys(part, '{column,from,to}', 'age');
+    IF NOT EXISTS (SELECT FROM pg_attribute AS a
+                   WHERE a.attrelid = crm.require_registered(s.subject_table, 'segments') AND a.attname = part ->> 'column' AND NOT a.attisdropped
+                     AND a.atttypid IN ('timestamptz'::regtype, 'date'::regtype)) THEN
+        RAISE EXCEPTION 'segment: "age" needs a column of type timestamptz or date of table "%"', s.subject_table
+            USING ERRCODE = 'CR403', HINT = 'Name one in "column", for instance {"column": "created_at", "from": "30 days"}.';
+    END IF;
+    IF NOT part ?| '{from,to}' OR crm_internal.segment_span(part ->> 'from', 'from') >= crm_internal.segment_span(part ->> 'to', 'to') THEN
+        RAISE EXCEPTION 'segment: "age" needs from, to, or both with from below to'
+            USING ERRCODE = 'CR403', HINT = 'Write ages as {"column": "created_at", "from": "30 days", "to": "90 days"}.';
+    END IF;
+    RETURN '{age}';
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_age(crm.segments, jsonb) IS 'Checks the age that a segment asks for; what that looks at.';
+
+CREATE OR REPLACE FUNCTION crm_internal.segment_events(s crm.segments, parts jsonb)
+RETURNS text[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    part jsonb;
+    key text;
+    uses text[] := '{}';
+BEGIN
+    IF jsonb_typeof(parts) <> 'array' THEN
+        RAISE EXCEPTION 'segment: "events" must be an array'
+            USING ERRCODE = 'CR403', HINT = 'Write them as [{"source": "activities", "at_least": 3, "within": "30 days"}].';
+    END IF;
+    FOR part IN SELECT * FROM jsonb_array_elements(parts) LOOP
+        PERFORM crm_internal.segment_keys(part, '{source,kind,where,within,at_least,at_most}', 'events');
+        PERFORM crm_internal.segment_span(part ->> 'within', 'within');
+        IF part ? 'where' THEN
+            PERFORM (part ->> 'where')::jsonpath;
+        END IF;
+        key := coalesce(part ->> 'source', CASE s.subject_table WHEN 'leads' THEN 'score_events' ELSE 'activities' END);
+        PERFORM crm_internal.require_told(s.subject_table, key);
+        IF NOT part ?| '{at_least,at_most}' OR jsonb_path_exists(part, '$.keyvalue() ? (@.key starts with "at_").value ? (@.type() != "number" || @ < 0 || @ > 10000 || @.floor() != @)')
+           OR (part ->> 'at_least')::integer > (part ->> 'at_most')::integer THEN
+            RAISE EXCEPTION 'segment: "events" needs at_least or at_most, whole numbers from 0 to 10000'
+                USING ERRCODE = 'CR403', HINT = 'Write for instance "at_least": 3, or "at_most": 0 for none.';
+        END IF;
+        uses := uses || key;
+    END LOOP;
+    RETURN uses;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_events(crm.segments, jsonb) IS 'Checks the events that a segment counts; the tables that tell of them.';
+
+CREATE OR REPLACE FUNCTION crm_internal.segment_orders(s crm.segments, part jsonb)
+RETURNS text[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key text;
+BEGIN
+    PERFORM crm_internal.segment_keys(part, '{within,count,revenue,margin}', 'orders');
+    PERFORM crm_internal.segment_span(part ->> 'within', 'within');
+    IF s.subject_table NOT IN ('accounts', 'contacts') THEN
+        RAISE EXCEPTION 'segment: % have no orders', s.subject_table
+            USING ERRCODE = 'CR403', HINT = 'Ask for the orders of accounts or contacts.';
+    END IF;
+    IF NOT part ?| '{count,revenue,margin}' THEN
+        RAISE EXCEPTION 'segment: "orders" needs count, revenue or margin'
+            USING ERRCODE = 'CR403', HINT = 'Write for instance {"revenue": [1000, null], "within": "365 days"}.';
+    END IF;
+    FOREACH key IN ARRAY '{count,revenue,margin}'::text[] LOOP
+        PERFORM crm_internal.segment_bounds(part -> key, key);
+    END LOOP;
+    RETURN '{orders}';
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_orders(crm.segments, jsonb) IS 'Checks the orders that a segment adds up; what that looks at.';
+
+CREATE OR REPLACE FUNCTION crm_internal.segment_rfm(s crm.segments, part jsonb)
+RETURNS text[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    key text;
+BEGIN
+    PERFORM crm_internal.segment_keys(part, '{recency,frequency,monetary}', 'rfm');
+    IF s.subject_table <> 'accounts' THEN
+        RAISE EXCEPTION 'segment: only accounts have RFM scores'
+            USING ERRCODE = 'CR403', HINT = 'Make it a segment of accounts: "subject_table": "accounts".';
+    END IF;
+    FOREACH key IN ARRAY '{recency,frequency,monetary}'::text[] LOOP
+        PERFORM crm_internal.segment_bounds(part -> key, key);
+    END LOOP;
+    RETURN '{orders}';
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_rfm(crm.segments, jsonb) IS 'Checks the RFM scores that a segment asks for; what they are made from.';
+
+CREATE OR REPLACE FUNCTION crm_internal.segment_score(s crm.segments, part jsonb)
+RETURNS text[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM crm_internal.segment_keys(part, '{model,points}', 'score');
+    IF s.subject_table <> 'leads' THEN
+        RAISE EXCEPTION 'segment: only leads have scores' USING ERRCODE = 'CR403', HINT = 'Make it a segment of leads: "subject_table": "leads".';
+    END IF;
+    IF crm_internal.segment_bounds(part -> 'points', 'points') IS NULL THEN
+        RAISE EXCEPTION 'segment: "score" needs "points": [least, most]'
+            USING ERRCODE = 'CR403', HINT = 'Write for instance {"points": [50, null]} for 50 points and more.';
+    END IF;
+    IF NOT EXISTS (SELECT FROM crm.score_models AS m
+                   WHERE m.tenant_id = s.tenant_id AND (m.name = part ->> 'model' OR NOT part ? 'model')) THEN
+        RAISE EXCEPTION 'segment: there is no score model "%"', part ->> 'model'
+            USING ERRCODE = 'CR403', HINT = 'crm.score_models lists them by name; crm.define_score_model() makes one.';
+    END IF;
+    RETURN '{lead_scores}';
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_score(crm.segments, jsonb) IS 'Checks the points that a segment asks for; what that looks at.';
+
+CREATE OR REPLACE FUNCTION crm_internal.segment_references(s crm.segments)
+RETURNS bigint[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    d CONSTANT jsonb := s.definition;
+    key text;
+    names text[];
+    circle text;
+    found bigint[];
+BEGIN
+    FOREACH key IN ARRAY '{in,not_in}'::text[] LOOP
+        IF d ? key AND jsonb_typeof(d -> key) <> 'array' THEN
+            RAISE EXCEPTION 'segment: "%" must be an array of names of segments', key
+                USING ERRCODE = 'CR403', HINT = 'Write it as ["name", "other name"].';
+        END IF;
+    END LOOP;
+    names := ARRAY(SELECT jsonb_array_elements_text(coalesce(d -> 'in', '[]') || coalesce(d -> 'not_in', '[]')));
+    SELECT string_agg(format('"%s"', n), ', ') INTO key FROM unnest(names) AS n
+    WHERE NOT EXISTS (SELECT FROM crm.segments AS o
+                      WHERE o.tenant_id = s.tenant_id AND o.name = n AND o.subject_table = s.subject_table)
+      AND n <> s.name;
+    IF key IS NOT NULL THEN
+        RAISE EXCEPTION 'segment "%" refers to segments of % that are not there: %', s.name, s.subject_table, key
+            USING ERRCODE = 'CR403', HINT = 'crm.segments lists them by name and table; define them first.';
+    END IF;
+    found := ARRAY(SELECT o.id FROM crm.segments AS o
+                             WHERE o.tenant_id = s.tenant_id AND o.name = ANY (names) AND o.name <> s.name ORDER BY o.id);
+    WITH RECURSIVE way AS (
+        SELECT o.id, o.name, o.refers_to_ids, s.name || ' -> ' || o.name AS path
+        FROM crm.segments AS o WHERE o.tenant_id = s.tenant_id AND o.id = ANY (found)
+        UNION
+        SELECT o.id, o.name, o.refers_to_ids, w.path || ' -> ' || o.name
+        FROM way AS w JOIN crm.segments AS o ON o.tenant_id = s.tenant_id AND o.id = ANY (w.refers_to_ids)
+        WHERE w.id <> s.id
+    )
+    SELECT w.path INTO circle FROM way AS w WHERE w.id = s.id LIMIT 1;
+    IF s.name = ANY (names) THEN
+        circle := s.name || ' -> ' || s.name;
+    END IF;
+    IF circle IS NOT NULL THEN
+        RAISE EXCEPTION 'segment "%" would refer to itself', s.name USING ERRCODE = 'CR204', DETAIL = circle || '.',
+            HINT = 'Take one of these references out.';
+    END IF;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.segment_references(crm.segments) IS 'The segments that one refers to; refuses what is not there, and a circle.';
+
 CREATE OR REPLACE FUNCTION crm_internal.segment_compile(segment crm.segments)
 RETURNS crm.segments
 LANGUAGE plpgsql STABLE
@@ -76,18 +256,15 @@ AS $$
 DECLARE
     d CONSTANT jsonb := segment.definition;
     s crm.segments := segment;
-    part jsonb;
-    key text;
-    names text[];
-    circle text;
-    relation CONSTANT regclass := crm.require_registered(s.subject_table, 'segments');
 BEGIN
+    PERFORM crm.require_registered(s.subject_table, 'segments');
     s.uses := '{}';
     s.refers_to_ids := '{}';
     s.condition := NULL;
     IF s.kind = 'static' THEN
         IF d <> '{}' THEN
-            RAISE EXCEPTION 'static segment "%" has no definition', s.name USING ERRCODE = 'CR403';
+            RAISE EXCEPTION 'static segment "%" has no definition', s.name
+                USING ERRCODE = 'CR403', HINT = 'Leave the definition out: crm.add_to_segment() puts members in. Or leave "kind": "static" out.';
         END IF;
         RETURN s;
     END IF;
@@ -98,115 +275,28 @@ BEGIN
     END IF;
     IF d ? 'where' THEN
         IF jsonb_typeof(d -> 'where') <> 'string' THEN
-            RAISE EXCEPTION 'segment: "where" must be a SQL/JSON path' USING ERRCODE = 'CR403';
+            RAISE EXCEPTION 'segment: "where" must be a SQL/JSON path'
+                USING ERRCODE = 'CR403', HINT = 'Write it as a string, for instance "$.employees >= 50".';
         END IF;
         s.condition := (d ->> 'where')::jsonpath;
     END IF;
     IF d ? 'age' THEN
-        part := d -> 'age';
-        PERFORM crm_internal.segment_keys(part, '{column,from,to}', 'age');
-        IF NOT EXISTS (SELECT FROM pg_attribute AS a
-                       WHERE a.attrelid = relation AND a.attname = part ->> 'column' AND NOT a.attisdropped
-                         AND a.atttypid IN ('timestamptz'::regtype, 'date'::regtype)) THEN
-            RAISE EXCEPTION 'segment: "age" needs a column of type timestamptz or date of table "%"', s.subject_table USING ERRCODE = 'CR403';
-        END IF;
-        IF NOT part ?| '{from,to}' OR crm_internal.segment_span(part ->> 'from', 'from') >= crm_internal.segment_span(part ->> 'to', 'to') THEN
-            RAISE EXCEPTION 'segment: "age" needs from, to, or both with from below to' USING ERRCODE = 'CR403';
-        END IF;
-        s.uses := s.uses || 'age'::text;
+        s.uses := s.uses || crm_internal.segment_age(s, d -> 'age');
     END IF;
     IF d ? 'events' THEN
-        IF jsonb_typeof(d -> 'events') <> 'array' THEN
-            RAISE EXCEPTION 'segment: "events" must be an array' USING ERRCODE = 'CR403';
-        END IF;
-        FOR part IN SELECT * FROM jsonb_array_elements(d -> 'events') LOOP
-            PERFORM crm_internal.segment_keys(part, '{source,kind,where,within,at_least,at_most}', 'events');
-            PERFORM crm_internal.segment_span(part ->> 'within', 'within');
-            IF part ? 'where' THEN
-                PERFORM (part ->> 'where')::jsonpath;
-            END IF;
-            key := coalesce(part ->> 'source', CASE s.subject_table WHEN 'leads' THEN 'score_events' ELSE 'activities' END);
-            PERFORM crm_internal.require_told(s.subject_table, key);
-            IF NOT part ?| '{at_least,at_most}' OR jsonb_path_exists(part, '$.keyvalue() ? (@.key starts with "at_").value ? (@.type() != "number" || @ < 0 || @ > 10000 || @.floor() != @)')
-               OR (part ->> 'at_least')::integer > (part ->> 'at_most')::integer THEN
-                RAISE EXCEPTION 'segment: "events" needs at_least or at_most, whole numbers from 0 to 10000' USING ERRCODE = 'CR403';
-            END IF;
-            s.uses := s.uses || key;
-        END LOOP;
+        s.uses := s.uses || crm_internal.segment_events(s, d -> 'events');
     END IF;
     IF d ? 'orders' THEN
-        part := d -> 'orders';
-        PERFORM crm_internal.segment_keys(part, '{within,count,revenue,margin}', 'orders');
-        PERFORM crm_internal.segment_span(part ->> 'within', 'within');
-        IF s.subject_table NOT IN ('accounts', 'contacts') THEN
-            RAISE EXCEPTION 'segment: % have no orders', s.subject_table USING ERRCODE = 'CR403';
-        END IF;
-        IF NOT part ?| '{count,revenue,margin}' THEN
-            RAISE EXCEPTION 'segment: "orders" needs count, revenue or margin' USING ERRCODE = 'CR403';
-        END IF;
-        FOREACH key IN ARRAY '{count,revenue,margin}'::text[] LOOP
-            PERFORM crm_internal.segment_bounds(part -> key, key);
-        END LOOP;
-        s.uses := s.uses || 'orders'::text;
+        s.uses := s.uses || crm_internal.segment_orders(s, d -> 'orders');
     END IF;
     IF d ? 'rfm' THEN
-        part := d -> 'rfm';
-        PERFORM crm_internal.segment_keys(part, '{recency,frequency,monetary}', 'rfm');
-        IF s.subject_table <> 'accounts' THEN
-            RAISE EXCEPTION 'segment: only accounts have RFM scores' USING ERRCODE = 'CR403';
-        END IF;
-        FOREACH key IN ARRAY '{recency,frequency,monetary}'::text[] LOOP
-            PERFORM crm_internal.segment_bounds(part -> key, key);
-        END LOOP;
-        s.uses := s.uses || 'orders'::text;
+        s.uses := s.uses || crm_internal.segment_rfm(s, d -> 'rfm');
     END IF;
     IF d ? 'score' THEN
-        part := d -> 'score';
-        PERFORM crm_internal.segment_keys(part, '{model,points}', 'score');
-        IF s.subject_table <> 'leads' THEN
-            RAISE EXCEPTION 'segment: only leads have scores' USING ERRCODE = 'CR403';
-        END IF;
-        IF crm_internal.segment_bounds(part -> 'points', 'points') IS NULL THEN
-            RAISE EXCEPTION 'segment: "score" needs "points": [least, most]' USING ERRCODE = 'CR403';
-        END IF;
-        IF NOT EXISTS (SELECT FROM crm.score_models AS m
-                       WHERE m.tenant_id = s.tenant_id AND (m.name = part ->> 'model' OR NOT part ? 'model')) THEN
-            RAISE EXCEPTION 'segment: there is no score model "%"', part ->> 'model' USING ERRCODE = 'CR403';
-        END IF;
-        s.uses := s.uses || 'lead_scores'::text;
+        s.uses := s.uses || crm_internal.segment_score(s, d -> 'score');
     END IF;
     IF d ?| '{in,not_in}' THEN
-        FOREACH key IN ARRAY '{in,not_in}'::text[] LOOP
-            IF d ? key AND jsonb_typeof(d -> key) <> 'array' THEN
-                RAISE EXCEPTION 'segment: "%" must be an array of names of segments', key USING ERRCODE = 'CR403';
-            END IF;
-        END LOOP;
-        names := ARRAY(SELECT jsonb_array_elements_text(coalesce(d -> 'in', '[]') || coalesce(d -> 'not_in', '[]')));
-        SELECT string_agg(format('"%s"', n), ', ') INTO key FROM unnest(names) AS n
-        WHERE NOT EXISTS (SELECT FROM crm.segments AS o
-                          WHERE o.tenant_id = s.tenant_id AND o.name = n AND o.subject_table = s.subject_table)
-          AND n <> s.name;
-        IF key IS NOT NULL THEN
-            RAISE EXCEPTION 'segment "%" refers to segments of % that are not there: %', s.name, s.subject_table, key USING ERRCODE = 'CR403';
-        END IF;
-        s.refers_to_ids := ARRAY(SELECT o.id FROM crm.segments AS o
-                                 WHERE o.tenant_id = s.tenant_id AND o.name = ANY (names) AND o.name <> s.name ORDER BY o.id);
-        WITH RECURSIVE way AS (
-            SELECT o.id, o.name, o.refers_to_ids, s.name || ' -> ' || o.name AS path
-            FROM crm.segments AS o WHERE o.tenant_id = s.tenant_id AND o.id = ANY (s.refers_to_ids)
-            UNION
-            SELECT o.id, o.name, o.refers_to_ids, w.path || ' -> ' || o.name
-            FROM way AS w JOIN crm.segments AS o ON o.tenant_id = s.tenant_id AND o.id = ANY (w.refers_to_ids)
-            WHERE w.id <> s.id
-        )
-        SELECT w.path INTO circle FROM way AS w WHERE w.id = s.id LIMIT 1;
-        IF s.name = ANY (names) THEN
-            circle := s.name || ' -> ' || s.name;
-        END IF;
-        IF circle IS NOT NULL THEN
-            RAISE EXCEPTION 'segment "%" would refer to itself', s.name USING ERRCODE = 'CR204', DETAIL = circle || '.',
-                HINT = 'Take one of these references out.';
-        END IF;
+        s.refers_to_ids := crm_internal.segment_references(s);
         s.uses := s.uses || 'segments'::text;
     END IF;
     RETURN s;

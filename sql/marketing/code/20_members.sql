@@ -311,7 +311,8 @@ DECLARE
     made crm.segments;
 BEGIN
     IF jsonb_typeof(definition) IS DISTINCT FROM 'object' OR coalesce(definition ->> 'name', '') = '' THEN
-        RAISE EXCEPTION 'a segment is an object with a name' USING ERRCODE = 'CR403';
+        RAISE EXCEPTION 'a segment is an object with a name'
+            USING ERRCODE = 'CR403', HINT = 'Write it as {"name": "large", "where": "$.employees >= 50"}.';
     END IF;
     UPDATE crm.segments AS s
     SET definition = kept, announce = coalesce((define_segment.definition ->> 'announce')::boolean, s.announce),
@@ -350,7 +351,7 @@ DECLARE
     relation regclass;
 BEGIN
     IF jsonb_typeof(definition) IS DISTINCT FROM 'object' THEN
-        RAISE EXCEPTION 'a segment is an object' USING ERRCODE = 'CR403';
+        RAISE EXCEPTION 'a segment is an object' USING ERRCODE = 'CR403', HINT = 'Write it as {"where": "$.employees >= 50"}.';
     END IF;
     IF as_of < now() THEN
         RAISE EXCEPTION 'what rows were at an instant in the past is not known' USING ERRCODE = 'invalid_parameter_value',

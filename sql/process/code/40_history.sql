@@ -30,7 +30,7 @@ BEGIN
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'history of % % has an unknown stage or an instant that is empty or not finite', subject_table, bad
-            USING ERRCODE = 'CR107';
+            USING ERRCODE = 'CR107', HINT = 'Give for each step the id of a stage of the row''s pipeline and an instant.';
     END IF;
     SELECT v.subject_id INTO bad
     FROM unnest(subject_ids, entered_at) AS v (subject_id, at)
@@ -50,7 +50,7 @@ BEGIN
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'history of % % does not end in the stage the row is in', subject_table, bad
-            USING ERRCODE = 'CR107';
+            USING ERRCODE = 'CR107', HINT = 'Give the present stage of the row as the last step.';
     END IF;
 
     DELETE FROM crm.stage_periods AS p

@@ -42,7 +42,8 @@ BEGIN
                           FROM crm_internal.hooks AS h WHERE h.point LIKE 'escalation\_action.%');
     END IF;
     IF NEW.action NOT IN ('notify', 'raise_priority', 'move_queue', 'tag') AND NEW.recipients = '{}' THEN
-        RAISE EXCEPTION 'step "%" needs a recipient', NEW.name USING ERRCODE = 'CR403';
+        RAISE EXCEPTION 'step "%" needs a recipient', NEW.name
+            USING ERRCODE = 'CR403', HINT = 'Recipients are owner, manager, team_lead, team, followers, routing, access:LEVEL and user:ID.';
     END IF;
     IF NEW.action = 'tag' AND coalesce(NEW.params ->> 'tag', '') = '' THEN
         RAISE EXCEPTION 'step "%" needs a tag', NEW.name USING ERRCODE = 'CR403', HINT = 'Set params to {"tag": "..."}.';
