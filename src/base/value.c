@@ -122,3 +122,12 @@ crm_kept_text(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(made));
 }
+
+PG_FUNCTION_INFO_V1(crm_set_by_trigger);
+
+/* crm.set_by_trigger() -- NULL: the default of a column that a trigger fills */
+Datum
+crm_set_by_trigger(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_NULL();
+}

@@ -521,3 +521,37 @@ crm_sla_used(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8((double) crm_clock_used(&time, r->nstretches, r->stretches, r->running,
 											 r->since, r->calendar, PG_GETARG_TIMESTAMPTZ(1)) / 1e6);
 }
+
+/* ---- whether anything is promised ---- */
+
+static void *
+build_promised(const void *key, MemoryContext context)
+{
+	static const Oid types[] = {TEXTOID};
+	Datum		values[1] = {CStringGetTextDatum((const char *) key)};
+	bool	   *promised = MemoryContextAlloc(context, sizeof(bool));
+
+	crm_read_config("SELECT 1 FROM crm.sla_policies AS p WHERE p.subject_type = $1 AND p.active LIMIT 1", 1, types, values);
+	*promised = SPI_processed > 0;
+	return promised;
+}
+
+static CrmKept kept_promised = {
+	.what = "kinds of subjects with promises",
+	.tables = {"sla_policies"},
+	.build = build_promised,
+};
+
+PG_FUNCTION_INFO_V1(crm_is_promised);
+
+/*
+ * crm.is_promised(subject_type) -- does any company promise something for it?
+ * Every INSERT into a table with clocks asks.
+ */
+Datum
+crm_is_promised(PG_FUNCTION_ARGS)
+{
+	const char *subject = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	PG_RETURN_BOOL(*(bool *) crm_kept(&kept_promised, subject, strlen(subject) + 1));
+}

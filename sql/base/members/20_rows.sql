@@ -72,7 +72,13 @@ COMMENT ON FUNCTION crm.kept_text(text, text) IS
 SELECT crm.declare_function('crm.kept_text', 'owner');
 
 CREATE FUNCTION crm.set_by_trigger() RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN NULL::text;
+LANGUAGE c IMMUTABLE PARALLEL SAFE      -- every INSERT evaluates it: a function in SQL would be read and inlined each time
+AS 'MODULE_PATHNAME', 'crm_set_by_trigger';
 COMMENT ON FUNCTION crm.set_by_trigger() IS
 'NULL: the default of a column that may not be NULL and that a trigger fills where it is not given. So generators of clients do not ask for it.';
+
+CREATE FUNCTION crm.refuse_rows_alone() RETURNS trigger
+LANGUAGE c
+AS 'MODULE_PATHNAME', 'crm_refuse_rows_alone';
+COMMENT ON FUNCTION crm.refuse_rows_alone() IS
+'Statement trigger of every table of the CRM: refuses rows in sessions that pg_dump has written the settings of. Error 55000.';

@@ -184,7 +184,7 @@ DECLARE
     relation CONSTANT regclass := crm.require_registered(subject_table, 'assignment');
 BEGIN
     RETURN CASE
-        WHEN crm_internal.table_is(relation, 'newest_first') THEN NULL
+        WHEN crm_internal.table_is(relation, 'newest_first') THEN '-'
         WHEN NOT crm.column_exists(relation, 'queue_id') THEN ''
         ELSE format('SELECT to_jsonb(x.queue_id) FROM %1$s AS x WHERE x.tenant_id = $1 AND x.id = $2 AND EXISTS '
             '(SELECT FROM %1$s AS s WHERE s.queue_id = x.queue_id AND s.tenant_id = $1 AND s.owner_id IS NULL AND %2$s '
@@ -195,7 +195,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.earlier_query(text) IS
 'Query for the queue of a record ($1 tenant, $2 id) where something came into it past routing, and before the record. Empty: the table has no queues. '
-'NULL: the newest is given out first, and nothing goes before a record.';
+'A dash: the newest is given out first, and nothing goes before a record.';
 
 CREATE OR REPLACE FUNCTION crm_internal.serve_before(tenant bigint, subject_table text, subject_id bigint, as_of timestamptz)
 RETURNS void
@@ -206,10 +206,9 @@ DECLARE
     query CONSTANT text := crm.kept_text('earlier_query', subject_table);
     queue bigint;
 BEGIN
-    IF query IS NULL THEN
+    IF query = '-' THEN
         RETURN;
-    END IF;
-    IF query <> '' THEN
+    ELSIF query <> '' THEN
         queue := crm.kept_value(query, tenant, subject_id)::bigint;
     END IF;
     IF queue IS NOT NULL

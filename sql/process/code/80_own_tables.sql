@@ -118,7 +118,7 @@ DECLARE
     subject CONSTANT text := TG_ARGV[0];
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF EXISTS (SELECT FROM crm.sla_policies AS p WHERE p.subject_type = subject AND p.active) THEN
+        IF crm.is_promised(subject) THEN
             PERFORM crm_internal.follow_clock(subject, n.tenant_id, n.id, NULL, to_jsonb(n), false)
             FROM new_rows AS n
             WHERE (SELECT p.id FROM crm.sla_policies AS p WHERE p.tenant_id = n.tenant_id AND p.subject_type = subject AND p.active LIMIT 1) IS NOT NULL;

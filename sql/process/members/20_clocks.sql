@@ -27,3 +27,10 @@ LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_sla_used';
 COMMENT ON FUNCTION crm.sla_used(bigint, timestamptz, timestamptz, timestamptz[], bigint[], bigint) IS
 'Seconds a clock has used up to as_of; see crm.sla_due().';
+
+CREATE FUNCTION crm.is_promised(subject_type text) RETURNS boolean
+LANGUAGE c STABLE STRICT
+AS 'MODULE_PATHNAME', 'crm_is_promised';
+COMMENT ON FUNCTION crm.is_promised(text) IS
+'Whether an active policy of any company is about a kind of subject; kept by each session until a policy changes.';
+SELECT crm.declare_function('crm.is_promised', 'owner');
