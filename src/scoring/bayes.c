@@ -28,6 +28,8 @@ PG_FUNCTION_INFO_V1(crm_naive_bayes_final);
 PG_FUNCTION_INFO_V1(crm_naive_bayes_predict);
 PG_FUNCTION_INFO_V1(crm_naive_bayes_terms);
 
+#define MAX_ALPHA 1e100		/* counts beside it still are numbers */
+
 typedef struct BayesState
 {
 	counts_hash *counts;		/* key: field number (int32) and level */
@@ -123,10 +125,10 @@ crm_naive_bayes_accum(PG_FUNCTION_ARGS)
 	if (s->fields < 0)
 	{
 		s->alpha = PG_ARGISNULL(3) ? -1 : PG_GETARG_FLOAT8(3);
-		if (!(s->alpha > 0) || isinf(s->alpha))
+		if (!(s->alpha > 0) || s->alpha > MAX_ALPHA)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the smoothing of \"crm.naive_bayes_fit\" is not above 0"),
+					 errmsg("the smoothing of \"crm.naive_bayes_fit\" is not a number above 0"),
 					 errhint("Pass 1 to add one row to every level, or less.")));
 		s->fields = w.n;
 	}
@@ -330,6 +332,8 @@ compile_bayes(Jsonb *source)
 		crm_jsonb_number(NULL, "the whole");
 	m->terms = counts_create(CurrentMemoryContext, 64, NULL);
 	alpha = crm_jsonb_number(crm_json_member(&source->root, "alpha", &a), "alpha");
+	if (!(alpha > 0) || alpha > MAX_ALPHA)
+		crm_jsonb_number(NULL, "alpha");
 	m->base = log(crm_jsonb_number(crm_json_member(&source->root, "won", &v), "won") /
 				  crm_jsonb_number(crm_json_member(&source->root, "lost", &a), "lost"));
 	fields = crm_json_member(&source->root, "fields", &f);

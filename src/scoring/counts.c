@@ -170,7 +170,7 @@ crm_jsonb_number(const JsonbValue *v, const char *what)
 											  NumericGetDatum(v->val.numeric)));
 }
 
-/* A pair of counts. */
+/* A pair of counts: of rows, so that a whole number holds them. */
 void
 crm_jsonb_counts(const JsonbValue *v, double *c)
 {
@@ -179,7 +179,7 @@ crm_jsonb_counts(const JsonbValue *v, double *c)
 	for (int j = 0; j < 2; j++)
 	{
 		c[j] = crm_jsonb_number(crm_json_element(pair, j), "a count");
-		if (!(c[j] >= 0 && c[j] <= 1e100))
+		if (!(c[j] >= 0 && c[j] <= 1e15))
 			crm_jsonb_number(NULL, "a count");
 	}
 }

@@ -371,6 +371,8 @@ compile_encoding(Jsonb *source)
 			f->numeric = true;
 			f->mean = crm_jsonb_number(part, "mean");
 			f->sd = crm_jsonb_number(crm_json_member(object, "sd", &v), "sd");
+			if (!(f->sd >= 0) || !isfinite(f->sd) || !isfinite(f->mean))
+				crm_jsonb_number(NULL, f->sd >= 0 && isfinite(f->sd) ? "mean" : "sd");
 			f->column = new_column(m, &max, i, f->name);
 		}
 		else
@@ -429,6 +431,12 @@ encode_row(Encoding *m, Jsonb *row, double *x, bool *seen, bool *unseen)
 						 errmsg("field \"%s\" was a number in training and is text now", f->name),
 						 errhint("Pass it as a number, or train the model again.")));
 			x[f->column] = f->sd > 0 ? (finite_number(&v) - f->mean) / f->sd : 0;
+			if (!isfinite(x[f->column]))
+				ereport(ERROR,
+						(errcode(ERRCODE_CRM_MODEL_DOMAIN),
+						 errmsg("field \"%s\" is too far from what it was in training", f->name),
+						 errdetail("In standard deviations it is no finite number."),
+						 errhint("Look at the value, or train the model again.")));
 		}
 		else
 		{

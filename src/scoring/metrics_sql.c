@@ -288,6 +288,20 @@ crm_isotonic_final(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
+/* Two knots of an isotonic model, the first at or before the second. */
+static void
+check_knots(const double *x, const double *y, int a, int b)
+{
+	if (isfinite(x[a]) && isfinite(x[b]) && (a == b || x[a] < x[b]) &&
+		y[a] >= 0 && y[a] <= y[b] && y[b] <= 1)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("the isotonic model is malformed at knots %d and %d", a + 1, b + 1),
+			 errdetail("Knots ascend, and so do the probabilities at them, from 0 to 1."),
+			 errhint("Pass knots and probabilities as crm.isotonic_fit gives them.")));
+}
+
 /* (knots, values, score): straight between knots, level outside them */
 Datum
 crm_isotonic_predict(PG_FUNCTION_ARGS)
@@ -312,24 +326,30 @@ crm_isotonic_predict(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_CRM_MODEL_DOMAIN), errmsg("a score is NaN"),
 				 errhint("Replace it, or pass null.")));
-	if (score <= x[0])
-		PG_RETURN_FLOAT8(y[0]);
-	if (score >= x[nx - 1])
-		PG_RETURN_FLOAT8(y[nx - 1]);
 	lo = 0;
 	hi = nx - 1;
+	if (score <= x[0])
+		hi = 0;
+	else if (score >= x[nx - 1])
+		lo = nx - 1;
+	/* only the knots that are looked at are checked: a model may have thousands */
+	check_knots(x, y, 0, nx - 1);
 	while (hi - lo > 1)
 	{
 		int			mid = (lo + hi) / 2;
 
+		check_knots(x, y, lo, mid);
+		check_knots(x, y, mid, hi);
 		if (x[mid] <= score)
 			lo = mid;
 		else
 			hi = mid;
 	}
-	if (score == x[lo])
+	check_knots(x, y, lo, hi);
+	if (lo == hi || score == x[lo])
 		PG_RETURN_FLOAT8(y[lo]);
-	PG_RETURN_FLOAT8(y[lo] + (y[hi] - y[lo]) * ((score - x[lo]) / (x[hi] - x[lo])));
+	/* halves, since the distance of two numbers may be none */
+	PG_RETURN_FLOAT8(y[lo] + (y[hi] - y[lo]) * ((score / 2 - x[lo] / 2) / (x[hi] / 2 - x[lo] / 2)));
 }
 
 /* The threshold of the first row stands behind the four counts, as its bits. */
@@ -362,6 +382,11 @@ crm_fairness_accum(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("the threshold of \"crm.fairness\" is null")));
+	if (isnan(PG_GETARG_FLOAT8(3)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the threshold of \"crm.fairness\" is NaN"),
+				 errhint("Pass the probability from which on a row is selected.")));
 	/* ours alone since the first row: changed in place */
 	state = PG_GETARG_ARRAYTYPE_P(0);
 	counts = (int64 *) ARR_DATA_PTR(state);

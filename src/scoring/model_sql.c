@@ -96,7 +96,8 @@ crm_psi(PG_FUNCTION_ARGS)
 	if (n[0] != n[1] || has_null[0] || has_null[1])
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("the histograms have %d and %d bins", n[0], n[1]),
+				 n[0] != n[1] ? errmsg("the histograms have %d and %d bins", n[0], n[1]) :
+				 errmsg("a bin of a histogram is null"),
 				 errdetail("Both have the same bins, none of them null.")));
 	if (sum[0] == 0 || sum[1] == 0)
 		PG_RETURN_NULL();

@@ -34,7 +34,8 @@ complain(const Place *p, const char *what, const char *hint)
 			(errcode(ERRCODE_CRM_RULE),
 			 p->name ? errmsg("%s \"%s\" of the score model: %s", p->kind, p->name, what) :
 			 errmsg("%s of the score model: %s", p->kind, what),
-			 hint ? errhint("%s", hint) : 0));
+			 errhint("%s", hint ? hint :
+					 "The comment of crm.points_check() names the keys and what they hold.")));
 }
 
 static void

@@ -406,9 +406,9 @@ lloyd(const double *point, size_t n, int d, int k, Work *w,
 	return iteration;
 }
 
-void
-crm_kmeans_run(const double *point, size_t n, int d, int k, uint64_t seed,
-			   int starts, const CrmFitHost *host, CrmKmeans *result)
+static void
+run_starts(const double *point, size_t n, int d, int k, uint64_t seed,
+		   int starts, const CrmFitHost *host, CrmKmeans *result)
 {
 	Work		w;
 	uint64_t	random = seed;
@@ -461,4 +461,33 @@ crm_kmeans_run(const double *point, size_t n, int d, int k, uint64_t seed,
 			memcpy(result->size, w.size, found * sizeof(int64_t));
 		}
 	}
+}
+
+/*
+ * Where squares of the coordinates would vanish, clusters are looked for in
+ * coordinates multiplied by a power of two, which changes no digit.
+ */
+void
+crm_kmeans_run(const double *point, size_t n, int d, int k, uint64_t seed,
+			   int starts, const CrmFitHost *host, CrmKmeans *result)
+{
+	double		top = 0;
+	double	   *large;
+	int			exponent;
+
+	for (size_t i = 0; i < n * d; i++)
+		top = fmax(top, fabs(point[i]));
+	if (top == 0 || top > 1e-100)
+	{
+		run_starts(point, n, d, k, seed, starts, host, result);
+		return;
+	}
+	(void) frexp(top, &exponent);
+	large = host->alloc(n * d * sizeof(double));
+	for (size_t i = 0; i < n * d; i++)
+		large[i] = ldexp(point[i], -exponent);
+	run_starts(large, n, d, k, seed, starts, host, result);
+	for (size_t i = 0; i < (size_t) result->k * d; i++)
+		result->centre[i] = ldexp(result->centre[i], exponent);
+	result->inertia = ldexp(result->inertia, 2 * exponent);
 }

@@ -1,5 +1,21 @@
 -- Purchase models of the CRM's own customers: fitting, choosing, keeping them.
 
+CREATE OR REPLACE FUNCTION crm.no_purchase_model(kind text)
+RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF kind <> 'nbd' THEN
+        RAISE EXCEPTION 'unknown kind of purchase model "%"', kind USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'It is one of bgnbd, mbgnbd, paretonbd, nbd.';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.no_purchase_model(text) IS
+'NULL for a measure that NBD does not have, and where there is no model; 22023 for the name of none. Called by crm.purchase_model_p_alive() and its like.';
+
 CREATE OR REPLACE FUNCTION crm.purchase_model_expected(kind text, p double precision[], x double precision, t_x double precision, age double precision,
     horizon double precision)
 RETURNS double precision
@@ -7,7 +23,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'paretonbd' THEN crm.paretonbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
-                 WHEN 'nbd' THEN crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, horizon) END;
+                 WHEN 'nbd' THEN crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, horizon)
+                 ELSE crm.no_purchase_model(kind) END;
 COMMENT ON FUNCTION crm.purchase_model_expected(text, double precision[], double precision, double precision, double precision, double precision) IS
 'Purchases expected within a horizon by the model of a kind.';
 
@@ -16,7 +33,8 @@ RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
-                 WHEN 'paretonbd' THEN crm.paretonbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age) END;
+                 WHEN 'paretonbd' THEN crm.paretonbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
+                 ELSE crm.no_purchase_model(kind) END;
 COMMENT ON FUNCTION crm.purchase_model_p_alive(text, double precision[], double precision, double precision, double precision) IS
 'P(alive) by the model of a kind; NULL for NBD, by which nobody leaves.';
 
@@ -26,7 +44,8 @@ RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
-                 WHEN 'paretonbd' THEN crm.paretonbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold) END;
+                 WHEN 'paretonbd' THEN crm.paretonbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
+                 ELSE crm.no_purchase_model(kind) END;
 COMMENT ON FUNCTION crm.purchase_model_silent_time_to_p_alive IS
 'Weeks until P(alive) by the model of a kind falls to a threshold if no order comes; NULL where it never does, and for NBD, by which nobody leaves.';
 
@@ -39,7 +58,8 @@ RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_clv_by_period(p[1], p[2], p[3], p[4
                  WHEN 'paretonbd' THEN crm.paretonbd_clv_by_period(p[1], p[2], p[3], p[4], x, t_x, age, spend, periods, step, rate)
                  -- purchases come at one rate for ever: an annuity
                  WHEN 'nbd' THEN spend * crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, step)
-                                 * CASE WHEN rate = 0 THEN periods ELSE (1 - (1 + rate) ^ (-periods)) / rate END END;
+                                 * CASE WHEN rate = 0 THEN periods ELSE (1 - (1 + rate) ^ (-periods)) / rate END
+                 ELSE crm.no_purchase_model(kind) END;
 COMMENT ON FUNCTION crm.purchase_model_clv IS
 'Discounted value over periods by the model of a kind.';
 
