@@ -33,6 +33,7 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
+#include "base/sort.h"
 #include "access/identity_kept.h"
 #include "access/rows.h"
 
@@ -308,7 +309,7 @@ arrange_ids(IdList *list, const int64 *ids, int64 n)
 	}
 	list->ids = MemoryContextAllocHuge(list->context, sizeof(int64) * n);
 	memcpy(list->ids, ids, sizeof(int64) * n);
-	qsort(list->ids, n, sizeof(int64), crm_compare_ids);
+	crm_sort(list->ids, n, sizeof(int64), crm_compare_ids);
 }
 
 static bool

@@ -91,6 +91,7 @@ take_line(CsvReader *reader, int64 line)
 	initStringInfo(&cell);
 	for (;;)
 	{
+		CHECK_FOR_INTERRUPTS();
 		resetStringInfo(&cell);
 		if (reader->p < reader->end && *reader->p == '"')
 			take_quoted(reader, &cell, line);

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "base/sort.h"
 #include "marketing/journeys.h"
 #include "scoring/model_sql.h"
 
@@ -331,7 +332,7 @@ sorted_channels(const JourneyState *s, int *n)
 	for (int i = 0; i < s->names.count; i++)
 		if (i != s->rules.direct || s->direct_met)
 			list[(*n)++] = (NamedChannel) {i, s->names.name[i]};
-	qsort(list, *n, sizeof(NamedChannel), compare_channel_names);
+	crm_sort(list, *n, sizeof(NamedChannel), compare_channel_names);
 	return list;
 }
 

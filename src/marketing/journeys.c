@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -196,6 +197,7 @@ crm_read_touches(JourneyState *s, ArrayType *channels, ArrayType *at, const Time
 	s->touches = 0;
 	for (int i = 0; i < n; i++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (no_name[i])
 			continue;
 		if (at != NULL && (no_time[i] || TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(times[i]))))

@@ -195,6 +195,7 @@ crm_markov_add(MarkovChain *c, int n, const int *channels, double conversions, d
 		int			length = Min(i + 1, c->order);
 		int			to = find_state(c, length, channels + i + 1 - length);
 
+		CHECK_FOR_INTERRUPTS();
 		add_edge(c, from, to, weight);
 		if (from >= 0)
 			c->states[from].total += weight;

@@ -15,6 +15,7 @@
 
 #include "base/json.h"
 #include "base/names.h"
+#include "base/sort.h"
 #include "marketing/mix_rows.h"
 
 #define MAX_COLUMNS 200
@@ -156,7 +157,7 @@ sorted_columns(const CrmNames *names)
 
 	for (int i = 0; i < names->count; i++)
 		list[i] = text_to_cstring(names->name[i]);
-	qsort(list, names->count, sizeof(char *), compare_strings);
+	crm_sort(list, names->count, sizeof(char *), compare_strings);
 	return list;
 }
 
@@ -430,7 +431,7 @@ crm_mix_problem(MixRows *rows)
 	double	   *y;
 
 	check_options(rows->options);
-	qsort(rows->rows, rows->n, sizeof(MixRow), compare_periods);
+	crm_sort(rows->rows, rows->n, sizeof(MixRow), compare_periods);
 	check_periods(rows);
 	crm_names_begin(&channels, CurrentMemoryContext);
 	crm_names_begin(&controls, CurrentMemoryContext);

@@ -10,11 +10,13 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "base/sort.h"
 #include "text/text.h"
 
 #define MAX_TAG_LENGTH 100
@@ -103,21 +105,23 @@ normalize_tags(ArrayType *tags)
 	Datum	   *elements;
 	bool	   *nulls;
 	char	  **folded;
+	StringInfoData out;
 	int			count;
 	int			n = 0;
 	int			kept = 0;
 
 	deconstruct_array(tags, TEXTOID, -1, false, TYPALIGN_INT, &elements, &nulls, &count);
 	folded = palloc(sizeof(char *) * Max(count, 1));
+	initStringInfo(&out);
 	for (int i = 0; i < count; i++)
 	{
-		StringInfoData out;
 		text	   *tag;
 
+		CHECK_FOR_INTERRUPTS();
 		if (nulls[i])
 			continue;
 		tag = DatumGetTextPP(elements[i]);
-		initStringInfo(&out);
+		resetStringInfo(&out);
 		crm_fold(VARDATA_ANY(tag), VARSIZE_ANY_EXHDR(tag), &out);
 		if (pg_mbstrlen_with_len(out.data, out.len) > MAX_TAG_LENGTH)
 			ereport(ERROR,
@@ -126,10 +130,10 @@ normalize_tags(ArrayType *tags)
 							pnstrdup(out.data, pg_mbcliplen(out.data, out.len, 40))),
 					 errdetail("A tag has at most %d characters.", MAX_TAG_LENGTH)));
 		if (out.len > 0)
-			folded[n++] = out.data;
+			folded[n++] = pnstrdup(out.data, out.len);
 	}
 	if (n > 1)
-		qsort(folded, n, sizeof(char *), compare_texts);
+		crm_sort(folded, n, sizeof(char *), compare_texts);
 	for (int i = 0; i < n; i++)
 		if (kept == 0 || strcmp(folded[i], folded[kept - 1]) != 0)
 			folded[kept++] = folded[i];

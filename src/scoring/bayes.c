@@ -16,6 +16,7 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
+#include "base/sort.h"
 #include "scoring/counts.h"
 #include "scoring/logistic.h"
 #include "scoring/model_sql.h"
@@ -281,7 +282,7 @@ crm_naive_bayes_final(PG_FUNCTION_ARGS)
 	counts_start_iterate(s->counts, &it);
 	while ((e = counts_iterate(s->counts, &it)) != NULL)
 		sorted[n++] = e;
-	qsort(sorted, n, sizeof(CountEntry *), entry_cmp);
+	crm_sort(sorted, n, sizeof(CountEntry *), entry_cmp);
 
 	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
 	crm_jsonb_push_key(&out, "alpha", -1);

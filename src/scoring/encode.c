@@ -16,6 +16,7 @@
 #include "utils/builtins.h"
 #include "utils/numeric.h"
 
+#include "base/sort.h"
 #include "scoring/counts.h"
 #include "scoring/model_sql.h"
 
@@ -133,6 +134,7 @@ crm_encoding_accum(PG_FUNCTION_ARGS)
 		CountEntry *e = crm_counts_find(s->index, key.val.string.val, key.val.string.len);
 		FieldState *f;
 
+		CHECK_FOR_INTERRUPTS();
 		if (e == NULL)
 		{
 			e = crm_counts_add(s->index, key.val.string.val, key.val.string.len);
@@ -212,7 +214,7 @@ crm_encoding_final(PG_FUNCTION_ARGS)
 		crm_model_refuse_missing_class(0, 0);
 	sorted = palloc(sizeof(FieldState *) * Max(s->n, 1));
 	memcpy(sorted, s->fields, sizeof(FieldState *) * s->n);
-	qsort(sorted, s->n, sizeof(FieldState *), field_cmp);
+	crm_sort(sorted, s->n, sizeof(FieldState *), field_cmp);
 
 	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
 	crm_jsonb_push_key(&out, "rows", -1);
@@ -250,7 +252,7 @@ crm_encoding_final(PG_FUNCTION_ARGS)
 				else
 					level[n++] = e;
 			}
-			qsort(level, n, sizeof(CountEntry *), level_cmp);
+			crm_sort(level, n, sizeof(CountEntry *), level_cmp);
 			if (n > 0)
 			{
 				crm_jsonb_push_key(&out, "base", -1);
@@ -419,6 +421,7 @@ encode_row(Encoding *m, Jsonb *row, double *x, bool *seen, bool *unseen)
 		CountEntry *e = crm_counts_find(m->index, key.val.string.val, key.val.string.len);
 		EncodedField *f;
 
+		CHECK_FOR_INTERRUPTS();
 		if (e == NULL)
 			continue;
 		f = &m->fields[e->levels];

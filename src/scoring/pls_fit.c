@@ -11,6 +11,7 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 
+#include "base/sort.h"
 #include "scoring/counts.h"
 #include "scoring/model_sql.h"
 #include "scoring/pls.h"
@@ -200,7 +201,7 @@ in_order(counts_hash *counts, int *n)
 	counts_start_iterate(counts, &it);
 	while ((e = counts_iterate(counts, &it)) != NULL)
 		sorted[(*n)++] = e;
-	qsort(sorted, *n, sizeof(CountEntry *), key_cmp);
+	crm_sort(sorted, *n, sizeof(CountEntry *), key_cmp);
 	return sorted;
 }
 

@@ -23,6 +23,8 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
+#include "base/sort.h"
+
 #define DAY CRM_DAY_SECONDS
 
 /* what one list of times may hold */
@@ -130,7 +132,7 @@ read_spans(Reader *r, JsonbValue *v, SpanKind kind, const char *place, CalDay *d
 		day->spans[day->nspans].to = at[1];
 		day->nspans++;
 	}
-	qsort(day->spans, day->nspans, sizeof(CalSpan), compare_spans);
+	crm_sort(day->spans, day->nspans, sizeof(CalSpan), compare_spans);
 	for (int i = 1; i < day->nspans; i++)
 		if (day->spans[i].from < day->spans[i - 1].to)
 			crm_def_fault(r, "overlap", place, "hours overlap at %02d:%02d",
@@ -143,7 +145,7 @@ merge_spans(CalDay *day)
 {
 	int			n = 0;
 
-	qsort(day->spans, day->nspans, sizeof(CalSpan), compare_spans);
+	crm_sort(day->spans, day->nspans, sizeof(CalSpan), compare_spans);
 	for (int i = 0; i < day->nspans; i++)
 	{
 		if (n > 0 && day->spans[i].from <= day->spans[n - 1].to)
@@ -275,7 +277,7 @@ read_dated(Reader *r, JsonbValue *v, const char *what, int *n)
 		merge_spans(&days[*n]);
 		(*n)++;
 	}
-	qsort(days, *n, sizeof(CalDay), compare_days);
+	crm_sort(days, *n, sizeof(CalDay), compare_days);
 	return days;
 }
 

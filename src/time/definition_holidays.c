@@ -11,6 +11,8 @@
 #include "time/jalali.h"
 #include "utils/builtins.h"
 
+#include "base/sort.h"
+
 /* "MM-DD" of either calendar */
 static bool
 month_day(Reader *r, const char *text, bool jalali, const char *place, CalYearly *rule)
@@ -76,7 +78,7 @@ read_except(Reader *r, JsonbValue *except, const char *place, CalYearly *rule)
 		else if (crm_def_date(r, one, here, &rule->except[rule->nexcept]))
 			rule->nexcept++;
 	}
-	qsort(rule->except, rule->nexcept, sizeof(int32), crm_compare_dates);
+	crm_sort(rule->except, rule->nexcept, sizeof(int32), crm_compare_dates);
 }
 
 static void
@@ -169,5 +171,5 @@ crm_def_holidays(Reader *r, JsonbValue *v, CalRules *rules)
 			rules->holidays[rules->nholidays++] = date;
 		}
 	}
-	qsort(rules->holidays, rules->nholidays, sizeof(int32), crm_compare_dates);
+	crm_sort(rules->holidays, rules->nholidays, sizeof(int32), crm_compare_dates);
 }

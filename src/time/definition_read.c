@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 
+#include "miscadmin.h"
 #include "time/definition.h"
 #include "time/jalali.h"
 #include "utils/builtins.h"
@@ -134,6 +135,7 @@ crm_def_check_keys(Reader *r, JsonbContainer *object, const char *place, const c
 	{
 		char	   *name;
 
+		CHECK_FOR_INTERRUPTS();
 		if (token != WJB_KEY)
 			continue;
 		name = crm_def_string(&key);

@@ -8,6 +8,7 @@
  */
 #include "base/crm.h"
 
+#include "miscadmin.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
@@ -112,6 +113,7 @@ append_quoted(StringInfo out, const char *p)
 {
 	for (p++; *p && *p != '"'; p++)
 	{
+		CHECK_FOR_INTERRUPTS();
 		if (*p == '\\' && p[1])
 			p++;
 		appendStringInfoChar(out, *p);
@@ -228,6 +230,7 @@ crm_format_jalali(PG_FUNCTION_ARGS)
 		const char *start = p;
 		Style		style = {false, false};
 
+		CHECK_FOR_INTERRUPTS();
 		if (*p == '"')
 		{
 			p = append_quoted(&out, p);

@@ -15,6 +15,7 @@
 #include "utils/array.h"
 #include "utils/memutils.h"
 
+#include "base/sort.h"
 #include "value/cluster_math.h"
 #include "value/value_face.h"
 
@@ -209,7 +210,7 @@ crm_quantile_edges_final(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 
 	/* order is nothing to a state whose rows are a set */
-	pg_qsort(s->row, s->count, sizeof(double), compare_doubles);
+	crm_sort(s->row, s->count, sizeof(double), compare_doubles);
 	edge = palloc(sizeof(Datum) * (s->number - 1));
 	for (i = 1; i < s->number; i++)
 	{
@@ -388,7 +389,7 @@ canonical(const RowState *s)
 	for (i = 0; i < UINT64CONST(1) << bits; i++)
 	{
 		if (end[i] - from > 1)
-			pg_qsort(keyed + from, end[i] - from, sizeof(Keyed),
+			crm_sort(keyed + from, end[i] - from, sizeof(Keyed),
 					 compare_keyed);
 		from = end[i];
 	}

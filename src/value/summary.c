@@ -21,6 +21,7 @@
 #include "utils/date.h"
 #include "utils/memutils.h"
 
+#include "base/sort.h"
 #include "value/value_face.h"
 
 #define INLINE_DAYS 16
@@ -171,7 +172,7 @@ compact(SummaryState *s)
 	{
 		uint32	   *day = days_of(s);
 
-		qsort(day, s->count, sizeof(uint32), compare_wide);
+		crm_sort(day, s->count, sizeof(uint32), compare_wide);
 		for (i = 0; i < s->count; i++)
 			if (i == 0 || day[i] != day[n - 1])
 				day[n++] = day[i];
@@ -181,7 +182,7 @@ compact(SummaryState *s)
 		uint16	   *day = days_of(s);
 
 		if (s->count > 2 * INLINE_DAYS)
-			qsort(day, s->count, sizeof(uint16), compare_narrow);
+			crm_sort(day, s->count, sizeof(uint16), compare_narrow);
 		else
 			for (i = 1; i < s->count; i++)
 			{
