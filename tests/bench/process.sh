@@ -52,7 +52,7 @@ tps() {     # script, commit mode
     PGOPTIONS="-c synchronous_commit=$2" pgbench -n -M prepared -c "${CLIENTS:-4}" -j 2 -T "$seconds" -f "$WORK/$1.sql" 2>"$WORK/pgbench.err" |
         awk '/^tps/ { printf "%d", $3 }'
 }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
+. "$REPO/tests/bench/timed.inc"
 at_least() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a >= b) }' && echo ok || echo miss; }
 
 # taken in turns, so that a machine that changes its pace does so for all of them

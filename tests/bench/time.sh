@@ -2,10 +2,7 @@
 # Business time and service clocks. The published figures beside ours are those of Ruby libraries measured
 # on hours like these (biz 60 to 2,500 deadlines a second); the baseline of the same run adds an interval.
 set -u
-q() { psql -X -q -At -v ON_ERROR_STOP=1 "$@"; }
-# milliseconds of a statement, the best of three, in one session after a warming call
-best() { q -c "$1" -c '\timing on' -c "$1" -c "$1" -c "$1" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | sort -n | head -1; }
-verdict() { awk -v a="$1" -v op="$2" -v b="$3" 'BEGIN {print ((op == ">=" && a >= b) || (op == "<=" && a <= b)) ? "ok" : "miss"}'; }
+. "$REPO/tests/bench/timed.inc"
 
 q <<'SQL' >/dev/null
 SELECT crm.define_calendar('bench', jsonb_build_object('zone', 'Europe/Berlin', 'weekly',
@@ -19,7 +16,7 @@ VACUUM ANALYZE starts;
 SQL
 id=$(q -c "SELECT id FROM crm.calendars WHERE code = 'bench'")
 # the whole statement is charged on both sides, reading the table included
-rate() { awk -v t="$(best "SELECT count($1) FROM starts")" 'BEGIN {printf "%.0f", 1e9 / t}'; }
+rate() { awk -v t="$(best_ms "SELECT count($1) FROM starts")" 'BEGIN {printf "%.0f", 1e9 / t}'; }
 base=$(rate "at + interval '4 hours'")
 for what in "deadline, 4 h;crm.business_add($id, at, 14400);500000" "deadline, 40 h;crm.business_add($id, at, 144000);500000" \
     "deadline, 200 h;crm.business_add($id, at, 720000);500000" "elapsed over 30 days;crm.business_elapsed($id, at, at + interval '30 days');500000" \
@@ -30,9 +27,9 @@ for what in "deadline, 4 h;crm.business_add($id, at, 14400);500000" "deadline, 4
 done
 
 cold=$(for i in 1 2 3; do q -c 'SELECT crm.library_version()' -c '\timing on' \
-    -c "SELECT crm.business_elapsed($id, '2020-01-01', '2030-01-01')" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p'; done | sort -n | head -1)
+    -c "SELECT crm.business_elapsed($id, '2020-01-01', '2030-01-01')" | ms; done | sort -n | head -1)
 plain=$(for i in 1 2 3; do q -c 'SELECT crm.library_version()' -c '\timing on' \
-    -c "SELECT count(definition) FROM crm.calendar_versions WHERE calendar_id = $id" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p'; done | sort -n | head -1)
+    -c "SELECT count(definition) FROM crm.calendar_versions WHERE calendar_id = $id" | ms; done | sort -n | head -1)
 line "cold calendar, 10 years of 15 holidays, first call" "$cold ms" "read row $plain ms" "$(awk -v a="$cold" -v b="$plain" 'BEGIN {printf "%.1f", a / b}')" "<= 10 ms" "$(verdict "$cold" "<=" 10)"
 
 # a million open clocks: half a year of starts, targets of 4 to 200 hours, a fifth with pauses
@@ -52,11 +49,11 @@ VACUUM ANALYZE crm.sla_clocks;
 CHECKPOINT;
 SQL
 touched=$(q -c "SELECT count(*) FROM crm.sla_clocks WHERE due_at > '2029-01-10Z'")
-plain=$(q -c '\timing on' -c "BEGIN" -c "UPDATE crm.sla_clocks SET due_at = due_at + interval '7 hours' WHERE due_at > '2029-01-10Z' AND calendar_id = $id" -c ROLLBACK | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' | sort -n | tail -1)
+plain=$(q -c '\timing on' -c "BEGIN" -c "UPDATE crm.sla_clocks SET due_at = due_at + interval '7 hours' WHERE due_at > '2029-01-10Z' AND calendar_id = $id" -c ROLLBACK | ms | sort -n | tail -1)
 q -c 'VACUUM crm.sla_clocks' -c CHECKPOINT
 q -c 'SET log_statement_stats = on' -c 'SET client_min_messages = log' -c '\timing on' \
     -c "SELECT crm.import_holidays($id, 'bench', '[{\"date\": \"2029-01-10\"}]')" >"$WORK/holiday" 2>&1
-t=$(sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p' "$WORK/holiday" | tail -1)
+t=$(ms <"$WORK/holiday" | tail -1)
 # what it takes of a processor, whoever else was busy at the time
 cpu=$(sed -n 's/^!.*[^0-9.]\([0-9.]*\) s user, \([0-9.]*\) s system, .*elapsed/\1 \2/p' "$WORK/holiday" | tail -1 | awk '{printf "%.2f", $1 + $2}')
 s=$(awk -v t="$t" 'BEGIN {printf "%.2f", t / 1000}')
@@ -67,15 +64,15 @@ line "  of them wrong afterwards" "$wrong" "-" "-" "0" "$(verdict "$wrong" "<=" 
 
 q -c 'VACUUM ANALYZE crm.sla_clocks'
 next="SELECT min(due_at) FROM crm.sla_clocks WHERE state = 'running' AND breached_at IS NULL"
-t=$(best "$next")
-one=$(best "SELECT 1")
+t=$(best_ms "$next")
+one=$(best_ms "SELECT 1")
 line "next due instant among 1M clocks" "$t ms" "SELECT 1 $one ms" "$(awk -v a="$t" -v b="$one" 'BEGIN {printf "%.1f", a / b}')" "< 1 ms" "$(verdict "$t" "<=" 1)"
-t=$(best "SELECT crm.record_sla_breaches('2028-01-01')")
+t=$(best_ms "SELECT crm.record_sla_breaches('2028-01-01')")
 line "noting breaches where there are none, 1M clocks" "$t ms" "SELECT 1 $one ms" "$(awk -v a="$t" -v b="$one" 'BEGIN {printf "%.1f", a / b}')" "< 1 ms" "$(verdict "$t" "<=" 1)"
 
 q <<'SQL' >/dev/null
 INSERT INTO crm.sla_policies (subject_type, name, calendar_id) SELECT 'x:flow', 'flow', id FROM crm.calendars WHERE code = 'bench';
 INSERT INTO crm.sla_targets (policy_id, metric, seconds) SELECT id, m, 14400 FROM crm.sla_policies, unnest('{first_response,resolution}'::text[]) AS m WHERE name = 'flow';
 SQL
-t=$(q -c '\timing on' -c "DO \$\$ BEGIN FOR i IN 1..2000 LOOP PERFORM crm.record_sla_event('x:flow', i, 'opened', '2029-01-10'); END LOOP; END \$\$" | sed -n 's/^Time: \([0-9.]*\) ms.*/\1/p')
+t=$(q -c '\timing on' -c "DO \$\$ BEGIN FOR i IN 1..2000 LOOP PERFORM crm.record_sla_event('x:flow', i, 'opened', '2029-01-10'); END LOOP; END \$\$" | ms)
 line "event recorded, clocks kept (one at a time)" "$(awk -v t="$t" 'BEGIN {printf "%.3f ms", t / 2000}')" "-" "-" "-" "ok"

@@ -31,6 +31,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/crm-test.XXXXXX")
 chmod 755 "$work"
 : >"$work/results"; : >"$work/next"
 finish() {
+    trap '' INT TERM       # a second signal must not end this halfway and leave servers behind
     local pid
     for pid in $(jobs -p); do kill "$pid" 2>/dev/null; done
     # whatever still runs on data of this folder, also of a script that was stopped

@@ -459,6 +459,33 @@ COMMENT ON FUNCTION crm.segments_of(text, bigint, timestamptz) IS
 'Segments that a row of a table belongs to at an instant, of a past one by the ledger of entries and exits; none where the caller does not see the row.';
 SELECT crm.declare_function('crm.segments_of', 'reader');
 
+CREATE OR REPLACE FUNCTION crm_internal.list_in_segment(s crm.segments, subject_ids bigint[], member boolean)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    n bigint := 0;
+    i bigint;
+BEGIN
+    IF s.kind <> 'static' THEN
+        RAISE EXCEPTION 'segment "%" follows its definition', s.name USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Only static segments are lists.';
+    END IF;
+    FOR i IN SELECT DISTINCT x FROM unnest(subject_ids) AS x WHERE x IS NOT NULL ORDER BY x LOOP
+        PERFORM crm_internal.require(s.subject_table, i, 'see');
+        IF crm_internal.set_segment_state(s, i, member, NULL, 'list', now()) THEN
+            n := n + 1;
+            PERFORM crm_internal.touch_segments(s.tenant_id, s.subject_table, i,
+                ARRAY(SELECT o.id FROM crm.segments AS o WHERE o.tenant_id = s.tenant_id AND o.refers_to_ids @> ARRAY[s.id] AND o.active), NULL, NULL);
+        END IF;
+    END LOOP;
+    RETURN n;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.list_in_segment(crm.segments, bigint[], boolean) IS
+'Puts rows on a static segment or takes them off, and tells the segments that refer to it; how many were not there, or on it.';
+
 CREATE OR REPLACE FUNCTION crm.add_to_segment(segment text, subject_ids bigint[])
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -467,27 +494,14 @@ AS $$
 DECLARE
     s crm.segments := crm_internal.segment_named(segment);
     wrong text;
-    n bigint := 0;
-    i bigint;
 BEGIN
-    IF s.kind <> 'static' THEN
-        RAISE EXCEPTION 'segment "%" follows its definition', segment USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Only static segments are lists.';
-    END IF;
     SELECT string_agg(x::text, ', ') INTO wrong FROM unnest(subject_ids) AS x
-    WHERE crm_internal.segment_row_of(s.subject_table, s.tenant_id, x) IS NULL;
+    WHERE s.kind = 'static' AND crm_internal.segment_row_of(s.subject_table, s.tenant_id, x) IS NULL;
     IF wrong IS NOT NULL THEN
-        RAISE EXCEPTION 'these are not in table "%": %', s.subject_table, wrong USING ERRCODE = 'foreign_key_violation';
+        RAISE EXCEPTION 'these are not in table "%": %', s.subject_table, wrong
+            USING ERRCODE = 'foreign_key_violation', HINT = 'A segment has rows of its own table as members.';
     END IF;
-    FOR i IN SELECT DISTINCT x FROM unnest(subject_ids) AS x WHERE x IS NOT NULL ORDER BY x LOOP
-        PERFORM crm_internal.require(s.subject_table, i, 'see');
-        IF crm_internal.set_segment_state(s, i, true, NULL, 'list', now()) THEN
-            n := n + 1;
-            PERFORM crm_internal.touch_segments(s.tenant_id, s.subject_table, i,
-                ARRAY(SELECT o.id FROM crm.segments AS o WHERE o.tenant_id = s.tenant_id AND o.refers_to_ids @> ARRAY[s.id] AND o.active), NULL, NULL);
-        END IF;
-    END LOOP;
-    RETURN n;
+    RETURN crm_internal.list_in_segment(s, subject_ids, true);
 END
 $$;
 COMMENT ON FUNCTION crm.add_to_segment(text, bigint[]) IS
@@ -499,24 +513,8 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-    s crm.segments := crm_internal.segment_named(segment);
-    n bigint := 0;
-    i bigint;
 BEGIN
-    IF s.kind <> 'static' THEN
-        RAISE EXCEPTION 'segment "%" follows its definition', segment USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = 'Only static segments are lists.';
-    END IF;
-    FOR i IN SELECT DISTINCT x FROM unnest(subject_ids) AS x WHERE x IS NOT NULL ORDER BY x LOOP
-        PERFORM crm_internal.require(s.subject_table, i, 'see');
-        IF crm_internal.set_segment_state(s, i, false, NULL, 'list', now()) THEN
-            n := n + 1;
-            PERFORM crm_internal.touch_segments(s.tenant_id, s.subject_table, i,
-                ARRAY(SELECT o.id FROM crm.segments AS o WHERE o.tenant_id = s.tenant_id AND o.refers_to_ids @> ARRAY[s.id] AND o.active), NULL, NULL);
-        END IF;
-    END LOOP;
-    RETURN n;
+    RETURN crm_internal.list_in_segment(crm_internal.segment_named(segment), subject_ids, false);
 END
 $$;
 COMMENT ON FUNCTION crm.remove_from_segment(text, bigint[]) IS
