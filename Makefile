@@ -58,7 +58,7 @@ ISOLATION_OPTS = --inputdir=tests --outputdir=.
 EXTRA_CLEAN = sql/crm_tables--*.sql sql/crm_code--*.sql results regression.diffs regression.out
 
 # PGXS needs the server's headers; the goals below bring them first, so they must not load it.
-ONE_COMMAND_GOALS = demo test bench setup lint docs META.json test-versions test-asserts test-sanitizers test-valgrind test-discard
+ONE_COMMAND_GOALS = demo test bench setup lint docs META.json test-versions test-asserts test-sanitizers test-valgrind test-discard test-sqlsmith
 ifneq ($(filter $(ONE_COMMAND_GOALS),$(MAKECMDGOALS)),)
 
 .PHONY: $(ONE_COMMAND_GOALS)
@@ -83,6 +83,9 @@ test-versions test-asserts test-sanitizers test-valgrind:
 # on a server whose caches can be discarded: such servers are built with assertions
 test-discard:
 	@CRM_DISCARD_CACHES=1 TEST_LIMIT=3600 tests/servers/run.sh asserts discard
+# random queries: make test-sqlsmith MINUTES=10
+test-sqlsmith: setup
+	@MINUTES='$(MINUTES)' QUERIES='$(QUERIES)' tests/servers/sqlsmith.sh
 # needs neither a server nor a build
 lint:
 	@tests/helpers/setup.sh lint
