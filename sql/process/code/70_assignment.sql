@@ -123,7 +123,7 @@ BEGIN
             WHERE s.tenant_id = tenant AND s.skill_id = ANY (needed) AND s.user_id = ANY (who)
             GROUP BY s.user_id)
         SELECT a.user_id, coalesce(k.matched, 0)::integer, coalesce(k.level_sum, 0)::bigint,
-               a.status = 'available' OR a.status = 'away' AND a.away_until <= as_of,
+               (a.status = 'available' OR a.status = 'away' AND a.away_until <= as_of) AND NOT crm_internal.left_us(tenant, a.user_id),
                NOT respect_hours OR coalesce(a.calendar_id, queue_calendar) IS NULL
                    OR crm.is_open(coalesce(a.calendar_id, queue_calendar), as_of),
                coalesce(l.load, 0) + weight <= a.capacity AND a.capacity > 0,

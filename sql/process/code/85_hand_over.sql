@@ -80,6 +80,8 @@ BEGIN
     END LOOP;
     DELETE FROM crm_internal.handed_records AS x WHERE x.tenant_id = h.tenant_id AND x.hand_over_id = h.id;
     UPDATE crm.hand_over_records AS x SET state = 'ended', returned = h.returned WHERE x.tenant_id = h.tenant_id AND x.id = h.id;
+    -- whoever is back takes what waits
+    PERFORM crm_internal.serve_freed(h.tenant_id, h.from_user_id);
 END
 $$;
 COMMENT ON FUNCTION crm_internal.end_hand_over(crm.hand_over_records) IS 'Gives back what was handed over for a time and is still where it went.';
@@ -118,7 +120,8 @@ $$;
 COMMENT ON FUNCTION crm.hand_over(bigint, bigint, timestamptz, timestamptz) IS
 'Hands the open work of a user (records of every table with an owner that are not closed or done; accounts and contacts whole) to another one, or, to_user '
 'NULL, gives it out by the assignment rules; what no rule gives to anybody waits without an owner and is counted in unassigned. starts_at: when, at once '
-'unless it lies ahead; ends_at: when what is still there goes back, for somebody who is away. Returns the record of it. Errors: P0002 an unknown user, 22023 '
+'unless it lies ahead; ends_at: when what is still there goes back, for somebody who is away, who is given nothing new until then. Returns the record '
+'of it. Errors: P0002 an unknown user, 22023 '
 'one that cannot take over.';
 SELECT crm.declare_function('crm.hand_over', 'manager');
 
@@ -153,5 +156,20 @@ CREATE OR REPLACE FUNCTION crm_internal.left_us(tenant bigint, member bigint)
 RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = tenant AND u.id = member AND NOT u.active) $$;
-COMMENT ON FUNCTION crm_internal.left_us(bigint, bigint) IS 'Whether a user is not active any more: nothing goes to them.';
+AS $$
+    SELECT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = tenant AND u.id = member AND NOT u.active)
+        OR EXISTS (SELECT FROM crm.hand_over_records AS h
+                   WHERE h.tenant_id = tenant AND h.from_user_id = member AND h.state = 'active' AND h.starts_at <= now() AND h.ends_at > now())
+$$;
+COMMENT ON FUNCTION crm_internal.left_us(bigint, bigint) IS
+'Whether a user is not active any more, or away by a hand-over that runs: nothing goes to them.';
+
+-- security definer: triggers of records ask, for whoever writes them, of hand-overs that few see
+CREATE OR REPLACE FUNCTION crm.is_away(user_id bigint, tenant bigint DEFAULT crm.tenant_id())
+RETURNS boolean
+LANGUAGE sql STABLE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT tenant = crm.tenant_id() AND crm_internal.left_us(tenant, user_id) $$;
+COMMENT ON FUNCTION crm.is_away(bigint, bigint) IS
+'Whether a user of the caller''s tenant is given nothing new: not active any more, or away by a hand-over that runs (crm.hand_over with ends_at).';
+SELECT crm.declare_function('crm.is_away', 'reader');

@@ -71,7 +71,7 @@ BEGIN
         NEW.disqualification_note := NULL;
         NEW.recycle_at := NULL;
         NEW.recycle_count := OLD.recycle_count + 1;
-        IF EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = NEW.tenant_id AND u.id = NEW.owner_id AND NOT u.active) THEN
+        IF NEW.owner_id IS NOT NULL AND crm.is_away(NEW.owner_id, NEW.tenant_id) THEN
             NEW.owner_id := NULL;   -- the rules give it out
         END IF;
     END IF;

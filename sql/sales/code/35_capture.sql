@@ -103,7 +103,7 @@ BEGIN
                          WHERE r.tenant_id = t AND (r.code = p ->> 'product' OR r.id::text = p ->> 'product_id') LIMIT 1);
     END IF;
     IF p ? 'owner_id' THEN
-        l.owner_id := (SELECT u.id FROM crm.users AS u WHERE u.tenant_id = t AND u.id::text = p ->> 'owner_id' AND u.active);
+        l.owner_id := (SELECT u.id FROM crm.users AS u WHERE u.tenant_id = t AND u.id::text = p ->> 'owner_id' AND NOT crm_internal.left_us(t, u.id));
     END IF;
     IF p ? 'team_id' THEN
         l.team_id := (SELECT x.id FROM crm.teams AS x WHERE x.tenant_id = t AND x.id::text = p ->> 'team_id');
@@ -268,18 +268,23 @@ DECLARE
     violated text;
     bad text[];
     trouble text;
+    tries integer := 0;
 BEGIN
     LOOP
         BEGIN
             l := crm_internal.write_captured(t, old, given, p ->> 'pipeline');
             EXIT;
         EXCEPTION WHEN SQLSTATE 'CR202' THEN
-            -- custom fields nobody knows: the lead is kept without them
+            -- custom fields nobody knows: the lead is kept without those, one after the other, and with the good ones
             IF given.custom = '{}' THEN
                 RAISE;
             END IF;
-            troubles := troubles || SQLERRM;
-            given.custom := '{}';
+            IF tries = 0 THEN
+                troubles := troubles || SQLERRM;
+            END IF;
+            tries := tries + 1;
+            GET STACKED DIAGNOSTICS violated = COLUMN_NAME;
+            given.custom := CASE WHEN tries <= 20 AND given.custom ? substr(violated, 8) THEN given.custom - substr(violated, 8) ELSE '{}' END;
         WHEN check_violation OR foreign_key_violation OR unique_violation OR exclusion_violation THEN
             -- a column of the owner's with a value that may not be there: the lead is kept without it
             GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;

@@ -63,8 +63,7 @@ BEGIN
         NEW.reopen_count := OLD.reopen_count + 1;
         NEW.merged_into_id := NULL;
         -- whoever left does not get it back
-        IF NEW.owner_id IS NOT NULL AND NOT EXISTS (SELECT FROM crm.users AS u
-                                                    WHERE u.tenant_id = NEW.tenant_id AND u.id = NEW.owner_id AND u.active) THEN
+        IF NEW.owner_id IS NOT NULL AND crm.is_away(NEW.owner_id, NEW.tenant_id) THEN
             NEW.owner_id := NULL;
         END IF;
     END IF;

@@ -284,7 +284,7 @@ BEGIN
         follow_up.queue_id := crm.default_queue();
     END IF;
     -- nothing goes to somebody who has left: the queue gives it out
-    IF EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = t AND u.id = follow_up.owner_id AND NOT u.active) THEN
+    IF crm_internal.left_us(t, follow_up.owner_id) THEN
         follow_up.owner_id := NULL;
     END IF;
     RETURN crm.insert_row(follow_up);

@@ -2,7 +2,8 @@
 
 CREATE OR REPLACE FUNCTION crm.merge_tickets(source_id bigint, target_id bigint)
 RETURNS crm.tickets
-LANGUAGE plpgsql VOLATILE
+-- security definer: what both tickets hold comes over whole, also what whoever merges them would have to fill in
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -12,6 +13,9 @@ DECLARE
     stage text;
 BEGIN
     PERFORM crm.because('merge_tickets');
+    PERFORM crm_internal.require('tickets', source_id, 'change'), crm_internal.require('tickets', target_id, 'change');
+    -- both tickets have been checked: neither a retired choice nor a newer requirement stops them
+    PERFORM crm.keep_incomplete(false);
     -- in one order, whoever merges what into what
     PERFORM crm.get_ticket(least(source_id, target_id), true);
     PERFORM crm.get_ticket(greatest(source_id, target_id), true);
@@ -60,24 +64,30 @@ COMMENT ON FUNCTION crm.merge_tickets(bigint, bigint) IS
 'follower; every column keeps the target''s value and takes the merged ticket''s where there is none, lists, shares and custom fields are joined '
 '(exceptions: crm.column_rules); the merged ticket is closed in the stage merged and its clocks end, neither met nor missed; the messages count '
 'for the clocks of the one that goes on, which is reopened where only the merged one was open. Errors: CR204 for a '
-'ticket and itself, 55000 where one of them has been merged before, CR107 where the process has no stage of type cancelled.';
+'ticket and itself, 55000 where one of them has been merged before, CR107 where the process has no stage of type cancelled. What lacks a required '
+'field is kept without it, and listed (crm_analytics.incomplete_records).';
+SELECT crm.declare_function('crm.merge_tickets', 'agent');
 SELECT crm.declare_api('crm.merge_tickets', '{"source_id": 2, "target_id": 1}');
 
 CREATE OR REPLACE FUNCTION crm.split_ticket(ticket_id bigint, message_ids bigint[], subject text DEFAULT NULL)
 RETURNS crm.tickets
-LANGUAGE plpgsql VOLATILE
+-- security definer: the new ticket has what the old one has, also where a newer requirement would refuse it
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
-    source crm.tickets := crm.get_ticket(split_ticket.ticket_id, true);
+    source crm.tickets;
     made crm.tickets;
     first_body text;
     first_at timestamptz;
     taken bigint;
 BEGIN
     PERFORM crm.because('split_ticket');
+    PERFORM crm_internal.require('tickets', split_ticket.ticket_id, 'change');
+    PERFORM crm.keep_incomplete(false);
+    source := crm.get_ticket(split_ticket.ticket_id, true);
     SELECT count(*), (array_agg(m.body ORDER BY m.sent_at, m.id))[1], min(m.sent_at) INTO taken, first_body, first_at
     FROM crm.ticket_messages AS m
     WHERE m.tenant_id = t AND m.ticket_id = source.id AND m.id = ANY (message_ids);
@@ -111,3 +121,4 @@ COMMENT ON FUNCTION crm.split_ticket(bigint, bigint[], text) IS
 'Makes a ticket of its own from some messages of a ticket, and returns it. It has what the ticket has, asker, queue, owner and custom fields among it '
 '(exceptions: crm.column_rules), and counts as made when the first of them was sent. Errors: P0002 where a message is not the ticket''s, '
 '22023 where nothing would be left.';
+SELECT crm.declare_function('crm.split_ticket', 'agent');
