@@ -99,6 +99,10 @@ extern Oid	crm_table_owner(Oid relid);
 extern void crm_config_reread(void);
 extern void crm_config_init(void);
 
+/* lock.c */
+extern bool crm_take_lock(const char *what, int64 tenant, const char *key, bool shared,
+						  bool wait);
+
 /* kept.c */
 #define CRM_KEPT_TABLES 6
 

@@ -410,8 +410,7 @@ crm_install(PG_FUNCTION_ARGS)
 							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 
 	/* two installations at once: the second waits, then finds nothing to do */
-	crm_execute_once("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('crm.install', 0))",
-					 0, NULL, NULL, NULL, false, 0);
+	(void) crm_take_lock("install", 0, "", false, true);
 	CommandCounterIncrement();
 
 	before = installed_version();

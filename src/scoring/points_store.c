@@ -16,7 +16,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/inval.h"
@@ -78,11 +77,9 @@ crm_scorer_owner(void)
  * locks.
  */
 static int64
-lock_key(int64 tenant)
+lock_group(int64 tenant)
 {
-	static const char name[] = "crm.scores";
-
-	return (int64) hash_bytes_extended((const unsigned char *) name, strlen(name), tenant % 256);
+	return tenant % 256;
 }
 
 PG_FUNCTION_INFO_V1(crm_scores_lock);
@@ -91,7 +88,7 @@ PG_FUNCTION_INFO_V1(crm_scores_lock);
 Datum
 crm_scores_lock(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_INT64(lock_key(PG_GETARG_INT64(0)));
+	PG_RETURN_INT64(lock_group(PG_GETARG_INT64(0)));
 }
 
 /*
@@ -114,7 +111,7 @@ crm_scorer_open(int64 tenant)
 		SPI_freetuptable(SPI_tuptable);
 	}
 	else
-		DirectFunctionCall1(pg_advisory_xact_lock_shared_int8, Int64GetDatum(lock_key(tenant)));
+		(void) crm_take_lock("scores", lock_group(tenant), "", true, true);
 	/* who had the lock before us may have changed the rules */
 	AcceptInvalidationMessages();
 	t = crm_kept(&active_models, &tenant, sizeof(tenant));

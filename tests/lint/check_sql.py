@@ -11,6 +11,7 @@ RULES = {
     'comment': 'every function, aggregate, view, table and type has a COMMENT in the file that makes it',
     'format-s': 'format(): %s takes a constant, a number, a regclass or what quote_...() made; a name is %I, a value %L or USING',
     'hint-sql': 'RAISE EXCEPTION with a code of class CR has a HINT',
+    'advisory-lock': 'locks are those of crm.lock() and crm.lock_own(): keys of pg_advisory_...() can be held by anybody',
     'known-code': 'codes of class CR in SQL stand in src/base/errors.h',
 }
 COMMENTED = {'function', 'aggregate', 'view', 'table', 'type', 'procedure'}
@@ -28,6 +29,13 @@ def check(tree):
                 yield from function(f, o)
         yield from formats(f, makers)
         yield from raises(f, codes)
+        yield from advisory(f)
+
+
+def advisory(f):
+    for line, text in enumerate(f.text.split('\n'), 1):
+        if re.search(r'\bpg_(try_)?advisory', text) and not text.lstrip().startswith('--') and not text.startswith("'"):
+            yield Finding('advisory-lock', f.path, line, str(line), 'take crm.lock(), crm.try_lock() or crm.lock_own()')
 
 
 def commented_in_blocks(f):

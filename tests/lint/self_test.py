@@ -77,6 +77,7 @@ FAULTS = {
     'comment': [('sql/sales/code/10_deals.sql', "COMMENT ON FUNCTION crm_internal.add_up(regclass) IS 'Sum.';", '')],
     'format-s': [('sql/sales/code/10_deals.sql', "quote_ident('amount')", "current_setting('crm.depth')")],
     'hint-sql': [('sql/sales/code/10_deals.sql', ", HINT = 'Do y.'", '')],
+    'advisory-lock': [('sql/sales/code/10_deals.sql', 'SELECT', 'SELECT pg_advisory_xact_lock(1),')],
     'known-code': [('sql/sales/code/10_deals.sql', 'CR101', 'CR102')],
     'line-length': [('sql/sales/tables/10_deals.sql', '-- Deals.', '-- Deals.' + ' and' * 50)],
     'function-size': [('src/sales/deal.c', 'crm_pair_up();', 'crm_pair_up();' + '\n\tcrm_pair_up();' * 90)],

@@ -52,6 +52,12 @@ LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_tenant_country';
 COMMENT ON FUNCTION crm.tenant_country() IS 'ISO 3166-1 country of the current tenant (crm.tenants.country); NULL where it has none.';
 
+CREATE FUNCTION crm.lock_own(what text, tenant_id bigint, key text DEFAULT '') RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_lock_own';
+COMMENT ON FUNCTION crm.lock_own(text, bigint, text) IS
+'As crm.lock(), for functions that run with the rights of their caller: only of the caller''s tenant, else error 42501. The owner of the CRM may name any.';
+
 -- ---- addresses; here, as the country of a number is the tenant's unless given ----
 
 CREATE FUNCTION crm.normalize_phone(value text, country text DEFAULT coalesce(crm.tenant_country(), '')) RETURNS text

@@ -45,7 +45,7 @@ BEGIN
             CONTINUE;
         END IF;
         -- two callers at once: the second leaves the task to the first
-        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended('crm.maintenance.' || t.name, 0));
+        CONTINUE WHEN NOT crm.try_lock('maintenance', 0, t.name);
 
         BEGIN
             IF (SELECT p.proretset OR p.prorettype NOT IN ('int4'::regtype, 'int8'::regtype)

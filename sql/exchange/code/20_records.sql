@@ -382,7 +382,7 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', COLUMN = CASE WHEN coalesce(source, '') = '' THEN 'source' ELSE 'external_id' END,
                   HINT = 'They say which system the record comes from, and what it is called there.';
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended(format('crm.external_ids %s %s %s %s', crm.tenant_id(), entity, source, external_id), 0));
+    PERFORM crm.lock_own('external_ids', crm.tenant_id(), concat_ws(' ', entity, source, external_id));
     FOR attempt IN 1..2 LOOP
         found := crm.find_record(entity, source, external_id);
         IF found IS NOT NULL AND (attempt = 2 OR crm.record_exists(entity, found)) THEN

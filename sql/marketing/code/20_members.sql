@@ -76,7 +76,7 @@ BEGIN
         ELSE
             -- what two events say together must not be missed by both
             IF NOT locked THEN
-                PERFORM pg_advisory_xact_lock(hashtextextended('crm.segment.' || subject_table || '.' || tenant, subject));
+                PERFORM crm.lock('segment', tenant, subject_table || '.' || subject);
                 locked := true;
             END IF;
             BEGIN

@@ -17,7 +17,7 @@ BEGIN
         RETURN NEW;
     END IF;
     -- one change of the tree at a time, so that two halves of a circle cannot meet
-    PERFORM pg_advisory_xact_lock(hashtextextended('crm.queues', NEW.tenant_id));
+    PERFORM crm.lock_own('queues', NEW.tenant_id);
     WITH RECURSIVE way AS (
         SELECT q.id, q.escalates_to_id FROM crm.queues AS q
         WHERE q.tenant_id = NEW.tenant_id AND q.id = NEW.escalates_to_id

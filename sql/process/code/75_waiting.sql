@@ -344,7 +344,7 @@ DECLARE
     served bigint := 0;
 BEGIN
     -- one at a time: two of them would only wait for each other's agents
-    IF NOT pg_try_advisory_xact_lock(hashtextextended('crm.route_waiting', 0)) THEN
+    IF NOT crm.try_lock('route_waiting', 0) THEN
         RETURN 0;
     END IF;
     FOR given IN SELECT r.subject, r.relation FROM crm.registered_as('assignment') AS r

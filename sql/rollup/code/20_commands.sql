@@ -86,7 +86,7 @@ BEGIN
         END IF;
         deltas := format('crm_internal.rollup_source_%s_deltas', src_id);
         -- nobody folds until this transaction ends
-        PERFORM pg_advisory_xact_lock(hashtextextended('crm.rollup', src_id));
+        PERFORM crm.lock('rollup', 0, src_id::text);
     END IF;
 
     -- where a tenant's rows are told apart, so are his sums
@@ -293,7 +293,7 @@ BEGIN
                AND t.tgname = '00_crm_rollup_' || p.source_id || '_row') THEN
         PERFORM crm.rollup_lock(s.source);
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('crm.rollup', p.source_id));
+    PERFORM crm.lock('rollup', 0, p.source_id::text);
     PERFORM crm_internal.rollup_drop_relation(p.reading_view, 'VIEW');
     DELETE FROM crm.rollups AS r WHERE r.id = p.id;
 
@@ -358,7 +358,7 @@ DECLARE
 BEGIN
     FOREACH source_id IN ARRAY sources LOOP
         -- one folder at a time: the other one does the work
-        CONTINUE WHEN NOT pg_try_advisory_xact_lock(hashtextextended('crm.rollup', source_id));
+        CONTINUE WHEN NOT crm.try_lock('rollup', 0, source_id::text);
         IF NOT wait THEN
             -- nobody waits for a lock who holds those of the sources before: TRUNCATE may take them in another order
             BEGIN
@@ -502,7 +502,7 @@ DECLARE
 BEGIN
     SELECT * INTO STRICT s FROM crm.rollup_sources AS r WHERE r.id = p.source_id;
     PERFORM crm.rollup_lock(s.source);
-    PERFORM pg_advisory_xact_lock(hashtextextended('crm.rollup', s.id));
+    PERFORM crm.lock('rollup', 0, s.id::text);
     PERFORM crm_internal.rollup_triggers(s.id);
     PERFORM crm_internal.rollup_fill(p.id);
     RETURN p;

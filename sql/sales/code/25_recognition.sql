@@ -8,9 +8,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock(k.h)
-    FROM (SELECT DISTINCT hashtextextended('crm.lead.' || tenant || '.' || x, 0) AS h
-          FROM unnest(keys) AS x WHERE x IS NOT NULL ORDER BY 1) AS k;
+    PERFORM crm.lock('lead', tenant, k.x) FROM (SELECT DISTINCT x COLLATE "C" AS x FROM unnest(keys) AS x WHERE x IS NOT NULL ORDER BY 1) AS k;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.lock_lead_keys(bigint, text[]) IS

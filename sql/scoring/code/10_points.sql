@@ -54,7 +54,7 @@ BEGIN
         FOR m IN SELECT n.tenant_id, n.id, n.definition FROM new_models AS n JOIN old_models AS o USING (tenant_id, id)
                  WHERE n.active AND NOT o.active ORDER BY n.tenant_id, n.id LOOP
             -- nobody has looked at leads meanwhile: every one gets a state to be replayed
-            PERFORM pg_advisory_xact_lock(crm.scores_lock(m.tenant_id));
+            PERFORM crm.lock('scores', crm.scores_lock(m.tenant_id));
             INSERT INTO crm.score_subjects (tenant_id, lead_id)
             SELECT l.tenant_id, l.id FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id ORDER BY l.id
             ON CONFLICT DO NOTHING;
@@ -118,7 +118,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(crm.scores_lock(tenant));
+    PERFORM crm.lock('scores', crm.scores_lock(tenant), shared => true);
     -- a snapshot from before the lock may show rules of yesterday: then the transaction cannot go on
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         PERFORM FROM crm.score_models AS m WHERE m.tenant_id = tenant ORDER BY m.id FOR SHARE;
@@ -172,7 +172,7 @@ BEGIN
     FOREACH rule IN ARRAY rules LOOP
         key := format('%s.%s.%s', model, version, rule);
         CONTINUE WHEN EXISTS (SELECT FROM crm.events AS e WHERE e.tenant_id = tenant AND e.kind = 'score.trouble' AND e.dedupe_key = key)
-            OR NOT pg_try_advisory_xact_lock(hashtextextended('crm.score.trouble.' || tenant || '.' || key, 0));
+            OR NOT crm.try_lock('score.trouble', tenant, key);
         SELECT m.name INTO model_name FROM crm.score_models AS m WHERE m.tenant_id = tenant AND m.id = model;
         RAISE WARNING 'rule "%" of score model "%" could not be worked out for lead %', rule, model_name, lead
             USING HINT = 'It counts as not met. crm.check_score_rules() says how often.';

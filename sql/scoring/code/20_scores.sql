@@ -224,7 +224,7 @@ BEGIN
           WHERE s.next_crossing <= as_of
           ORDER BY s.next_crossing LIMIT batch
           FOR NO KEY UPDATE OF u SKIP LOCKED) AS d
-    WHERE pg_try_advisory_xact_lock_shared(crm.scores_lock(d.tenant_id));
+    WHERE crm.try_lock('scores', crm.scores_lock(d.tenant_id), shared => true);
     -- read again: what another session did before the lock is taken into account
     WITH moved AS MATERIALIZED (
         SELECT s.tenant_id, s.model_id, s.lead_id, crm.points_advance(m.definition, s.state, as_of) AS r
@@ -305,7 +305,7 @@ BEGIN
         RETURN false;
     END IF;
     BEGIN
-        PERFORM pg_advisory_xact_lock(crm.scores_lock(model.tenant_id));
+        PERFORM crm.lock('scores', crm.scores_lock(model.tenant_id));
     EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
         RETURN false;
     END;
@@ -333,7 +333,7 @@ BEGIN
                                             WHERE r.tenant_id = s.tenant_id AND r.model_id = s.id AND r.version = s.version AND r.complete)
              ORDER BY s.tenant_id, s.id LOOP
         EXIT WHEN done >= batch;
-        CONTINUE WHEN NOT pg_try_advisory_xact_lock_shared(crm.scores_lock(m.tenant_id));
+        CONTINUE WHEN NOT crm.try_lock('scores', crm.scores_lock(m.tenant_id), shared => true);
         SELECT s.* INTO m FROM crm.score_models AS s WHERE s.tenant_id = m.tenant_id AND s.id = m.id;
         CONTINUE WHEN m.id IS NULL;
         -- from where the last call came to, since the states are in the order of leads
@@ -378,7 +378,7 @@ DECLARE
     oldest integer;
 BEGIN
     -- one lock on all states instead of one on each
-    PERFORM pg_advisory_xact_lock(crm.scores_lock(m.tenant_id));
+    PERFORM crm.lock('scores', crm.scores_lock(m.tenant_id));
     LOOP
         -- as it is by now: rules may have been changed since the last range
         SELECT s.* INTO m FROM crm.score_models AS s WHERE s.tenant_id = m.tenant_id AND s.id = m.id;

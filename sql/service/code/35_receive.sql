@@ -131,7 +131,7 @@ BEGIN
     END IF;
     IF ticket IS NULL AND message_ticket.thread_id IS NOT NULL THEN
         -- two messages of a new conversation at once
-        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || message_ticket.channel || '.' || message_ticket.thread_id, t));
+        PERFORM crm.lock_own('receive_message', t, message_ticket.channel || '.' || message_ticket.thread_id);
         SELECT m.ticket_id INTO ticket FROM crm.ticket_messages AS m
         WHERE m.tenant_id = t AND m.channel = message_ticket.channel AND m.thread_id = message_ticket.thread_id
         ORDER BY m.id DESC LIMIT 1;
@@ -225,7 +225,7 @@ BEGIN
     PERFORM crm.because('receive_message');
     -- the same message from two mail collectors at once
     IF receive_message.external_id IS NOT NULL THEN
-        PERFORM pg_advisory_xact_lock(hashtextextended('crm.receive_message.' || receive_message.channel || '.' || receive_message.external_id, t));
+        PERFORM crm.lock_own('receive_message', t, receive_message.channel || '.' || receive_message.external_id);
         SELECT m.* INTO made FROM crm.ticket_messages AS m
         WHERE m.tenant_id = t AND m.channel = receive_message.channel AND m.external_id = receive_message.external_id;
         IF FOUND THEN

@@ -204,7 +204,7 @@ DECLARE
     model crm.value_models;
     present crm.value_models;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('crm.value_models', tenant));
+    PERFORM crm.lock_own('value_models', tenant);
     SELECT m.* INTO model FROM crm.value_models AS m WHERE m.tenant_id = tenant AND m.id = model_id;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no value model %', model_id USING ERRCODE = 'no_data_found';
@@ -236,7 +236,7 @@ DECLARE
     tenant bigint := crm.tenant_id();
     model crm.value_models;
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('crm.value_models', tenant));
+    PERFORM crm.lock_own('value_models', tenant);
     UPDATE crm.value_models AS m SET state = 'retired' WHERE m.tenant_id = tenant AND m.state = 'active' RETURNING m.* INTO model;
     IF NOT FOUND OR model.previous_id IS NULL THEN
         RAISE EXCEPTION 'there is no former value model to go back to' USING ERRCODE = 'object_not_in_prerequisite_state';

@@ -1,0 +1,15 @@
+-- Locks that nobody can take but the CRM.
+
+CREATE FUNCTION crm.lock(what text, tenant_id bigint, key text DEFAULT '', shared boolean DEFAULT false) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_lock';
+COMMENT ON FUNCTION crm.lock(text, bigint, text, boolean) IS
+'Takes a lock until the transaction ends, and waits for it. what: what it protects. tenant_id: whose; 0: everybody''s. Unlike with '
+'advisory locks of SQL no key can be guessed and held by others. In pg_locks it is advisory, with an objsubid above 2.';
+SELECT crm.declare_function('crm.lock', 'owner');
+
+CREATE FUNCTION crm.try_lock(what text, tenant_id bigint, key text DEFAULT '', shared boolean DEFAULT false) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_try_lock';
+COMMENT ON FUNCTION crm.try_lock(text, bigint, text, boolean) IS 'As crm.lock(), but does not wait: false where somebody else holds it.';
+SELECT crm.declare_function('crm.try_lock', 'owner');

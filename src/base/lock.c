@@ -1,0 +1,57 @@
+/*
+ * lock.c
+ *	  Locks on what is no row and no table yet, until the transaction ends.
+ *
+ * They are those of pg_advisory_xact_lock(), but of a class of their own: the
+ * functions of PostgreSQL that take advisory locks are for everybody, and
+ * whoever guessed a key could hold it and stop everybody else.  No SQL but
+ * these functions can take ours.  In pg_locks they have objsubid CRM_LOCK_CLASS.
+ *
+ * A lock is called by what it protects, a tenant (0: all of them) and a key.
+ * These functions are the owner's; crm.lock_own() is for what runs as its
+ * caller.
+ */
+#include "base/crm.h"
+
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+
+/* those of PostgreSQL are 1 and 2 */
+#define CRM_LOCK_CLASS 0xC47
+
+/* Takes a lock until the transaction ends; false: somebody has it, and we are not to wait. */
+bool
+crm_take_lock(const char *what, int64 tenant, const char *key, bool shared, bool wait)
+{
+	LOCKTAG		tag;
+	uint64		hash = hash_bytes_extended((const unsigned char *) what, (int) strlen(what), 0);
+
+	hash = hash_bytes_extended((const unsigned char *) &tenant, sizeof(tenant), hash);
+	hash = hash_bytes_extended((const unsigned char *) key, (int) strlen(key), hash);
+	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, CRM_LOCK_CLASS);
+	return LockAcquire(&tag, shared ? ShareLock : ExclusiveLock, false, !wait) !=
+		LOCKACQUIRE_NOT_AVAIL;
+}
+
+PG_FUNCTION_INFO_V1(crm_lock);
+
+/* crm.lock(what, tenant_id, key, shared) -- waits for it */
+Datum
+crm_lock(PG_FUNCTION_ARGS)
+{
+	(void) crm_take_lock(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1),
+						 text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_BOOL(3), true);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(crm_try_lock);
+
+/* crm.try_lock(what, tenant_id, key, shared) -> boolean: whether it was free */
+Datum
+crm_try_lock(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_BOOL(crm_take_lock(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1),
+								 text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_BOOL(3), false));
+}
