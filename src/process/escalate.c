@@ -394,6 +394,59 @@ fire_group(LadderClock *clocks, int *which, int nwhich, TimestampTz as_of)
 	return done;
 }
 
+/*
+ * fire_group() in a subtransaction: where a company's configuration cannot even
+ * be read, its clocks are left out for a while, and the others have their turn.
+ */
+static int
+try_group(LadderClock *clocks, int *which, int nwhich, TimestampTz as_of)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	const LadderClock *first = &clocks[which[0]];
+	ErrorData  *volatile error = NULL;
+	volatile int done = 0;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(context);
+	PG_TRY();
+	{
+		done = fire_group(clocks, which, nwhich, as_of);
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+		done = 0;
+		/* somebody wants us to stop */
+		if (error->sqlerrcode == ERRCODE_QUERY_CANCELED ||
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+			ReThrowError(error);
+	}
+	PG_END_TRY();
+	if (error != NULL && !passing(error))
+	{
+		Oid			types[5] = {INT8OID, TEXTOID, TEXTOID, TEXTOID, TIMESTAMPTZOID};
+		Datum		args[5];
+
+		args[0] = Int64GetDatum(first->tenant);
+		args[1] = CStringGetTextDatum(first->subject_type);
+		args[2] = CStringGetTextDatum(unpack_sql_state(error->sqlerrcode));
+		args[3] = CStringGetTextDatum(error->message);
+		args[4] = TimestampTzGetDatum(as_of);
+		crm_execute("SELECT crm_internal.note_failed_work('crm.escalate', $1, $2, $3, $4, $5)",
+					5, types, args, NULL, false, 0);
+	}
+	return done;
+}
+
 PG_FUNCTION_INFO_V1(crm_escalate);
 
 /* crm.escalate(as_of timestamptz, batch integer) -> bigint */
@@ -425,7 +478,9 @@ crm_escalate(PG_FUNCTION_ARGS)
 	args[0] = TimestampTzGetDatum(as_of);
 	args[1] = Int32GetDatum(batch);
 	crm_execute("SELECT " LADDER_CLOCK_COLUMNS " FROM crm.sla_clocks AS c "
-				"WHERE c.escalate_at <= $1 "
+				"WHERE c.escalate_at <= $1 AND NOT EXISTS (SELECT FROM crm_internal.failed_work AS f "
+				"WHERE f.function_name = 'crm.escalate' AND f.tenant_id = c.tenant_id "
+				"AND f.item = c.subject_type AND f.retry_at > $1) "
 				"ORDER BY c.escalate_at LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED",
 				2, types, args, NULL, false, 0);
 	n = (int) SPI_processed;
@@ -454,7 +509,7 @@ crm_escalate(PG_FUNCTION_ARGS)
 				taken[k] = true;
 				which[nwhich++] = k;
 			}
-		done += fire_group(clocks, which, nwhich, as_of);
+		done += try_group(clocks, which, nwhich, as_of);
 	}
 	AtEOXact_GUC(true, nestlevel);
 	crm_disconnect();

@@ -10,7 +10,7 @@ SELECT attack.expect(count(*) = 0, 'no function takes a lock that anybody can ta
 FROM pg_proc AS p WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_internal'::regnamespace, 'crm_analytics'::regnamespace) AND p.prosrc ~ 'pg_(try_)?advisory';
 SELECT attack.expect(count(*) = 0, 'no role takes ours: ' || coalesce(string_agg(r || ' ' || f, ' '), '-'))
 FROM unnest('{attack_nobody,attack_reader_1,attack_agent_1,attack_manager_1,attack_admin_1}'::text[]) AS r,
-     unnest('{crm.lock(text,bigint,text,boolean),crm.try_lock(text,bigint,text,boolean)}'::text[]) AS f WHERE has_function_privilege(r, f, 'EXECUTE');
+     unnest(ARRAY['crm.lock(text,bigint,text,boolean)', 'crm.try_lock(text,bigint,text,boolean)']) AS f WHERE has_function_privilege(r, f, 'EXECUTE');
 SELECT attack.expect(attack.refused('DO $d$ BEGIN SET LOCAL ROLE attack_agent_1; PERFORM crm.lock_own(''value_models'', 2); END $d$') = '42501', 'nor of another company');
 
 SET SESSION AUTHORIZATION attack_owner;

@@ -30,3 +30,25 @@ COMMENT ON COLUMN crm.maintenance_tasks.last_error IS 'What went wrong the last 
 COMMENT ON COLUMN crm.maintenance_tasks.last_error_at IS 'When that was.';
 COMMENT ON COLUMN crm.maintenance_tasks.failures IS 'Failed runs in a row; the pause before the next try doubles from 1 second to an hour.';
 COMMENT ON COLUMN crm.maintenance_tasks.position IS 'Order in which they run.';
+
+CREATE TABLE crm_internal.failed_work (
+    function_name text NOT NULL,
+    tenant_id bigint NOT NULL,
+    item text NOT NULL,
+    failures integer NOT NULL DEFAULT 1,
+    sqlstate text NOT NULL,
+    message text NOT NULL,
+    failed_at timestamptz NOT NULL,
+    retry_at timestamptz NOT NULL,
+    CONSTRAINT failed_work_pkey PRIMARY KEY (function_name, tenant_id, item)
+);
+COMMENT ON TABLE crm_internal.failed_work IS
+'What maintenance could not do, while all else was done; it is tried again later and later. crm.health() tells of it.';
+COMMENT ON COLUMN crm_internal.failed_work.function_name IS 'Function that does such work, as in crm.maintenance_tasks.';
+COMMENT ON COLUMN crm_internal.failed_work.tenant_id IS 'Company it is for; 0: of all.';
+COMMENT ON COLUMN crm_internal.failed_work.item IS 'What it is about, as the function calls it: an id, or several.';
+COMMENT ON COLUMN crm_internal.failed_work.failures IS 'Tries in a row.';
+COMMENT ON COLUMN crm_internal.failed_work.sqlstate IS 'SQLSTATE of the last one.';
+COMMENT ON COLUMN crm_internal.failed_work.message IS 'Its message.';
+COMMENT ON COLUMN crm_internal.failed_work.failed_at IS 'When that was.';
+COMMENT ON COLUMN crm_internal.failed_work.retry_at IS 'Not tried before.';

@@ -147,17 +147,27 @@ $$;
 COMMENT ON FUNCTION crm.finish_request(jsonb) IS 'Keeps what a command with the key in crm.request_id answered. Called by crm.call().';
 SELECT crm.declare_function('crm.finish_request', 'reader');
 
-CREATE OR REPLACE FUNCTION crm.forget_requests(as_of timestamptz DEFAULT now(), batch integer DEFAULT 10000) RETURNS bigint
+CREATE OR REPLACE FUNCTION crm_internal.forget_some(tenant bigint, items text[], as_of timestamptz)
+RETURNS bigint
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH gone AS (
         DELETE FROM crm.api_requests AS r
-        WHERE (r.tenant_id, r.caller, r.request_id) IN (
-            SELECT o.tenant_id, o.caller, o.request_id FROM crm.api_requests AS o
-            WHERE o.requested_at < as_of - interval '7 days' ORDER BY o.requested_at LIMIT batch)
+        WHERE r.tenant_id = tenant AND (r.caller, r.request_id) IN (SELECT i::jsonb ->> 0, i::jsonb ->> 1 FROM unnest(items) AS i)
         RETURNING 1)
     SELECT count(*) FROM gone
+$$;
+COMMENT ON FUNCTION crm_internal.forget_some(bigint, text[], timestamptz) IS 'Forgets some of a company''s requests; returns how many.';
+
+CREATE OR REPLACE FUNCTION crm.forget_requests(as_of timestamptz DEFAULT now(), batch integer DEFAULT 10000)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.do_due('crm.forget_requests',
+        'crm.api_requests AS x WHERE x.requested_at < $1 - interval ''7 days''', 'jsonb_build_array(x.caller, x.request_id)',
+        'x.requested_at', 'UPDATE', 'crm_internal.forget_some', as_of, batch)
 $$;
 COMMENT ON FUNCTION crm.forget_requests(timestamptz, integer) IS
 'Forgets answers of commands that were sent more than a week ago. Called by the worker. Returns how many.';

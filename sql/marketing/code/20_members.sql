@@ -542,9 +542,7 @@ DECLARE
     n bigint := 0;
 BEGIN
     reached.next_at := '-infinity';
-    reached.tenant_id := 0;
-    reached.segment_id := 0;
-    reached.subject_id := 0;
+    reached.tenant_id := 0; reached.segment_id := 0; reached.subject_id := 0;
     -- in the order of time, one by one: a change may bring another that is due too, of this segment or of one that refers to it
     WHILE n < batch LOOP
         SELECT x.tenant_id, x.segment_id, x.subject_id, x.next_at, s.subject_table INTO due
@@ -552,16 +550,21 @@ BEGIN
         -- what comes is later than what was: a segment that fails is not tried twice
         WHERE x.next_at <= as_of AND x.next_at >= reached.next_at
           AND (x.next_at, x.tenant_id, x.segment_id, x.subject_id) > (reached.next_at, reached.tenant_id, reached.segment_id, reached.subject_id)
+          AND NOT EXISTS (SELECT FROM crm_internal.failed_work AS f WHERE f.function_name = 'crm.advance_segments' AND f.tenant_id = x.tenant_id
+                          AND f.item = jsonb_build_array(x.segment_id, x.subject_id)::text AND f.retry_at > as_of)
         ORDER BY x.next_at, x.tenant_id, x.segment_id, x.subject_id
         LIMIT 1 FOR UPDATE OF x SKIP LOCKED;
         EXIT WHEN NOT FOUND;
         reached.next_at := due.next_at;
-        reached.tenant_id := due.tenant_id;
-        reached.segment_id := due.segment_id;
-        reached.subject_id := due.subject_id;
+        reached.tenant_id := due.tenant_id; reached.segment_id := due.segment_id; reached.subject_id := due.subject_id;
         -- each change at its own instant: who came in and went out again meanwhile did both
-        PERFORM crm_internal.touch_segments(due.tenant_id, due.subject_table, due.subject_id, ARRAY[due.segment_id], NULL, NULL, 'time', due.next_at);
-        n := n + 1;
+        BEGIN
+            PERFORM crm_internal.touch_segments(due.tenant_id, due.subject_table, due.subject_id, ARRAY[due.segment_id], NULL, NULL, 'time', due.next_at);
+            n := n + 1;
+        EXCEPTION WHEN OTHERS THEN
+            PERFORM crm_internal.note_failed_work('crm.advance_segments', due.tenant_id, jsonb_build_array(due.segment_id, due.subject_id)::text,
+                                                  SQLSTATE, SQLERRM, as_of);
+        END;
     END LOOP;
     RETURN n;
 END

@@ -362,28 +362,34 @@ CREATE OR REPLACE TRIGGER sla_events_after_unbreach
 
 -- ---- breaches as recorded facts ----
 
+CREATE OR REPLACE FUNCTION crm_internal.note_breaches(tenant bigint, items text[], as_of timestamptz)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH noted AS (
+        INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, metric, cycle, at_time)
+        SELECT c.tenant_id, c.subject_type, c.subject_id, 'breached', c.due_at, c.metric, c.cycle, c.running_since
+        FROM unnest(items) WITH ORDINALITY AS i (item, n)
+        JOIN crm.sla_clocks AS c ON c.tenant_id = tenant AND c.subject_type = i.item::jsonb ->> 0 AND c.subject_id = (i.item::jsonb ->> 1)::bigint
+            AND c.metric = i.item::jsonb ->> 2 AND c.cycle = (i.item::jsonb ->> 3)::integer
+        ORDER BY i.n
+        ON CONFLICT DO NOTHING
+        RETURNING 1)
+    SELECT count(*) FROM noted
+$$;
+COMMENT ON FUNCTION crm_internal.note_breaches(bigint, text[], timestamptz) IS 'Writes down some breaches of a company; returns how many.';
+
 CREATE OR REPLACE FUNCTION crm.record_sla_breaches(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS bigint
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH due AS (
-        SELECT c.tenant_id, c.subject_type, c.subject_id, c.metric, c.cycle, c.due_at, c.running_since
-        FROM crm.sla_clocks AS c
-        JOIN crm.sla_subjects AS s
-          ON s.tenant_id = c.tenant_id AND s.subject_type = c.subject_type AND s.subject_id = c.subject_id
-        WHERE c.state = 'running' AND c.breached_at IS NULL AND c.due_at <= record_sla_breaches.as_of
-        ORDER BY c.due_at
-        LIMIT record_sla_breaches.batch
-        FOR NO KEY UPDATE OF s SKIP LOCKED
-    ), noted AS (
-        INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at, metric, cycle, at_time)
-        SELECT d.tenant_id, d.subject_type, d.subject_id, 'breached', d.due_at, d.metric, d.cycle, d.running_since
-        FROM due AS d
-        ON CONFLICT DO NOTHING
-        RETURNING 1
-    )
-    SELECT count(*) FROM noted
+    SELECT crm_internal.do_due('crm.record_sla_breaches',
+        'crm.sla_clocks AS x JOIN crm.sla_subjects AS s '
+        'ON s.tenant_id = x.tenant_id AND s.subject_type = x.subject_type AND s.subject_id = x.subject_id '
+        'WHERE x.state = ''running'' AND x.breached_at IS NULL AND x.due_at <= $1',
+        'jsonb_build_array(x.subject_type, x.subject_id, x.metric, x.cycle)', 'x.due_at', 'NO KEY UPDATE OF s', 'crm_internal.note_breaches', as_of, batch)
 $$;
 COMMENT ON FUNCTION crm.record_sla_breaches(timestamptz, integer) IS
 'Notes breaches that have happened by as_of as events, in the order of their due instants, at most batch of them; returns how many. Nothing depends on it but history: a noted breach stays when opening hours are changed afterwards. Safe in several sessions at once.';

@@ -52,22 +52,25 @@ $$;
 COMMENT ON FUNCTION crm_internal.waiting_rows_sql(text, text) IS 'Query for the records of a table that wait, with what they take as it is now.';
 
 -- Of all tenants. What others hold is being given out, or will be by the next pass.
-CREATE OR REPLACE FUNCTION crm_internal.enlist_waiting(subject_table text)
+CREATE OR REPLACE FUNCTION crm_internal.enlist_waiting(subject_table text, tenant bigint)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     EXECUTE 'INSERT INTO crm_internal.waiting_work AS w (tenant_id, subject_table, subject_id, queue_id, rule_id, needed) SELECT v.* FROM ('
-        || crm_internal.waiting_rows_sql(subject_table, format('NOT EXISTS (SELECT FROM crm_internal.waiting_work AS o WHERE o.tenant_id = s.tenant_id '
+        || crm_internal.waiting_rows_sql(subject_table, format('s.tenant_id = $1 AND NOT EXISTS '
+               '(SELECT FROM crm_internal.waiting_work AS o WHERE o.tenant_id = s.tenant_id '
                'AND o.subject_table = %L AND o.subject_id = s.id AND o.rule_id IS NOT DISTINCT FROM r.id AND o.queue_id IS NOT DISTINCT FROM %s '
                'AND o.needed = ARRAY(SELECT DISTINCT x FROM unnest(%s || coalesce(r.skill_ids, ''{}'')) AS x))', enlist_waiting.subject_table,
                crm_internal.waiting_sql(crm.subject_relation(subject_table), 'queue'), crm_internal.waiting_sql(crm.subject_relation(subject_table), 'skills')))
         || ' FOR NO KEY UPDATE OF s SKIP LOCKED) AS v '
-           'ON CONFLICT ON CONSTRAINT waiting_work_pkey DO UPDATE SET queue_id = excluded.queue_id, rule_id = excluded.rule_id, needed = excluded.needed';
+           'ON CONFLICT ON CONSTRAINT waiting_work_pkey DO UPDATE SET queue_id = excluded.queue_id, rule_id = excluded.rule_id, needed = excluded.needed'
+        USING tenant;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.enlist_waiting(text) IS 'Puts the records of a table that wait on the list, and brings up to date what they take.';
+COMMENT ON FUNCTION crm_internal.enlist_waiting(text, bigint) IS
+'Puts the records of a company in a table that wait on the list, and brings up to date what they take.';
 
 -- ---- serving ----
 
@@ -148,6 +151,13 @@ BEGIN
             EXCEPTION WHEN SQLSTATE '02000' THEN
                 -- gives its lock back: whoever else has a place goes by the same turn
                 NULL;
+            WHEN OTHERS THEN
+                IF NOT pass THEN
+                    RAISE;
+                END IF;
+                PERFORM crm_internal.note_failed_work('crm.route_waiting', tenant, jsonb_build_array(subject_table, waiting.subject_id)::text,
+                                                      SQLSTATE, SQLERRM, as_of);
+                held := NULL;
             END;
             CONTINUE WHEN held IS NULL;
             IF decision.user_id IS NOT NULL THEN
@@ -350,15 +360,21 @@ BEGIN
     FOR given IN SELECT r.subject, r.relation FROM crm.registered_as('assignment') AS r
                  WHERE crm.column_exists(r.relation, 'queue_id')
                     OR EXISTS (SELECT FROM crm.assignment_rules AS z WHERE z.subject_table = r.subject AND z.active) LOOP
-        -- what is done or has an owner waits no more
-        EXECUTE format('DELETE FROM crm_internal.waiting_work AS w WHERE w.subject_table = $1 AND NOT EXISTS '
-                       '(SELECT FROM %s AS s WHERE s.tenant_id = w.tenant_id AND s.id = w.subject_id AND %s)',
-                       given.relation, crm_internal.waiting_sql(given.relation, 'nobodys')) USING given.subject;
-        PERFORM crm_internal.enlist_waiting(given.subject);
-        FOR waits IN SELECT DISTINCT w.tenant_id FROM crm_internal.waiting_work AS w WHERE w.subject_table = given.subject ORDER BY 1 LOOP
+        FOR waits IN SELECT t.tenant_id FROM crm.tenants AS t
+                     WHERE NOT EXISTS (SELECT FROM crm_internal.failed_work AS f WHERE f.function_name = 'crm.route_waiting' AND f.tenant_id = t.tenant_id
+                                       AND f.item = given.subject AND f.retry_at > as_of) ORDER BY 1 LOOP
             -- triggers of what is given out work for this tenant
             PERFORM set_config('crm.tenant', waits.tenant_id::text, true);
-            served := served + crm_internal.serve_table(waits.tenant_id, given.subject, as_of, batch);
+            BEGIN
+                -- what is done or has an owner waits no more
+                EXECUTE format('DELETE FROM crm_internal.waiting_work AS w WHERE w.tenant_id = $2 AND w.subject_table = $1 AND NOT EXISTS '
+                               '(SELECT FROM %s AS s WHERE s.tenant_id = w.tenant_id AND s.id = w.subject_id AND %s)',
+                               given.relation, crm_internal.waiting_sql(given.relation, 'nobodys')) USING given.subject, waits.tenant_id;
+                PERFORM crm_internal.enlist_waiting(given.subject, waits.tenant_id);
+                served := served + crm_internal.serve_table(waits.tenant_id, given.subject, as_of, batch);
+            EXCEPTION WHEN OTHERS THEN
+                PERFORM crm_internal.note_failed_work('crm.route_waiting', waits.tenant_id, given.subject, SQLSTATE, SQLERRM, as_of);
+            END;
         END LOOP;
     END LOOP;
     PERFORM set_config('crm.tenant', coalesce(was, ''), true);

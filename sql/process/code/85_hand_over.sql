@@ -125,7 +125,7 @@ COMMENT ON FUNCTION crm.hand_over(bigint, bigint, timestamptz, timestamptz) IS
 'one that cannot take over.';
 SELECT crm.declare_function('crm.hand_over', 'manager');
 
-CREATE OR REPLACE FUNCTION crm.run_hand_overs(as_of timestamptz DEFAULT now(), batch integer DEFAULT 100)
+CREATE OR REPLACE FUNCTION crm_internal.hand_over_some(tenant bigint, items text[], as_of timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -134,9 +134,7 @@ DECLARE
     h crm.hand_over_records;
     n bigint := 0;
 BEGIN
-    FOR h IN SELECT x.* FROM crm.hand_over_records AS x
-             WHERE x.state = 'active' AND x.ends_at <= as_of OR x.state = 'planned' AND x.starts_at <= as_of
-             ORDER BY x.starts_at, x.id LIMIT batch FOR UPDATE SKIP LOCKED LOOP
+    FOR h IN SELECT x.* FROM crm.hand_over_records AS x WHERE x.tenant_id = tenant AND x.id = ANY (items::bigint[]) ORDER BY x.starts_at, x.id LOOP
         IF h.state = 'planned' THEN
             h := crm_internal.start_hand_over(h);
         END IF;
@@ -147,6 +145,17 @@ BEGIN
     END LOOP;
     RETURN n;
 END
+$$;
+COMMENT ON FUNCTION crm_internal.hand_over_some(bigint, text[], timestamptz) IS 'Begins and ends some of a company''s hand-overs; returns how many.';
+
+CREATE OR REPLACE FUNCTION crm.run_hand_overs(as_of timestamptz DEFAULT now(), batch integer DEFAULT 100)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.do_due('crm.run_hand_overs',
+        'crm.hand_over_records AS x WHERE (x.state = ''active'' AND x.ends_at <= $1 OR x.state = ''planned'' AND x.starts_at <= $1)',
+        'x.id', 'x.starts_at, x.id', 'UPDATE', 'crm_internal.hand_over_some', as_of, batch)
 $$;
 COMMENT ON FUNCTION crm.run_hand_overs(timestamptz, integer) IS
 'Begins and ends hand-overs whose time has come, for all tenants. Returns how many. A maintenance task; for the owner of the CRM.';

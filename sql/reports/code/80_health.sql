@@ -7,7 +7,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    preloaded CONSTANT boolean := current_setting('shared_preload_libraries') ~ '\mcrm\M';
+    -- an ordinary owner may not look at shared_preload_libraries; this setting is fixed at the start where the library is there by then
+    preloaded CONSTANT boolean := coalesce((SELECT s.context = 'postmaster' FROM pg_settings AS s WHERE s.name = 'crm.worker'), false);
 BEGIN
     RETURN QUERY
     SELECT 'error', 'versions', 'crm', format('library %s, extension %s, schema %s', v.library, v.extension, v.schema), v.advice
@@ -17,6 +18,16 @@ BEGIN
            format('%s failed runs in a row, the last at %s: %s', t.failures, t.last_error_at, t.last_error),
            format('Mend what it says, then SELECT * FROM crm.run_maintenance(%L).', t.name)
     FROM crm.maintenance_tasks AS t WHERE t.active AND t.failures > 0
+    UNION ALL
+    SELECT CASE WHEN max(f.failures) >= 5 THEN 'error' ELSE 'warning' END, 'failed_work', f.function_name,
+           concat('tenant ', f.tenant_id, ': ', count(*), ' things failed, one (', min(f.item), ') because of: ', min(f.sqlstate), ': ', min(f.message)),
+           format('Mend what it says; it is tried again by itself. crm_internal.failed_work lists it, function_name %L.', f.function_name)
+    FROM crm_internal.failed_work AS f GROUP BY f.function_name, f.tenant_id
+    UNION ALL
+    SELECT 'warning', 'failed_work', 'crm.escalate',
+           concat('tenant ', f.tenant_id, ': ', count(*), ' steps failed since yesterday, one because of: ', min(f.detail ->> 'message')),
+           'They are not done again. See crm.escalation_firings, column detail.'
+    FROM crm.escalation_firings AS f WHERE f.outcome = 'failed' AND f.fired_at > now() - interval '1 day' GROUP BY f.tenant_id
     UNION ALL
     SELECT 'warning', 'maintenance_late', 'crm.run_maintenance', format('due since %s', crm.next_maintenance_at()),
            CASE WHEN preloaded THEN 'Name this database in crm.worker_databases, and see crm.worker_status().'
@@ -49,7 +60,7 @@ BEGIN
       AND NOT EXISTS (SELECT FROM crm.exchange_rates AS x WHERE x.tenant_id = c.tenant_id
                       AND (x.from_currency, x.to_currency) IN ((c.currency, n.base_currency), (n.base_currency, c.currency)))
     UNION ALL
-    SELECT 'warning', 'calendar_ends', k.name, format('tenant %s: the last holiday is %s', k.tenant_id, h.last_on),
+    SELECT 'warning', 'calendar_ends', coalesce(k.name, k.code), format('tenant %s: the last holiday is %s', k.tenant_id, h.last_on),
            'Enter those of the next year: promises are counted through days that nobody works.'
     FROM (SELECT x.tenant_id, x.calendar_id, max(x.holiday_on) AS last_on FROM crm.calendar_holidays AS x WHERE x.active GROUP BY 1, 2) AS h
     JOIN crm.calendars AS k ON k.tenant_id = h.tenant_id AND k.id = h.calendar_id

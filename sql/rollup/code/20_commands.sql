@@ -369,12 +369,19 @@ BEGIN
         END IF;
         -- gone before the lock
         CONTINUE WHEN NOT EXISTS (SELECT FROM crm.rollup_sources AS r WHERE r.id = source_id);
-        folded := crm.rollup_fold(source_id);
-        CONTINUE WHEN folded = 0;
-        UPDATE crm.rollup_sources AS r
-        SET folded_at = clock_timestamp(), folded_deltas = r.folded_deltas + folded
-        WHERE r.id = source_id;
-        total := total + folded;
+        BEGIN
+            folded := crm.rollup_fold(source_id);
+            CONTINUE WHEN folded = 0;
+            UPDATE crm.rollup_sources AS r
+            SET folded_at = clock_timestamp(), folded_deltas = r.folded_deltas + folded
+            WHERE r.id = source_id;
+            total := total + folded;
+        EXCEPTION WHEN OTHERS THEN
+            IF wait THEN
+                RAISE;
+            END IF;
+            PERFORM crm_internal.note_failed_work('crm.fold_due_rollups', 0, source_id::text, SQLSTATE, SQLERRM, now());
+        END;
     END LOOP;
     RETURN total;
 END
@@ -428,7 +435,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT crm_internal.fold_sources(
         ARRAY(SELECT s.id FROM crm.rollup_sources AS s
-              WHERE s.id = ANY (crm_internal.sources_to_fold()) OR s.folded_at IS NULL OR s.folded_at < now() - interval '50 seconds'
+              WHERE (s.id = ANY (crm_internal.sources_to_fold()) OR s.folded_at IS NULL OR s.folded_at < now() - interval '50 seconds')
+                AND NOT EXISTS (SELECT FROM crm_internal.failed_work AS f
+                                WHERE f.function_name = 'crm.fold_due_rollups' AND f.item = s.id::text AND f.retry_at > now())
               ORDER BY s.id), false)
 $$;
 COMMENT ON FUNCTION crm.fold_due_rollups() IS

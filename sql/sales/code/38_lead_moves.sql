@@ -104,7 +104,7 @@ COMMENT ON FUNCTION crm.recycle_lead(bigint, text) IS
 SELECT crm.declare_api('crm.recycle_lead', '{"lead_id": 1}');
 SELECT crm.declare_function('crm.recycle_lead', 'agent');
 
-CREATE OR REPLACE FUNCTION crm.recycle_due_leads(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+CREATE OR REPLACE FUNCTION crm_internal.recycle_leads(tenant bigint, items text[], as_of timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -113,15 +113,22 @@ DECLARE
     n bigint;
 BEGIN
     PERFORM crm.because('recycle');
-    WITH due AS MATERIALIZED (
-        SELECT l.tenant_id, l.id, l.pipeline_id FROM crm.leads AS l
-        WHERE l.recycle_at <= as_of AND l.merged_into_id IS NULL
-        ORDER BY l.recycle_at LIMIT batch FOR UPDATE SKIP LOCKED)
-    UPDATE crm.leads AS l SET stage_id = (crm.first_stage(d.tenant_id, d.pipeline_id, '{open,on_hold}')).id
-    FROM due AS d WHERE l.tenant_id = d.tenant_id AND l.id = d.id;
+    UPDATE crm.leads AS l SET stage_id = (crm.first_stage(l.tenant_id, l.pipeline_id, '{open,on_hold}')).id
+    WHERE l.tenant_id = tenant AND l.id = ANY (items::bigint[]);
     GET DIAGNOSTICS n = ROW_COUNT;
     RETURN n;
 END
+$$;
+COMMENT ON FUNCTION crm_internal.recycle_leads(bigint, text[], timestamptz) IS 'Some leads of a company come back; returns how many.';
+
+CREATE OR REPLACE FUNCTION crm.recycle_due_leads(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.do_due('crm.recycle_due_leads',
+        'crm.leads AS x WHERE x.recycle_at <= $1 AND x.merged_into_id IS NULL',
+        'x.id', 'x.recycle_at', 'UPDATE', 'crm_internal.recycle_leads', as_of, batch)
 $$;
 COMMENT ON FUNCTION crm.recycle_due_leads(timestamptz, integer) IS
 'Takes disqualified leads back whose time has come, for all tenants. Returns how many. A maintenance task; for the owner of the CRM.';

@@ -25,18 +25,14 @@ SELECT crm.declare_hook('escalation_action.create_task',
 
 -- ---- reminders ----
 
-CREATE OR REPLACE FUNCTION crm.send_reminders(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+CREATE OR REPLACE FUNCTION crm_internal.remind(tenant bigint, items text[], as_of timestamptz)
 RETURNS bigint
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH due AS MATERIALIZED (
-        SELECT a.tenant_id, a.id FROM crm.activities AS a
-        WHERE a.done_at IS NULL AND a.remind_at IS NOT NULL AND (a.reminded_at IS NULL OR a.reminded_at < a.remind_at) AND a.remind_at <= send_reminders.as_of
-        ORDER BY a.remind_at LIMIT send_reminders.batch FOR NO KEY UPDATE SKIP LOCKED
-    ), reminded AS (
-        UPDATE crm.activities AS a SET reminded_at = greatest(send_reminders.as_of, a.remind_at)
-        FROM due AS d WHERE a.tenant_id = d.tenant_id AND a.id = d.id
+    WITH reminded AS (
+        UPDATE crm.activities AS a SET reminded_at = greatest(remind.as_of, a.remind_at)
+        WHERE a.tenant_id = tenant AND a.id = ANY (items::bigint[])
         RETURNING a.*
     ), told AS (
         INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
@@ -52,6 +48,17 @@ AS $$
         RETURNING 1
     )
     SELECT count(*) FROM told
+$$;
+COMMENT ON FUNCTION crm_internal.remind(bigint, text[], timestamptz) IS 'Reminds of some activities of a company; returns how many.';
+
+CREATE OR REPLACE FUNCTION crm.send_reminders(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.do_due('crm.send_reminders',
+        'crm.activities AS x WHERE x.done_at IS NULL AND x.remind_at IS NOT NULL AND (x.reminded_at IS NULL OR x.reminded_at < x.remind_at) '
+        'AND x.remind_at <= $1', 'x.id', 'x.remind_at', 'NO KEY UPDATE', 'crm_internal.remind', as_of, batch)
 $$;
 COMMENT ON FUNCTION crm.send_reminders(timestamptz, integer) IS
 'Reminds of activities whose remind_at has come and that are not done: an event activity.reminder in the outbox, once for each remind_at, for all tenants '

@@ -204,32 +204,23 @@ $$;
 COMMENT ON FUNCTION crm.next_score_crossing_at() IS 'When time alone will next take a lead across a threshold.';
 SELECT crm.declare_function('crm.next_score_crossing_at', 'owner');
 
-CREATE OR REPLACE FUNCTION crm.record_score_crossings(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
-RETURNS integer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+CREATE OR REPLACE FUNCTION crm_internal.cross_scores(tenant bigint, items text[], as_of timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    tenants bigint[];
-    models bigint[];
-    leads bigint[];
-    done integer;
+    done bigint;
 BEGIN
     -- where somebody makes all states anew, they cross what is to be crossed
-    SELECT array_agg(d.tenant_id), array_agg(d.model_id), array_agg(d.lead_id)
-    INTO tenants, models, leads
-    FROM (SELECT s.tenant_id, s.model_id, s.lead_id
-          FROM crm.lead_scores AS s
-          JOIN crm.score_subjects AS u ON u.tenant_id = s.tenant_id AND u.lead_id = s.lead_id
-          WHERE s.next_crossing <= as_of
-          ORDER BY s.next_crossing LIMIT batch
-          FOR NO KEY UPDATE OF u SKIP LOCKED) AS d
-    WHERE crm.try_lock('scores', crm.scores_lock(d.tenant_id), shared => true);
+    IF NOT crm.try_lock('scores', crm.scores_lock(tenant), shared => true) THEN
+        RETURN 0;
+    END IF;
     -- read again: what another session did before the lock is taken into account
     WITH moved AS MATERIALIZED (
         SELECT s.tenant_id, s.model_id, s.lead_id, crm.points_advance(m.definition, s.state, as_of) AS r
-        FROM unnest(tenants, models, leads) AS d (tenant_id, model_id, lead_id)
-        JOIN crm.lead_scores AS s USING (tenant_id, model_id, lead_id)
+        FROM unnest(items) AS i
+        JOIN crm.lead_scores AS s ON s.tenant_id = tenant AND s.model_id = (i::jsonb ->> 0)::bigint AND s.lead_id = (i::jsonb ->> 1)::bigint
         JOIN crm.score_models AS m ON m.tenant_id = s.tenant_id AND m.id = s.model_id AND m.version = s.version
         WHERE s.next_crossing <= as_of
     ), crossed AS (
@@ -244,9 +235,22 @@ BEGIN
         WHERE s.tenant_id = p.tenant_id AND s.model_id = p.model_id AND s.lead_id = p.lead_id
         RETURNING 1
     )
-    SELECT count(*)::integer INTO done FROM kept;
+    SELECT count(*) INTO done FROM kept;
     RETURN done;
 END
+$$;
+COMMENT ON FUNCTION crm_internal.cross_scores(bigint, text[], timestamptz) IS
+'Writes down the thresholds that some leads of a company have crossed; returns how many leads were looked at.';
+
+CREATE OR REPLACE FUNCTION crm.record_score_crossings(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS integer
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.do_due('crm.record_score_crossings',
+        'crm.lead_scores AS x JOIN crm.score_subjects AS u ON u.tenant_id = x.tenant_id AND u.lead_id = x.lead_id '
+        'WHERE x.next_crossing <= $1',
+        'jsonb_build_array(x.model_id, x.lead_id)', 'x.next_crossing', 'NO KEY UPDATE OF u', 'crm_internal.cross_scores', as_of, batch)::integer
 $$;
 COMMENT ON FUNCTION crm.record_score_crossings(timestamptz, integer) IS
 'Writes down the thresholds that time alone has taken leads across by as_of, each at its instant, for at most batch leads; leads that others are working on '
@@ -318,6 +322,17 @@ $$;
 COMMENT ON FUNCTION crm_internal.complete_replay(crm.score_models) IS
 'Notes that no state of a model is of older rules, if that is so and nobody writes states just now.';
 
+CREATE OR REPLACE FUNCTION crm_internal.replay_some(tenant bigint, items text[], as_of timestamptz)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT sum(crm.points_replay_leads(tenant, i.model, i.leads, as_of))
+    FROM (SELECT (x::jsonb ->> 0)::bigint AS model, array_agg((x::jsonb ->> 1)::bigint ORDER BY n) AS leads
+          FROM unnest(items) WITH ORDINALITY AS u (x, n) GROUP BY 1) AS i
+$$;
+COMMENT ON FUNCTION crm_internal.replay_some(bigint, text[], timestamptz) IS 'Replays the events of some leads of a company; returns how many.';
+
 CREATE OR REPLACE FUNCTION crm.replay_stale_scores(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -349,9 +364,15 @@ BEGIN
               ORDER BY s.lead_id LIMIT batch - done
               FOR NO KEY UPDATE OF l, u SKIP LOCKED) AS d;
         IF leads IS NULL THEN
-            PERFORM crm_internal.complete_replay(m);
+            -- leads that failed are come back to when it is their time
+            IF NOT crm_internal.complete_replay(m)
+               AND EXISTS (SELECT FROM crm_internal.failed_work AS f
+                           WHERE f.function_name = 'crm.replay_stale_scores' AND f.tenant_id = m.tenant_id AND f.retry_at <= as_of) THEN
+                PERFORM crm_internal.note_replay(m, m.version, false, NULL);
+            END IF;
         ELSE
-            done := done + crm.points_replay_leads(m.tenant_id, m.id, leads, as_of);
+            done := done + crm_internal.try_work('crm.replay_stale_scores', 'crm_internal.replay_some', m.tenant_id,
+                ARRAY(SELECT jsonb_build_array(m.id, l)::text FROM unnest(leads) AS l), as_of);
             PERFORM crm_internal.note_replay(m, m.version, false, (SELECT max(l.id) FROM unnest(leads) AS l (id)));
         END IF;
     END LOOP;

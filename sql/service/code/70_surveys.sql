@@ -204,7 +204,7 @@ $$;
 COMMENT ON FUNCTION crm_internal.survey_not_sent(crm.survey_responses, timestamptz) IS
 'Why a planned survey is not to be sent: off, rest, gone (deleted, merged), open again; NULL: it is.';
 
-CREATE OR REPLACE FUNCTION crm.send_due_surveys(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+CREATE OR REPLACE FUNCTION crm_internal.send_surveys(tenant bigint, items text[], as_of timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -214,11 +214,7 @@ DECLARE
     why text;
     n bigint := 0;
 BEGIN
-    FOR due IN
-        SELECT r.* FROM crm.survey_responses AS r
-        WHERE r.sent_at IS NULL AND r.cancelled_at IS NULL AND r.scheduled_at <= as_of
-        ORDER BY r.scheduled_at, r.id LIMIT batch FOR UPDATE SKIP LOCKED
-    LOOP
+    FOR due IN SELECT r.* FROM crm.survey_responses AS r WHERE r.tenant_id = tenant AND r.id = ANY (items::bigint[]) ORDER BY r.scheduled_at, r.id LOOP
         why := crm_internal.survey_not_sent(due, as_of);
         IF why IS NULL THEN
             PERFORM crm_internal.send_survey_response(due.tenant_id, due.id, as_of);
@@ -229,6 +225,18 @@ BEGIN
     END LOOP;
     RETURN n;
 END
+$$;
+COMMENT ON FUNCTION crm_internal.send_surveys(bigint, text[], timestamptz) IS
+'Sends or cancels some surveys of a company that are due; returns how many were sent.';
+
+CREATE OR REPLACE FUNCTION crm.send_due_surveys(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.do_due('crm.send_due_surveys',
+        'crm.survey_responses AS x WHERE x.sent_at IS NULL AND x.cancelled_at IS NULL AND x.scheduled_at <= $1',
+        'x.id', 'x.scheduled_at, x.id', 'UPDATE', 'crm_internal.send_surveys', as_of, batch)
 $$;
 COMMENT ON FUNCTION crm.send_due_surveys(timestamptz, integer) IS
 'Sends planned surveys whose time has come, for all tenants, each once however many callers there are; a survey that is off, a record that is gone, merged '
