@@ -41,6 +41,9 @@ INSERT INTO attack.tasks VALUES
 ('crm.forget_requests', 'SELECT tenant_id, id FROM crm.leads',
  'INSERT INTO crm.api_requests (tenant_id, caller, request_id, function_name, arguments_key, requested_at) VALUES ($1, ''probe'', $2::text, ''x'', ''x'', $3)',
  'crm.api_requests', 'request_id', 'SELECT NOT EXISTS (SELECT FROM crm.api_requests WHERE tenant_id = $1 AND request_id = $2::text AND caller = ''probe'')'),
+('crm.forget_events', 'SELECT tenant_id, id FROM crm.leads',
+ 'WITH k AS (UPDATE crm.tenants SET events_kept = ''10 days'') INSERT INTO crm.events (tenant_id, id, kind, subject_id, created_at, scheduled_at) SELECT $1, 0 - $2, ''probe'', $2, $3, NULL',
+ 'crm.events', 'subject_id', 'SELECT NOT EXISTS (SELECT FROM crm.events WHERE tenant_id = $1 AND kind = ''probe'' AND subject_id = $2)'),
 ('crm.fold_due_rollups', 'SELECT CASE WHEN row_number() OVER (ORDER BY id) < 3 THEN 1 ELSE 0 END, id FROM crm.rollup_sources',
  'UPDATE crm.rollup_sources SET folded_at = $3 WHERE id = $2 AND $1 IS NOT NULL', 'crm.rollup_sources', 'id', 'SELECT folded_at > ''2021-01-01'' FROM crm.rollup_sources WHERE id = $2 AND $1 IS NOT NULL');
 SELECT attack.expect(count(*) = 0, 'every task is tried: ' || coalesce(string_agg(coalesce(m.function_name, t.function_name), ' '), '-'))
@@ -108,7 +111,7 @@ BEGIN
         -- this one goes by the clock
         at := CASE WHEN t.function_name = 'crm.fold_due_rollups' THEN now() ELSE as_of END;
         PERFORM set_config('attack.running', t.function_name, true);
-        INSERT INTO attack.said SELECT round, t.function_name, r.error, r.next_at IS NULL OR r.next_at > at FROM crm.run_maintenance(t.name, at) AS r;
+        INSERT INTO attack.said SELECT round, t.function_name, r.error, r.more OR r.next_at IS NULL OR r.next_at > at FROM crm.run_maintenance(t.name, at) AS r;
     END LOOP;
 END
 $$;

@@ -313,6 +313,28 @@ $$;
 COMMENT ON FUNCTION crm_internal.first_event_since(bigint, timestamptz) IS 'Number of the first event of a tenant that was written at an instant or '
 'after it; NULL: it has none.';
 
+CREATE OR REPLACE FUNCTION crm_internal.forget_some_events(tenant bigint, items text[], as_of timestamptz)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH gone AS (
+        DELETE FROM crm.events AS e WHERE e.tenant_id = tenant AND e.id = ANY (items::bigint[]) RETURNING e.*),
+    missed AS (
+        SELECT s.id, count(*) AS n
+        FROM gone AS g
+        JOIN crm.event_subscriptions AS s ON s.tenant_id = g.tenant_id AND s.active AND crm_internal.kind_is_wanted(g.kind, s.kinds)
+        JOIN crm.event_cursors AS c ON c.tenant_id = s.tenant_id AND c.subscription_id = s.id
+             AND c.shard = crm_internal.event_shard(g.subject_table, g.subject_id, g.kind, s.shards)
+        WHERE g.id >= c.low_id AND g.id > c.last_id AND NOT pg_visible_in_snapshot(g.xact, c.done)
+        GROUP BY s.id),
+    told AS (
+        UPDATE crm.event_subscriptions AS s SET lost = s.lost + m.n, lost_at = as_of FROM missed AS m WHERE s.tenant_id = tenant AND s.id = m.id)
+    SELECT count(*) FROM gone
+$$;
+COMMENT ON FUNCTION crm_internal.forget_some_events(bigint, text[], timestamptz) IS
+'Deletes some events of a company, and tells subscriptions that had not read them; returns how many.';
+
 CREATE OR REPLACE FUNCTION crm.forget_events(as_of timestamptz DEFAULT now(), batch integer DEFAULT 10000)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
@@ -321,33 +343,19 @@ AS $$
 DECLARE
     t record;
     done bigint := 0;
-    n bigint;
     bound bigint;
 BEGIN
     FOR t IN SELECT x.tenant_id, x.events_kept FROM crm.tenants AS x WHERE x.events_kept IS NOT NULL ORDER BY x.tenant_id LOOP
         EXIT WHEN done >= batch;
         bound := crm_internal.first_event_since(t.tenant_id, as_of - t.events_kept);
         CONTINUE WHEN bound IS NULL;
-        WITH gone AS (
-            DELETE FROM crm.events AS e
-            WHERE e.tenant_id = t.tenant_id AND e.id = ANY (ARRAY(
-                SELECT o.id FROM crm.events AS o
-                -- a notice that nobody has delivered is kept: it is still to be done
-                WHERE o.tenant_id = t.tenant_id AND o.id < bound AND (o.scheduled_at IS NULL OR o.delivered_at IS NOT NULL OR o.failed_at IS NOT NULL)
-                ORDER BY o.id LIMIT batch - done FOR UPDATE SKIP LOCKED))
-            RETURNING e.*),
-        missed AS (
-            SELECT s.id, count(*) AS n
-            FROM gone AS g
-            JOIN crm.event_subscriptions AS s ON s.tenant_id = g.tenant_id AND s.active AND crm_internal.kind_is_wanted(g.kind, s.kinds)
-            JOIN crm.event_cursors AS c ON c.tenant_id = s.tenant_id AND c.subscription_id = s.id
-                 AND c.shard = crm_internal.event_shard(g.subject_table, g.subject_id, g.kind, s.shards)
-            WHERE g.id >= c.low_id AND g.id > c.last_id AND NOT pg_visible_in_snapshot(g.xact, c.done)
-            GROUP BY s.id),
-        told AS (
-            UPDATE crm.event_subscriptions AS s SET lost = s.lost + m.n, lost_at = as_of FROM missed AS m WHERE s.tenant_id = t.tenant_id AND s.id = m.id)
-        SELECT count(*) INTO n FROM gone;
-        done := done + n;
+        done := done + crm_internal.try_work('crm.forget_events', 'crm_internal.forget_some_events', t.tenant_id, ARRAY(
+            SELECT o.id::text FROM crm.events AS o
+            -- a notice that nobody has delivered is kept: it is still to be done
+            WHERE o.tenant_id = t.tenant_id AND o.id < bound AND (o.scheduled_at IS NULL OR o.delivered_at IS NOT NULL OR o.failed_at IS NOT NULL)
+              AND NOT EXISTS (SELECT FROM crm_internal.failed_work AS f WHERE f.function_name = 'crm.forget_events' AND f.tenant_id = t.tenant_id
+                              AND f.item = o.id::text AND f.retry_at > as_of)
+            ORDER BY o.id LIMIT batch - done FOR UPDATE SKIP LOCKED), as_of);
     END LOOP;
     RETURN done;
 END

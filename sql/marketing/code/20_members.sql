@@ -541,8 +541,7 @@ DECLARE
     reached crm.segment_states;
     n bigint := 0;
 BEGIN
-    reached.next_at := '-infinity';
-    reached.tenant_id := 0; reached.segment_id := 0; reached.subject_id := 0;
+    reached.next_at := '-infinity'; reached.tenant_id := 0; reached.segment_id := 0; reached.subject_id := 0;
     -- in the order of time, one by one: a change may bring another that is due too, of this segment or of one that refers to it
     WHILE n < batch LOOP
         SELECT x.tenant_id, x.segment_id, x.subject_id, x.next_at, s.subject_table INTO due
@@ -555,8 +554,7 @@ BEGIN
         ORDER BY x.next_at, x.tenant_id, x.segment_id, x.subject_id
         LIMIT 1 FOR UPDATE OF x SKIP LOCKED;
         EXIT WHEN NOT FOUND;
-        reached.next_at := due.next_at;
-        reached.tenant_id := due.tenant_id; reached.segment_id := due.segment_id; reached.subject_id := due.subject_id;
+        reached.next_at := due.next_at; reached.tenant_id := due.tenant_id; reached.segment_id := due.segment_id; reached.subject_id := due.subject_id;
         -- each change at its own instant: who came in and went out again meanwhile did both
         BEGIN
             PERFORM crm_internal.touch_segments(due.tenant_id, due.subject_table, due.subject_id, ARRAY[due.segment_id], NULL, NULL, 'time', due.next_at);
