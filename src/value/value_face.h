@@ -7,6 +7,8 @@
 
 #include "fmgr.h"
 
+#include "base/compat.h"
+
 #include "value/value_math.h"
 
 /* arguments other than zero and counts lie between these */

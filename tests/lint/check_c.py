@@ -10,7 +10,7 @@ RULES = {
     'exported': 'functions and variables that are not static are called crm_...',
     'static-unique': 'no two static functions of the tree have one name',
     'version-test': 'PG_VERSION_NUM is looked at in src/base/compat.h alone',
-    'varlena': 'a file that reads variable-length values includes base/compat.h, itself or by its headers: newer servers keep the macros apart',
+    'varlena': 'a file that reads variable-length values, or makes functions for SQL, includes base/compat.h, itself or by its headers: servers differ',
     'json-value': 'values are taken out of JSON by src/base/json.c alone: the server takes what it is given for an object or an array, and reads on',
     'result-row': 'the row type of a result comes from crm_result_row() in src/base/row.c',
     'hint-c': 'an error of class CR has an errhint',
@@ -58,7 +58,7 @@ def spi(tree):
                           f'{t.text} outside src/base/plan.c, which alone pins the search path and keeps plans: use what it offers')
 
 
-VARLENA = re.compile(r'(?:SET_)?VAR(?:DATA|SIZE|ATT)\w*')
+VARLENA = re.compile(r'(?:SET_)?VAR(?:DATA|SIZE|ATT)\w*|PG_FUNCTION_INFO_V1')
 
 
 def varlena(tree):
@@ -71,7 +71,7 @@ def varlena(tree):
             reached.add(path)
             new += [p for p in included.get(path, []) if p not in reached]
         if use and 'src/base/compat.h' not in reached:
-            yield Finding('varlena', f.path, use.line, f.path, f'{use.text} without base/compat.h: it does not build on 16 and later')
+            yield Finding('varlena', f.path, use.line, f.path, f'{use.text} without base/compat.h: it is not built, or not found, on some server')
 
 
 # ---- SQL in strings ----

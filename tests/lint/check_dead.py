@@ -18,7 +18,7 @@ RULES = {
 }
 # columns whose meaning is the same in every table, served for all of them from the catalog
 COMMON = {'tenant_id', 'id', 'created_at', 'updated_at', 'version', 'custom', 'source_system', 'source_id',
-          'owner_id', 'team_id', 'shared_user_ids', 'shared_team_ids'}
+          'owner_id', 'team_id', 'shared_user_ids', 'shared_team_ids', 'stage_entered_at', 'closed_at'}
 
 
 def check(tree):
