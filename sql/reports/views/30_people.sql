@@ -324,7 +324,7 @@ WITH bought AS (
     FROM (SELECT DISTINCT ON (c.tenant_id, c.table_name, c.id, p.column_name) c.tenant_id, c.table_name, c.id, p.column_name, p.value
           FROM (SELECT d.tenant_id, 'opportunities' AS table_name, d.id, d.closed_at FROM crm.opportunities AS d WHERE d.closed_at IS NOT NULL
                 UNION ALL
-                SELECT l.tenant_id, 'leads', l.id, l.closed_at FROM crm.leads AS l WHERE l.closed_at IS NOT NULL) AS c
+                SELECT l.tenant_id, 'leads' AS table_name, l.id, l.closed_at FROM crm.leads AS l WHERE l.closed_at IS NOT NULL) AS c
           JOIN crm.past_values AS p ON p.tenant_id = c.tenant_id AND p.table_name = c.table_name AND p.record_id = c.id AND p.until > c.closed_at
           ORDER BY c.tenant_id, c.table_name, c.id, p.column_name, p.until) AS v
     GROUP BY v.tenant_id, v.table_name, v.id

@@ -12,9 +12,9 @@ CROSS JOIN LATERAL (
            min(c.due_at) FILTER (WHERE j.state = 'under_way') AS next_promise_due_at
     FROM (SELECT 'tickets' AS subject_type, k.id FROM crm.tickets AS k WHERE k.tenant_id = a.tenant_id AND k.account_id = a.id
           UNION ALL
-          SELECT 'leads', l.id FROM crm.leads AS l WHERE l.tenant_id = a.tenant_id AND l.account_id = a.id
+          SELECT 'leads' AS subject_type, l.id FROM crm.leads AS l WHERE l.tenant_id = a.tenant_id AND l.account_id = a.id
           UNION ALL
-          SELECT 'opportunities', o.id FROM crm.opportunities AS o WHERE o.tenant_id = a.tenant_id AND o.account_id = a.id) AS r
+          SELECT 'opportunities' AS subject_type, o.id FROM crm.opportunities AS o WHERE o.tenant_id = a.tenant_id AND o.account_id = a.id) AS r
     -- the records stand here already: the clocks themselves, judged as the fact judges them
     JOIN crm.sla_clocks AS c ON c.tenant_id = a.tenant_id AND c.subject_id = r.id AND c.subject_type = r.subject_type
     CROSS JOIN LATERAL (SELECT crm_analytics.promise_state(c.state, c.breached_at, c.due_at) AS state) AS j) AS p;
@@ -34,7 +34,7 @@ CROSS JOIN LATERAL (
            max(f.answered_at) AS last_answer_at
     FROM (SELECT 'tickets' AS subject_table, k.id FROM crm.tickets AS k WHERE k.tenant_id = a.tenant_id AND k.account_id = a.id
           UNION ALL
-          SELECT 'opportunities', o.id FROM crm.opportunities AS o WHERE o.tenant_id = a.tenant_id AND o.account_id = a.id) AS r
+          SELECT 'opportunities' AS subject_table, o.id FROM crm.opportunities AS o WHERE o.tenant_id = a.tenant_id AND o.account_id = a.id) AS r
     JOIN crm_analytics.fact_survey_responses AS f
       ON f.tenant_id = a.tenant_id AND f.subject_table = r.subject_table AND f.subject_id = r.id AND f.score IS NOT NULL) AS s;
 COMMENT ON VIEW crm_analytics.customer_satisfaction IS
