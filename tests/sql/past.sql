@@ -31,7 +31,7 @@ CROSS JOIN LATERAL (
         WHEN a.name = i.argument THEN format('(%L::timestamptz)::%s', now() - interval '1 day', a.type::regtype)
         WHEN a.name IN ('subject_table', 'subject_type') THEN CASE WHEN p.proname = 'segments_of' THEN '''leads''' ELSE '''tickets''' END
         WHEN a.name IN ('subject_id', 'lead_id') THEN '9701' WHEN a.name = 'segment' THEN '''past germans''' WHEN a.name = 'segmentation' THEN '''industry'''
-        WHEN a.name = 'min_count' THEN '1' WHEN a.name = 'definition' THEN $d$'{"name": "past", "rules": [{"name": "german", "when": "$.country == \"DE\"", "points": 30}]}'$d$
+        WHEN a.name = 'min_count' THEN '1' WHEN a.name = 'account_ids' THEN '''{9701,9702,9703}''' WHEN a.name = 'definition' THEN $d$'{"name": "past", "rules": [{"name": "german", "when": "$.country == \"DE\"", "points": 30}]}'$d$
         WHEN a.o > p.pronargs - p.pronargdefaults THEN NULL ELSE 'no value for it' END), ', ')
         FILTER (WHERE a.name = i.argument OR a.name IN ('subject_table', 'subject_type', 'subject_id', 'lead_id', 'segment', 'segmentation', 'min_count', 'definition')
                    OR a.o <= p.pronargs - p.pronargdefaults) AS call
