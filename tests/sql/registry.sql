@@ -69,3 +69,15 @@ SELECT l.subject, l.kind, l.column_name, l.target, l.target_column, l.merge
 FROM crm.table_links() AS l WHERE l.subject IN ('activities', 'lead_captures', 'contact_points', 'sla_clocks') ORDER BY 1, 2 DESC, 3;
 SELECT crm.subject_relation('leads'), crm.subject_relation('nothing') IS NULL AS unknown;
 SELECT crm.require_registered('prices', 'segments');
+
+-- that there is the company of a row is checked once: by a reference to crm.tenants, or by one that no row lacks to a table of which it holds
+WITH RECURSIVE sure AS (
+    SELECT 'crm.tenants'::regclass::oid AS relation, false AS through, 0 AS depth
+    UNION
+    SELECT k.conrelid, k.confrelid <> 'crm.tenants'::regclass, s.depth + 1
+    FROM sure AS s JOIN pg_constraint AS k ON k.confrelid = s.relation AND k.contype = 'f' AND k.conrelid <> k.confrelid AND s.depth < 6
+    WHERE NOT EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND NOT a.attnotnull)
+      AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey) AND a.attname = 'tenant_id')
+      AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = k.confrelid AND a.attnum = ANY (k.confkey) AND a.attname = 'tenant_id'))
+SELECT r.subject AS checked_twice FROM crm.registry AS r JOIN sure AS s ON s.relation = r.relation
+GROUP BY r.subject HAVING count(DISTINCT s.through) = 2 ORDER BY 1;

@@ -14,7 +14,6 @@ CREATE TABLE crm.hand_over_records (
     created_by bigint DEFAULT crm.user_id(),
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT hand_over_records_pkey PRIMARY KEY (tenant_id, id),
-    CONSTRAINT hand_over_records_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT hand_over_records_from_user_id_fkey FOREIGN KEY (tenant_id, from_user_id) REFERENCES crm.users (tenant_id, id),
     CONSTRAINT hand_over_records_to_user_id_fkey FOREIGN KEY (tenant_id, to_user_id) REFERENCES crm.users (tenant_id, id),
     CONSTRAINT hand_over_records_dates_check CHECK (ends_at > starts_at),

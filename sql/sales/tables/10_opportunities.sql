@@ -35,7 +35,6 @@ CREATE TABLE crm.opportunities (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT opportunities_pkey PRIMARY KEY (tenant_id, id),
-    CONSTRAINT opportunities_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT opportunities_account_id_fkey FOREIGN KEY (tenant_id, account_id) REFERENCES crm.accounts (tenant_id, id),
     CONSTRAINT opportunities_contact_id_fkey FOREIGN KEY (tenant_id, contact_id) REFERENCES crm.contacts (tenant_id, id),
     CONSTRAINT opportunities_product_id_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES crm.products (tenant_id, id),

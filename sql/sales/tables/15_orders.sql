@@ -33,7 +33,6 @@ CREATE TABLE crm.orders (
     CONSTRAINT orders_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT orders_number_key UNIQUE (tenant_id, number),
     CONSTRAINT orders_source_key UNIQUE (tenant_id, source_system, source_id),
-    CONSTRAINT orders_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT orders_account_id_fkey FOREIGN KEY (tenant_id, account_id) REFERENCES crm.accounts (tenant_id, id),
     CONSTRAINT orders_contact_id_fkey FOREIGN KEY (tenant_id, contact_id) REFERENCES crm.contacts (tenant_id, id),
     CONSTRAINT orders_opportunity_id_fkey FOREIGN KEY (tenant_id, opportunity_id) REFERENCES crm.opportunities (tenant_id, id),

@@ -78,7 +78,6 @@ CREATE TABLE crm.leads (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT leads_pkey PRIMARY KEY (tenant_id, id),
-    CONSTRAINT leads_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT leads_product_id_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES crm.products (tenant_id, id),
     CONSTRAINT leads_currency_fkey FOREIGN KEY (currency) REFERENCES crm.currencies (code),
     CONSTRAINT leads_pipeline_id_fkey FOREIGN KEY (tenant_id, pipeline_id) REFERENCES crm.pipelines (tenant_id, id),

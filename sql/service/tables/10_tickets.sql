@@ -52,7 +52,6 @@ CREATE TABLE crm.tickets (
     created_at timestamptz NOT NULL DEFAULT now(),
     updated_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT tickets_pkey PRIMARY KEY (tenant_id, id),
-    CONSTRAINT tickets_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT tickets_type_fkey FOREIGN KEY (tenant_id, type) REFERENCES crm.ticket_types (tenant_id, code),
     CONSTRAINT tickets_priority_fkey FOREIGN KEY (tenant_id, priority) REFERENCES crm.priorities (tenant_id, code),
     CONSTRAINT tickets_queue_id_fkey FOREIGN KEY (tenant_id, queue_id) REFERENCES crm.queues (tenant_id, id),
