@@ -89,3 +89,12 @@ SELECT crm.record_consent('contacts', 98001, 'marketing', 'email', true, 'form',
 SELECT crm.may_contact('contacts', 98001, 'parties', 'email');
 SELECT crm.suppress('email', 'nonsense', 'bounce', 'x');
 ROLLBACK;
+
+-- merged people have said what either said
+BEGIN;
+INSERT INTO crm.contacts (id, name) VALUES (98011, 'Ada'), (98012, 'Ada too');
+SELECT (crm.record_consent('contacts', 98011, 'marketing', 'email', true, 'form', now() - interval '1 day')).state;
+SELECT (crm.record_consent('contacts', 98012, 'marketing', 'email', false, 'call', now() - interval '2 days')).state;
+SELECT (crm.merge_contacts(98011, 98012)).id;
+SELECT p.state, p.counts, p.source FROM crm.consent_proof('contacts', 98012) AS p;
+ROLLBACK;

@@ -92,7 +92,12 @@ BEGIN
         EXECUTE format('UPDATE %s AS x SET %I = $3 WHERE x.tenant_id = $1 AND x.%I = $2', link.relation::regclass, link.attname, link.attname)
             USING t, source.id, target.id;
     END LOOP;
-    UPDATE crm.activities AS v SET related_id = target.id WHERE v.tenant_id = t AND v.related_table = 'contacts' AND v.related_id = source.id;
+    -- and what names the table of its record in another column: activities, statements about consent
+    FOR link IN SELECT l.relation, l.column_name, l.target_column FROM crm.table_links() AS l WHERE l.merge AND l.target_column IS NOT NULL LOOP
+        EXECUTE format('UPDATE %s AS x SET %I = $3 WHERE x.tenant_id = $1 AND x.%I = ''contacts'' AND x.%I = $2',
+                       link.relation::regclass, link.column_name, link.target_column, link.column_name)
+            USING t, source.id, target.id;
+    END LOOP;
     merged := crm.update_row(target, merged);
     DELETE FROM crm.contacts AS c WHERE c.tenant_id = t AND c.id = source.id;
     RETURN merged;
