@@ -15,6 +15,7 @@
 
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/datetime.h"
@@ -192,11 +193,39 @@ date_text(DateADT day)
 	return DatumGetCString(DirectFunctionCall1(date_out, DateADTGetDatum(day)));
 }
 
+/*
+ * Whose rates count: the tenant that is named, else the caller's.  Triggers name
+ * that of their row.  Another one's rates are for whoever owns them all.
+ */
+static int64
+rates_tenant(const Datum *named)
+{
+	bool		isnull;
+	int64		mine = crm_current_tenant(&isnull);
+
+	if (named != NULL && (isnull || DatumGetInt64(*named) != mine))
+	{
+		if (!has_privs_of_role(GetUserId(), crm_table_owner(crm_table_oid("exchange_rates", false))))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("the exchange rates of tenant " INT64_FORMAT " are for its own users",
+							DatumGetInt64(*named)),
+					 errhint("Leave tenant_id out for the rates of your own company.")));
+		return DatumGetInt64(*named);
+	}
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_NO_TENANT),
+				 errmsg("the current role works for no tenant, so there are no rates"),
+				 errhint("Map the role to a user of a tenant (crm.users, column db_role), or pass tenant_id.")));
+	return mine;
+}
+
 PG_FUNCTION_INFO_V1(crm_convert_currency);
 
 /*
  * crm.convert_currency(amount, from_currency, to_currency, mode, event_date,
- * close_date, as_of) -> numeric
+ * close_date, as_of, tenant_id) -> numeric
  */
 Datum
 crm_convert_currency(PG_FUNCTION_ARGS)
@@ -212,7 +241,6 @@ crm_convert_currency(PG_FUNCTION_ARGS)
 	Numeric		base_over;
 	DateADT		day;
 	int64		tenant_id;
-	bool		isnull;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3) || PG_ARGISNULL(6))
 		PG_RETURN_NULL();
@@ -225,12 +253,7 @@ crm_convert_currency(PG_FUNCTION_ARGS)
 	currency_code(PG_GETARG_TEXT_PP(2), to);
 	mode = text_to_cstring(PG_GETARG_TEXT_PP(3));
 
-	tenant_id = crm_current_tenant(&isnull);
-	if (isnull)
-		ereport(ERROR,
-				(errcode(ERRCODE_CRM_NO_TENANT),
-				 errmsg("the current role works for no tenant, so there are no rates"),
-				 errhint("Map the role to a user of a tenant (crm.users, column db_role), or pass tenant_id.")));
+	tenant_id = rates_tenant(PG_ARGISNULL(7) ? NULL : &fcinfo->args[7].value);
 	tenant = tenant_of(tenant_id);
 
 	if (strcmp(mode, "at_event_date") == 0)

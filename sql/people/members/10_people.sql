@@ -46,15 +46,17 @@ CREATE FUNCTION crm.convert_currency(
     mode text DEFAULT 'at_event_date',
     event_date date DEFAULT NULL,
     close_date date DEFAULT NULL,
-    as_of timestamptz DEFAULT now())
+    as_of timestamptz DEFAULT now(),
+    tenant_id bigint DEFAULT NULL)
 RETURNS numeric
 LANGUAGE c STABLE PARALLEL SAFE COST 5
 AS 'MODULE_PATHNAME', 'crm_convert_currency';
-COMMENT ON FUNCTION crm.convert_currency(numeric, text, text, text, date, date, timestamptz) IS
+COMMENT ON FUNCTION crm.convert_currency(numeric, text, text, text, date, date, timestamptz, bigint) IS
 'An amount in another currency, not rounded, at the rate of crm.exchange_rates that holds on: event_date (mode at_event_date), close_date (at_close_date; '
 'today''s where it is NULL, the deal being open) or the tenant''s day at as_of (at_today). The pair''s own rate or its inverse, whichever is later; else '
 'through the tenant''s base currency. NULL for a NULL amount or currency. Errors: CR203 where no rate is known, 22004 for at_event_date without a date, 22023 '
-'for an unknown mode or code, 22003 for NaN or infinity, CR010 without a tenant.';
+'for an unknown mode or code, 22003 for NaN or infinity, CR010 without a tenant. The rates are those of tenant_id, else of the caller''s tenant; 42501 for '
+'those of another company, unless the caller owns the CRM.';
 
 CREATE FUNCTION crm.exchange_rate_on(tenant_id bigint, from_currency character, to_currency character, on_date date) RETURNS numeric
 LANGUAGE c STABLE STRICT PARALLEL SAFE COST 2

@@ -138,7 +138,7 @@ BEGIN
                                                                         WHERE r.tenant_id = t AND r.id = l.product_id)), ''), l.name);
     -- another currency for the deal than for what the lead may spend: the amount is converted, never called something else
     IF deal.amount IS NULL AND deal.currency <> l.currency THEN
-        deal.amount := crm.convert_currency(l.amount, l.currency::text, deal.currency::text, 'at_today');
+        deal.amount := crm.convert_currency(l.amount, l.currency::text, deal.currency::text, 'at_today', tenant_id => t);
     END IF;
     deal := crm.carry_row(deal, crm_internal.converted_lead(l, 'opportunities'), 'convert');
     deal.amount_source := CASE WHEN deal.amount IS NULL THEN 'lines' ELSE 'hand' END;

@@ -24,7 +24,7 @@ BEGIN
         FROM crm.products AS p JOIN crm.tenants AS t ON t.tenant_id = tenant
         WHERE p.tenant_id = tenant AND p.id = product;
     END IF;
-    RETURN round(crm.convert_currency(found.price, found.currency::text, line_price.currency, 'at_event_date', on_date), 4);
+    RETURN round(crm.convert_currency(found.price, found.currency::text, line_price.currency, 'at_event_date', on_date, tenant_id => tenant), 4);
 END
 $$;
 COMMENT ON FUNCTION crm_internal.line_price(bigint, bigint, bigint, numeric, text, date) IS 'crm.line_price() of a tenant.';

@@ -32,8 +32,8 @@ BEGIN
             RETURN NEW;
         END IF;
     END IF;
-    NEW.base_amount := sign * crm.convert_currency(NEW.amount, NEW.currency, base, 'at_event_date', NEW.ordered_on);
-    NEW.base_margin := sign * crm.convert_currency(NEW.margin, NEW.currency, base, 'at_event_date', NEW.ordered_on);
+    NEW.base_amount := sign * crm.convert_currency(NEW.amount, NEW.currency, base, 'at_event_date', NEW.ordered_on, tenant_id => NEW.tenant_id);
+    NEW.base_margin := sign * crm.convert_currency(NEW.margin, NEW.currency, base, 'at_event_date', NEW.ordered_on, tenant_id => NEW.tenant_id);
     RETURN NEW;
 END
 $$;
