@@ -205,7 +205,9 @@ rates_tenant(const Datum *named)
 
 	if (named != NULL && (isnull || DatumGetInt64(*named) != mine))
 	{
-		if (!has_privs_of_role(GetUserId(), crm_table_owner(crm_table_oid("exchange_rates", false))))
+		Oid			owner = crm_table_owner(crm_table_oid("exchange_rates", false));
+
+		if (!has_privs_of_role(GetUserId(), owner))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("the exchange rates of tenant " INT64_FORMAT " are for its own users",

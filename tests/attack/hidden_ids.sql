@@ -86,7 +86,8 @@ BEGIN
             DROP TABLE pg_temp.fresh;
             -- what comes of a record that was made by the call, such as a follow-up for its owner, is about no hidden one
             made := made OR n > 0 AND (SELECT r.class = 'owned' FROM crm.registry AS r WHERE r.relation = t.relation);
-            IF n > 0 THEN written := written || format(' writes %s hidden into %s', n, t.relation); END IF;
+            -- notices to programs are seen by nobody who asks: what they are about counts, below
+            IF n > 0 AND t.relation <> 'crm.events'::regclass THEN written := written || format(' writes %s hidden into %s', n, t.relation); END IF;
         END LOOP;
         finding := finding || CASE WHEN made OR theirs THEN '' ELSE written END;
         SELECT count(*) INTO n FROM crm.events AS e JOIN attack.hidden AS h ON h.subject = e.subject_table AND h.id::bigint = e.subject_id WHERE e.created_at = now();

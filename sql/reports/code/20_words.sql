@@ -170,7 +170,8 @@ AS $$
         || 'h3{font-size:14px;color:var(--mut);font-weight:600;margin:18px 0 8px}.facts{display:flex;flex-wrap:wrap;gap:6px 22px;margin:8px 0 0;color:var(--mut)}.facts b{color:var(--ink);font-weight:600}'
         || '@media(max-width:820px){.grid{grid-template-columns:minmax(0,1fr)}main{padding:18px 12px}}.card>svg.md,.card>svg.sm{display:none;margin-top:14px}'
         -- every picture is there for each width of screen; rows of tables become lists where columns have no room
-        || '@media screen and (max-width:900px){.wide>svg.chart{display:none}.wide>svg.md{display:block}td,th{padding-inline:5px}th{white-space:normal}}'
+        || '@media screen and (max-width:900px){.wide>svg.chart{display:none}.wide>svg.md{display:block}'
+        || 'table{font-size:12px}td,th{padding-inline:3px}th{white-space:normal}}'
         || '@media screen and (max-width:560px){.card>svg.chart{display:none}.card>svg.sm{display:block}.card{padding:14px 14px 12px}'
         || '.tiles{grid-template-columns:repeat(2,minmax(0,1fr));gap:10px}.tv{font-size:21px;overflow-wrap:anywhere}'
         || 'thead{display:none}table,tbody,tr,td{display:block}tr{padding:8px 0;border-bottom:1px solid var(--grid)}tr:last-child{border-bottom:0}'

@@ -123,7 +123,8 @@ BEGIN
         SELECT o.owner_id, q.starts, q.ends, q.n, greatest(0, (until - q.ends) / 91.0) AS ago,
             coalesce(sum(o.worth) FILTER (WHERE o.close_date >= q.starts AND o.close_date < q.ends), 0)::double precision AS won,
                (sum(o.worth) FILTER (WHERE o.close_date >= until - 365) / 4)::double precision AS usual
-        FROM (SELECT o.owner_id, o.close_date, crm.convert_currency(o.amount, o.currency::text, tenant.base_currency::text, event_date => o.close_date, tenant_id => t) AS worth
+        FROM (SELECT o.owner_id, o.close_date, crm.convert_currency(o.amount, o.currency::text, tenant.base_currency::text, event_date => o.close_date,
+                                                                           tenant_id => t) AS worth
               FROM crm.opportunities AS o JOIN crm.stages AS s ON s.tenant_id = t AND s.id = o.stage_id AND s.type = 'won'
               WHERE o.tenant_id = t AND o.source_system = 'demo') AS o
         CROSS JOIN (SELECT d.day AS starts, lead(d.day) OVER (ORDER BY d.day) AS ends, row_number() OVER (ORDER BY d.day DESC) AS n
