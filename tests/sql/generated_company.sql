@@ -63,4 +63,11 @@ SELECT t.base_currency, t.time_zone, t.week_start, t.weekend, t.fiscal_year_star
 SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY o.amount) BETWEEN 1e8 AND 5e9 AS amounts_in_rials FROM crm.orders AS o WHERE o.tenant_id = :fa AND o.currency = 'IRR';
 SELECT bool_and(crm.to_jalali(lower(q.period)) = crm.to_jalali(crm.from_jalali((crm.to_jalali(lower(q.period))).year, (crm.to_jalali(lower(q.period))).month, 1))) AS quarters_of_the_jalali_year
 FROM crm.quotas AS q WHERE q.tenant_id = :fa;
+-- and its pages: words of Latin letters that a reader sees, addresses, numbers of orders and codes of countries and currencies apart
+SELECT DISTINCT m.word[1] AS latin_on_pages
+FROM (SELECT crm_analytics.report_html(r.report) AS page FROM unnest('{dashboard,pipeline}'::text[]) AS r (report)
+      UNION ALL SELECT crm_analytics.report_html('customer', (SELECT k.account_id FROM crm.tickets AS k WHERE k.tenant_id = :fa GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1))) AS p,
+     regexp_matches(regexp_replace(regexp_replace(regexp_replace(p.page, '<(style|title)[^>]*>.*?</(style|title)>', ' ', 'g'), '<[^>]*>|&[a-z]+;', ' ', 'g'), '\S*[@.]\S*|D-[0-9]+(-R)?|\y[A-Z]{2,3}\y', ' ', 'g'),
+                    '([A-Za-z]{2,})', 'g') AS m (word)
+ORDER BY 1;
 ROLLBACK;

@@ -1,5 +1,5 @@
 -- Generated companies of size 10 hold to the rules of tests/helpers/company_rules.sql, which are narrower for them.
--- long: 120 s
+-- long: 150 s
 \set ON_ERROR_STOP 1
 BEGIN;
 \getenv srcdir PG_ABS_SRCDIR

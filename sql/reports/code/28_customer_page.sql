@@ -103,9 +103,11 @@ BEGIN
             crm.draw_chart('table', jsonb_build_object(
                 'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'subject'), jsonb_build_object('label', w ->> 'stage'),
                     jsonb_build_object('label', w ->> 'priority'), jsonb_build_object('label', w ->> 'opened')),
-                'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(t ->> 'subject', t ->> 'stage', t ->> 'priority',
-                                             crm_analytics.report_date(((t ->> 'opened_at')::timestamptz AT TIME ZONE s.zone)::date, s.lang))), '[]')
-                         FROM (SELECT t FROM jsonb_array_elements(doc #> '{service,tickets}') AS t LIMIT 12) AS x)), s.options), true);
+                'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(t ->> 'subject', t ->> 'stage', coalesce(p.name, t ->> 'priority'),
+                                             crm_analytics.report_date(((t ->> 'opened_at')::timestamptz AT TIME ZONE s.zone)::date, s.lang))
+                                                            ORDER BY x.n), '[]')
+                         FROM (SELECT e.t, e.n FROM jsonb_array_elements(doc #> '{service,tickets}') WITH ORDINALITY AS e (t, n) ORDER BY e.n LIMIT 12) AS x
+                         LEFT JOIN crm.priorities AS p ON p.tenant_id = mine AND p.code = t ->> 'priority')), s.options), true);
     END IF;
     page := page || crm_analytics.report_card(w ->> 'timeline', NULL,
         crm.draw_chart('table', jsonb_build_object(

@@ -246,7 +246,11 @@ BEGIN
                 jsonb_build_object('label', w ->> 'cases', 'format', 'number'),
                 jsonb_build_object('label', w ->> CASE WHEN leads THEN 'conversion' ELSE 'win_rate' END, 'format', 'percent'),
                 jsonb_build_object('label', w ->> 'lift', 'format', 'number'), jsonb_build_object('label', 'p', 'format', 'text')),
-            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(coalesce(w ->> x.attribute, x.attribute), coalesce(w ->> ('value ' || x.value), x.value),
+            'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(coalesce(w ->> x.attribute, x.attribute),
+                                coalesce(w ->> ('value ' || x.value),
+                                         -- bands of size have figures only
+                                         CASE WHEN s.lang = 'fa' AND x.value ~ '^[0-9]+([-+][0-9]*)?$'
+                                              THEN translate(x.value, '0123456789', '۰۱۲۳۴۵۶۷۸۹') ELSE x.value END),
                                 x.closed, x.win_rate, x.lift, to_char(x.p_value, '0.0EEEE')) ORDER BY x.p_value, x.attribute, x.value), '[]')
                      FROM (SELECT f.* FROM crm_analytics.outcome_factors AS f
                            WHERE f.tenant_id = crm.tenant_id() AND f.subject_table = report_factors.subject_table AND f.significant
