@@ -100,6 +100,27 @@ $$;
 COMMENT ON FUNCTION crm_internal.served_sql(regclass, boolean, boolean) IS
 'Conditions over what waits: that a user could be given it ($3, at $4), and that it goes before a record ($5).';
 
+CREATE OR REPLACE FUNCTION crm_internal.note_nobody(
+    tenant bigint, subject_table text, subject_id bigint, queue_id bigint, rule_id bigint, reason text, as_of timestamptz)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    INSERT INTO crm.assignments (tenant_id, subject_table, subject_id, queue_id, rule_id, method, reason, assigned_at)
+    VALUES (tenant, subject_table, subject_id, queue_id, rule_id, 'none', reason, as_of);
+    INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)
+    VALUES (tenant, 'routing.nobody', subject_table, subject_id, jsonb_build_object('reason', reason));
+    UPDATE crm_internal.waiting_work AS w SET reason = note_nobody.reason
+    WHERE w.tenant_id = tenant AND w.subject_table = note_nobody.subject_table AND w.subject_id = note_nobody.subject_id;
+EXCEPTION WHEN OTHERS THEN
+    PERFORM crm_internal.note_failed_work('crm.route_waiting', tenant, jsonb_build_array(subject_table, subject_id)::text, SQLSTATE, SQLERRM, as_of);
+END
+$$;
+COMMENT ON FUNCTION crm_internal.note_nobody(bigint, text, bigint, bigint, bigint, text, timestamptz) IS
+'Writes down that a record has found nobody; where that fails, that it did.';
+
 -- Nothing is waited for: what others hold, they or the next pass will serve. In the queues given, what has not been tried counts as well.
 CREATE OR REPLACE FUNCTION crm_internal.serve_table(
     tenant bigint, subject_table text, as_of timestamptz, batch integer, freed bigint DEFAULT NULL, before_id bigint DEFAULT NULL, queues bigint[] DEFAULT '{}')
@@ -169,12 +190,7 @@ BEGIN
             reasons := reasons || coalesce(decision.reason, '');
         ELSIF pass AND reasons[at] <> '' AND waiting.reason IS DISTINCT FROM reasons[at] THEN
             -- it is like one that has just found nobody, and that is said once
-            INSERT INTO crm.assignments (tenant_id, subject_table, subject_id, queue_id, rule_id, method, reason, assigned_at)
-            VALUES (tenant, subject_table, waiting.subject_id, waiting.queue_id, waiting.rule_id, 'none', reasons[at], as_of);
-            INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)
-            VALUES (tenant, 'routing.nobody', subject_table, waiting.subject_id, jsonb_build_object('reason', reasons[at]));
-            UPDATE crm_internal.waiting_work AS w SET reason = reasons[at]
-            WHERE w.tenant_id = serve_table.tenant AND w.subject_table = serve_table.subject_table AND w.subject_id = waiting.subject_id;
+            PERFORM crm_internal.note_nobody(tenant, subject_table, waiting.subject_id, waiting.queue_id, waiting.rule_id, reasons[at], as_of);
         END IF;
     END LOOP;
     RETURN served;
