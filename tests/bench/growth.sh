@@ -23,7 +23,7 @@ SELECT crm.route_record('opportunities', min(o.id), true) FROM crm.opportunities
 SELECT crm.receive_message('mail', 'Where is my order?', from_address => 'growth@example.org', subject => 'Order', external_id => 'growth', thread_id => 'growth');
 INSERT INTO crm.ticket_followers (ticket_id, contact_id) SELECT t.id, c.id FROM (SELECT max(k.id) FROM crm.tickets AS k) AS t (id), (SELECT min(c.id) FROM crm.contacts AS c) AS c (id);
 INSERT INTO crm.price_books (name, currency) VALUES ('growth', 'EUR');
-INSERT INTO crm.prices (price_book_id, product_id, price) SELECT b.id, p.id, 10 FROM crm.price_books AS b, crm.products AS p LIMIT 1;
+INSERT INTO crm.prices (price_book_id, product_id, price) SELECT b.id, p.id, 10 FROM crm.price_books AS b, crm.products AS p WHERE b.name = 'growth' LIMIT 1;
 INSERT INTO crm.opportunity_lines (opportunity_id, product_id, quantity, unit_price) SELECT o.id, p.id, 1, 10 FROM crm.opportunities AS o, crm.products AS p WHERE o.closed_at IS NULL LIMIT 1;
 INSERT INTO crm.relationships (from_contact_id, to_contact_id, kind) SELECT min(c.id), max(c.id), 'knows' FROM crm.contacts AS c;
 SELECT crm.emit_event('growth', 'contacts', 1);
