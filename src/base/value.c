@@ -113,6 +113,12 @@ crm_kept_text(PG_FUNCTION_ARGS)
 	StringInfoData key;
 	const char *made;
 
+	/* the parser reads a name to its end, however long that takes */
+	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("the name of the function that makes a text is too long"),
+				 errhint("Name a function of schema crm_internal, without the schema.")));
 	initStringInfo(&key);
 	appendStringInfoString(&key, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	appendStringInfoChar(&key, '\0');

@@ -66,7 +66,7 @@ warnings.simplefilter('error', exc.SAWarning)
 warnings.filterwarnings('ignore', 'Skipped unsupported reflection of expression-based index')
 warnings.filterwarnings('ignore', 'Predicate of partial index')
 # a type of PostgreSQL's that this SQLAlchemy does not know
-warnings.filterwarnings('ignore', 'Did not recognize type .jsonpath.')
+warnings.filterwarnings('ignore', 'Did not recognize type .(jsonpath|xid8|pg_snapshot).')
 engine = create_engine('postgresql+psycopg2://regress_client@/clients?host=$PGHOST&port=$PGPORT')
 meta = MetaData(schema='crm')
 meta.reflect(engine)

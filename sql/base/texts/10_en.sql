@@ -17,7 +17,8 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
   "disqualification_reasons": {"no_need": "No need", "no_budget": "No budget", "timing": "Not now", "unreachable": "Cannot be reached",
                    "competitor": "Bought elsewhere", "not_a_fit": "Does not fit", "duplicate": "Duplicate", "spam": "Spam or test", "other": "Other"},
   "priorities": {"low": "Low", "normal": "Normal", "high": "High", "urgent": "Urgent"},
-  "ticket_types": {"question": "Question", "incident": "Incident", "problem": "Problem", "request": "Request", "complaint": "Complaint"}
+  "ticket_types": {"question": "Question", "incident": "Incident", "problem": "Problem", "request": "Request", "complaint": "Complaint"},
+  "message_purposes": {"marketing": "Offers and news", "newsletter": "Newsletter", "service": "About orders, tickets and contracts"}
 }$json$),
 
 ('en', 'company', $json${

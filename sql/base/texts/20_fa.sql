@@ -17,7 +17,8 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
   "disqualification_reasons": {"no_need": "بی‌نیاز", "no_budget": "نبود بودجه", "timing": "زمان نامناسب", "unreachable": "در دسترس نیست",
                    "competitor": "خرید از رقیب", "not_a_fit": "نامناسب", "duplicate": "تکراری", "spam": "هرزنامه", "other": "دیگر"},
   "priorities": {"low": "کم", "normal": "معمولی", "high": "بالا", "urgent": "فوری"},
-  "ticket_types": {"question": "پرسش", "incident": "رخداد", "problem": "مشکل", "request": "درخواست", "complaint": "شکایت"}
+  "ticket_types": {"question": "پرسش", "incident": "رخداد", "problem": "مشکل", "request": "درخواست", "complaint": "شکایت"},
+  "message_purposes": {"marketing": "پیشنهادها و خبرها", "newsletter": "خبرنامه", "service": "سفارش‌ها، درخواست‌ها و قراردادها"}
 }$json$),
 
 ('fa', 'company', $json${

@@ -5,10 +5,10 @@ RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    INSERT INTO crm.message_purposes (tenant_id, code, name, needs_consent, double_opt_in) VALUES
-        (seed_message_purposes.tenant_id, 'marketing', 'Offers and news', true, false),
-        (seed_message_purposes.tenant_id, 'newsletter', 'Newsletter', true, true),
-        (seed_message_purposes.tenant_id, 'service', 'About orders, tickets and contracts', false, false)
+    INSERT INTO crm.message_purposes (tenant_id, code, name, needs_consent, double_opt_in)
+    SELECT seed_message_purposes.tenant_id, p.code, t.words -> 'message_purposes' ->> p.code, p.needs_consent, p.double_opt_in
+    FROM (VALUES ('marketing', true, false), ('newsletter', true, true), ('service', false, false)) AS p (code, needs_consent, double_opt_in),
+         crm_internal.texts_of(seed_message_purposes.tenant_id, 'seeds') AS t (words)
     ON CONFLICT DO NOTHING
 $$;
 COMMENT ON FUNCTION crm.seed_message_purposes(bigint) IS 'Gives a new company the usual purposes: marketing, newsletter (to be confirmed) and service '

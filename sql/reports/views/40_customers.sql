@@ -3,21 +3,25 @@
 -- ---- promises to a customer, and what it says of us: one place each, read by totals, document and page ----
 
 CREATE OR REPLACE VIEW crm_analytics.customer_promises WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.id AS account_id, a.name AS account_name, p.promises_kept, p.promises_broken, p.promises_overdue, p.promises_under_way,
-    p.next_promise_due_at
+SELECT a.tenant_id, a.id AS account_id, a.name AS account_name, coalesce(p.promises_kept, 0) AS promises_kept,
+       coalesce(p.promises_broken, 0) AS promises_broken,
+       coalesce(p.promises_overdue, 0) AS promises_overdue, coalesce(p.promises_under_way, 0) AS promises_under_way, p.next_promise_due_at
 FROM crm.accounts AS a
-CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE j.state = 'met') AS promises_kept, count(*) FILTER (WHERE j.state = 'missed') AS promises_broken,
+-- by account, so that one costs its own and all cost one pass
+LEFT JOIN (
+    SELECT r.tenant_id, r.account_id,
+           count(*) FILTER (WHERE j.state = 'met') AS promises_kept, count(*) FILTER (WHERE j.state = 'missed') AS promises_broken,
            count(*) FILTER (WHERE j.state = 'overdue') AS promises_overdue, count(*) FILTER (WHERE j.state = 'under_way') AS promises_under_way,
            min(c.due_at) FILTER (WHERE j.state = 'under_way') AS next_promise_due_at
-    FROM (SELECT 'tickets' AS subject_type, k.id FROM crm.tickets AS k WHERE k.tenant_id = a.tenant_id AND k.account_id = a.id
+    FROM (SELECT k.tenant_id, k.account_id, 'tickets' AS subject_type, k.id FROM crm.tickets AS k
           UNION ALL
-          SELECT 'leads' AS subject_type, l.id FROM crm.leads AS l WHERE l.tenant_id = a.tenant_id AND l.account_id = a.id
+          SELECT l.tenant_id, l.account_id, 'leads' AS subject_type, l.id FROM crm.leads AS l
           UNION ALL
-          SELECT 'opportunities' AS subject_type, o.id FROM crm.opportunities AS o WHERE o.tenant_id = a.tenant_id AND o.account_id = a.id) AS r
+          SELECT o.tenant_id, o.account_id, 'opportunities' AS subject_type, o.id FROM crm.opportunities AS o) AS r
     -- the records stand here already: the clocks themselves, judged as the fact judges them
-    JOIN crm.sla_clocks AS c ON c.tenant_id = a.tenant_id AND c.subject_id = r.id AND c.subject_type = r.subject_type
-    CROSS JOIN LATERAL (SELECT crm_analytics.promise_state(c.state, c.breached_at, c.due_at) AS state) AS j) AS p;
+    JOIN crm.sla_clocks AS c ON c.tenant_id = r.tenant_id AND c.subject_id = r.id AND c.subject_type = r.subject_type
+    CROSS JOIN LATERAL (SELECT crm_analytics.promise_state(c.state, c.breached_at, c.due_at) AS state) AS j
+    GROUP BY 1, 2) AS p ON p.tenant_id = a.tenant_id AND p.account_id = a.id;
 COMMENT ON VIEW crm_analytics.customer_promises IS
 'One row = one account: the promises (service clocks) of its tickets, leads and deals over its whole life, as fact_sla_clocks judges them at this instant.';
 COMMENT ON COLUMN crm_analytics.customer_promises.promises_kept IS 'Promises met.';
@@ -27,16 +31,17 @@ COMMENT ON COLUMN crm_analytics.customer_promises.promises_under_way IS 'Promise
 COMMENT ON COLUMN crm_analytics.customer_promises.next_promise_due_at IS 'When the next of them falls due; NULL: none runs.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_satisfaction WITH (security_invoker = true) AS
-SELECT a.tenant_id, a.id AS account_id, a.name AS account_name, s.answers, s.mean_score, s.satisfied_share, s.last_answer_at
+SELECT a.tenant_id, a.id AS account_id, a.name AS account_name, coalesce(s.answers, 0) AS answers, s.mean_score, s.satisfied_share, s.last_answer_at
 FROM crm.accounts AS a
-CROSS JOIN LATERAL (
-    SELECT count(*) AS answers, round(avg(f.score) FILTER (WHERE f.kind = 'csat'), 2) AS mean_score, round(avg(f.is_satisfied::integer), 4) AS satisfied_share,
-           max(f.answered_at) AS last_answer_at
-    FROM (SELECT 'tickets' AS subject_table, k.id FROM crm.tickets AS k WHERE k.tenant_id = a.tenant_id AND k.account_id = a.id
+LEFT JOIN (
+    SELECT r.tenant_id, r.account_id, count(*) AS answers, round(avg(f.score) FILTER (WHERE f.kind = 'csat'), 2) AS mean_score,
+           round(avg(f.is_satisfied::integer), 4) AS satisfied_share, max(f.answered_at) AS last_answer_at
+    FROM (SELECT k.tenant_id, k.account_id, 'tickets' AS subject_table, k.id FROM crm.tickets AS k
           UNION ALL
-          SELECT 'opportunities' AS subject_table, o.id FROM crm.opportunities AS o WHERE o.tenant_id = a.tenant_id AND o.account_id = a.id) AS r
+          SELECT o.tenant_id, o.account_id, 'opportunities' AS subject_table, o.id FROM crm.opportunities AS o) AS r
     JOIN crm_analytics.fact_survey_responses AS f
-      ON f.tenant_id = a.tenant_id AND f.subject_table = r.subject_table AND f.subject_id = r.id AND f.score IS NOT NULL) AS s;
+      ON f.tenant_id = r.tenant_id AND f.subject_table = r.subject_table AND f.subject_id = r.id AND f.score IS NOT NULL
+    GROUP BY 1, 2) AS s ON s.tenant_id = a.tenant_id AND s.account_id = a.id;
 COMMENT ON VIEW crm_analytics.customer_satisfaction IS
 'One row = one account: the answers to surveys about its tickets and deals, as fact_survey_responses has them.';
 COMMENT ON COLUMN crm_analytics.customer_satisfaction.answers IS 'Answers to surveys of every kind.';
@@ -236,11 +241,10 @@ SELECT a.tenant_id, a.account_id, a.account_name, a.won, a.lost, a.open, a.won_a
        (SELECT n.need FROM crm_analytics.account_main_need AS n WHERE n.tenant_id = a.tenant_id AND n.account_id = a.account_id) AS need,
        (SELECT s.wallet_share FROM crm_analytics.customer_wallet AS s WHERE s.tenant_id = a.tenant_id AND s.account_id = a.account_id) AS wallet_share,
        (SELECT s.open_wallet FROM crm_analytics.customer_wallet AS s WHERE s.tenant_id = a.tenant_id AND s.account_id = a.account_id) AS open_wallet,
-       (SELECT s.mean_score FROM crm_analytics.customer_satisfaction AS s WHERE s.tenant_id = a.tenant_id AND s.account_id = a.account_id) AS satisfaction,
-       (SELECT s.promises_kept FROM crm_analytics.customer_promises AS s WHERE s.tenant_id = a.tenant_id AND s.account_id = a.account_id) AS promises_kept,
-       (SELECT s.promises_broken + s.promises_overdue FROM crm_analytics.customer_promises AS s
-        WHERE s.tenant_id = a.tenant_id AND s.account_id = a.account_id) AS promises_broken
+       s.mean_score AS satisfaction, p.promises_kept, p.promises_broken + p.promises_overdue AS promises_broken
 FROM crm_analytics.account_totals AS a
+LEFT JOIN crm_analytics.customer_satisfaction AS s ON s.tenant_id = a.tenant_id AND s.account_id = a.account_id
+LEFT JOIN crm_analytics.customer_promises AS p ON p.tenant_id = a.tenant_id AND p.account_id = a.account_id
 CROSS JOIN LATERAL (SELECT coalesce(sum(o.purchases), 0)::bigint AS orders, coalesce(sum(o.revenue), 0) AS revenue,
                            max(o.ordered_on) FILTER (WHERE o.purchases > 0) AS last_order_on
                     FROM (SELECT o.ordered_on, count(*) FILTER (WHERE o.kind = 'sale') AS purchases, sum(o.base_amount) AS revenue
