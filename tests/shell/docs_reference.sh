@@ -11,4 +11,6 @@ PGDATABASE=docs_reference python3 "$REPO/docs/make_reference.py" "$WORK/docs" --
 for part in reference explanation/decisions/README.md; do
     diff -r "$REPO/docs/$part" "$WORK/docs/$part" || { echo "docs/$part (<) is not what make docs writes (>): run make docs"; status=1; }
 done
+twice=$(cd "$REPO/docs/explanation/decisions" && ls | grep -oE '^[0-9]{4}' | sort | uniq -d)
+[ -z "$twice" ] || { echo "two decisions have one number:" $twice; status=1; }
 exit $status
