@@ -74,7 +74,9 @@ SET session_replication_role = origin;
 DO $$
 DECLARE t record; n bigint;
 BEGIN
-    FOR t IN SELECT r.relation FROM crm.registry AS r WHERE r.class IN ('owned', 'child', 'log') AND crm.column_exists(r.relation, 'tenant_id') LOOP
+    FOR t IN SELECT r.relation FROM crm.registry AS r WHERE r.class IN ('owned', 'child', 'log') AND crm.column_exists(r.relation, 'tenant_id')
+             -- last the events, among them those of what is deleted here
+             ORDER BY r.relation = 'crm.events'::regclass, r.relation::text LOOP
         EXECUTE format('SELECT count(*) FROM %s', t.relation) INTO n;
         IF n > 1200 THEN
             BEGIN

@@ -6,8 +6,9 @@ set -u
 . "$REPO/tests/helpers/cluster.sh"
 command -v pgbouncer >/dev/null || { echo "pgbouncer is not here"; exit 77; }
 export PGPORT=54337
-pooler=
-trap '[ -z "$pooler" ] || kill "$pooler" 2>/dev/null; cluster_stop' EXIT
+bouncer=$WORK/bouncer
+# what runs beside this shell is a child of a child: the pooler itself is ended by its number
+trap 'kill "$(cat "$bouncer/pid" 2>/dev/null)" 2>/dev/null; cluster_stop' EXIT
 cluster_start "$WORK/cluster" || exit 1
 fresh_database shop || exit 1
 sql -d shop >/dev/null <<'SQL' || exit 1
@@ -27,7 +28,6 @@ INSERT INTO crm.accounts (tenant_id, name, owner_id) SELECT 2, 'two ' || u || ' 
 SELECT crm.grant_access('app_two', 'application', acts_up_to => 'admin');
 SELECT crm.grant_access('app_three', 'application', acts_up_to => 'agent');
 SQL
-bouncer=$WORK/bouncer
 mkdir -p "$bouncer"
 printf '"app_one" ""\n"app_two" ""\n"app_three" ""\n' >"$bouncer/users"
 cat >"$bouncer/ini" <<INI
@@ -43,10 +43,10 @@ default_pool_size = 1
 max_client_conn = 60
 ignore_startup_parameters = extra_float_digits
 logfile = $bouncer/log
+pidfile = $bouncer/pid
 INI
 chmod -R a+rwX "$bouncer"
-as_server pgbouncer -q "$bouncer/ini" &
-pooler=$!
+as_server pgbouncer -q -d "$bouncer/ini"
 # a client of an application: its own connection to the pooler, the same one to the server
 client() { local role=$1; shift; psql -X -q -At -v ON_ERROR_STOP=0 -h "$bouncer" -p 6437 -U "$role" -d shop "$@" 2>&1; }
 for i in $(seq 50); do [ "$(client app_one -c 'SELECT 1')" = 1 ] && break; sleep 0.1; done
