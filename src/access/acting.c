@@ -95,7 +95,7 @@ check_function(Oid function)
 	const Identity *who;
 	const FunctionLevels *levels;
 	FunctionLevel wanted = {function, CRM_ACCESS_NONE};
-	FunctionLevel *found;
+	const FunctionLevel *found;
 	Oid			role = crm_current_role();
 	Oid			namespace,
 				crm = get_namespace_oid("crm", true);
