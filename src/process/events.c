@@ -17,7 +17,6 @@
 #include "base/crm.h"
 #include "process/events.h"
 
-#include "access/xact.h"
 #include "commands/sequence.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -26,17 +25,18 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #define BATCH 2000				/* notes that are written together */
 
 /* ---- notes ---- */
 
-static MemoryContext event_context = NULL;
-static EventNote *event_notes = NULL;
-static int	nevents = 0;
-static int	maxevents = 0;
-static int	nevents_unwritten = 0;
+static void write_events(void);
+
+static CrmNotes events = {
+	.what = "events",
+	.size = sizeof(EventNote),
+	.write = write_events,
+};
 static bool writing_events = false;
 
 static void
@@ -46,58 +46,16 @@ note_event(EventPlan *plan, const char *kind, int64 tenant, int64 id, Datum subj
 	MemoryContext old;
 
 	crm_know_event_server();
-	if (event_context == NULL)
-	{
-		event_context = AllocSetContextCreate(TopTransactionContext, "crm events",
-											  ALLOCSET_DEFAULT_SIZES);
-		maxevents = 8;
-		event_notes = MemoryContextAlloc(event_context, sizeof(EventNote) * maxevents);
-	}
-	if (nevents == maxevents)
-	{
-		maxevents *= 4;
-		event_notes = repalloc_huge(event_notes, sizeof(EventNote) * maxevents);
-	}
-	note = &event_notes[nevents];
-	note->made_in = GetCurrentSubTransactionId();
-	note->written_in = InvalidSubTransactionId;
+	note = crm_note_make(&events);
 	note->tenant = tenant;
 	note->subject_id = id;
-	old = MemoryContextSwitchTo(event_context);
+	old = MemoryContextSwitchTo(events.context);
 	note->kind = CStringGetTextDatum(kind);
 	note->subject = datumCopy(subject, false, -1);
 	note->payload = datumCopy(payload, false, -1);
 	MemoryContextSwitchTo(old);
 	note->id = nextval_internal(plan->sequence, false);
-	nevents++;
-	nevents_unwritten++;
-}
-
-/* Forget what was made and written in the same subtransaction: it shares its fate. */
-static void
-forget_events(void)
-{
-	int			kept = 0;
-
-	nevents_unwritten = 0;
-	for (int i = 0; i < nevents; i++)
-	{
-		if (event_notes[i].made_in == event_notes[i].written_in)
-			continue;
-		if (event_notes[i].written_in == InvalidSubTransactionId)
-			nevents_unwritten++;
-		if (kept != i)
-			event_notes[kept] = event_notes[i];
-		kept++;
-	}
-	nevents = kept;
-	if (nevents == 0 && event_context != NULL)
-	{
-		MemoryContextDelete(event_context);
-		event_context = NULL;
-		event_notes = NULL;
-		maxevents = 0;
-	}
+	crm_note_keep(&events);
 }
 
 /* ---- writing ---- */
@@ -106,32 +64,33 @@ forget_events(void)
 static void
 write_events(void)
 {
-	SubTransactionId now_in = GetCurrentSubTransactionId();
 	MemoryContext scratch;
 
-	if (nevents_unwritten == 0 || writing_events)
+	if (events.unwritten == 0 || writing_events)
 		return;
 	scratch = AllocSetContextCreate(CurrentMemoryContext, "crm events written",
 									ALLOCSET_DEFAULT_SIZES);
 	writing_events = true;
 	PG_TRY();
 	{
-		for (int from = 0; from < nevents;)
+		for (int from = 0; from < events.n;)
 		{
 			MemoryContext old = MemoryContextSwitchTo(scratch);
-			EventNote  *batch = palloc(sizeof(EventNote) * Min(nevents - from, BATCH));
+			EventNote  *batch = palloc(sizeof(EventNote) * Min(events.n - from, BATCH));
 			int			to = from;
 			int			n = 0;
 
 			CHECK_FOR_INTERRUPTS();
-			for (; to < nevents && n < BATCH; to++)
-				if (event_notes[to].written_in == InvalidSubTransactionId)
-					batch[n++] = event_notes[to];
+			for (; to < events.n && n < BATCH; to++)
+			{
+				EventNote  *note = crm_note_at(&events, to);
+
+				if (note->note.written_in == InvalidSubTransactionId)
+					batch[n++] = *note;
+			}
 			if (n > 0)
 				crm_write_events(batch, n);
-			for (int i = from; i < to; i++)
-				if (event_notes[i].written_in == InvalidSubTransactionId)
-					event_notes[i].written_in = now_in;
+			crm_notes_written(&events, from, to);
 			from = to;
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(scratch);
@@ -143,7 +102,7 @@ write_events(void)
 	}
 	PG_END_TRY();
 	MemoryContextDelete(scratch);
-	forget_events();
+	crm_notes_forget(&events);
 }
 
 /* ---- rows ---- */
@@ -355,7 +314,7 @@ crm_announce(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 	{
 		announce_row(trigdata);
-		if (nevents_unwritten >= BATCH)
+		if (events.unwritten >= BATCH)
 			write_events();
 	}
 	else
@@ -363,72 +322,8 @@ crm_announce(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* ---- ends of transactions ---- */
-
-static void
-events_transaction_ends(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-		case XACT_EVENT_PRE_PREPARE:
-			if (nevents_unwritten > 0)
-			{
-				PushActiveSnapshot(GetTransactionSnapshot());
-				write_events();
-				PopActiveSnapshot();
-			}
-			break;
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_PREPARE:
-		case XACT_EVENT_ABORT:
-			/* their memory goes with the transaction's */
-			event_context = NULL;
-			event_notes = NULL;
-			nevents = maxevents = nevents_unwritten = 0;
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-events_subtransaction_ends(SubXactEvent event, SubTransactionId mine,
-						   SubTransactionId parent, void *arg)
-{
-	int			kept = 0;
-
-	if (nevents == 0)
-		return;
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-	{
-		for (int i = 0; i < nevents; i++)
-		{
-			if (event_notes[i].made_in == mine)
-				event_notes[i].made_in = parent;
-			if (event_notes[i].written_in == mine)
-				event_notes[i].written_in = parent;
-		}
-		forget_events();
-	}
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-	{
-		for (int i = 0; i < nevents; i++)
-		{
-			if (event_notes[i].made_in == mine)
-				continue;
-			if (event_notes[i].written_in == mine)
-				event_notes[i].written_in = InvalidSubTransactionId;
-			event_notes[kept++] = event_notes[i];
-		}
-		nevents = kept;
-		forget_events();
-	}
-}
-
 void
 crm_events_init(void)
 {
-	RegisterXactCallback(events_transaction_ends, NULL);
-	RegisterSubXactCallback(events_subtransaction_ends, NULL);
+	crm_notes_init(&events);
 }

@@ -6,6 +6,7 @@
 #ifndef CRM_EVENTS_H
 #define CRM_EVENTS_H
 
+#include "process/notes.h"
 #include "process/process.h"
 
 #include "access/xact.h"
@@ -68,8 +69,7 @@ typedef struct EventPlan
 
 typedef struct EventNote
 {
-	SubTransactionId made_in;
-	SubTransactionId written_in;	/* InvalidSubTransactionId: not yet */
+	CrmNote		note;
 	int64		id;
 	int64		tenant;
 	int64		subject_id;

@@ -16,6 +16,7 @@
  * History is written as the owner of crm.stage_periods.  Its order needs no
  * lock of its own: every writer holds the row lock of the subject.
  */
+#include "process/notes.h"
 #include "process/process.h"
 #include "access/identity.h"
 
@@ -32,7 +33,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 
 #define BATCH 4096
 
@@ -50,8 +50,7 @@ static const Oid field_types[F_COUNT] = {
 
 typedef struct Note
 {
-	SubTransactionId made_in;
-	SubTransactionId written_in;	/* InvalidSubTransactionId: not yet */
+	CrmNote		note;
 	const char *subject;
 	int64		tenant;
 	int64		id;
@@ -62,11 +61,13 @@ typedef struct Note
 	bool		nulls[F_COUNT];
 } Note;
 
-static MemoryContext notes_context = NULL;
-static Note *notes = NULL;
-static int	nnotes = 0;
-static int	maxnotes = 0;
-static int	nunwritten = 0;
+static void write_notes(void);
+
+static CrmNotes notes = {
+	.what = "stage periods",
+	.size = sizeof(Note),
+	.write = write_notes,
+};
 static bool writing = false;
 
 #define SAME_SUBJECT \
@@ -114,34 +115,19 @@ static const char open_many[] =
 static const char *
 intern_subject(const char *subject)
 {
-	if (nnotes > 0 && strcmp(notes[nnotes - 1].subject, subject) == 0)
-		return notes[nnotes - 1].subject;
-	return MemoryContextStrdup(notes_context, subject);
+	Note	   *last = notes.n > 0 ? crm_note_at(&notes, notes.n - 1) : NULL;
+
+	if (last != NULL && strcmp(last->subject, subject) == 0)
+		return last->subject;
+	return MemoryContextStrdup(notes.context, subject);
 }
 
 static Note *
 add_note(const char *subject)
 {
-	Note	   *note;
+	Note	   *note = crm_note_make(&notes);
 
-	if (notes_context == NULL)
-	{
-		notes_context = AllocSetContextCreate(TopTransactionContext, "crm stage periods",
-											  ALLOCSET_DEFAULT_SIZES);
-		maxnotes = 8;
-		notes = MemoryContextAlloc(notes_context, sizeof(Note) * maxnotes);
-	}
-	if (nnotes == maxnotes)
-	{
-		maxnotes *= 4;
-		notes = repalloc_huge(notes, sizeof(Note) * maxnotes);
-	}
-	subject = intern_subject(subject);
-	note = &notes[nnotes];
-	memset(note, 0, sizeof(Note));
-	note->subject = subject;
-	note->made_in = GetCurrentSubTransactionId();
-	note->written_in = InvalidSubTransactionId;
+	note->subject = intern_subject(subject);
 	return note;
 }
 
@@ -163,42 +149,12 @@ set_field(Note *note, int field, HeapTuple tuple, TupleDesc desc, AttrNumber att
 		value = heap_getattr(tuple, att, desc, &note->nulls[field]);
 		if (note->nulls[field])
 			return;
-		old = MemoryContextSwitchTo(notes_context);
+		old = MemoryContextSwitchTo(notes.context);
 		if (form->attbyval)
 			note->fields[field] = value;
 		else
 			note->fields[field] = PointerGetDatum(PG_DETOAST_DATUM_COPY(value));
 		MemoryContextSwitchTo(old);
-	}
-}
-
-/*
- * Forget what needs no more memory: notes made and written in the same
- * subtransaction share its fate.
- */
-static void
-forget_written(void)
-{
-	int			kept = 0;
-
-	nunwritten = 0;
-	for (int i = 0; i < nnotes; i++)
-	{
-		if (notes[i].made_in == notes[i].written_in)
-			continue;
-		if (notes[i].written_in == InvalidSubTransactionId)
-			nunwritten++;
-		if (kept != i)
-			notes[kept] = notes[i];
-		kept++;
-	}
-	nnotes = kept;
-	if (nnotes == 0 && notes_context != NULL)
-	{
-		MemoryContextDelete(notes_context);
-		notes_context = NULL;
-		notes = NULL;
-		maxnotes = 0;
 	}
 }
 
@@ -350,12 +306,12 @@ next_batch(Note *batch, int *i)
 	HTAB	   *seen = NULL;
 	int			n = 0;
 
-	for (; *i < nnotes && n < BATCH; (*i)++)
+	for (; *i < notes.n && n < BATCH; (*i)++)
 	{
-		Note	   *note = &notes[*i];
+		Note	   *note = crm_note_at(&notes, *i);
 		bool		found = false;
 
-		if (note->written_in != InvalidSubTransactionId)
+		if (note->note.written_in != InvalidSubTransactionId)
 			continue;
 		if (n > 0)
 		{
@@ -386,12 +342,11 @@ next_batch(Note *batch, int *i)
 static void
 write_notes(void)
 {
-	SubTransactionId now_in = GetCurrentSubTransactionId();
 	MemoryContext scratch;
 	CrmOwnerSwitch saved;
 	int			nestlevel;
 
-	if (nunwritten == 0 || writing)
+	if (notes.unwritten == 0 || writing)
 		return;
 
 	crm_connect_as(crm_process_periods_owner(), &saved);
@@ -407,19 +362,17 @@ write_notes(void)
 	{
 		int			i = 0;
 
-		while (i < nnotes)
+		while (i < notes.n)
 		{
 			MemoryContext old = MemoryContextSwitchTo(scratch);
-			Note	   *batch = palloc(sizeof(Note) * Min(nnotes - i, BATCH));
+			Note	   *batch = palloc(sizeof(Note) * Min(notes.n - i, BATCH));
 			int			from = i;
 			int			n = next_batch(batch, &i);
 
 			CHECK_FOR_INTERRUPTS();
 			if (n > 0)
 				write_batch(batch, n);
-			for (int j = from; j < i; j++)
-				if (notes[j].written_in == InvalidSubTransactionId)
-					notes[j].written_in = now_in;
+			crm_notes_written(&notes, from, i);
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(scratch);
 		}
@@ -431,7 +384,7 @@ write_notes(void)
 	PG_END_TRY();
 	AtEOXact_GUC(true, nestlevel);
 	crm_disconnect_self(&saved);
-	forget_written();
+	crm_notes_forget(&notes);
 }
 
 /* ---- triggers ---- */
@@ -462,8 +415,7 @@ note_row(TriggerData *trigdata)
 	note->is_gone = after == NULL;
 	if (after == NULL)
 	{
-		nnotes++;
-		nunwritten++;
+		crm_note_keep(&notes);
 		return;
 	}
 
@@ -487,7 +439,7 @@ note_row(TriggerData *trigdata)
 	note->nulls[F_REASON] = reason[0] == '\0';
 	if (reason[0])
 	{
-		MemoryContext old = MemoryContextSwitchTo(notes_context);
+		MemoryContext old = MemoryContextSwitchTo(notes.context);
 
 		note->fields[F_REASON] = CStringGetTextDatum(reason);
 		MemoryContextSwitchTo(old);
@@ -498,8 +450,7 @@ note_row(TriggerData *trigdata)
 		if (!isnull && !TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(value)))
 			note->at = DatumGetTimestampTz(value);
 	}
-	nnotes++;
-	nunwritten++;
+	crm_note_keep(&notes);
 
 	if (moved && reason[0] == '\0')
 	{
@@ -507,13 +458,14 @@ note_row(TriggerData *trigdata)
 		Stage	   *to = crm_process_stage(config, DatumGetInt64(note->fields[F_STAGE]));
 		int64		from = before ? crm_process_int(before, desc, c->stage_id, &isnull) : 0;
 		Edge	   *edge = to ? crm_process_edge(to->pipeline, from, to->id) : NULL;
+		int64		id = note->id;	/* what runs next may move the list */
 
 		if (edge != NULL && edge->approval != NULL &&
-			!crm_process_use_approval(subject, note->tenant, note->id, to->id))
+			!crm_process_use_approval(subject, note->tenant, id, to->id))
 			ereport(ERROR,
 					(errcode(ERRCODE_CRM_APPROVAL_MISSING),
 					 errmsg("%s " INT64_FORMAT " needs an approval to move to stage \"%s\"",
-							subject, notes[nnotes - 1].id, to->code),
+							subject, id, to->code),
 					 errhint("Ask for one: crm.request_approval().")));
 	}
 }
@@ -539,7 +491,7 @@ crm_record_stage(PG_FUNCTION_ARGS)
 	if (TRIGGER_FIRED_FOR_ROW(trigdata->tg_event))
 	{
 		note_row(trigdata);
-		if (nunwritten >= BATCH)
+		if (notes.unwritten >= BATCH)
 			write_notes();
 	}
 	else if (TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event))
@@ -561,72 +513,8 @@ crm_record_stage(PG_FUNCTION_ARGS)
 	return PointerGetDatum(NULL);
 }
 
-/* ---- ends of transactions ---- */
-
-static void
-transaction_ends(XactEvent event, void *arg)
-{
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-		case XACT_EVENT_PRE_PREPARE:
-			if (nunwritten > 0)
-			{
-				PushActiveSnapshot(GetTransactionSnapshot());
-				write_notes();
-				PopActiveSnapshot();
-			}
-			break;
-		case XACT_EVENT_COMMIT:
-		case XACT_EVENT_PREPARE:
-		case XACT_EVENT_ABORT:
-			/* their memory goes with the transaction's */
-			notes_context = NULL;
-			notes = NULL;
-			nnotes = maxnotes = nunwritten = 0;
-			break;
-		default:
-			break;
-	}
-}
-
-static void
-subtransaction_ends(SubXactEvent event, SubTransactionId mine,
-					SubTransactionId parent, void *arg)
-{
-	int			kept = 0;
-
-	if (nnotes == 0)
-		return;
-	if (event == SUBXACT_EVENT_COMMIT_SUB)
-	{
-		for (int i = 0; i < nnotes; i++)
-		{
-			if (notes[i].made_in == mine)
-				notes[i].made_in = parent;
-			if (notes[i].written_in == mine)
-				notes[i].written_in = parent;
-		}
-		forget_written();
-	}
-	else if (event == SUBXACT_EVENT_ABORT_SUB)
-	{
-		for (int i = 0; i < nnotes; i++)
-		{
-			if (notes[i].made_in == mine)
-				continue;
-			if (notes[i].written_in == mine)
-				notes[i].written_in = InvalidSubTransactionId;
-			notes[kept++] = notes[i];
-		}
-		nnotes = kept;
-		forget_written();
-	}
-}
-
 void
 crm_process_init(void)
 {
-	RegisterXactCallback(transaction_ends, NULL);
-	RegisterSubXactCallback(subtransaction_ends, NULL);
+	crm_notes_init(&notes);
 }
