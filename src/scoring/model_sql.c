@@ -55,6 +55,8 @@ crm_z_scores(PG_FUNCTION_ARGS)
 	v = (double *) ARR_DATA_PTR(result);
 	for (int i = 0; i < n; i++)
 	{
+		double		score;
+
 		if (bitmap && !(bitmap[i / 8] & (1 << (i % 8))))
 			continue;
 		if (!isfinite(m[i]) || !isfinite(s[i]) || isinf(v[values]))
@@ -63,8 +65,14 @@ crm_z_scores(PG_FUNCTION_ARGS)
 					 errmsg("feature %d, its mean or standard deviation is not finite", i + 1),
 					 errdetail("They are %g, %g and %g.", v[values], m[i], s[i]),
 					 errhint("Replace the value, and use means and deviations of the training rows.")));
-		v[values] = s[i] > 0 ? (v[values] - m[i]) / s[i] : 0;
-		values++;
+		score = s[i] > 0 ? (v[values] - m[i]) / s[i] : 0;
+		if (isinf(score))
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("feature %d is too many standard deviations from its mean", i + 1),
+					 errdetail("They are %g, %g and %g.", v[values], m[i], s[i]),
+					 errhint("Replace the value, and use means and deviations of the training rows.")));
+		v[values++] = score;
 	}
 	PG_RETURN_ARRAYTYPE_P(result);
 }

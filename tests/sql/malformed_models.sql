@@ -61,6 +61,15 @@ SELECT crm.isotonic_predict('{-1e308,1e308}', '{0,1}', 0) AS half, crm.isotonic_
 SELECT crm.purchase_model_p_alive('bgnb', '{1,1,1,1}', 1, 1, 1);
 SELECT crm.purchase_model_expected('', '{1,1,1,1}', 1, 1, 1, 1);
 SELECT crm.purchase_model_p_alive('nbd', '{1,1}', 1, 1, 1) IS NULL AS nbd, crm.purchase_model_clv(NULL, NULL, 1, 1, 1, 1, 1, 1, 1) IS NULL AS none;
+-- parameters that are not those of the kind: too few, too many, NULL, of two dimensions
+SELECT crm.purchase_model_p_alive('bgnbd', '{1,1}', 1, 1, 1);
+SELECT crm.purchase_model_expected('paretonbd', '{}', 1, 1, 1, 1);
+SELECT crm.purchase_model_clv('nbd', '{1,1,1,1}', 1, 1, 1, 1, 1, 1, 1);
+SELECT crm.purchase_model_silent_time_to_p_alive('mbgnbd', '{1,1,NULL,1}', 1, 1, 1, 0.5);
+SELECT crm.purchase_model_p_alive('bgnbd', '{{1},{1},{1},{1}}', 1, 1, 1);
+-- z scores past what a number holds
+SELECT crm.z_scores('{1e308}', '{-1e308}', '{1}');
+SELECT crm.z_scores('{1}', '{0}', '{1e-320}');
 SELECT crm.naive_bayes_fit(y, '{a}', 1e308) FROM d;
 SELECT crm.fairness(y, 0.5, 'NaN') FROM d;
 SELECT crm.psi('{1,NULL}', '{1,1}');

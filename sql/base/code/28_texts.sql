@@ -2,11 +2,15 @@
 
 CREATE OR REPLACE FUNCTION crm_internal.texts_of(tenant bigint, area text)
 RETURNS jsonb
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT x.words FROM crm_internal.texts AS x JOIN crm.tenants AS t ON t.tenant_id = texts_of.tenant AND t.language = x.language
-    WHERE x.area = texts_of.area
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT x.words FROM crm_internal.texts AS x JOIN crm.tenants AS t ON t.tenant_id = texts_of.tenant AND t.language = x.language
+        WHERE x.area = texts_of.area);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.texts_of(bigint, text) IS 'Texts of an area in the language of a tenant.';
 

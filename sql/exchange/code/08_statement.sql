@@ -52,10 +52,14 @@ COMMENT ON FUNCTION crm.import_part(crm.import_batches, regclass, text, text, in
 
 CREATE OR REPLACE FUNCTION crm.import_zone(batch crm.import_batches, spec jsonb)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(spec ->> 'time_zone', batch.mapping ->> 'time_zone', (SELECT t.time_zone FROM crm.tenants AS t WHERE t.tenant_id = batch.tenant_id))
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT coalesce(spec ->> 'time_zone', batch.mapping ->> 'time_zone', (SELECT t.time_zone FROM crm.tenants AS t WHERE t.tenant_id = batch.tenant_id)));
+END
 $$;
 COMMENT ON FUNCTION crm.import_zone(crm.import_batches, jsonb) IS 'Zone of instants that name none.';
 

@@ -309,9 +309,12 @@ COMMENT ON FUNCTION crm.import_deferred(regclass, text) IS
 
 CREATE OR REPLACE FUNCTION crm.import_count(batch crm.import_batches)
 RETURNS crm.import_batches
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    counted crm.import_batches;
+BEGIN
     UPDATE crm.import_batches AS b
     SET rows_read = n.read, rows_inserted = n.inserted, rows_updated = n.updated, rows_unchanged = n.unchanged, rows_bad = n.bad, finished_at =
         clock_timestamp(),
@@ -325,7 +328,9 @@ AS $$
                  count(*) FILTER (WHERE r.state = 'unchanged') AS unchanged, count(*) FILTER (WHERE r.state IN ('bad', 'pending')) AS bad
           FROM crm.import_rows AS r WHERE r.tenant_id = batch.tenant_id AND r.batch_id = batch.id) AS n
     WHERE b.tenant_id = batch.tenant_id AND b.id = batch.id
-    RETURNING b.*
+    RETURNING b.* INTO counted;
+    RETURN counted;
+END
 $$;
 COMMENT ON FUNCTION crm.import_count(crm.import_batches) IS 'Counts what became of the rows of a batch, and gathers what was wrong with them.';
 

@@ -51,15 +51,21 @@ CREATE OR REPLACE TRIGGER consents_before_keep BEFORE UPDATE OR DELETE ON crm.co
 
 CREATE OR REPLACE FUNCTION crm_internal.last_consent(tenant bigint, subject_table text, subject_id bigint, purpose text, channel text, as_of timestamptz)
 RETURNS crm.consents
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT c.* FROM crm.consents AS c
+#variable_conflict use_column
+DECLARE
+    said crm.consents;
+BEGIN
+    SELECT c.* INTO said FROM crm.consents AS c
     WHERE c.tenant_id = tenant AND c.subject_table = last_consent.subject_table AND c.subject_id = last_consent.subject_id
       AND c.purpose = last_consent.purpose AND c.channel = last_consent.channel AND c.stated_at <= as_of
     -- at one instant no is stronger than yes
     ORDER BY c.stated_at DESC, c.state = 'withdrawn' DESC, c.id DESC
-    LIMIT 1
+    LIMIT 1;
+    RETURN said;
+END
 $$;
 COMMENT ON FUNCTION crm_internal.last_consent(bigint, text, bigint, text, text, timestamptz) IS 'The statement that counts at an instant; NULLs where '
 'nothing was said.';

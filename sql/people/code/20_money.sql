@@ -50,10 +50,14 @@ COMMENT ON FUNCTION crm.price_of(bigint, bigint, numeric, date) IS
 -- is left out of the sum and the row is counted in a column missing_rates: seen, never guessed.
 
 CREATE OR REPLACE FUNCTION crm_analytics.base_rate(tenant_id bigint, currency text, on_date date) RETURNS numeric
-LANGUAGE sql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm.exchange_rate_on($1, $2::character(3), t.base_currency, $3) FROM crm.tenants AS t WHERE t.tenant_id = $1
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT crm.exchange_rate_on($1, $2::character(3), t.base_currency, $3) FROM crm.tenants AS t WHERE t.tenant_id = $1);
+END
 $$;
 COMMENT ON FUNCTION crm_analytics.base_rate(bigint, text, date) IS
 'How many units of the tenant''s base currency one unit of a currency was worth on a date: the later of the last rate from the currency to the base currency '

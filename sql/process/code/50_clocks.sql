@@ -21,15 +21,19 @@ COMMENT ON FUNCTION crm_internal.match_sla_policy(bigint, text, jsonb) IS 'What 
 
 CREATE OR REPLACE FUNCTION crm.match_sla_policy(subject_type text, subject jsonb)
 RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT p.id
-    FROM crm.sla_policies AS p
-    WHERE p.tenant_id = crm.tenant_id() AND p.subject_type = match_sla_policy.subject_type AND p.active
-      AND (p.condition IS NULL OR coalesce(crm.path_holds(match_sla_policy.subject, p.condition), false))
-    ORDER BY p.position, p.id
-    LIMIT 1
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT p.id
+        FROM crm.sla_policies AS p
+        WHERE p.tenant_id = crm.tenant_id() AND p.subject_type = match_sla_policy.subject_type AND p.active
+          AND (p.condition IS NULL OR coalesce(crm.path_holds(match_sla_policy.subject, p.condition), false))
+        ORDER BY p.position, p.id
+        LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION crm.match_sla_policy(text, jsonb) IS
 'First active policy, by position and id, whose condition holds for the row given as jsonb; NULL where none does. A condition holds if its first result is neither false nor null.';
@@ -510,11 +514,13 @@ BEGIN
     END IF;
     IF ids IS NOT NULL THEN
         PERFORM crm.reapply_sla_policies(ids);
+        PERFORM crm_internal.promise_open_records(ids);
     END IF;
     RETURN NULL;
 END
 $$;
-COMMENT ON FUNCTION crm.sla_policies_reapply() IS 'Statement trigger of crm.sla_policies and crm.sla_targets: open clocks follow the policy.';
+COMMENT ON FUNCTION crm.sla_policies_reapply() IS
+'Statement trigger of crm.sla_policies and crm.sla_targets: open clocks follow the policy, and open records that nothing was promised get clocks by it.';
 CREATE OR REPLACE TRIGGER sla_policies_after_reapply_update AFTER UPDATE ON crm.sla_policies
     REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION crm.sla_policies_reapply();
 CREATE OR REPLACE TRIGGER sla_policies_after_reapply_delete AFTER DELETE ON crm.sla_policies

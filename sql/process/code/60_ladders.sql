@@ -174,22 +174,27 @@ COMMENT ON FUNCTION crm_internal.escalation_recipients(bigint, text, bigint, big
 -- whom a step reaches whose recipients stand for nobody at work
 CREATE OR REPLACE FUNCTION crm_internal.escalation_fallback(tenant bigint, queue bigint, team bigint)
 RETURNS bigint[]
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce((
-        SELECT array_agg(DISTINCT f.user_id ORDER BY f.user_id)
-        FROM (SELECT x.user_id, rank() OVER (ORDER BY x.rank)
-              FROM (SELECT 1 AS rank, t.lead_id AS user_id FROM crm.queues AS q JOIN crm.teams AS t ON t.tenant_id = q.tenant_id AND t.id = q.team_id
-                    WHERE q.tenant_id = tenant AND q.id = queue
-                    UNION ALL SELECT 2, t.lead_id FROM crm.teams AS t WHERE t.tenant_id = tenant AND t.id = team
-                    UNION ALL
-                    SELECT 3, l.manager_id FROM crm.teams AS t JOIN crm.users AS l ON l.tenant_id = t.tenant_id AND l.id = t.lead_id
-                    WHERE t.tenant_id = tenant AND (t.id = team OR t.id = (SELECT q.team_id FROM crm.queues AS q WHERE q.tenant_id = tenant AND q.id = queue))
-                    UNION ALL SELECT CASE w.access WHEN 'manager' THEN 4 ELSE 5 END, w.id FROM crm.users AS w
-                    WHERE w.tenant_id = tenant AND w.access IN ('manager', 'admin')) AS x
-              JOIN crm.users AS u ON u.tenant_id = tenant AND u.id = x.user_id AND u.active) AS f
-        WHERE f.rank = 1), '{}')
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT coalesce((
+            SELECT array_agg(DISTINCT f.user_id ORDER BY f.user_id)
+            FROM (SELECT x.user_id, rank() OVER (ORDER BY x.rank)
+                  FROM (SELECT 1 AS rank, t.lead_id AS user_id FROM crm.queues AS q JOIN crm.teams AS t ON t.tenant_id = q.tenant_id AND t.id = q.team_id
+                        WHERE q.tenant_id = tenant AND q.id = queue
+                        UNION ALL SELECT 2, t.lead_id FROM crm.teams AS t WHERE t.tenant_id = tenant AND t.id = team
+                        UNION ALL
+                        SELECT 3, l.manager_id FROM crm.teams AS t JOIN crm.users AS l ON l.tenant_id = t.tenant_id AND l.id = t.lead_id
+                        WHERE t.tenant_id = tenant
+                          AND (t.id = team OR t.id = (SELECT q.team_id FROM crm.queues AS q WHERE q.tenant_id = tenant AND q.id = queue))
+                        UNION ALL SELECT CASE w.access WHEN 'manager' THEN 4 ELSE 5 END, w.id FROM crm.users AS w
+                        WHERE w.tenant_id = tenant AND w.access IN ('manager', 'admin')) AS x
+                  JOIN crm.users AS u ON u.tenant_id = tenant AND u.id = x.user_id AND u.active) AS f
+            WHERE f.rank = 1), '{}'));
+END
 $$;
 COMMENT ON FUNCTION crm_internal.escalation_fallback(bigint, bigint, bigint) IS
 'Active users in place of recipients that are nobody: who leads the team of the queue, else the team of the record, else whom these report to, else the '

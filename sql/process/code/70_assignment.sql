@@ -204,9 +204,8 @@ BEGIN
     SELECT a.* INTO previous FROM crm.assignments AS a
     WHERE a.tenant_id = t AND a.subject_table = route_record.subject_table AND a.subject_id = route_record.subject_id
     ORDER BY a.id DESC LIMIT 1;
-    -- the work of somebody who left is nobody's
-    IF subject ->> 'owner_id' IS NOT NULL AND NOT reassign
-       AND EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = t AND u.id = (subject ->> 'owner_id')::bigint AND u.active) THEN
+    -- the work of somebody who left, or is away, is nobody's
+    IF subject ->> 'owner_id' IS NOT NULL AND NOT reassign AND NOT crm_internal.left_us(t, (subject ->> 'owner_id')::bigint) THEN
         RETURN previous;
     END IF;
 

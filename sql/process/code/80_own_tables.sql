@@ -104,6 +104,56 @@ $$;
 COMMENT ON FUNCTION crm_internal.follow_clock(text, bigint, bigint, jsonb, jsonb, boolean) IS
 'Tells the clocks of a subject what became of its row (was NULL: it is new). told: policies promise something else by it.';
 
+-- A promise made later begins when it is made: the time before it was promised to nobody, and nobody is told of a hundred promises broken at once.
+CREATE OR REPLACE FUNCTION crm_internal.promise_open_record(subject text, tenant bigint, id bigint, doc jsonb, known boolean)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    stage crm.stages;
+BEGIN
+    IF NOT known THEN
+        SELECT s.* INTO stage FROM crm.stages AS s WHERE s.tenant_id = tenant AND s.id = (doc ->> 'stage_id')::bigint;
+        PERFORM crm_internal.record_sla_event(tenant, subject, promise_open_record.id, 'opened', least((doc ->> 'created_at')::timestamptz, now()),
+            jsonb_build_object('policy_id', NULL, 'priority', doc -> 'priority', 'stage', stage.code, 'stage_type', stage.type));
+    END IF;
+    PERFORM crm_internal.record_sla_event(tenant, subject, promise_open_record.id, 'changed', now(), '{"count": "change", "reason": "policy made"}', doc);
+    IF NOT known AND doc ->> 'first_response_at' IS NOT NULL THEN
+        PERFORM crm_internal.tell_first_response(subject, tenant, promise_open_record.id, NULL, doc);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.promise_open_record(text, bigint, bigint, jsonb, boolean) IS
+'Clocks for a record that was there before its promise; known: its opening was told when it was made.';
+
+CREATE OR REPLACE FUNCTION crm_internal.promise_open_records(policy_ids bigint[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    tenant CONSTANT bigint := crm.tenant_id();
+    r record;
+BEGIN
+    FOR r IN SELECT x.subject, x.relation FROM crm.registered_as('clocks') AS x
+             WHERE EXISTS (SELECT FROM crm.sla_policies AS p WHERE p.tenant_id = tenant AND p.id = ANY (policy_ids) AND p.active AND p.subject_type = x.subject
+                           AND EXISTS (SELECT FROM crm.sla_targets AS g WHERE g.tenant_id = tenant AND g.policy_id = p.id))
+             ORDER BY x.subject LOOP
+        EXECUTE format(
+            'SELECT count(crm_internal.promise_open_record(%1$L, $1, q.id, q.doc, q.known)) FROM (
+                SELECT s.id, to_jsonb(s) AS doc, k.subject_id IS NOT NULL AS known FROM %2$s AS s
+                LEFT JOIN crm.sla_subjects AS k ON k.tenant_id = $1 AND k.subject_type = %1$L AND k.subject_id = s.id
+                LEFT JOIN crm.sla_terms AS t ON t.tenant_id = $1 AND t.id = k.terms_id
+                WHERE s.tenant_id = $1 AND %3$s AND k.open IS NOT FALSE AND t.definition ->> ''policy_id'' IS NULL ORDER BY s.id) AS q
+             WHERE crm_internal.match_sla_policy($1, %1$L, q.doc) = ANY ($2)',
+            r.subject, r.relation::regclass, crm_internal.open_row_sql(r.relation)) USING tenant, policy_ids;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.promise_open_records(bigint[]) IS
+'Starts clocks by policies that have targets now, for open records of which nothing was promised so far. A record that has a promise keeps it.';
+
 -- Statement triggers: a row without promises costs a look by its key, and a statement on a table of which no clock is kept one look in all.
 -- Old and new rows are paired by a full join, which is always hashed or merged, also by a plan kept from one row; found by key is a
 -- value for the same reason.

@@ -163,12 +163,16 @@ SELECT crm.declare_function('crm.run_hand_overs', 'owner');
 
 CREATE OR REPLACE FUNCTION crm_internal.left_us(tenant bigint, member bigint)
 RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = tenant AND u.id = member AND NOT u.active)
-        OR EXISTS (SELECT FROM crm.hand_over_records AS h
-                   WHERE h.tenant_id = tenant AND h.from_user_id = member AND h.state = 'active' AND h.starts_at <= now() AND h.ends_at > now())
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = tenant AND u.id = member AND NOT u.active)
+            OR EXISTS (SELECT FROM crm.hand_over_records AS h
+                       WHERE h.tenant_id = tenant AND h.from_user_id = member AND h.state = 'active' AND h.starts_at <= now() AND h.ends_at > now()));
+END
 $$;
 COMMENT ON FUNCTION crm_internal.left_us(bigint, bigint) IS
 'Whether a user is not active any more, or away by a hand-over that runs: nothing goes to them.';
@@ -182,3 +186,34 @@ AS $$ SELECT tenant = crm.tenant_id() AND crm_internal.left_us(tenant, user_id) 
 COMMENT ON FUNCTION crm.is_away(bigint, bigint) IS
 'Whether a user of the caller''s tenant is given nothing new: not active any more, or away by a hand-over that runs (crm.hand_over with ends_at).';
 SELECT crm.declare_function('crm.is_away', 'reader');
+
+-- ---- what is opened again ----
+
+CREATE OR REPLACE FUNCTION crm_internal.reopened_to() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF crm.is_away(NEW.owner_id, NEW.tenant_id) THEN
+        NEW.owner_id := CASE WHEN crm.is_away(crm.user_id(), NEW.tenant_id) THEN NULL ELSE crm.user_id() END;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.reopened_to() IS
+'Row trigger of tables with stages and owners: what is opened again does not go back to somebody who has left or is away. Whoever opens it takes it; where a '
+'table''s own trigger has left it without an owner before, the rules give it out.';
+
+CREATE OR REPLACE FUNCTION crm_internal.apply_reopened(relation regclass)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- after the guard of stages, which empties closed_at
+    SELECT crm_internal.set_trigger(relation, '_before_zz_reopened', crm_internal.table_is(relation, 'process') AND crm.column_exists(relation, 'closed_at')
+            AND crm.column_exists(relation, 'owner_id') AND crm.column_exists(relation, 'tenant_id'),
+        'BEFORE UPDATE', 'FOR EACH ROW WHEN (OLD.closed_at IS NOT NULL AND NEW.closed_at IS NULL AND NEW.owner_id IS NOT NULL) '
+                         'EXECUTE FUNCTION crm_internal.reopened_to()')
+$$;
+COMMENT ON FUNCTION crm_internal.apply_reopened(regclass) IS 'Who gets what is opened again, for a table with stages and owners.';
+SELECT crm.declare_hook('table', 'crm_internal.apply_reopened(regclass)');

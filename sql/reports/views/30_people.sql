@@ -253,13 +253,17 @@ COMMENT ON VIEW crm_analytics.team_quota_attainment IS
 
 CREATE OR REPLACE FUNCTION crm_analytics.quota_between(tenant_id bigint, from_on date, to_on date)
 RETURNS numeric
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT sum(q.amount * crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period))
-               * (least(upper(q.period), $3) - greatest(lower(q.period), $2)) / (upper(q.period) - lower(q.period)))
-    FROM crm.quotas AS q
-    WHERE q.tenant_id = $1 AND q.period && daterange($2, $3) AND crm.can_see(q.user_id, NULL)
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT sum(q.amount * crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period))
+                   * (least(upper(q.period), $3) - greatest(lower(q.period), $2)) / (upper(q.period) - lower(q.period)))
+        FROM crm.quotas AS q
+        WHERE q.tenant_id = $1 AND q.period && daterange($2, $3) AND crm.can_see(q.user_id, NULL));
+END
 $$;
 COMMENT ON FUNCTION crm_analytics.quota_between(bigint, date, date) IS
 'What the quotas of the users whose deals the caller may see ask for the days from one until before another, in base currency: of each the part of its days '

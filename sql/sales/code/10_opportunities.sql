@@ -94,16 +94,12 @@ BEGIN
         WHERE s.tenant_id = tenant AND s.pipeline_id = own_pipeline AND s.active AND s.type IN ('open', 'on_hold')
         ORDER BY p.seq DESC NULLS LAST, s.is_initial DESC, s.position LIMIT 1;
     END IF;
-    -- who has left works on nothing: whoever reopens it takes it
-    RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, target,
-        (SELECT coalesce((SELECT jsonb_build_object('owner_id', crm.user_id()) FROM crm.opportunities AS o
-                          JOIN crm.users AS u ON u.tenant_id = tenant AND u.id = o.owner_id AND NOT u.active
-                          WHERE o.tenant_id = tenant AND o.id = opportunity_id), '{}')));
+    RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, target, '{}');
 END
 $$;
 COMMENT ON FUNCTION crm.reopen_opportunity(bigint, text) IS
-'Moves a closed opportunity back to the stage it was last open in, or to the one given; close date and loss reason are cleared. Returns the '
-'opportunity. Errors as crm.move_opportunity; 55000 where it is not closed.';
+'Moves a closed opportunity back to the stage it was last open in, or to the one given; close date and loss reason are cleared. Where its owner has left or '
+'is away, whoever reopens it takes it. Returns the opportunity. Errors as crm.move_opportunity; 55000 where it is not closed.';
 
 CREATE OR REPLACE FUNCTION crm.allowed_moves(opportunity_id bigint)
 RETURNS TABLE (stage_id bigint, stage_code text, stage_name text, stage_type text, allowed boolean,

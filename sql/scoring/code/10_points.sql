@@ -4,21 +4,25 @@
 
 CREATE OR REPLACE FUNCTION crm_internal.score_definition(model crm.score_models)
 RETURNS jsonb
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT jsonb_strip_nulls(jsonb_build_object(
-        'min', model.min_score, 'max', model.max_score, 'groups', model.group_caps, 'thresholds', model.thresholds,
-        'fit_grades', to_jsonb(model.fit_grades), 'engagement_grades', to_jsonb(model.engagement_grades),
-        'hysteresis', model.hysteresis,
-        'rules', coalesce((
-            SELECT jsonb_agg(jsonb_build_object(
-                'name', r.name, 'group', r.group_name, 'event', r.event_kind, 'when', r.condition, 'points', r.points,
-                'cap', r.cap, 'decay', r.decay, 'period', extract(epoch FROM r.decay_period), 'share', r.decay_share,
-                'repeat', CASE WHEN r.event_kind IS NOT NULL OR r.repeat_policy <> 'every' THEN r.repeat_policy END,
-                'times', r.repeat_times, 'window', extract(epoch FROM r.repeat_window)) ORDER BY r.id)
-            FROM crm.score_rules AS r
-            WHERE r.tenant_id = model.tenant_id AND r.model_id = model.id AND r.active), '[]')))
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT jsonb_strip_nulls(jsonb_build_object(
+            'min', model.min_score, 'max', model.max_score, 'groups', model.group_caps, 'thresholds', model.thresholds,
+            'fit_grades', to_jsonb(model.fit_grades), 'engagement_grades', to_jsonb(model.engagement_grades),
+            'hysteresis', model.hysteresis,
+            'rules', coalesce((
+                SELECT jsonb_agg(jsonb_build_object(
+                    'name', r.name, 'group', r.group_name, 'event', r.event_kind, 'when', r.condition, 'points', r.points,
+                    'cap', r.cap, 'decay', r.decay, 'period', extract(epoch FROM r.decay_period), 'share', r.decay_share,
+                    'repeat', CASE WHEN r.event_kind IS NOT NULL OR r.repeat_policy <> 'every' THEN r.repeat_policy END,
+                    'times', r.repeat_times, 'window', extract(epoch FROM r.repeat_window)) ORDER BY r.id)
+                FROM crm.score_rules AS r
+                WHERE r.tenant_id = model.tenant_id AND r.model_id = model.id AND r.active), '[]'))));
+END
 $$;
 COMMENT ON FUNCTION crm_internal.score_definition(crm.score_models) IS 'A score model and its active rules as crm.points_check takes it.';
 

@@ -31,23 +31,27 @@ COMMENT ON FUNCTION crm_internal.score_model(text) IS 'A score model by name; NU
 -- or the model is not in use) a replay.
 CREATE OR REPLACE FUNCTION crm_internal.state_at(model crm.score_models, lead bigint, at timestamptz)
 RETURNS bytea
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE
-               WHEN model.active AND s.version = model.version AND at >= u.last_event_at THEN s.state
-               ELSE (crm.points_fit(model.definition,
-                         (SELECT crm.points_replay(model.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
-                          FROM crm.score_events AS e
-                          WHERE e.tenant_id = l.tenant_id AND e.lead_id = l.id AND e.occurred_at <= at),
-                         coalesce(CASE WHEN model.active THEN u.attributes END,
-                                  (SELECT a.attributes FROM crm_internal.lead_attributes(l.tenant_id, ARRAY[l.id]) AS a)),
-                         at, NULL, s.state)).state
-           END
-    FROM crm.leads AS l
-    LEFT JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id
-    LEFT JOIN crm.lead_scores AS s ON s.tenant_id = l.tenant_id AND s.model_id = model.id AND s.lead_id = l.id
-    WHERE l.tenant_id = model.tenant_id AND l.id = lead AND at IS NOT NULL
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT CASE
+                   WHEN model.active AND s.version = model.version AND at >= u.last_event_at THEN s.state
+                   ELSE (crm.points_fit(model.definition,
+                             (SELECT crm.points_replay(model.definition, e.kind, e.object, e.occurred_at, e.attributes ORDER BY e.id)
+                              FROM crm.score_events AS e
+                              WHERE e.tenant_id = l.tenant_id AND e.lead_id = l.id AND e.occurred_at <= at),
+                             coalesce(CASE WHEN model.active THEN u.attributes END,
+                                      (SELECT a.attributes FROM crm_internal.lead_attributes(l.tenant_id, ARRAY[l.id]) AS a)),
+                             at, NULL, s.state)).state
+               END
+        FROM crm.leads AS l
+        LEFT JOIN crm.score_subjects AS u ON u.tenant_id = l.tenant_id AND u.lead_id = l.id
+        LEFT JOIN crm.lead_scores AS s ON s.tenant_id = l.tenant_id AND s.model_id = model.id AND s.lead_id = l.id
+        WHERE l.tenant_id = model.tenant_id AND l.id = lead AND at IS NOT NULL);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.state_at(crm.score_models, bigint, timestamptz) IS
 'State of a lead for reading its score at an instant; NULL for a lead that was never scored.';
@@ -56,15 +60,19 @@ COMMENT ON FUNCTION crm_internal.state_at(crm.score_models, bigint, timestamptz)
 -- not kept, and present ones do not stand for them.
 CREATE OR REPLACE FUNCTION crm_internal.fit_known(definition jsonb, lead crm.leads, at timestamptz)
 RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT at >= now()
-        OR NOT EXISTS (SELECT FROM jsonb_array_elements(definition -> 'rules') AS r WHERE NOT r ? 'event')
-        OR at >= greatest(CASE WHEN lead.version > 1 THEN lead.updated_at END,
-                          (SELECT a.updated_at FROM crm.accounts AS a WHERE a.tenant_id = lead.tenant_id AND a.id = lead.account_id AND a.version > 1),
-                          (SELECT c.updated_at FROM crm.contacts AS c WHERE c.tenant_id = lead.tenant_id AND c.id = lead.contact_id AND c.version > 1),
-                          '-infinity')
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT at >= now()
+            OR NOT EXISTS (SELECT FROM jsonb_array_elements(definition -> 'rules') AS r WHERE NOT r ? 'event')
+            OR at >= greatest(CASE WHEN lead.version > 1 THEN lead.updated_at END,
+                              (SELECT a.updated_at FROM crm.accounts AS a WHERE a.tenant_id = lead.tenant_id AND a.id = lead.account_id AND a.version > 1),
+                              (SELECT c.updated_at FROM crm.contacts AS c WHERE c.tenant_id = lead.tenant_id AND c.id = lead.contact_id AND c.version > 1),
+                              '-infinity'));
+END
 $$;
 COMMENT ON FUNCTION crm_internal.fit_known(jsonb, crm.leads, timestamptz) IS
 'Whether fit at an instant follows from what a lead, its account and its contact are now: from now on, where none was changed since, and where no rule '

@@ -15,10 +15,14 @@ SELECT crm.declare_hook('lead_captured', 'crm_internal.score_capture(crm.leads, 
 
 CREATE OR REPLACE FUNCTION crm_internal.score_at_conversion(tenant bigint, lead bigint)
 RETURNS numeric
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN EXISTS (SELECT FROM crm.score_models AS m WHERE m.tenant_id = tenant AND m.active) THEN crm.lead_score_at(lead) END
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT CASE WHEN EXISTS (SELECT FROM crm.score_models AS m WHERE m.tenant_id = tenant AND m.active) THEN crm.lead_score_at(lead) END);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.score_at_conversion(bigint, bigint) IS 'Score by points of a lead that is being converted; NULL where no model is in use.';
 SELECT crm.declare_hook('lead_score', 'crm_internal.score_at_conversion(bigint, bigint)');

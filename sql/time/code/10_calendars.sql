@@ -48,9 +48,13 @@ SELECT crm.declare_function('crm.define_calendar', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.import_holidays(calendar_id bigint, source text, holidays jsonb)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_column
+DECLARE
+    n bigint;
+BEGIN
     WITH kept AS (
         INSERT INTO crm.calendar_holidays AS h (calendar_id, source, holiday_on, name)
         SELECT DISTINCT ON (f.date) import_holidays.calendar_id, import_holidays.source, f.date, f.name
@@ -60,7 +64,9 @@ AS $$
             DO UPDATE SET name = coalesce(excluded.name, h.name)
         RETURNING 1
     )
-    SELECT count(*) FROM kept
+    SELECT count(*) INTO n FROM kept;
+    RETURN n;
+END
 $$;
 COMMENT ON FUNCTION crm.import_holidays(bigint, text, jsonb) IS
 'Takes over the holidays of a feed, a list of {"date": ..., "name": ...}; returns how many there are. Running it again changes names only: a holiday that was '

@@ -16,52 +16,80 @@ $$;
 COMMENT ON FUNCTION crm.no_purchase_model(text) IS
 'NULL for a measure that NBD does not have, and where there is no model; 22023 for the name of none. Called by crm.purchase_model_p_alive() and its like.';
 
+CREATE OR REPLACE FUNCTION crm.wrong_purchase_model(kind text, p double precision[])
+RETURNS double precision
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    names CONSTANT text[] := CASE kind WHEN 'bgnbd' THEN '{r,alpha,a,b}'::text[] WHEN 'mbgnbd' THEN '{r,alpha,a,b}' WHEN 'paretonbd' THEN '{r,alpha,s,beta}'
+                                       WHEN 'nbd' THEN '{r,alpha}' END;
+BEGIN
+    IF names IS NULL THEN
+        RETURN crm.no_purchase_model(kind);
+    END IF;
+    RAISE EXCEPTION 'a model of kind "%" has % parameters, none of them null, and was given %', kind, cardinality(names), p
+        USING ERRCODE = 'invalid_parameter_value', HINT = format('They are %s, in this order.', array_to_string(names, ', '));
+END
+$$;
+COMMENT ON FUNCTION crm.wrong_purchase_model(text, double precision[]) IS
+'Error 22023 for parameters that are not those of a kind of model: too few, too many, or NULL. Called by crm.purchase_model_p_alive() and its like.';
+
 CREATE OR REPLACE FUNCTION crm.purchase_model_expected(kind text, p double precision[], x double precision, t_x double precision, age double precision,
     horizon double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
+RETURN CASE WHEN cardinality(p) <> CASE kind WHEN 'nbd' THEN 2 ELSE 4 END OR array_ndims(p) <> 1 OR array_position(p, NULL) IS NOT NULL
+                 THEN crm.wrong_purchase_model(kind, p)
+            ELSE CASE kind WHEN 'bgnbd' THEN crm.bgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'paretonbd' THEN crm.paretonbd_expected_purchases(p[1], p[2], p[3], p[4], x, t_x, age, horizon)
                  WHEN 'nbd' THEN crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, horizon)
-                 ELSE crm.no_purchase_model(kind) END;
+                 ELSE crm.no_purchase_model(kind) END END;
 COMMENT ON FUNCTION crm.purchase_model_expected(text, double precision[], double precision, double precision, double precision, double precision) IS
-'Purchases expected within a horizon by the model of a kind.';
+'Purchases expected within a horizon by the model of a kind. Error 22023 for parameters that are not those of the kind.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_p_alive(kind text, p double precision[], x double precision, t_x double precision, age double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
+RETURN CASE WHEN cardinality(p) <> CASE kind WHEN 'nbd' THEN 2 ELSE 4 END OR array_ndims(p) <> 1 OR array_position(p, NULL) IS NOT NULL
+                 THEN crm.wrong_purchase_model(kind, p)
+            ELSE CASE kind WHEN 'bgnbd' THEN crm.bgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
                  WHEN 'paretonbd' THEN crm.paretonbd_p_alive(p[1], p[2], p[3], p[4], x, t_x, age)
-                 ELSE crm.no_purchase_model(kind) END;
+                 ELSE crm.no_purchase_model(kind) END END;
 COMMENT ON FUNCTION crm.purchase_model_p_alive(text, double precision[], double precision, double precision, double precision) IS
-'P(alive) by the model of a kind; NULL for NBD, by which nobody leaves.';
+'P(alive) by the model of a kind; NULL for NBD, by which nobody leaves. Error 22023 for parameters that are not those of the kind.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_silent_time_to_p_alive(
     kind text, p double precision[], x double precision, t_x double precision, age double precision, threshold double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
+RETURN CASE WHEN cardinality(p) <> CASE kind WHEN 'nbd' THEN 2 ELSE 4 END OR array_ndims(p) <> 1 OR array_position(p, NULL) IS NOT NULL
+                 THEN crm.wrong_purchase_model(kind, p)
+            ELSE CASE kind WHEN 'bgnbd' THEN crm.bgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
                  WHEN 'paretonbd' THEN crm.paretonbd_silent_time_to_p_alive(p[1], p[2], p[3], p[4], x, t_x, age, threshold)
-                 ELSE crm.no_purchase_model(kind) END;
+                 ELSE crm.no_purchase_model(kind) END END;
 COMMENT ON FUNCTION crm.purchase_model_silent_time_to_p_alive IS
-'Weeks until P(alive) by the model of a kind falls to a threshold if no order comes; NULL where it never does, and for NBD, by which nobody leaves.';
+'Weeks until P(alive) by the model of a kind falls to a threshold if no order comes; NULL where it never does, and for NBD, by which nobody leaves. '
+'Error 22023 for parameters that are not those of the kind.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_clv(kind text, p double precision[], x double precision, t_x double precision, age double precision,
                                                   spend double precision, periods integer, step double precision, rate double precision)
 RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE kind WHEN 'bgnbd' THEN crm.bgnbd_clv_by_period(p[1], p[2], p[3], p[4], x, t_x, age, spend, periods, step, rate)
+RETURN CASE WHEN cardinality(p) <> CASE kind WHEN 'nbd' THEN 2 ELSE 4 END OR array_ndims(p) <> 1 OR array_position(p, NULL) IS NOT NULL
+                 THEN crm.wrong_purchase_model(kind, p)
+            ELSE CASE kind WHEN 'bgnbd' THEN crm.bgnbd_clv_by_period(p[1], p[2], p[3], p[4], x, t_x, age, spend, periods, step, rate)
                  WHEN 'mbgnbd' THEN crm.mbgnbd_clv_by_period(p[1], p[2], p[3], p[4], x, t_x, age, spend, periods, step, rate)
                  WHEN 'paretonbd' THEN crm.paretonbd_clv_by_period(p[1], p[2], p[3], p[4], x, t_x, age, spend, periods, step, rate)
                  -- purchases come at one rate for ever: an annuity
                  WHEN 'nbd' THEN spend * crm.nbd_expected_purchases(p[1], p[2], x, t_x, age, step)
                                  * CASE WHEN rate = 0 THEN periods ELSE (1 - (1 + rate) ^ (-periods)) / rate END
-                 ELSE crm.no_purchase_model(kind) END;
+                 ELSE crm.no_purchase_model(kind) END END;
 COMMENT ON FUNCTION crm.purchase_model_clv IS
-'Discounted value over periods by the model of a kind.';
+'Discounted value over periods by the model of a kind. Error 22023 for parameters that are not those of the kind.';
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_fit(kind text, until date)
 RETURNS jsonb
@@ -85,39 +113,45 @@ COMMENT ON FUNCTION crm.purchase_model_fit(text, date) IS 'Fit of one kind of mo
 
 CREATE OR REPLACE FUNCTION crm.purchase_model_quality(kind text, p double precision[], calibration_end date, holdout_end date)
 RETURNS jsonb
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH h AS (
-        SELECT c.account_id, c.x, c.age, crm.purchase_model_expected(kind, p, c.x, c.t_x, c.age, (holdout_end - calibration_end) / 7.0) AS expected,
-               crm.purchase_model_p_alive(kind, p, c.x, c.t_x, c.age) AS p_alive,
-               -- the simple baseline any model must beat: the customer goes on at the rate so far
-               (c.x + 1) / greatest(c.age, 1) * (holdout_end - calibration_end) / 7.0 AS at_rate,
-               (SELECT count(*) FROM crm_analytics.account_days AS d
-                WHERE d.tenant_id = c.tenant_id AND d.account_id = c.account_id AND d.purchases > 0
-                  AND d.ordered_on > calibration_end AND d.ordered_on <= holdout_end)::double precision AS actual
-        FROM crm_analytics.purchase_histories(calibration_end) AS c
-    ), retention AS (
-        SELECT count(*) FILTER (WHERE h.actual > 0)::double precision / nullif(count(*), 0) AS rate FROM h
-    ), r AS (
-        SELECT h.*, h.at_rate * (SELECT y.rate FROM retention AS y) AS baseline,
-               ntile(10) OVER (ORDER BY h.expected DESC, h.account_id) AS decile, ntile(5) OVER (ORDER BY h.p_alive, h.account_id) AS alive_bin
-        FROM h
-    )
-    SELECT jsonb_build_object(
-        'calibration_end', calibration_end, 'holdout_end', holdout_end, 'customers', count(*), 'actual', sum(r.actual), 'expected', round(sum(r.expected)::numeric, 1),
-        'tracking', round((sum(r.expected) / nullif(sum(r.actual), 0))::numeric, 4),
-        'mae', round(avg(abs(r.expected - r.actual))::numeric, 5), 'rmse', round(sqrt(avg((r.expected - r.actual) ^ 2))::numeric, 5),
-        'correlation', round(corr(r.expected, r.actual)::numeric, 4),
-        'baseline_mae', round(avg(abs(r.baseline - r.actual))::numeric, 5), 'baseline_rmse', round(sqrt(avg((r.baseline - r.actual) ^ 2))::numeric, 5),
-        'baseline_tracking', round((sum(r.baseline) / nullif(sum(r.actual), 0))::numeric, 4),
-        'top_decile_lift', round((avg(r.actual) FILTER (WHERE r.decile = 1) / nullif(avg(r.actual), 0))::numeric, 3),
-        'deciles', (SELECT jsonb_agg(to_jsonb(d) ORDER BY d.decile)
-                    FROM (SELECT q.decile, count(*) AS customers, round(avg(q.expected)::numeric, 3) AS expected, round(avg(q.actual)::numeric, 3) AS actual FROM r AS q GROUP BY q.decile) AS d),
-        'p_alive_bins', (SELECT jsonb_agg(to_jsonb(b) ORDER BY b.bin)
-                         FROM (SELECT q.alive_bin AS bin, count(*) AS customers, round(avg(q.p_alive)::numeric, 3) AS p_alive,
-                                      round(avg((q.actual > 0)::integer)::numeric, 3) AS bought FROM r AS q GROUP BY q.alive_bin) AS b))
-    FROM r
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        WITH h AS (
+            SELECT c.account_id, c.x, c.age, crm.purchase_model_expected(kind, p, c.x, c.t_x, c.age, (holdout_end - calibration_end) / 7.0) AS expected,
+                   crm.purchase_model_p_alive(kind, p, c.x, c.t_x, c.age) AS p_alive,
+                   -- the simple baseline any model must beat: the customer goes on at the rate so far
+                   (c.x + 1) / greatest(c.age, 1) * (holdout_end - calibration_end) / 7.0 AS at_rate,
+                   (SELECT count(*) FROM crm_analytics.account_days AS d
+                    WHERE d.tenant_id = c.tenant_id AND d.account_id = c.account_id AND d.purchases > 0
+                      AND d.ordered_on > calibration_end AND d.ordered_on <= holdout_end)::double precision AS actual
+            FROM crm_analytics.purchase_histories(calibration_end) AS c
+        ), retention AS (
+            SELECT count(*) FILTER (WHERE h.actual > 0)::double precision / nullif(count(*), 0) AS rate FROM h
+        ), r AS (
+            SELECT h.*, h.at_rate * (SELECT y.rate FROM retention AS y) AS baseline,
+                   ntile(10) OVER (ORDER BY h.expected DESC, h.account_id) AS decile, ntile(5) OVER (ORDER BY h.p_alive, h.account_id) AS alive_bin
+            FROM h
+        )
+        SELECT jsonb_build_object(
+            'calibration_end', calibration_end, 'holdout_end', holdout_end, 'customers', count(*),
+            'actual', sum(r.actual), 'expected', round(sum(r.expected)::numeric, 1),
+            'tracking', round((sum(r.expected) / nullif(sum(r.actual), 0))::numeric, 4),
+            'mae', round(avg(abs(r.expected - r.actual))::numeric, 5), 'rmse', round(sqrt(avg((r.expected - r.actual) ^ 2))::numeric, 5),
+            'correlation', round(corr(r.expected, r.actual)::numeric, 4),
+            'baseline_mae', round(avg(abs(r.baseline - r.actual))::numeric, 5), 'baseline_rmse', round(sqrt(avg((r.baseline - r.actual) ^ 2))::numeric, 5),
+            'baseline_tracking', round((sum(r.baseline) / nullif(sum(r.actual), 0))::numeric, 4),
+            'top_decile_lift', round((avg(r.actual) FILTER (WHERE r.decile = 1) / nullif(avg(r.actual), 0))::numeric, 3),
+            'deciles', (SELECT jsonb_agg(to_jsonb(d) ORDER BY d.decile)
+                        FROM (SELECT q.decile, count(*) AS customers, round(avg(q.expected)::numeric, 3) AS expected,
+                                     round(avg(q.actual)::numeric, 3) AS actual FROM r AS q GROUP BY q.decile) AS d),
+            'p_alive_bins', (SELECT jsonb_agg(to_jsonb(b) ORDER BY b.bin)
+                             FROM (SELECT q.alive_bin AS bin, count(*) AS customers, round(avg(q.p_alive)::numeric, 3) AS p_alive,
+                                          round(avg((q.actual > 0)::integer)::numeric, 3) AS bought FROM r AS q GROUP BY q.alive_bin) AS b))
+        FROM r);
+END
 $$;
 COMMENT ON FUNCTION crm.purchase_model_quality(text, double precision[], date, date) IS
 'How well a model fitted to the time before calibration_end predicts the purchases until holdout_end, and how well the baseline does: each customer''s rate '
