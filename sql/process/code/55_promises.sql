@@ -28,7 +28,9 @@ AS $$
     SELECT count(*) FROM told
 $$;
 COMMENT ON FUNCTION crm.reapply_sla_policies(bigint[]) IS
-'Gives open subjects the targets that their policies have now, by an event "changed" each; returns how many got other terms. NULL: all policies. Called by triggers whenever policies or targets change. Which policy a subject has is decided by events that carry its row, not here.';
+'Gives open subjects the targets that their policies have now, by an event "changed" each; returns how many got other terms. '
+'NULL: all policies. Called by triggers whenever policies or targets change. '
+'Which policy a subject has is decided by events that carry its row, not here.';
 SELECT crm.declare_function('crm.reapply_sla_policies', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.sla_policies_reapply()

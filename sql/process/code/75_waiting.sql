@@ -354,7 +354,8 @@ COMMENT ON FUNCTION crm.route_record(text, bigint, boolean, timestamptz) IS
 'same agents and goes before it is given out first. Safe with any number of routers at once: nobody is given more than their capacity and no record is '
 'given twice. Where nobody may be chosen the decision says why, the record stays unassigned, an event routing.nobody is written, and it is tried again '
 'when somebody becomes free. A record that has an owner is left alone unless reassign, or the owner has left or is away. '
-'NULL where there is nothing to decide. Errors: 42P01 for a table that is not registered for assignment, P0002 for a record that is not there or not seen, 42501 for one that may not be changed.';
+'NULL where there is nothing to decide. Errors: 42P01 for a table that is not registered for assignment, '
+'P0002 for a record that is not there or not seen, 42501 for one that may not be changed.';
 SELECT crm.declare_api('crm.route_record', '{"subject_table": "tickets", "subject_id": 1}');
 SELECT crm.declare_function('crm.route_record', 'agent');
 
