@@ -8,6 +8,7 @@
 
 #include "utils/builtins.h"
 
+#include "access/addresses.h"
 #include "text/text.h"
 
 PG_FUNCTION_INFO_V1(crm_normalize_phone);

@@ -102,6 +102,8 @@ extern void crm_config_init(void);
 /* lock.c */
 extern bool crm_take_lock(const char *what, int64 tenant, const char *key, bool shared,
 						  bool wait);
+extern void crm_announce_change(const char *what, int64 tenant, const char *key);
+extern void crm_await_changes(const char *what, int64 tenant, const char *key);
 
 /* kept.c */
 #define CRM_KEPT_TABLES 6

@@ -47,4 +47,8 @@
 /* 6: exchange with programs */
 #define ERRCODE_CRM_REQUEST_REUSED			CRM_ERRCODE('6', '0', '1')
 
+/* 7: messages */
+#define ERRCODE_CRM_CONSENT_MISSING			CRM_ERRCODE('7', '0', '1')
+#define ERRCODE_CRM_TEMPLATE				CRM_ERRCODE('7', '0', '2')
+
 #endif							/* CRM_ERRORS_H */

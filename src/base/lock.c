@@ -21,18 +21,68 @@
 /* those of PostgreSQL are 1 and 2 */
 #define CRM_LOCK_CLASS 0xC47
 
+/*
+ * Changes that somebody is to wait for are told apart by so many numbers only:
+ * a transaction that makes a million of them must not fill the table of locks.
+ */
+#define CHANGE_SLOTS 1024
+
+static uint64
+lock_hash(const char *what, int64 tenant, const char *key)
+{
+	uint64		hash = hash_bytes_extended((const unsigned char *) what, (int) strlen(what), 0);
+
+	hash = hash_bytes_extended((const unsigned char *) &tenant, sizeof(tenant), hash);
+	return hash_bytes_extended((const unsigned char *) key, (int) strlen(key), hash);
+}
+
 /* Takes a lock until the transaction ends; false: somebody has it, and we are not to wait. */
 bool
 crm_take_lock(const char *what, int64 tenant, const char *key, bool shared, bool wait)
 {
 	LOCKTAG		tag;
-	uint64		hash = hash_bytes_extended((const unsigned char *) what, (int) strlen(what), 0);
+	uint64		hash = lock_hash(what, tenant, key);
 
-	hash = hash_bytes_extended((const unsigned char *) &tenant, sizeof(tenant), hash);
-	hash = hash_bytes_extended((const unsigned char *) key, (int) strlen(key), hash);
 	SET_LOCKTAG_ADVISORY(tag, MyDatabaseId, (uint32) (hash >> 32), (uint32) hash, CRM_LOCK_CLASS);
 	return LockAcquire(&tag, shared ? ShareLock : ExclusiveLock, false, !wait) !=
 		LOCKACQUIRE_NOT_AVAIL;
+}
+
+static void
+set_change_tag(LOCKTAG *tag, const char *what, int64 tenant, const char *key)
+{
+	uint32		slot = (uint32) (lock_hash("change of", tenant, key) % CHANGE_SLOTS);
+
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, (uint32) (lock_hash(what, tenant, "") >> 32), slot,
+						 CRM_LOCK_CLASS);
+}
+
+/*
+ * Until this transaction ends, crm_await_changes() of the same thing waits for
+ * it.  Two who change it do not wait for each other.
+ */
+void
+crm_announce_change(const char *what, int64 tenant, const char *key)
+{
+	LOCKTAG		tag;
+
+	set_change_tag(&tag, what, tenant, key);
+	(void) LockAcquire(&tag, RowExclusiveLock, false, false);
+}
+
+/*
+ * Waits until changes that others have announced are committed or rolled back,
+ * and keeps nothing: whoever changes it next does not wait for us.  What is
+ * read afterwards must be read through the newest snapshot.
+ */
+void
+crm_await_changes(const char *what, int64 tenant, const char *key)
+{
+	LOCKTAG		tag;
+
+	set_change_tag(&tag, what, tenant, key);
+	(void) LockAcquire(&tag, ShareLock, false, false);
+	(void) LockRelease(&tag, ShareLock, false);
 }
 
 PG_FUNCTION_INFO_V1(crm_lock);

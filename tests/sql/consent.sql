@@ -5,6 +5,7 @@
 BEGIN;
 SET LOCAL client_min_messages = warning;
 INSERT INTO crm.contacts (id, name) VALUES (98001, 'Ada'), (98002, 'Ben');
+INSERT INTO crm.contact_points (contact_id, kind, value) VALUES (98002, 'email', 'Ben@example.org');
 SELECT m.allowed, m.reason FROM crm.may_contact('contacts', 98001, 'marketing', 'email') AS m;
 SELECT m.allowed, m.reason FROM crm.may_contact('contacts', 98001, 'service', 'email') AS m;
 -- the later statement counts, although it is written down first

@@ -79,46 +79,27 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
-    p crm.message_purposes;
-    c crm.consents;
-    s crm.suppressions;
+    answer crm.contact_answer;
     key CONSTANT text := crm.address_key(channel, address);
 BEGIN
     PERFORM crm_internal.require(subject_table, subject_id, 'see');
-    SELECT m.* INTO p FROM crm.message_purposes AS m WHERE m.tenant_id = t AND m.code = purpose;
-    IF NOT FOUND THEN
+    answer := crm.contact_decision(t, subject_table, subject_id, purpose, channel, key, as_of);
+    IF answer IS NULL AND NOT EXISTS (SELECT FROM crm.message_purposes AS m WHERE m.tenant_id = t AND m.code = purpose) THEN
         RAISE EXCEPTION 'there is no purpose "%"', purpose USING ERRCODE = 'undefined_object',
             HINT = (SELECT 'Known are ' || string_agg(m.code, ', ' ORDER BY m.code) || '.' FROM crm.message_purposes AS m WHERE m.tenant_id = t);
     END IF;
-    IF address IS NOT NULL THEN
-        IF key IS NULL THEN
-            RETURN QUERY SELECT false, 'no address', NULL::timestamptz, NULL::bigint;
-            RETURN;
-        END IF;
-        SELECT x.* INTO s FROM crm.suppressions AS x
-        WHERE x.tenant_id = t AND x.channel = may_contact.channel AND x.address_key = key AND x.suppressed_at <= as_of AND (x.lifted_at IS NULL OR
-            x.lifted_at > as_of)
-        ORDER BY x.suppressed_at LIMIT 1;
-        IF FOUND THEN
-            RETURN QUERY SELECT false, 'suppressed: ' || s.reason, s.suppressed_at, NULL::bigint;
-            RETURN;
-        END IF;
-    END IF;
-    IF NOT p.active THEN
-        RETURN QUERY SELECT false, 'purpose is off', NULL::timestamptz, NULL::bigint;
+    IF address IS NOT NULL AND key IS NULL THEN
+        RETURN QUERY SELECT false, 'no address', NULL::timestamptz, NULL::bigint;
         RETURN;
     END IF;
-    c := crm_internal.last_consent(t, subject_table, subject_id, purpose, channel, as_of);
-    RETURN QUERY SELECT CASE WHEN c.state = 'withdrawn' THEN false WHEN NOT p.needs_consent THEN true ELSE coalesce(c.state = 'given', false) END,
-        CASE WHEN c.state = 'withdrawn' THEN 'withdrawn' WHEN NOT p.needs_consent THEN 'no consent needed'
-             WHEN c.state = 'given' THEN 'given' WHEN c.state = 'requested' THEN 'not confirmed' ELSE 'never given' END,
-        c.stated_at, c.id;
+    RETURN QUERY SELECT answer.allowed, answer.reason, answer.since, answer.consent_id;
 END
 $$;
 COMMENT ON FUNCTION crm.may_contact(text, bigint, text, text, text, timestamptz) IS
 'Whether a person may be written to for a purpose by a channel at an instant, and why: a suppression of the address is the strongest, then the last '
 'statement of the person, then '
-'whether the purpose needs consent. Where an address is given it is looked at, too. Errors: P0002 a person the caller does not see, 42704 an unknown purpose.';
+'whether the purpose needs consent. Where an address is given it must be one that consent was given for: the one that the statement names, else one of the '
+'person''s. Errors: P0002 a person the caller does not see, 42704 an unknown purpose.';
 SELECT crm.declare_function('crm.may_contact', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.consent_proof(subject_table text, subject_id bigint)
@@ -232,10 +213,12 @@ BEGIN
         RETURN last;
     END IF;
     IF as_of > asked.expires_at THEN
-        RAISE EXCEPTION 'this token is no longer good' USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Ask for a new one: consent was not changed.';
+        RAISE EXCEPTION 'this token is no longer good' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Ask for a new one: consent was not changed.';
     END IF;
     IF last.id IS DISTINCT FROM asked.id THEN
-        RAISE EXCEPTION 'consent was withdrawn since' USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Ask for a new one: consent was not changed.';
+        RAISE EXCEPTION 'consent was withdrawn since' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Ask for a new one: consent was not changed.';
     END IF;
     INSERT INTO crm.consents AS c (tenant_id, subject_table, subject_id, purpose, channel, state, legal_basis, source, text_version, wording, address_key,
         stated_at)
@@ -282,11 +265,18 @@ AS $$
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     k crm.opt_out_tokens;
+    message bigint;
 BEGIN
     UPDATE crm.opt_out_tokens AS o SET used_at = coalesce(o.used_at, as_of)
     WHERE o.tenant_id = t AND o.token_hash = sha256(convert_to(coalesce(token, ''), 'UTF8'))
     RETURNING o.* INTO k;
     IF NOT FOUND THEN
+        -- the link of a message that a sender was given
+        SELECT m.id, m.subject_table, m.subject_id, m.purpose, m.channel, m.address_key
+        INTO message, k.subject_table, k.subject_id, k.purpose, k.channel, k.address_key
+        FROM crm_internal.message_of_token(t, 'u', token) AS x JOIN crm.outbound_messages AS m ON m.tenant_id = t AND m.id = x.message_id;
+    END IF;
+    IF k.subject_id IS NULL THEN
         RETURN QUERY SELECT 'unknown token: nothing was changed', NULL::text, NULL::text, 0::bigint;
         RETURN;
     END IF;
@@ -299,6 +289,10 @@ BEGIN
           AND (crm_internal.last_consent(t, k.subject_table, k.subject_id, m.code, k.channel, as_of)).state IS DISTINCT FROM 'withdrawn'
         RETURNING 1)
     SELECT count(*) INTO written FROM made;
+    IF message IS NOT NULL THEN
+        PERFORM crm_internal.note_delivery(t, message, 'unsubscribe', 'crm', 'u' || message, false, NULL, NULL,
+            jsonb_build_object('everything', everything), as_of);
+    END IF;
     RETURN QUERY SELECT CASE WHEN written > 0 THEN 'withdrawn' ELSE 'withdrawn before' END, CASE WHEN NOT everything THEN k.purpose END, k.channel, written;
 END
 $$;
@@ -356,7 +350,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.lift_suppression(bigint, text) IS
-'Lifts a suppression, and keeps that it was there, until when and why it ended. Errors: P0002 where none of that number holds, 23514 where no reason is given.';
+'Lifts a suppression, and keeps that it was there, until when and why it ended. Errors: P0002 where none of that number holds, 23514 where no reason '
+'is given.';
 SELECT crm.declare_function('crm.lift_suppression', 'manager');
 
 -- ---- what forms and conversions say ----
@@ -408,7 +403,8 @@ LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-    INSERT INTO crm.consents (tenant_id, subject_table, subject_id, purpose, channel, state, legal_basis, source, text_version, wording, address_key, stated_at)
+    INSERT INTO crm.consents (tenant_id, subject_table, subject_id, purpose, channel, state, legal_basis, source, text_version, wording, address_key,
+        stated_at)
     SELECT c.tenant_id, 'contacts', NEW.contact_id, c.purpose, c.channel, c.state, c.legal_basis,
            c.source, c.text_version, c.wording, c.address_key, c.stated_at
     FROM crm.consents AS c
