@@ -17,6 +17,7 @@
 #include "utils/rls.h"
 
 #include "access/identity_kept.h"
+#include "access/written.h"
 
 static bool
 contains(const int64 *ids, int n, int64 id)
@@ -222,7 +223,8 @@ PG_FUNCTION_INFO_V1(crm_check_tenant);
 /*
  * crm.check_tenant() -- BEFORE INSERT OR UPDATE row trigger
  *
- * The words are those of row security, which would say the same later.
+ * The words are those of row security, which would say the same later.  Columns
+ * that the CRM writes are looked at in the same place: see written.c.
  */
 Datum
 crm_check_tenant(PG_FUNCTION_ARGS)
@@ -246,7 +248,7 @@ crm_check_tenant(PG_FUNCTION_ARGS)
 		trigdata->tg_newtuple : trigdata->tg_trigtuple;
 	column = crm_typed_column(RelationGetDescr(rel), "tenant_id", INT8OID);
 	if (column == InvalidAttrNumber)
-		PG_RETURN_POINTER(tuple);
+		PG_RETURN_POINTER(crm_written_row(fcinfo, trigdata, tuple));
 	tenant = heap_getattr(tuple, column, RelationGetDescr(rel), &isnull);
 	mine = crm_current_tenant(&no_tenant);
 	if ((isnull || no_tenant || DatumGetInt64(tenant) != mine) &&
@@ -255,5 +257,5 @@ crm_check_tenant(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("new row violates row-level security policy for table \"%s\"",
 						RelationGetRelationName(rel))));
-	PG_RETURN_POINTER(tuple);
+	PG_RETURN_POINTER(crm_written_row(fcinfo, trigdata, tuple));
 }

@@ -29,6 +29,7 @@ extern char *crm_bypass_reason;
 extern char *crm_history_reason;
 extern char *crm_cause_setting;
 extern int	crm_incomplete_kept;
+extern bool crm_written_kept;
 extern bool crm_tenant_set;
 extern int64 crm_tenant_setting_id;
 

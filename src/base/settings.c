@@ -13,6 +13,7 @@
 char	   *crm_bypass_reason = NULL;
 char	   *crm_history_reason = NULL;
 int			crm_incomplete_kept = 0;
+bool		crm_written_kept = false;
 char	   *crm_cause_setting = NULL;
 static char *crm_tenant_setting = NULL;
 static char *crm_request_id = NULL;
@@ -243,6 +244,15 @@ crm_guc_init(void)
 							   0,
 							   check_tenant, assign_tenant, NULL);
 
+	DefineCustomBoolVariable("crm.written_kept",
+							 "Rows keep the values they are given in columns that the CRM writes.",
+							 "Never set by hand: crm.keep_written() does it for a function, until it returns.",
+							 &crm_written_kept,
+							 false,
+							 PGC_INTERNAL,
+							 GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							 NULL, NULL, NULL);
+
 	define_request_settings();
 	define_worker_settings();
 
@@ -261,6 +271,20 @@ crm_keep_incomplete(PG_FUNCTION_ARGS)
 {
 	(void) set_config_option("crm.incomplete_kept", PG_GETARG_BOOL(0) ? "1" : "2",
 							 PGC_INTERNAL, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	PG_RETURN_VOID();
+}
+
+PG_FUNCTION_INFO_V1(crm_keep_written);
+
+/*
+ * crm.keep_written() -- what a function stores from here on keeps what it is
+ * given in columns that the CRM writes; saved as above.
+ */
+Datum
+crm_keep_written(PG_FUNCTION_ARGS)
+{
+	(void) set_config_option("crm.written_kept", "on", PGC_INTERNAL, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	PG_RETURN_VOID();
 }
 

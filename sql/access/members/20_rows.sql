@@ -6,7 +6,8 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'crm_check_tenant';
 COMMENT ON FUNCTION crm.check_tenant() IS
 'Row trigger that fires before all others: refuses a row of a tenant other than the current one, where the table''s row security '
-'applies to the writer. Error 42501.';
+'applies to the writer. Then columns that the CRM writes (crm.column_rules, purpose write): such a writer may not give them another value than they '
+'would have anyway. Error 42501.';
 
 CREATE FUNCTION crm.whole_tenant() RETURNS bigint
 LANGUAGE c STABLE PARALLEL SAFE

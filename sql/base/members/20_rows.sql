@@ -36,6 +36,14 @@ COMMENT ON FUNCTION crm.keep_incomplete(boolean) IS
 'custom fields are not checked at all, as where the rows they come from have been. Only for the owner of the CRM.';
 SELECT crm.declare_function('crm.keep_incomplete', 'owner');
 
+CREATE FUNCTION crm.keep_written() RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_keep_written';
+COMMENT ON FUNCTION crm.keep_written() IS
+'What is stored until the calling function returns (one with settings of its own, as SET search_path) keeps the values it is given in columns that the CRM '
+'writes (crm.column_rules, purpose write), such as created_at. For imports.';
+SELECT crm.declare_function('crm.keep_written', 'admin');
+
 CREATE FUNCTION crm.because(cause text) RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_because';

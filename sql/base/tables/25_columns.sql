@@ -12,7 +12,7 @@ CREATE TABLE crm.column_rules (
     declared_at timestamptz,
     CONSTRAINT column_rules_pkey PRIMARY KEY (id),
     CONSTRAINT column_rules_purposes_check CHECK (purposes <> '{}' AND array_position(purposes, NULL) IS NULL),
-    CONSTRAINT column_rules_rule_check CHECK (rule IN ('keep', 'fill', 'take', 'join', 'least', 'greatest', 'sum', 'with', 'from')),
+    CONSTRAINT column_rules_rule_check CHECK (rule IN ('keep', 'fill', 'take', 'join', 'least', 'greatest', 'sum', 'with', 'from', 'writer')),
     CONSTRAINT column_rules_other_check CHECK ((rule IN ('with', 'from')) = (other IS NOT NULL)),
     CONSTRAINT column_rules_reason_check CHECK (reason <> '')
 );
@@ -28,11 +28,12 @@ COMMENT ON COLUMN crm.column_rules.column_name IS 'The column.';
 COMMENT ON COLUMN crm.column_rules.purposes IS
 'What it is about: open (what callers may give a new row), deal (what crm.convert_lead() may be told of the opportunity), capture (a lead comes in '
 'again), merge, copy (a part becomes a row of its own), follow_up, convert (a lead becomes a new row), recognise (it becomes one that is there); {*}: '
-'all.';
+'all of these. write (said by name, not meant by *): what statements may store at all; see crm.check_tenant().';
 COMMENT ON COLUMN crm.column_rules.rule IS
 'keep: the target''s value stays, callers may not give one; fill: the target''s, else the source''s; take: the source''s, else the target''s; join: '
 'elements of both lists or keys of both objects, the target''s first; least, greatest, sum of both; with: goes where the column other went; from: '
-'fill, from the source''s column other.';
+'fill, from the source''s column other. Of write: keep, another value than the CRM''s is refused; take, the CRM''s is put in its place; writer, the user who '
+'writes or NULL, and never changed; fill, open after all.';
 COMMENT ON COLUMN crm.column_rules.other IS 'The other column of with and from.';
 COMMENT ON COLUMN crm.column_rules.reason IS 'Why the column is an exception.';
 COMMENT ON COLUMN crm.column_rules.declared_at IS 'Transaction in which the CRM declared it last; NULL: a rule of the owner''s.';
@@ -42,6 +43,9 @@ SELECT crm.declare_column('*', 'id', '{*}', 'keep', 'it says which row it is');
 SELECT crm.declare_column('*', 'version', '{*}', 'keep', 'each row counts its own changes');
 SELECT crm.declare_column('*', 'created_at', '{*}', 'keep', 'each row has its own beginning');
 SELECT crm.declare_column('*', 'updated_at', '{*}', 'keep', 'each row has its own last change');
+SELECT crm.declare_column('*', 'created_at', '{write}', 'keep', 'it is when the row was made');
+-- programs send these with every row
+SELECT crm.declare_column('*', 'updated_at', '{write}', 'take', 'it is when the row was last changed');
 SELECT crm.declare_column('*', 'source_system', '{convert,recognise}', 'keep', 'the key of a row in its source is not that of what it becomes');
 SELECT crm.declare_column('*', 'source_id', '{convert,recognise}', 'keep', 'the key of a row in its source is not that of what it becomes');
 SELECT crm.declare_column('*', 'owner_id', '{recognise}', 'keep', 'what is there already has its owner, or has none on purpose');

@@ -234,6 +234,7 @@ SELECT crm.declare_table('crm.relationships', '{
     "personal": ["note"], "import": true,
     "events": {"name": "relationship",
         "columns": ["kind", "from_contact_id", "from_account_id", "from_user_id", "to_contact_id", "to_account_id", "strength"]}}');
+SELECT crm.declare_column('relationships', 'from_user_id', '{write}', 'fill', 'whoever knows of an acquaintance enters it');
 COMMENT ON COLUMN crm.relationships.source_system IS 'System the row was imported from.';
 COMMENT ON COLUMN crm.relationships.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.relationships.kind IS 'How the first is related to the second: knows, reports to, is married to ...';

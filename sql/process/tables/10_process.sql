@@ -186,6 +186,10 @@ SELECT crm.declare_table('crm.approvals', '{
     "events": {"name": "approval", "columns": ["to_stage_id", "requested_by", "decided_by"], "subject": {"id": "subject_id", "table_in": "subject_table"},
         "kinds": {"requested": {}, "approved": {"column": "state", "to": "approved"}, "rejected": {"column": "state", "to": "rejected"}},
         "only": ["requested", "approved", "rejected"]}}');
+SELECT crm.declare_column('approvals', 'decided_by', '{write}', 'keep', 'written when it is decided');
+SELECT crm.declare_column('approvals', 'decided_role', '{write}', 'keep', 'written when it is decided');
+SELECT crm.declare_column('approvals', 'decided_at', '{write}', 'keep', 'written when it is decided');
+SELECT crm.declare_column('approvals', 'used_at', '{write}', 'keep', 'written by the move it is for');
 COMMENT ON COLUMN crm.approvals.to_stage_id IS 'Stage the record is to go to.';
 COMMENT ON COLUMN crm.approvals.state IS 'requested, approved or rejected.';
 COMMENT ON COLUMN crm.approvals.requested_by IS 'User who asked; NULL for a role that is none.';
@@ -204,6 +208,8 @@ SELECT crm.declare_column('*', 'pipeline_id', '{open,deal}', 'fill', 'who opens 
 SELECT crm.declare_column('*', 'stage_id', '{*}', 'keep', 'rows are moved by crm.move(), and begin where their process begins');
 SELECT crm.declare_column('*', 'stage_entered_at', '{*}', 'keep', 'kept by the guard of stages');
 SELECT crm.declare_column('*', 'closed_at', '{*}', 'keep', 'kept by the guard of stages');
+SELECT crm.declare_column('*', 'stage_entered_at', '{write}', 'take', 'kept by the guard of stages');
+SELECT crm.declare_column('*', 'closed_at', '{write}', 'take', 'kept by the guard of stages');
 SELECT crm.declare_column('*', 'close_date', '{*}', 'keep', 'filled by the guard of stages when a row is closed');
 SELECT crm.declare_column('*', 'loss_reason', '{*}', 'keep', 'said when a row is lost');
 SELECT crm.declare_column('*', 'loss_note', '{*}', 'keep', 'said when a row is lost');

@@ -98,6 +98,7 @@ CREATE TABLE crm.user_skills (
 CREATE INDEX user_skills_skill_id_idx ON crm.user_skills (tenant_id, skill_id);
 COMMENT ON TABLE crm.user_skills IS 'Skills of users.';
 SELECT crm.declare_table('crm.user_skills', '{"class": "catalogue"}');
+SELECT crm.declare_column('user_skills', 'user_id', '{write}', 'fill', 'managers say who can what');
 COMMENT ON COLUMN crm.user_skills.level IS '1 beginner to 5 expert: breaks ties among those who have the skill.';
 COMMENT ON COLUMN crm.user_skills.skill_id IS 'The skill.';
 
@@ -120,6 +121,11 @@ CREATE TABLE crm.agents (
 CREATE INDEX agents_calendar_id_idx ON crm.agents (tenant_id, calendar_id);
 COMMENT ON TABLE crm.agents IS 'Users who are given work: how much at once, and when. A user without a row here is never assigned anything automatically.';
 SELECT crm.declare_table('crm.agents', '{"class": "catalogue"}');
+SELECT crm.declare_column('agents', 'user_id', '{write}', 'fill', 'managers say who takes work');
+SELECT crm.declare_column('agents', 'away_until', '{write}', 'fill', 'managers say who is away');
+SELECT crm.declare_column('agents', 'last_assigned_at', '{write}', 'keep', 'written when work is given out');
+SELECT crm.declare_column('agents', 'last_assignment_id', '{write}', 'keep', 'written when work is given out');
+SELECT crm.declare_column('agents', 'last_released_at', '{write}', 'keep', 'written when work is done');
 COMMENT ON COLUMN crm.agents.capacity IS 'Weight of open work at once (crm.queues.item_weight a ticket); 0: none.';
 COMMENT ON COLUMN crm.agents.calendar_id IS 'Working hours (crm.calendars); NULL: those of the queue, or always.';
 COMMENT ON COLUMN crm.agents.status IS 'Only available agents are assigned work.';

@@ -106,13 +106,14 @@ CREATE OR REPLACE TRIGGER leads_before_tally_update BEFORE UPDATE ON crm.leads
 
 CREATE OR REPLACE FUNCTION crm_internal.activities_of_leads()
 RETURNS trigger
-LANGUAGE plpgsql
+LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
     UPDATE crm.leads AS l
     SET first_response_at = coalesce(NEW.done_at, NEW.started_at, NEW.created_at)
-    WHERE l.tenant_id = NEW.tenant_id AND l.id = NEW.related_id AND l.first_response_at IS NULL;
+    WHERE l.tenant_id = NEW.tenant_id AND l.id = NEW.related_id AND l.first_response_at IS NULL
+      AND (crm.whole_tenant() IS NOT NULL OR crm.can_change_row('crm.leads', l.id));
     RETURN NULL;
 END
 $$;

@@ -66,6 +66,7 @@ SELECT crm.declare_table('crm.orders', '{
         "columns": ["number", "account_id", "contact_id", "opportunity_id", "returns_order_id", "kind", "state", "ordered_at", "currency", "amount", "margin",
             "channel", "owner_id", "team_id"],
         "kinds": {"fulfilled": {"column": "state", "to": "fulfilled"}, "cancelled": {"column": "state", "to": "cancelled"}}}}');
+SELECT crm.declare_column('orders', 'ordered_at', '{write}', 'fill', 'an order says when it was given; created_at says when it was entered');
 COMMENT ON COLUMN crm.orders.amount IS 'Value in currency, never negative; a return takes it away. Kept by the lines where there are any.';
 COMMENT ON COLUMN crm.orders.margin IS 'Contribution in currency; NULL where it is not known.';
 COMMENT ON COLUMN crm.orders.ordered_on IS 'Day of the order in the tenant''s time zone; filled by trigger.';

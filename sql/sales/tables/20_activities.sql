@@ -57,6 +57,11 @@ SELECT crm.declare_table('crm.activities', '{
     "events": {"name": "activity",
         "columns": ["kind", "subject", "direction", "account_id", "contact_id", "related_table", "related_id", "due_at", "outcome", "owner_id", "team_id"],
         "kinds": {"done": {"column": "done_at", "set": true}}}}');
+SELECT crm.declare_column('activities', 'reminded_at', '{write}', 'keep', 'written by crm.send_reminders()');
+SELECT crm.declare_column('activities', 'due_at', '{write}', 'fill', 'a plan of who writes');
+SELECT crm.declare_column('activities', 'remind_at', '{write}', 'fill', 'a plan of who writes');
+SELECT crm.declare_column('activities', 'started_at', '{write}', 'fill', 'who did it says when; created_at says when it was entered');
+SELECT crm.declare_column('activities', 'done_at', '{write}', 'fill', 'who did it says when; created_at says when it was entered');
 COMMENT ON COLUMN crm.activities.related_table IS
 'Table of the record it is about (crm.registry.subject): opportunities, leads, tickets ...; NULL: none, or it is gone.';
 COMMENT ON COLUMN crm.activities.kind IS 'call, mail, meeting, task, note, visit or message.';

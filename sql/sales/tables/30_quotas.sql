@@ -19,6 +19,7 @@ CREATE TABLE crm.quotas (
 );
 COMMENT ON TABLE crm.quotas IS 'What a user is to sell in a period.';
 SELECT crm.declare_table('crm.quotas', '{"class": "catalogue", "owner": "user_id", "missing": {"currency": []}, "import": true}');
+SELECT crm.declare_column('quotas', 'user_id', '{write}', 'fill', 'managers say whose goal it is');
 COMMENT ON COLUMN crm.quotas.source_system IS 'System the row was imported from.';
 COMMENT ON COLUMN crm.quotas.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.quotas.user_id IS 'User who is to reach it.';

@@ -108,6 +108,7 @@ COMMENT ON TABLE crm.score_events IS 'What leads did: the ledger that scores are
 SELECT crm.declare_table('crm.score_events', '{
     "class": "child", "parent": {"lead_id": {"table": "leads", "merge": true}}, "happened": "r.occurred_at",
     "personal": ["object", "attributes"]}');
+SELECT crm.declare_column('score_events', 'occurred_at', '{write}', 'fill', 'the program that saw it says when');
 COMMENT ON COLUMN crm.score_events.object IS 'What it was done to, for rules that count once per object: a page, a form, a mail.';
 COMMENT ON COLUMN crm.score_events.occurred_at IS 'When. Up to five minutes ahead (another clock) is taken as now; further ahead is refused.';
 COMMENT ON COLUMN crm.score_events.kind IS 'What happened, as rules name it.';

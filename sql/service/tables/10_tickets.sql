@@ -178,6 +178,8 @@ SELECT crm.declare_table('crm.ticket_messages', '{
     "personal": ["author_address", "subject", "body", "attachments"], "import": true,
     "events": {"name": "message",
         "columns": ["ticket_id", "channel", "direction", "author_kind", "author_user_id", "author_contact_id", "is_public", "sent_at", "body"]}}');
+SELECT crm.declare_column('ticket_messages', 'sent_at', '{write}', 'fill', 'the message says when; created_at says when it was recorded');
+SELECT crm.declare_column('ticket_messages', 'author_user_id', '{write}', 'writer', 'nobody writes in the name of a colleague');
 COMMENT ON COLUMN crm.ticket_messages.source_system IS 'System the row was imported from.';
 COMMENT ON COLUMN crm.ticket_messages.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.ticket_messages.direction IS 'in from the customer, out to the customer, internal among agents.';
@@ -217,6 +219,7 @@ CREATE INDEX ticket_followers_contact_id_idx ON crm.ticket_followers (tenant_id,
 COMMENT ON TABLE crm.ticket_followers IS 'Who else wants to hear of a ticket: users and contacts.';
 SELECT crm.declare_table('crm.ticket_followers', '{
     "class": "child", "parent": {"ticket_id": "tickets"}, "about": {"contact_id": "contacts"}, "followers": "user_id"}');
+SELECT crm.declare_column('ticket_followers', 'user_id', '{write}', 'fill', 'whoever works on a ticket says who else is to know of it');
 
 CREATE TABLE crm.ticket_transfers (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
@@ -242,15 +245,15 @@ COMMENT ON COLUMN crm.ticket_transfers.changed_at IS 'When it was changed.';
 SELECT crm.declare_table('crm.ticket_transfers', '{"class": "log", "parent": {"ticket_id": "tickets"}}');
 
 -- Columns of tickets that are not carried as others are.
-SELECT crm.declare_column('tickets', 'first_response_at', '{open,copy,follow_up}', 'keep', 'written by the trigger of messages');
+SELECT crm.declare_column('tickets', 'first_response_at', '{open,copy,follow_up,write}', 'keep', 'written by the trigger of messages');
 SELECT crm.declare_column('tickets', 'first_response_at', '{merge}', 'least', 'whoever was answered first was answered');
-SELECT crm.declare_column('tickets', 'resolved_at', '{*}', 'keep', 'written by the trigger of tickets');
-SELECT crm.declare_column('tickets', 'reopen_count', '{*}', 'keep', 'counted by the trigger of tickets');
-SELECT crm.declare_column('tickets', 'transfer_count', '{*}', 'keep', 'counted by the trigger of tickets');
+SELECT crm.declare_column('tickets', 'resolved_at', '{*,write}', 'keep', 'written by the trigger of tickets');
+SELECT crm.declare_column('tickets', 'reopen_count', '{*,write}', 'keep', 'counted by the trigger of tickets');
+SELECT crm.declare_column('tickets', 'transfer_count', '{*,write}', 'keep', 'counted by the trigger of tickets');
 SELECT crm.declare_column('tickets', 'parent_id', '{merge,copy,follow_up}', 'keep', 'it may be the other ticket, and need not be the larger problem of both');
-SELECT crm.declare_column('tickets', 'merged_into_id', '{*}', 'keep', 'written by crm.merge_tickets()');
-SELECT crm.declare_column('tickets', 'split_from_id', '{*}', 'keep', 'written by crm.split_ticket()');
-SELECT crm.declare_column('tickets', 'follow_up_of_id', '{*}', 'keep', 'written by crm.add_ticket_message()');
+SELECT crm.declare_column('tickets', 'merged_into_id', '{*,write}', 'keep', 'written by crm.merge_tickets()');
+SELECT crm.declare_column('tickets', 'split_from_id', '{*,write}', 'keep', 'written by crm.split_ticket()');
+SELECT crm.declare_column('tickets', 'follow_up_of_id', '{*,write}', 'keep', 'written by crm.add_ticket_message()');
 SELECT crm.declare_column('tickets', 'description', '{copy,follow_up}', 'keep', 'it is the first message of the new ticket');
 SELECT crm.declare_column('tickets', 'owner_id', '{follow_up}', 'keep', 'a follow-up is given out anew');
 SELECT crm.declare_column('tickets', 'team_id', '{follow_up}', 'keep', 'the queue''s');
