@@ -186,10 +186,9 @@ SELECT crm.declare_table('crm.approvals', '{
     "events": {"name": "approval", "columns": ["to_stage_id", "requested_by", "decided_by"], "subject": {"id": "subject_id", "table_in": "subject_table"},
         "kinds": {"requested": {}, "approved": {"column": "state", "to": "approved"}, "rejected": {"column": "state", "to": "rejected"}},
         "only": ["requested", "approved", "rejected"]}}');
-SELECT crm.declare_column('approvals', 'decided_by', '{write}', 'keep', 'written when it is decided');
-SELECT crm.declare_column('approvals', 'decided_role', '{write}', 'keep', 'written when it is decided');
-SELECT crm.declare_column('approvals', 'decided_at', '{write}', 'keep', 'written when it is decided');
-SELECT crm.declare_column('approvals', 'used_at', '{write}', 'keep', 'written by the move it is for');
+SELECT crm.declare_column('approvals', 'decided_by', '{write}', 'take', 'written when it is decided');
+SELECT crm.declare_column('approvals', 'decided_role', '{write}', 'take', 'written when it is decided');
+SELECT crm.declare_column('approvals', 'decided_at', '{write}', 'take', 'written when it is decided');
 COMMENT ON COLUMN crm.approvals.to_stage_id IS 'Stage the record is to go to.';
 COMMENT ON COLUMN crm.approvals.state IS 'requested, approved or rejected.';
 COMMENT ON COLUMN crm.approvals.requested_by IS 'User who asked; NULL for a role that is none.';
