@@ -160,7 +160,7 @@ static CrmKept kept_written = {
 };
 
 static WrittenLook *
-look_of(FunctionCallInfo fcinfo, Relation rel)
+written_look_of(FunctionCallInfo fcinfo, Relation rel)
 {
 	WrittenLook *look = (WrittenLook *) fcinfo->flinfo->fn_extra;
 	Oid			relid = RelationGetRelid(rel);
@@ -215,7 +215,7 @@ work_out_defaults(FunctionCallInfo fcinfo, WrittenLook *look, int natts)
 
 /* Whether two values are one, the usual way first. */
 static bool
-same_value(Form_pg_attribute att, Datum one, bool one_null, Datum two, bool two_null)
+is_same_value(Form_pg_attribute att, Datum one, bool one_null, Datum two, bool two_null)
 {
 	TypeCacheEntry *type;
 
@@ -248,7 +248,7 @@ is_writer(Form_pg_attribute att, Datum value, bool isnull)
 }
 
 static void
-refuse(Relation rel, const WrittenColumn *c)
+refuse_value(Relation rel, const WrittenColumn *c)
 {
 	char	   *name = NameStr(TupleDescAttr(RelationGetDescr(rel), c->att - 1)->attname);
 
@@ -273,7 +273,7 @@ crm_written_row(FunctionCallInfo fcinfo, TriggerData *trigdata, HeapTuple tuple)
 	Relation	rel = trigdata->tg_relation;
 	TupleDesc	desc = RelationGetDescr(rel);
 	bool		update = TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event);
-	WrittenLook *look = look_of(fcinfo, rel);
+	WrittenLook *look = written_look_of(fcinfo, rel);
 	const WrittenColumns *written = look->columns;
 	int			n = 0;
 
@@ -296,12 +296,12 @@ crm_written_row(FunctionCallInfo fcinfo, TriggerData *trigdata, HeapTuple tuple)
 				 (c->rule == WRITTEN_WRITER && is_writer(att, look->values[c->att - 1],
 														 look->nulls[c->att - 1])))
 			continue;
-		if (same_value(att, look->values[c->att - 1], look->nulls[c->att - 1], mine, mine_null))
+		if (is_same_value(att, look->values[c->att - 1], look->nulls[c->att - 1], mine, mine_null))
 			continue;
 		if (may_say_what_was(rel))
 			return tuple;
 		if (c->rule != WRITTEN_TAKE)
-			refuse(rel, c);
+			refuse_value(rel, c);
 		look->changed[n] = c->att;
 		look->changes[n] = mine;
 		look->change_nulls[n++] = mine_null;

@@ -158,7 +158,8 @@ DECLARE
         SELECT crm.column_exists(r.relation, 'tenant_id') AND r.class IS DISTINCT FROM 'owner' AND r.class IS DISTINCT FROM 'lookup'
                AND (r.declared_at IS NULL
                     OR EXISTS (SELECT FROM crm.column_rules AS k
-                               WHERE k.purposes @> '{write}' AND k.rule <> 'fill' AND k.table_name IN ('*', r.subject) AND crm.column_exists(r.relation, k.column_name))
+                               WHERE k.purposes @> '{write}' AND k.rule <> 'fill' AND k.table_name IN ('*', r.subject)
+                                 AND crm.column_exists(r.relation, k.column_name))
                     OR EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = r.relation AND NOT t.tgisinternal AND t.tgtype::integer & 3 = 3
                                AND t.tgname <> '00_crm_tenant'))
         FROM crm.registry AS r WHERE r.relation = apply_tenant_check.relation);
@@ -171,7 +172,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.apply_tenant_check(regclass) IS 'Rows of a foreign tenant, and forged values of columns that the CRM writes, are refused before any other trigger looks at them.';
+COMMENT ON FUNCTION crm_internal.apply_tenant_check(regclass) IS
+'Rows of a foreign tenant, and forged values of columns that the CRM writes, are refused before any other trigger looks at them.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_tenant_check(regclass)');
 
 -- ---- asking for a row ----
