@@ -19,6 +19,7 @@
 #include "utils/queryenvironment.h"
 #include "utils/relcache.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 #include "base/compat.h"
 #include "base/errors.h"
@@ -81,6 +82,19 @@ extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
 extern void crm_become(Oid owner, CrmOwnerSwitch *saved);
 extern void crm_become_self(const CrmOwnerSwitch *saved);
 extern void crm_take_identity(Oid owner, CrmOwnerSwitch *saved);
+
+/* collect.c */
+typedef struct CrmCollected
+{
+	TupleDesc	desc;
+	Tuplestorestate *rows;
+} CrmCollected;
+
+extern CrmCollected crm_collect_rows(const char *name, int ncolumns, const char *const *columns,
+									 const Oid *types, double rows);
+extern void crm_collect_row(CrmCollected *c, Datum *values, bool *nulls);
+extern bool crm_collected_any(const CrmCollected *c);
+extern void crm_collected_end(CrmCollected *c);
 
 /* config.c */
 typedef struct CrmConfigWatch

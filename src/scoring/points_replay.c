@@ -15,7 +15,6 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
-#include "utils/tuplestore.h"
 
 #include "scoring/points_sql.h"
 
@@ -67,38 +66,12 @@ row_of(LeadScan *scan, int64 lead)
 
 /* ---- writing: rows collected for a statement that reads them by name ---- */
 
-typedef struct Collected
-{
-	TupleDesc	desc;
-	Tuplestorestate *rows;
-} Collected;
-
-static Collected
-collect_rows(const char *name, int ncolumns, const char *const *columns, const Oid *types)
-{
-	EphemeralNamedRelation r = palloc0(sizeof(EphemeralNamedRelationData));
-	Collected	c;
-
-	c.desc = CreateTemplateTupleDesc(ncolumns);
-	for (int i = 0; i < ncolumns; i++)
-		TupleDescInitEntry(c.desc, i + 1, columns[i], types[i], -1, 0);
-	c.rows = tuplestore_begin_heap(false, false, work_mem);
-	r->md.name = pstrdup(name);
-	r->md.reliddesc = InvalidOid;
-	r->md.tupdesc = c.desc;
-	r->md.enrtype = ENR_NAMED_TUPLESTORE;
-	r->md.enrtuples = 1000;
-	r->reldata = c.rows;
-	crm_see_rows(r);
-	return c;
-}
-
 static void
-write_rows(Collected *c, const char *sql, Datum *args)
+write_rows(CrmCollected *c, const char *sql, Datum *args)
 {
 	static const Oid types[] = {INT8OID, INT8OID, INT4OID, INT8OID, INT8OID};
 
-	if (tuplestore_tuple_count(c->rows) > 0)
+	if (crm_collected_any(c))
 		crm_execute(sql, lengthof(types), types, args, NULL, false, 0);
 }
 
@@ -128,10 +101,10 @@ typedef struct Replay
 	LeadScan	events;
 
 	/* what is to be written */
-	Collected	seen;
-	Collected	kept;
-	Collected	crossed;
-	Collected	failing;
+	CrmCollected	seen;
+	CrmCollected	kept;
+	CrmCollected	crossed;
+	CrmCollected	failing;
 } Replay;
 
 /* range: tenant, model, first lead, last lead, definition */
@@ -174,10 +147,10 @@ begin_collecting(Replay *r)
 	static const char *const failing_columns[] = {"lead_id", "rules"};
 	static const Oid failing_types[] = {INT8OID, TEXTARRAYOID};
 
-	r->seen = collect_rows("seen", lengthof(seen_columns), seen_columns, seen_types);
-	r->kept = collect_rows("kept", lengthof(kept_columns), kept_columns, kept_types);
-	r->crossed = collect_rows("crossed", lengthof(crossed_columns), crossed_columns, crossed_types);
-	r->failing = collect_rows("failing", lengthof(failing_columns), failing_columns, failing_types);
+	r->seen = crm_collect_rows("seen", lengthof(seen_columns), seen_columns, seen_types, 1000);
+	r->kept = crm_collect_rows("kept", lengthof(kept_columns), kept_columns, kept_types, 1000);
+	r->crossed = crm_collect_rows("crossed", lengthof(crossed_columns), crossed_columns, crossed_types, 1000);
+	r->failing = crm_collect_rows("failing", lengthof(failing_columns), failing_columns, failing_types, 1000);
 }
 
 /*
@@ -203,7 +176,7 @@ note_seen(Replay *r, int64 lead, Datum attributes, int64 last_id, TimestampTz la
 	values[2] = attributes;
 	values[3] = Int64GetDatum(last_id);
 	values[4] = TimestampTzGetDatum(last_at);
-	tuplestore_putvalues(r->seen.rows, r->seen.desc, values, nulls);
+	crm_collect_row(&r->seen, values, nulls);
 }
 
 /*
@@ -239,7 +212,7 @@ note_state(Replay *r, int64 lead, HeapTuple before, bytea *stored, PointsState *
 	values[5] = TimestampTzGetDatum(now.next_crossing);
 	nulls[5] = !now.crosses;
 	values[6] = PointerGetDatum(crm_points_inside(r->m, s));
-	tuplestore_putvalues(r->kept.rows, r->kept.desc, values, nulls);
+	crm_collect_row(&r->kept, values, nulls);
 }
 
 /* Thresholds that were crossed, and rules that failed for the first time. */
@@ -257,7 +230,7 @@ note_news(Replay *r, int64 lead, PointsState *s, PointsCrossing *crossings)
 		values[2] = CStringGetTextDatum(c->up ? "up" : "down");
 		values[3] = TimestampTzGetDatum(c->at);
 		values[4] = crm_points_rounded(c->score);
-		tuplestore_putvalues(r->crossed.rows, r->crossed.desc, values, nulls);
+		crm_collect_row(&r->crossed, values, nulls);
 	}
 	for (int i = 0; i < m->nrules; i++)
 	{
@@ -266,7 +239,7 @@ note_news(Replay *r, int64 lead, PointsState *s, PointsCrossing *crossings)
 	}
 	values[1] = PointerGetDatum(crm_points_failed(m, s));
 	if (values[1] != (Datum) 0)
-		tuplestore_putvalues(r->failing.rows, r->failing.desc, values, nulls);
+		crm_collect_row(&r->failing, values, nulls);
 }
 
 static void
@@ -337,10 +310,10 @@ write_range(Replay *r, Datum *range)
 			   "rank_key = p.rank_key, next_crossing = p.next_crossing, inside = p.inside FROM kept AS p "
 			   "WHERE s.tenant_id = $1 AND s.model_id = $2 AND s.lead_id = p.lead_id "
 			   "AND s.lead_id BETWEEN $4 AND $5 AND p.known", range);
-	tuplestore_end(r->seen.rows);
-	tuplestore_end(r->crossed.rows);
-	tuplestore_end(r->failing.rows);
-	tuplestore_end(r->kept.rows);
+	crm_collected_end(&r->seen);
+	crm_collected_end(&r->crossed);
+	crm_collected_end(&r->failing);
+	crm_collected_end(&r->kept);
 }
 
 /* (tenant, model, version, definition, low, high, at): the number of leads */

@@ -186,19 +186,6 @@ lock_subject(const Scorer *s, Datum *key, Subject *u)
 				 errhint("Try the transaction again.")));
 }
 
-/* How a lead stands in a model. */
-typedef struct Standing
-{
-	bool		known;
-	int32		version;
-	bytea	   *state;
-	double		ceiling;
-	double		rank_key;
-	bool		crosses;
-	TimestampTz next_crossing;
-	ArrayType  *inside;
-} Standing;
-
 static void
 read_standing(const Scorer *s, const ScoredModel *m, int64 lead, Standing *before)
 {
@@ -305,21 +292,6 @@ write_standing(const Scorer *s, const ScoredModel *m, int64 lead, const Standing
 
 /* ---- what can be done with a lead ---- */
 
-/* A lead as rules see it; NULL where it is not there. */
-static Jsonb *
-read_facts(Datum *key)
-{
-	Jsonb	   *facts = NULL;
-	bool		isnull;
-
-	crm_execute("SELECT f.attributes FROM crm_internal.lead_facts AS f WHERE f.tenant_id = $1 AND f.lead_id = $2",
-				2, lead_types, key, NULL, false, 0);
-	if (SPI_processed > 0)
-		facts = (Jsonb *) copied(crm_spi_value(0, 1, &isnull));
-	SPI_freetuptable(SPI_tuptable);
-	return facts;
-}
-
 static void
 write_facts(Datum *key, Jsonb *facts)
 {
@@ -330,57 +302,12 @@ write_facts(Datum *key, Jsonb *facts)
 				3, types, args, facts ? NULL : "  n", false, 0);
 }
 
-/* The number under a key of an object; 0 where there is none. */
-static int64
-number_in(Jsonb *object, const char *key)
-{
-	JsonbValue	v;
-
-	if (object == NULL ||
-		crm_json_member(&object->root, key, &v) == NULL ||
-		v.type != jbvNumeric)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(v.val.numeric)));
-}
-
-/*
- * A change of an account looks for its leads, and does not see one that is
- * being given to it just now; so the account is held still until that is done.
- * Waiting for who changes it already could go round in a circle: then the lead is
- * doubted.  Returns whether it is held.
- */
-static bool
-hold_relative(Datum tenant, Subject *u, Jsonb *facts, const char *column, const char *sql)
-{
-	int64		id = number_in(facts, column);
-	Datum		args[2] = {tenant, Int64GetDatum(id)};
-
-	if (id == 0 || id == number_in(u->attributes, column))
-		return false;
-	crm_execute(sql, 2, lead_types, args, NULL, false, 0);
-	SPI_freetuptable(SPI_tuptable);
-	u->doubted |= SPI_processed == 0;
-	return SPI_processed > 0;
-}
-
-/* A locked lead as rules see it; its account and contact are locked too if they are new. */
-static Jsonb *
-settled_facts(Datum *key, Subject *u)
-{
-	Jsonb	   *facts = read_facts(key);
-	bool		held;
-
-	held = hold_relative(key[0], u, facts, "account_id",
-						 "SELECT FROM crm.accounts AS a WHERE a.tenant_id = $1 AND a.id = $2 FOR SHARE SKIP LOCKED");
-	held |= hold_relative(key[0], u, facts, "contact_id",
-						  "SELECT FROM crm.contacts AS c WHERE c.tenant_id = $1 AND c.id = $2 FOR SHARE SKIP LOCKED");
-	return held ? read_facts(key) : facts;
-}
-
 /* The facts kept of a lead may be out of date: readers replay it, and the worker mends it. */
-static void
-doubt_lead(Datum *key)
+void
+crm_scorer_doubt_lead(const Scorer *s, int64 lead)
 {
+	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
+
 	write_facts(key, NULL);
 	crm_execute("UPDATE crm.lead_scores AS s SET version = -1 WHERE s.tenant_id = $1 AND s.lead_id = $2",
 				2, lead_types, key, NULL, false, 0);
@@ -390,7 +317,7 @@ doubt_lead(Datum *key)
 
 /* The state of a lead from all its events; its thresholds are those it was above before. */
 static void
-replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Standing *before,
+replay(Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Standing *before,
 	   TimestampTz at)
 {
 	PointsState *state;
@@ -402,7 +329,7 @@ replay(const Scorer *s, const ScoredModel *m, int64 lead, Subject *u, const Stan
 	{
 		Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
 
-		u->attributes = settled_facts(key, u);
+		u->attributes = crm_scorer_settled_facts(s, lead, NULL, &u->doubted);
 		if (u->attributes)
 			write_facts(key, u->attributes);
 	}
@@ -447,95 +374,12 @@ crm_scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at)
 		read_standing(s, &s->models[i], lead, &before);
 		replay(s, &s->models[i], lead, &u, &before, at);
 		if (u.doubted)
-			doubt_lead(key);
+			crm_scorer_doubt_lead(s, lead);
 		found = true;
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(s->lead);
 	return found;
-}
-
-static bool
-same_document(const Jsonb *a, const Jsonb *b)
-{
-	return a && VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
-}
-
-/* The first states of a lead that was entered just now; false where somebody has made it known already. */
-static bool
-score_new_lead(Scorer *s, Datum *key)
-{
-	static const Oid types[] = {INT8OID, INT8OID, JSONBOID};
-	Subject		u = {.last_at = DT_NOBEGIN};
-	Jsonb	   *facts = settled_facts(key, &u);
-	Datum		args[3] = {key[0], key[1], PointerGetDatum(facts)};
-
-	if (facts == NULL)
-		return false;
-	crm_execute("INSERT INTO crm.score_subjects (tenant_id, lead_id, attributes) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-				3, types, args, NULL, false, 0);
-	if (SPI_processed == 0)
-		return false;
-	for (int i = 0; i < s->n; i++)
-	{
-		const ScoredModel *m = &s->models[i];
-		PointsCrossing *crossings;
-		PointsState *state =
-			crm_points_refit(m->model, NULL, NULL, facts, s->now, NULL, &crossings);
-		Standing	before = {0};
-
-		write_standing(s, m, DatumGetInt64(key[1]), &before, state, crossings, s->now, false);
-	}
-	if (u.doubted)
-		doubt_lead(key);
-	return true;
-}
-
-/* Fit of a lead anew where what rules see of it has changed.  entered: by this statement. */
-void
-crm_scorer_fit_lead(Scorer *s, int64 lead, bool entered)
-{
-	MemoryContext old = MemoryContextSwitchTo(s->lead);
-	Datum		key[2] = {Int64GetDatum(s->tenant), Int64GetDatum(lead)};
-	Jsonb	   *facts;
-	Subject		u;
-
-	if (entered && score_new_lead(s, key))
-	{
-		MemoryContextSwitchTo(old);
-		MemoryContextReset(s->lead);
-		return;
-	}
-	/* first the locks, then what the lead is by then */
-	lock_subject(s, key, &u);
-	facts = settled_facts(key, &u);
-	if (facts && !same_document(u.attributes, facts))
-	{
-		u.attributes = facts;
-		write_facts(key, facts);
-		for (int i = 0; i < s->n; i++)
-		{
-			const ScoredModel *m = &s->models[i];
-			TimestampTz at = Max(s->now, u.last_at);
-			Standing	before;
-
-			read_standing(s, m, lead, &before);
-			if (before.known ? before.version == m->version : u.last_id == 0)
-			{
-				PointsCrossing *crossings;
-				PointsState *state =
-					crm_points_refit(m->model, before.state, NULL, facts, at, NULL, &crossings);
-
-				write_standing(s, m, lead, &before, state, crossings, at, false);
-			}
-			else
-				replay(s, m, lead, &u, &before, s->now);
-		}
-		if (u.doubted)
-			doubt_lead(key);
-	}
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(s->lead);
 }
 
 /* ---- events ---- */
@@ -617,7 +461,7 @@ crm_scorer_end_events(LeadEvents *e)
 			replay(s, m, e->lead, &e->u, &e->before[i], s->now);
 	}
 	if (e->u.doubted)
-		doubt_lead(args);
+		crm_scorer_doubt_lead(s, e->lead);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(s->lead);
 }

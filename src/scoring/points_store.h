@@ -1,6 +1,6 @@
 /*
  * points_store.h
- *	  States of leads, one lead at a time.
+ *	  States of leads, kept when leads change and do something.
  */
 #ifndef CRM_POINTS_STORE_H
 #define CRM_POINTS_STORE_H
@@ -35,10 +35,28 @@ typedef struct ScoreEvent
 	Jsonb	   *attributes;
 } ScoreEvent;
 
+/* How a lead stands in a model. */
+typedef struct Standing
+{
+	bool		known;
+	int32		version;
+	bytea	   *state;
+	double		ceiling;
+	double		rank_key;
+	bool		crosses;
+	TimestampTz next_crossing;
+	ArrayType  *inside;			/* where it is asked for */
+} Standing;
+
 extern Oid	crm_scorer_owner(void);
 extern Scorer *crm_scorer_open(int64 tenant);
-extern void crm_scorer_fit_lead(Scorer *s, int64 lead, bool entered);
 extern bool crm_scorer_replay_lead(Scorer *s, int64 model, int64 lead, TimestampTz at);
+
+extern void crm_scorer_doubt_lead(const Scorer *s, int64 lead);
+
+/* points_batch.c */
+extern void crm_scorer_fit_leads(Scorer *s, const int64 *ids, int n, bool held, bool entered);
+extern Jsonb *crm_scorer_settled_facts(Scorer *s, int64 lead, Jsonb *known, bool *doubted);
 
 /* Events of one lead, in the order of their ids. */
 typedef struct LeadEvents LeadEvents;

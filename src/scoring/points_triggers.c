@@ -170,7 +170,6 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 	CrmOwnerSwitch me;
 	MemoryContext context;
 	ResourceOwner owner = CurrentResourceOwner;
-	bool		entered = TRIGGER_FIRED_BY_INSERT(trigdata->tg_event);
 	bool		any = false;
 	int			n;
 	int			nleads;
@@ -197,6 +196,8 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 		PG_TRY();
 		{
 			int			t = 0;
+			int64	   *ids;
+			int			size;
 
 			leads = rows;
 			nleads = n;
@@ -210,13 +211,16 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 								 "JOIN crm.leads AS l ON l.tenant_id = n.tenant_id AND l.contact_id = n.id ORDER BY 1, 2",
 								 &nleads);
 			}
-			for (int i = 0; i < nleads; i++)
+			ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(nleads, 1));
+			for (int i = 0; i < nleads; i += size)
 			{
-				CHECK_FOR_INTERRUPTS();
+				for (size = 0; i + size < nleads && leads[i + size].tenant == leads[i].tenant; size++)
+					ids[size] = leads[i + size].id;
 				while (scorers[t]->tenant != leads[i].tenant)
 					t++;
 				if (scorers[t]->n > 0)
-					crm_scorer_fit_lead(scorers[t], leads[i].id, entered);
+					crm_scorer_fit_leads(scorers[t], ids, size, leads == rows,
+										 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event));
 			}
 			ReleaseCurrentSubTransaction();
 			MemoryContextSwitchTo(context);

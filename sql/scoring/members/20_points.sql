@@ -149,7 +149,8 @@ COMMENT ON FUNCTION crm.points_replay_leads(bigint, bigint, bigint[], timestampt
 CREATE FUNCTION crm.score_changed_leads() RETURNS trigger
 LANGUAGE c
 SET search_path = pg_catalog, pg_temp
-SET enable_seqscan = off SET jit = off
+-- a plan for a list of one would be made anew for each statement
+SET enable_seqscan = off SET jit = off SET plan_cache_mode = force_generic_plan
 AS 'MODULE_PATHNAME', 'crm_score_changed_leads';
 COMMENT ON FUNCTION crm.score_changed_leads() IS
 'Statement trigger of leads, accounts and contacts, with a transition table new_rows: computes scores again where a column that rules see has changed. '
