@@ -7,270 +7,28 @@
  * table writes what has become different.  So a lead costs what its rows cost,
  * and not a round of queries of its own.
  *
- * Every query takes the leads one by one from a list, in their order, and looks
- * each up by its key.  A plan that is kept from the time when tables were empty
- * is then still right when they are full, and rows are locked in the order in
- * which everybody locks them.
+ * Every query takes the leads one by one from a list, see points_facts.c.
  *
  * The functions that lead here set the search_path and forbid plans that read
  * whole tables.
  */
 #include "base/crm.h"
-#include "base/json.h"
 
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
-#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
-#include "utils/numeric.h"
 
-#include "scoring/points_store.h"
+#include "scoring/points_batch.h"
 
-#define BATCH_LEADS 1000
-
-typedef struct BatchLead
-{
-	int64		id;
-	Jsonb	   *facts;			/* as rules see it now */
-	Jsonb	   *known;			/* as they saw it before; NULL: not known */
-	int64		last_id;
-	TimestampTz last_at;
-	bool		subject;		/* has a row of score_subjects */
-	bool		doubted;		/* somebody is changing what rules see of it */
-	bool		again;			/* its account or contact is held by us since facts was read */
-	bool		changed;
-} BatchLead;
-
-typedef struct Batch
-{
-	Scorer	   *s;
-	MemoryContext context;		/* for as long as the batch takes */
-	int			n;
-	BatchLead  *leads;			/* in the order of their ids */
-	bool	  **told;			/* per model and rule: one failure is reported */
-	bool	   *replays;		/* per lead and model: its state is not of the present rules */
-
-	/* what is to be written */
-	CrmCollected seen;
-	CrmCollected kept;
-	CrmCollected crossed;
-	CrmCollected failing;
-} Batch;
-
-static const Oid list_types[] = {INT8OID, INT8ARRAYOID};
-
-static const char facts_of_list[] =
-"SELECT f.lead_id, f.attributes FROM pg_catalog.unnest($2) AS i (id) "
-"CROSS JOIN LATERAL (SELECT x.lead_id, x.attributes FROM crm_internal.lead_facts AS x "
-"WHERE x.tenant_id = $1 AND x.lead_id = i.id OFFSET 0) AS f";
-
-/* ---- reading ---- */
-
-static Datum
-list_of(const int64 *ids, int n)
-{
-	Datum	   *values = palloc(sizeof(Datum) * Max(n, 1));
-
-	for (int i = 0; i < n; i++)
-		values[i] = Int64GetDatum(ids[i]);
-	return PointerGetDatum(construct_array(values, n, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
-}
-
-/* Run a query over a list of ids of the tenant. */
-static void
-run_list(const Batch *b, const char *sql, const int64 *ids, int n)
-{
-	Datum		args[2] = {Int64GetDatum(b->s->tenant), list_of(ids, n)};
-
-	crm_execute(sql, 2, list_types, args, NULL, false, 0);
-}
-
-/* The lead of a row of the last result; rows are in the order of leads. */
-static BatchLead *
-lead_of_row(const Batch *b, int row, int *at)
-{
-	bool		isnull;
-	int64		id = DatumGetInt64(crm_spi_value(row, 1, &isnull));
-
-	while (*at < b->n && b->leads[*at].id < id)
-		(*at)++;
-	return *at < b->n && b->leads[*at].id == id ? &b->leads[*at] : NULL;
-}
-
-static Jsonb *
-document(int row, int column)
-{
-	bool		isnull;
-	Datum		d = crm_spi_value(row, column, &isnull);
-
-	return isnull ? NULL : (Jsonb *) PG_DETOAST_DATUM(d);
-}
-
-/*
- * What leads are now and what was known of them, whose rows are locked.  Those
- * that are gone are left out.  entered: nothing is known of them, most likely.
- */
-static void
-read_leads(Batch *b, const int64 *ids, int n, bool entered)
-{
-	if (entered)
-		run_list(b, facts_of_list, ids, n);
-	else
-		run_list(b, "SELECT f.lead_id, f.attributes, u.attributes, u.last_event_id, u.last_event_at "
-				 "FROM pg_catalog.unnest($2) AS i (id) "
-				 "CROSS JOIN LATERAL (SELECT x.lead_id, x.attributes FROM crm_internal.lead_facts AS x "
-				 "WHERE x.tenant_id = $1 AND x.lead_id = i.id OFFSET 0) AS f "
-				 "LEFT JOIN LATERAL (SELECT x.attributes, x.last_event_id, x.last_event_at FROM crm.score_subjects AS x "
-				 "WHERE x.tenant_id = $1 AND x.lead_id = i.id FOR NO KEY UPDATE) AS u ON true", ids, n);
-	b->n = (int) SPI_processed;
-	b->leads = palloc0(sizeof(BatchLead) * Max(b->n, 1));
-	for (int i = 0; i < b->n; i++)
-	{
-		BatchLead  *l = &b->leads[i];
-		bool		isnull;
-
-		l->id = DatumGetInt64(crm_spi_value(i, 1, &isnull));
-		l->facts = document(i, 2);
-		l->last_at = DT_NOBEGIN;
-		if (entered)
-			continue;
-		l->known = document(i, 3);
-		l->last_id = DatumGetInt64(crm_spi_value(i, 4, &isnull));
-		l->subject = !isnull;
-		if (l->subject)
-			l->last_at = DatumGetTimestampTz(crm_spi_value(i, 5, &isnull));
-	}
-}
-
-/* ---- accounts and contacts that leads are given ---- */
-
-/* The number under a key of an object; 0 where there is none. */
-static int64
-number_in(Jsonb *object, const char *key)
-{
-	JsonbValue	v;
-
-	if (object == NULL ||
-		crm_json_member(&object->root, key, &v) == NULL ||
-		v.type != jbvNumeric)
-		return 0;
-	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(v.val.numeric)));
-}
-
-static int
-compare_ids(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-/*
- * A change of an account looks for its leads, and does not see one that is
- * being given to it just now; so the account is held still until that is done.
- * Waiting for who changes it already could go round in a circle: then the lead is
- * doubted.
- */
-static void
-hold_relatives(Batch *b, const char *column, const char *sql)
-{
-	int64	   *wanted = palloc(sizeof(int64) * Max(b->n, 1));
-	int64	   *of = palloc0(sizeof(int64) * Max(b->n, 1));
-	int64	   *held;
-	int			n = 0;
-	int			nheld;
-	bool		isnull;
-
-	for (int i = 0; i < b->n; i++)
-	{
-		int64		id = number_in(b->leads[i].facts, column);
-
-		if (id != 0 && id != number_in(b->leads[i].known, column))
-			wanted[n++] = of[i] = id;
-	}
-	if (n == 0)
-		return;
-	qsort(wanted, n, sizeof(int64), compare_ids);
-	for (int i = nheld = 0; i < n; i++)
-		if (i == 0 || wanted[i] != wanted[i - 1])
-			wanted[nheld++] = wanted[i];
-	run_list(b, sql, wanted, nheld);
-	nheld = (int) SPI_processed;
-	held = palloc(sizeof(int64) * Max(nheld, 1));
-	for (int i = 0; i < nheld; i++)
-		held[i] = DatumGetInt64(crm_spi_value(i, 1, &isnull));
-	SPI_freetuptable(SPI_tuptable);
-	for (int i = 0; i < b->n; i++)
-	{
-		if (of[i] == 0)
-			continue;
-		if (bsearch(&of[i], held, nheld, sizeof(int64), compare_ids))
-			b->leads[i].again = true;
-		else
-			b->leads[i].doubted = true;
-	}
-}
-
-/* What leads are now, of those in the list. */
-static void
-read_facts(Batch *b, const int64 *ids, int n)
-{
-	int			at = 0;
-
-	run_list(b, facts_of_list, ids, n);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		BatchLead  *l = lead_of_row(b, i, &at);
-
-		if (l)
-			l->facts = document(i, 2);
-	}
-}
-
-/* The same once more where accounts and contacts that are new are held since. */
-static void
-settle_facts(Batch *b)
-{
-	int64	   *ids = palloc(sizeof(int64) * Max(b->n, 1));
-	int			n = 0;
-
-	hold_relatives(b, "account_id",
-				   "SELECT a.id FROM pg_catalog.unnest($2) AS i (id) CROSS JOIN LATERAL (SELECT x.id FROM crm.accounts AS x "
-				   "WHERE x.tenant_id = $1 AND x.id = i.id FOR SHARE SKIP LOCKED) AS a");
-	hold_relatives(b, "contact_id",
-				   "SELECT c.id FROM pg_catalog.unnest($2) AS i (id) CROSS JOIN LATERAL (SELECT x.id FROM crm.contacts AS x "
-				   "WHERE x.tenant_id = $1 AND x.id = i.id FOR SHARE SKIP LOCKED) AS c");
-	for (int i = 0; i < b->n; i++)
-		if (b->leads[i].again)
-			ids[n++] = b->leads[i].id;
-	if (n > 0)
-		read_facts(b, ids, n);
-}
-
-/*
- * A lead that is locked, as rules see it; NULL where it is not there.  known: as
- * they saw it before.  doubted is set where somebody is changing that just now.
- */
-Jsonb *
-crm_scorer_settled_facts(Scorer *s, int64 lead, Jsonb *known, bool *doubted)
-{
-	BatchLead	l = {.id = lead, .known = known};
-	Batch		b = {.s = s, .n = 1, .leads = &l};
-
-	read_facts(&b, &lead, 1);
-	settle_facts(&b);
-	*doubted |= l.doubted;
-	return l.facts;
-}
+static const Oid tenant_type[] = {INT8OID};
 
 /* ---- what is known of leads ---- */
 
 static CrmCollected
-begin_collecting(const Batch *b, const char *name, int ncolumns, const char *const *columns, const Oid *types)
+collect_for(const Batch *b, const char *name, int ncolumns, const char *const *columns,
+			const Oid *types)
 {
 	MemoryContext old = MemoryContextSwitchTo(b->context);
 	CrmCollected c = crm_collect_rows(name, ncolumns, columns, types, 1);
@@ -294,7 +52,7 @@ collect_seen(Batch *b, const BatchLead *l)
 	bool		nulls[2] = {0};
 
 	if (b->seen.rows == NULL)
-		b->seen = begin_collecting(b, "seen", lengthof(columns), columns, types);
+		b->seen = collect_for(b, "seen", lengthof(columns), columns, types);
 	crm_collect_row(&b->seen, values, nulls);
 }
 
@@ -314,11 +72,12 @@ enter_subjects(Batch *b, int64 *late)
 			collect_seen(b, &b->leads[i]);
 	if (b->seen.rows == NULL)
 		return 0;
-	crm_execute("INSERT INTO crm.score_subjects (tenant_id, lead_id, attributes) SELECT $1, p.lead_id, p.attributes FROM seen AS p "
-				"ON CONFLICT DO NOTHING RETURNING lead_id", 1, list_types, args, NULL, false, 0);
+	crm_execute("INSERT INTO crm.score_subjects (tenant_id, lead_id, attributes) "
+				"SELECT $1, p.lead_id, p.attributes FROM seen AS p "
+				"ON CONFLICT DO NOTHING RETURNING lead_id", 1, tenant_type, args, NULL, false, 0);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
-		BatchLead  *l = lead_of_row(b, i, &at);
+		BatchLead  *l = crm_batch_lead(b, i, &at);
 
 		if (l)
 			l->changed = true;
@@ -351,7 +110,7 @@ write_seen(Batch *b)
 		crm_execute("INSERT INTO crm.score_subjects AS u (tenant_id, lead_id, attributes) "
 					"SELECT $1, p.lead_id, p.attributes FROM seen AS p "
 					"ON CONFLICT (tenant_id, lead_id) DO UPDATE SET attributes = excluded.attributes",
-					1, list_types, args, NULL, false, 0);
+					1, tenant_type, args, NULL, false, 0);
 }
 
 /* ---- states ---- */
@@ -359,12 +118,13 @@ write_seen(Batch *b)
 static void
 collect_crossings(Batch *b, const ScoredModel *m, int64 lead, const PointsCrossing *crossings)
 {
-	static const char *const columns[] = {"model_id", "lead_id", "threshold", "direction", "at", "score"};
+	static const char *const columns[] = {"model_id", "lead_id", "threshold", "direction", "at",
+	"score"};
 	static const Oid types[] = {INT8OID, INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, NUMERICOID};
 	bool		nulls[6] = {0};
 
 	if (crossings && b->crossed.rows == NULL)
-		b->crossed = begin_collecting(b, "crossed", lengthof(columns), columns, types);
+		b->crossed = collect_for(b, "crossed", lengthof(columns), columns, types);
 	for (const PointsCrossing *c = crossings; c; c = c->next)
 	{
 		Datum		values[6] = {Int64GetDatum(m->id), Int64GetDatum(lead),
@@ -394,7 +154,7 @@ collect_failures(Batch *b, int model, int64 lead, PointsState *state)
 	if (values[3] == (Datum) 0)
 		return;
 	if (b->failing.rows == NULL)
-		b->failing = begin_collecting(b, "failing", lengthof(columns), columns, types);
+		b->failing = collect_for(b, "failing", lengthof(columns), columns, types);
 	crm_collect_row(&b->failing, values, nulls);
 }
 
@@ -403,8 +163,8 @@ collect_failures(Batch *b, int model, int64 lead, PointsState *state)
  * only move its clock.
  */
 static void
-collect_state(Batch *b, const ScoredModel *m, int64 lead, const Standing *before, PointsState *state,
-			  TimestampTz at)
+collect_state(Batch *b, const ScoredModel *m, int64 lead, const Standing *before,
+			  PointsState *state, TimestampTz at)
 {
 	static const char *const columns[] = {"lead_id", "model_id", "version", "state", "ceiling",
 	"rank_key", "next_crossing", "inside"};
@@ -432,7 +192,7 @@ collect_state(Batch *b, const ScoredModel *m, int64 lead, const Standing *before
 	nulls[6] = !now.crosses;
 	values[7] = PointerGetDatum(crm_points_inside(m->model, state));
 	if (b->kept.rows == NULL)
-		b->kept = begin_collecting(b, "kept", lengthof(columns), columns, types);
+		b->kept = collect_for(b, "kept", lengthof(columns), columns, types);
 	crm_collect_row(&b->kept, values, nulls);
 }
 
@@ -501,10 +261,12 @@ fit_changed(Batch *b)
 			ids[n++] = b->leads[i].id;
 	if (n > 0)
 	{
-		run_list(b, "SELECT s.lead_id, s.model_id, s.version, s.state, s.ceiling, s.rank_key, s.next_crossing "
-				 "FROM pg_catalog.unnest($2) AS i (id) CROSS JOIN LATERAL (SELECT x.lead_id, x.model_id, x.version, x.state, x.ceiling, "
-				 "x.rank_key, x.next_crossing FROM crm.lead_scores AS x WHERE x.tenant_id = $1 AND x.lead_id = i.id OFFSET 0) AS s",
-				 ids, n);
+		crm_batch_run_list(b,
+						   "SELECT s.lead_id, s.model_id, s.version, s.state, s.ceiling, s.rank_key, s.next_crossing "
+						   "FROM pg_catalog.unnest($2) AS i (id) CROSS JOIN LATERAL ("
+						   "SELECT x.lead_id, x.model_id, x.version, x.state, x.ceiling, x.rank_key, x.next_crossing "
+						   "FROM crm.lead_scores AS x "
+						   "WHERE x.tenant_id = $1 AND x.lead_id = i.id OFFSET 0) AS s", ids, n);
 		rows = SPI_tuptable;
 		nrows = SPI_processed;
 	}
@@ -519,8 +281,14 @@ fit_changed(Batch *b)
 			continue;
 		old = MemoryContextSwitchTo(s->lead);
 		memset(standings, 0, sizeof(Standing) * s->n);
-		for (; row < nrows && DatumGetInt64(SPI_getbinval(rows->vals[row], rows->tupdesc, 1, &isnull)) == l->id; row++)
-			take_standing(s, rows->vals[row], rows->tupdesc, standings);
+		for (; row < nrows; row++)
+		{
+			HeapTuple	r = rows->vals[row];
+
+			if (DatumGetInt64(SPI_getbinval(r, rows->tupdesc, 1, &isnull)) != l->id)
+				break;
+			take_standing(s, r, rows->tupdesc, standings);
+		}
 		fit_lead(b, i, standings);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(s->lead);
@@ -533,20 +301,25 @@ write_states(Batch *b)
 	Datum		args[1] = {Int64GetDatum(b->s->tenant)};
 
 	if (b->crossed.rows)
-		crm_execute("INSERT INTO crm.score_crossings (tenant_id, model_id, lead_id, threshold, direction, crossed_at, score) "
+		crm_execute("INSERT INTO crm.score_crossings "
+					"(tenant_id, model_id, lead_id, threshold, direction, crossed_at, score) "
 					"SELECT $1, p.model_id, p.lead_id, p.threshold, p.direction, p.at, p.score FROM crossed AS p",
-					1, list_types, args, NULL, false, 0);
+					1, tenant_type, args, NULL, false, 0);
 	if (b->failing.rows)
-		crm_execute("INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key) SELECT x.* FROM failing AS p, "
+		crm_execute("INSERT INTO crm.events "
+					"(tenant_id, kind, subject_table, subject_id, payload, dedupe_key) "
+					"SELECT x.* FROM failing AS p, "
 					"crm_internal.failed_rules($1, p.model_id, p.version, p.lead_id, p.rules) AS x ON CONFLICT DO NOTHING",
-					1, list_types, args, NULL, false, 0);
+					1, tenant_type, args, NULL, false, 0);
 	if (b->kept.rows)
 		crm_execute("INSERT INTO crm.lead_scores AS s "
 					"(tenant_id, lead_id, model_id, version, state, ceiling, rank_key, next_crossing, inside) "
-					"SELECT $1, p.lead_id, p.model_id, p.version, p.state, p.ceiling, p.rank_key, p.next_crossing, p.inside FROM kept AS p "
-					"ON CONFLICT (tenant_id, lead_id, model_id) DO UPDATE SET version = excluded.version, state = excluded.state, "
-					"ceiling = excluded.ceiling, rank_key = excluded.rank_key, next_crossing = excluded.next_crossing, inside = excluded.inside",
-					1, list_types, args, NULL, false, 0);
+					"SELECT $1, p.lead_id, p.model_id, p.version, p.state, p.ceiling, p.rank_key, "
+					"p.next_crossing, p.inside FROM kept AS p "
+					"ON CONFLICT (tenant_id, lead_id, model_id) DO UPDATE SET version = excluded.version, "
+					"state = excluded.state, ceiling = excluded.ceiling, rank_key = excluded.rank_key, "
+					"next_crossing = excluded.next_crossing, inside = excluded.inside",
+					1, tenant_type, args, NULL, false, 0);
 }
 
 /* States that are not of the present rules, and leads whose facts may be out of date. */
@@ -576,8 +349,8 @@ run_batch(Scorer *s, const int64 *ids, int n, bool entered, int64 *late)
 
 	crm_connect();
 	b.context = CurrentMemoryContext;
-	read_leads(&b, ids, n, entered);
-	settle_facts(&b);
+	crm_batch_read_leads(&b, ids, n, entered);
+	crm_batch_settle_facts(&b);
 	b.replays = palloc0(sizeof(bool) * Max(b.n * s->n, 1));
 	b.told = palloc(sizeof(bool *) * Max(s->n, 1));
 	for (int i = 0; i < s->n; i++)
@@ -610,8 +383,11 @@ crm_scorer_fit_leads(Scorer *s, const int64 *ids, int n, bool held, bool entered
 		/* first the locks, then what leads are by then */
 		if (!held)
 		{
-			run_list(&b, "SELECT FROM pg_catalog.unnest($2) AS i (id) CROSS JOIN LATERAL (SELECT FROM crm.leads AS x "
-					 "WHERE x.tenant_id = $1 AND x.id = i.id FOR NO KEY UPDATE) AS l", &ids[first], size);
+			crm_batch_run_list(&b,
+							   "SELECT FROM pg_catalog.unnest($2) AS i (id) "
+							   "CROSS JOIN LATERAL (SELECT FROM crm.leads AS x "
+							   "WHERE x.tenant_id = $1 AND x.id = i.id FOR NO KEY UPDATE) AS l",
+							   &ids[first], size);
 			SPI_freetuptable(SPI_tuptable);
 		}
 		nlate = run_batch(s, &ids[first], size, entered, late);

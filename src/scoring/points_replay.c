@@ -149,8 +149,10 @@ begin_collecting(Replay *r)
 
 	r->seen = crm_collect_rows("seen", lengthof(seen_columns), seen_columns, seen_types, 1000);
 	r->kept = crm_collect_rows("kept", lengthof(kept_columns), kept_columns, kept_types, 1000);
-	r->crossed = crm_collect_rows("crossed", lengthof(crossed_columns), crossed_columns, crossed_types, 1000);
-	r->failing = crm_collect_rows("failing", lengthof(failing_columns), failing_columns, failing_types, 1000);
+	r->crossed = crm_collect_rows("crossed", lengthof(crossed_columns), crossed_columns,
+								  crossed_types, 1000);
+	r->failing = crm_collect_rows("failing", lengthof(failing_columns), failing_columns,
+								  failing_types, 1000);
 }
 
 /*

@@ -56,6 +56,8 @@ extern void crm_scorer_doubt_lead(const Scorer *s, int64 lead);
 
 /* points_batch.c */
 extern void crm_scorer_fit_leads(Scorer *s, const int64 *ids, int n, bool held, bool entered);
+
+/* points_facts.c */
 extern Jsonb *crm_scorer_settled_facts(Scorer *s, int64 lead, Jsonb *known, bool *doubted);
 
 /* Events of one lead, in the order of their ids. */

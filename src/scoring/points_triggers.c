@@ -156,6 +156,24 @@ report_trouble(const char *table, const Touched *row, const ErrorData *error)
 				5, types, args, NULL, false, 0);
 }
 
+/* Leads in order, tenant by tenant; scorers are in the same order. */
+static pg_noinline void
+fit_touched(Scorer **scorers, const Touched *leads, int n, bool held, bool entered)
+{
+	int64	   *ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(n, 1));
+	int			size;
+
+	for (int i = 0; i < n; i += size)
+	{
+		for (size = 0; i + size < n && leads[i + size].tenant == leads[i].tenant; size++)
+			ids[size] = leads[i + size].id;
+		while ((*scorers)->tenant != leads[i].tenant)
+			scorers++;
+		if ((*scorers)->n > 0)
+			crm_scorer_fit_leads(*scorers, ids, size, held, entered);
+	}
+}
+
 static const char *const scored_tables[] = {"leads", "accounts", "contacts", NULL};
 
 /* crm.score_changed_leads() -- of leads, accounts and contacts, with a transition table new_rows */
@@ -195,10 +213,6 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 		MemoryContextSwitchTo(context);
 		PG_TRY();
 		{
-			int			t = 0;
-			int64	   *ids;
-			int			size;
-
 			leads = rows;
 			nleads = n;
 			if (strcmp(table, "leads") != 0)
@@ -211,17 +225,8 @@ crm_score_changed_leads(PG_FUNCTION_ARGS)
 								 "JOIN crm.leads AS l ON l.tenant_id = n.tenant_id AND l.contact_id = n.id ORDER BY 1, 2",
 								 &nleads);
 			}
-			ids = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * Max(nleads, 1));
-			for (int i = 0; i < nleads; i += size)
-			{
-				for (size = 0; i + size < nleads && leads[i + size].tenant == leads[i].tenant; size++)
-					ids[size] = leads[i + size].id;
-				while (scorers[t]->tenant != leads[i].tenant)
-					t++;
-				if (scorers[t]->n > 0)
-					crm_scorer_fit_leads(scorers[t], ids, size, leads == rows,
-										 TRIGGER_FIRED_BY_INSERT(trigdata->tg_event));
-			}
+			fit_touched(scorers, leads, nleads, leads == rows,
+						TRIGGER_FIRED_BY_INSERT(trigdata->tg_event));
 			ReleaseCurrentSubTransaction();
 			MemoryContextSwitchTo(context);
 			CurrentResourceOwner = owner;
