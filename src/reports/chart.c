@@ -111,8 +111,9 @@ draw_bars(Chart *c)
 		value_width = Max(value_width, crm_chart_text_width(values[i], FONT));
 	}
 	name_width = Min(name_width, c->width * 0.34);
-	value_width = Min(value_width, c->width * 0.36);
 	left = name_width + 12;
+	/* figures are read, bars only looked at: a fifth of the width is enough for those */
+	value_width = Min(value_width, c->width * 0.8 - left - 14);
 	if (c->height > 0)
 		row = Max(row, Min(46, c->height / c->nlabels));
 	if (hi == lo)
@@ -147,7 +148,7 @@ draw_bars(Chart *c)
 		if (lo < 0)
 			crm_chart_line(c, zero, y + 3, zero, y + 28, "g");
 		crm_chart_label(c, zero + end * scale + 8, y + 20, START, "m",
-						crm_chart_fit(values[i], FONT, value_width + 6));
+						crm_chart_fit(values[i], FONT, c->width - (zero + end * scale + 8)));
 		CHECK_FOR_INTERRUPTS();
 	}
 	crm_chart_close(c);

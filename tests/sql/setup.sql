@@ -22,7 +22,25 @@ SELECT r.currency, r.base_currency, round(r.base_amount, 2) AS base_amount FROM 
 -- another zone, another day
 SELECT * FROM crm.setup('Bikes GmbH', zone => 'UTC');
 SELECT r.ordered_on FROM crm.orders AS r WHERE r.id = 970101;
+UPDATE crm.priorities AS p SET name = 'At once' WHERE p.code = 'urgent';
+UPDATE crm.stages AS s SET name = 'Discovery' FROM crm.pipelines AS l WHERE l.id = s.pipeline_id AND l.code = 'sales' AND s.code = 'needs_analysis';
 SELECT * FROM crm.setup('دوچرخه', language => 'fa', fiscal_year_start => 'jalali:01-01', week_start => 6, weekend => '{5}');
+-- whatever the company began with has the name of its new language, but for what it has named itself
+CREATE FUNCTION pg_temp.seeds_named(language text) RETURNS TABLE (seeds text, named bigint, otherwise text) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR seeds IN SELECT k FROM crm_internal.texts AS x, jsonb_object_keys(x.words) AS k WHERE x.area = 'seeds' AND x.language = 'en' AND k <> 'stages' ORDER BY 1 LOOP
+        RETURN QUERY EXECUTE format('SELECT %1$L, count(*) FILTER (WHERE t.name = w.name), string_agg(t.name, '', '') FILTER (WHERE t.name <> w.name)
+            FROM crm_internal.texts AS x, jsonb_each_text(x.words -> %1$L) AS w (code, name), crm.%1$I AS t
+            WHERE x.language = $1 AND x.area = ''seeds'' AND t.code = w.code AND t.tenant_id = crm.tenant_id()', seeds) USING seeds_named.language;
+    END LOOP;
+    RETURN QUERY SELECT 'stages of ' || l.code, count(*) FILTER (WHERE s.name = x.words -> 'stages' -> l.code ->> s.code),
+            string_agg(s.name, ', ') FILTER (WHERE s.name <> x.words -> 'stages' -> l.code ->> s.code)
+        FROM crm.stages AS s JOIN crm.pipelines AS l ON l.tenant_id = s.tenant_id AND l.id = s.pipeline_id, crm_internal.texts AS x
+        WHERE s.tenant_id = crm.tenant_id() AND x.area = 'seeds' AND x.language = seeds_named.language AND x.words -> 'stages' -> l.code ? s.code
+        GROUP BY l.code ORDER BY l.code;
+END
+$$;
+SELECT * FROM pg_temp.seeds_named('fa');
 -- what is refused changes nothing
 SELECT crm.setup(' ');
 SELECT crm.setup('x', currency => 'EURO');

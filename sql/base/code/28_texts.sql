@@ -24,6 +24,29 @@ $$;
 COMMENT ON FUNCTION crm.languages() IS 'Languages, ISO 639-1, in which there are texts for a company: what crm.setup() and crm.create_tenant() take.';
 SELECT crm.declare_function('crm.languages', 'reader');
 
+-- A group of seeds whose words stand by code is the table of its name.
+CREATE OR REPLACE FUNCTION crm_internal.rename_seeds(tenant bigint, was text, now_is text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    seeds record;
+BEGIN
+    FOR seeds IN
+        SELECT g.name, g.words AS before, n.words -> g.name AS after
+        FROM crm_internal.texts AS o JOIN crm_internal.texts AS n ON n.area = o.area AND n.language = now_is, LATERAL jsonb_each(o.words) AS g (name, words)
+        WHERE o.area = 'seeds' AND o.language = was AND NOT jsonb_path_exists(g.words, '$.* ? (@.type() != "string")')
+    LOOP
+        EXECUTE format('UPDATE crm.%I AS t SET name = $3 ->> t.code WHERE t.tenant_id = $1 AND t.name = $2 ->> t.code AND $3 ? t.code', seeds.name)
+            USING tenant, seeds.before, seeds.after;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.rename_seeds(bigint, text, text) IS
+'Names what a tenant was given to begin with in its new language. What somebody has named otherwise keeps that name.';
+SELECT crm.declare_hook('tenant_language', 'crm_internal.rename_seeds(bigint, text, text)');
+
 CREATE OR REPLACE FUNCTION crm_internal.check_language()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER

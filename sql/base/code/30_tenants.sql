@@ -83,12 +83,19 @@ BEGIN
             EXECUTE format('SELECT %s($1, $2)', hook::regproc) USING changed.was, changed.now_is;
         END LOOP;
     END LOOP;
+    FOR changed IN
+        SELECT n.tenant_id, o.language AS was, n.language AS now_is FROM old_tenants AS o JOIN new_tenants AS n USING (tenant_id) WHERE o.language <> n.language
+    LOOP
+        FOR hook IN SELECT h FROM crm_internal.hooks_at('tenant_language') AS h LOOP
+            EXECUTE format('SELECT %s($1, $2, $3)', hook::regproc) USING changed.tenant_id, changed.was, changed.now_is;
+        END LOOP;
+    END LOOP;
     RETURN NULL;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.resettle_tenants() IS
 'Trigger of crm.tenants: where the base currency or the zone changes, each room converts what it has stored in the old one (hook tenant_resettled), '
-'or refuses the change with what it would take.';
+'or refuses the change with what it would take. Where the language changes, what a company begins with is named anew (hook tenant_language).';
 -- after tenants_after_changed, by the order of names: the settings that backends keep are old before that
 CREATE OR REPLACE TRIGGER tenants_after_resettle AFTER UPDATE ON crm.tenants
     REFERENCING OLD TABLE AS old_tenants NEW TABLE AS new_tenants

@@ -276,3 +276,18 @@ $$;
 COMMENT ON FUNCTION crm.first_stage(bigint, bigint, text[], text) IS
 'First active stage of some types (open, on_hold, won, lost, done, cancelled) in a pipeline: the one with the preferred code, else where rows begin, '
 'else by position. Error CR107 where there is none.';
+
+CREATE OR REPLACE FUNCTION crm_internal.rename_seeded_stages(tenant bigint, was text, now_is text)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE crm.stages AS s SET name = n.words -> 'stages' -> l.code ->> s.code
+    FROM crm.pipelines AS l, crm_internal.texts AS o, crm_internal.texts AS n
+    WHERE s.tenant_id = tenant AND l.tenant_id = s.tenant_id AND l.id = s.pipeline_id
+      AND o.area = 'seeds' AND o.language = was AND n.area = 'seeds' AND n.language = now_is
+      AND s.name = o.words -> 'stages' -> l.code ->> s.code AND n.words -> 'stages' -> l.code ? s.code
+$$;
+COMMENT ON FUNCTION crm_internal.rename_seeded_stages(bigint, text, text) IS
+'Names the stages of the pipelines that a tenant was given to begin with in its new language. What somebody has named otherwise keeps that name.';
+SELECT crm.declare_hook('tenant_language', 'crm_internal.rename_seeded_stages(bigint, text, text)');

@@ -65,7 +65,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN $1 = 'fa' THEN
-    '{"pipeline": "قیف فروش", "dashboard": "نمای کلی", "customer": "پرونده مشتری", "made": "تهیه‌شده در", "currency": "مبالغ به", "none": "داده‌ای نیست",
+    '{"currencies": {"IRR": "ریال", "USD": "دلار آمریکا", "EUR": "یورو", "AED": "درهم امارات", "TRY": "لیر ترکیه", "IQD": "دینار عراق", "GBP": "پوند"},
+      "pipeline": "قیف فروش", "dashboard": "نمای کلی", "customer": "پرونده مشتری", "made": "تهیه‌شده در", "currency": "مبالغ به", "none": "داده‌ای نیست",
       "open_amount": "ارزش فرصت‌های باز", "weighted": "ارزش وزنی", "amount": "مبلغ", "deals": "فرصت", "open_deals": "فرصت‌های باز", "won_amount": "فروش ۱۲ ماه گذشته",
       "win_rate": "نرخ موفقیت", "cycle": "میانگین روزهای تا فروش", "days": "روز", "of_closed": "از بسته‌شده‌ها", "last12": "۱۲ ماه گذشته",
       "funnel": "قیف تبدیل مراحل", "funnel_note": "هر فرصت یک بار شمرده می‌شود", "waterfall": "تغییر قیف فروش", "by_stage": "فرصت‌های باز بر پایه مرحله",
@@ -93,7 +94,7 @@ AS $$
       "won_lost_amount": "مبلغ برده و باخته در هر ماه",
       "lead_factors": "آنچه با تبدیل سرنخ همراه است", "conversion": "نرخ تبدیل"}'::jsonb
     ELSE
-    '{"pipeline": "Pipeline", "dashboard": "Dashboard", "customer": "Customer", "made": "as of", "currency": "Amounts in", "none": "No data",
+    '{"currencies": {}, "pipeline": "Pipeline", "dashboard": "Dashboard", "customer": "Customer", "made": "as of", "currency": "Amounts in", "none": "No data",
       "open_amount": "Open pipeline", "weighted": "Weighted", "amount": "Amount", "deals": "deals", "open_deals": "Open deals", "won_amount": "Won",
       "win_rate": "Win rate", "cycle": "Mean days to win", "days": "days", "of_closed": "of closed", "last12": "last 12 months",
       "funnel": "Conversion from stage to stage", "funnel_note": "each deal counted once", "waterfall": "How the pipeline changed", "by_stage": "Open pipeline by stage",

@@ -6,13 +6,14 @@ LANGUAGE sql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT t.name, l.lang, crm_analytics.report_words(l.lang), CASE WHEN l.lang = 'fa' THEN 'jalali' ELSE 'gregorian' END,
-           (now() AT TIME ZONE t.time_zone)::date, t.time_zone, t.base_currency::text,
+           (now() AT TIME ZONE t.time_zone)::date, t.time_zone,
+           coalesce(crm_analytics.report_words(l.lang) -> 'currencies' ->> t.base_currency::text, t.base_currency::text),
            jsonb_build_object('style', false, 'rtl', l.lang = 'fa', 'digits', l.lang, 'empty', crm_analytics.report_words(l.lang) ->> 'none', 'small', 350)
     FROM crm.tenants AS t, LATERAL (SELECT coalesce($1, t.language) AS lang) AS l
     WHERE t.tenant_id = crm.tenant_id()
 $$;
 COMMENT ON FUNCTION crm_analytics.report_setting(text) IS
-'Context of every report of the present tenant: language (default the tenant''s), words, calendar, today, currency and options of its charts.';
+'Context of every report of the present tenant: language (default the tenant''s), words, calendar, today, currency as the language calls it and options of its charts.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_months(calendar text, last_day date, months integer)
 RETURNS SETOF date
