@@ -64,7 +64,8 @@ $$;
 COMMENT ON FUNCTION crm.setup(text, text, text, text, text, text, integer, integer[]) IS
 'Says who the company is: its name, base currency (ISO 4217), time zone, country (ISO 3166), language (en, fa), first day of the fiscal year (MM-DD, or '
 'jalali:MM-DD), first day of the week and days of rest (1 Monday ... 7 Sunday). What is left out stays. Everything later takes its defaults '
-'from there. Returns a row for each setting that it changed, so none where all is so already. What is stored in another base currency or zone is converted; in another '
-'language, stages, reasons, priorities and types that still have the name they began with get that of the language. '
+'from there. Returns a row for each setting that it changed, so none where all is so already. '
+'What is stored in another base currency or zone is converted; in another language, '
+'stages, reasons, priorities and types that still have the name they began with get that of the language. '
 'Errors: 22023 a value that is none, CR203 a change of currency without the rates it takes, 55000 a role without a company.';
 SELECT crm.declare_function('crm.setup', 'admin');

@@ -13,7 +13,8 @@ AS $$
     WHERE t.tenant_id = crm.tenant_id()
 $$;
 COMMENT ON FUNCTION crm_analytics.report_setting(text) IS
-'Context of every report of the present tenant: language (default the tenant''s), words, calendar, today, currency as the language calls it and options of its charts.';
+'Context of every report of the present tenant: language (default the tenant''s), words, calendar, today, currency as the language calls it and '
+'options of its charts.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_months(calendar text, last_day date, months integer)
 RETURNS SETOF date

@@ -22,7 +22,8 @@ BEGIN
     CREATE TEMPORARY TABLE demo_order_lines ON COMMIT DROP AS
     SELECT o.source_id, l.product_id, l.quantity, l.price, l.cost, l.discount FROM demo_orders AS o JOIN demo_lines AS l ON l.key = o.deal
     UNION ALL
-    SELECT DISTINCT ON (l.source_id, f.product_id) l.source_id, f.product_id, greatest(1, least(80, round(l.worth / f.worth)))::numeric, p.price, p.cost,
+    -- of lines with the same product the first; in brackets, for the order would else be that of the whole union, and the line any
+    (SELECT DISTINCT ON (l.source_id, f.product_id) l.source_id, f.product_id, greatest(1, least(80, round(l.worth / f.worth)))::numeric, p.price, p.cost,
            5 * floor(3 * power(crm_internal.demo_uniform(seed, 'discount', l.line), 3))::numeric
     FROM (
         SELECT o.source_id, o.key * 4 + n AS line, a.currency,
@@ -38,7 +39,7 @@ BEGIN
     ) AS l
     JOIN demo_offers AS f ON f.family = l.family AND l.worth >= f.least AND l.worth < f.most
     JOIN demo_prices AS p ON p.product_id = f.product_id AND p.currency = l.currency
-    ORDER BY 1, 2, 3;
+    ORDER BY l.source_id, f.product_id, l.line);
 
     INSERT INTO crm.orders (tenant_id, number, account_id, contact_id, opportunity_id, kind, state, ordered_at, currency, price_book_id, amount, margin,
         channel,
