@@ -20,6 +20,10 @@ INSERT INTO crm.relationships (tenant_id, kind, from_user_id, to_contact_id) SEL
 INSERT INTO crm.import_batches (tenant_id, source_name, source_system, target_table, mapping, owner_id) SELECT u.tenant_id, 'x', 'x', 'leads', '{}', u.id FROM crm.users AS u WHERE u.tenant_id = 1;
 INSERT INTO crm.skills (tenant_id, code, name) VALUES (1, 'forged', 'Forged');
 INSERT INTO crm.user_skills (tenant_id, user_id, skill_id) SELECT 1, u.id, s.id FROM crm.users AS u, crm.skills AS s WHERE u.tenant_id = 1 AND s.tenant_id = 1 AND u.db_role = 'attack_agent_1';
+INSERT INTO crm.campaigns (tenant_id, id, name, begins_on, seed) VALUES (1, 970001, 'Forged', '2026-01-01', 1);
+INSERT INTO crm.campaign_costs (tenant_id, campaign_id, spent_on, amount, currency, base_amount) VALUES (1, 970001, '2026-01-01', 1, 'USD', 1);
+INSERT INTO crm.campaign_members (tenant_id, campaign_id, lead_id, held_out, draw) SELECT 1, 970001, l.id, false, 0.5 FROM crm.leads AS l WHERE l.tenant_id = 1 AND l.id % 2 = 0;
+INSERT INTO crm.touches (tenant_id, kind, channel, lead_id) SELECT 1, 'click', 'email', l.id FROM crm.leads AS l WHERE l.tenant_id = 1;
 SET session_replication_role = origin;
 SET SESSION AUTHORIZATION attack_owner;
 SET crm.tenant = 1;

@@ -44,6 +44,9 @@ INSERT INTO attack.tasks VALUES
 ('crm.forget_events', 'SELECT tenant_id, id FROM crm.leads',
  'WITH k AS (UPDATE crm.tenants SET events_kept = ''10 days'') INSERT INTO crm.events (tenant_id, id, kind, subject_id, created_at, scheduled_at) SELECT $1, 0 - $2, ''probe'', $2, $3, NULL',
  'crm.events', 'subject_id', 'SELECT NOT EXISTS (SELECT FROM crm.events WHERE tenant_id = $1 AND kind = ''probe'' AND subject_id = $2)'),
+('crm.advance_campaigns', 'SELECT tenant_id, id FROM crm.campaigns WHERE name LIKE ''probe%''',
+ 'UPDATE crm.campaigns SET status = ''running'', started_at = $3, ends_on = $3::date, begins_on = $3::date WHERE tenant_id = $1 AND id = $2',
+ 'crm.campaigns', 'id', 'SELECT status = ''finished'' FROM crm.campaigns WHERE tenant_id = $1 AND id = $2'),
 ('crm.fold_due_rollups', 'SELECT CASE WHEN row_number() OVER (ORDER BY id) < 3 THEN 1 ELSE 0 END, id FROM crm.rollup_sources',
  'UPDATE crm.rollup_sources SET folded_at = $3 WHERE id = $2 AND $1 IS NOT NULL', 'crm.rollup_sources', 'id', 'SELECT folded_at > ''2021-01-01'' FROM crm.rollup_sources WHERE id = $2 AND $1 IS NOT NULL');
 SELECT attack.expect(count(*) = 0, 'every task is tried: ' || coalesce(string_agg(coalesce(m.function_name, t.function_name), ' '), '-'))
@@ -63,6 +66,7 @@ INSERT INTO crm.score_events (tenant_id, lead_id, kind, occurred_at) SELECT x.te
 RESET crm.tenant;
 RESET SESSION AUTHORIZATION;
 INSERT INTO crm.surveys (tenant_id, code, kind, question) SELECT t.tenant_id, 'probe', 'nps', '{"en": "How?"}' FROM crm.tenants AS t;
+INSERT INTO crm.campaigns (tenant_id, name) SELECT t.tenant_id, 'probe ' || n FROM crm.tenants AS t, generate_series(1, 2) AS n;
 INSERT INTO crm.agents (tenant_id, user_id, capacity, status) SELECT u.tenant_id, u.id, 10000, 'available' FROM crm.users AS u ON CONFLICT (tenant_id, user_id) DO UPDATE SET capacity = 10000, status = 'available';
 
 -- ---- three things each: the bad one is the oldest ----

@@ -18,7 +18,17 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
                    "competitor": "Bought elsewhere", "not_a_fit": "Does not fit", "duplicate": "Duplicate", "spam": "Spam or test", "other": "Other"},
   "priorities": {"low": "Low", "normal": "Normal", "high": "High", "urgent": "Urgent"},
   "ticket_types": {"question": "Question", "incident": "Incident", "problem": "Problem", "request": "Request", "complaint": "Complaint"},
-  "message_purposes": {"marketing": "Offers and news", "newsletter": "Newsletter", "service": "About orders, tickets and contracts"}
+  "message_purposes": {"marketing": "Offers and news", "newsletter": "Newsletter", "service": "About orders, tickets and contracts"},
+  "campaign_task": "%1$s answered campaign %2$s",
+  "channels": {
+    "email": ["E-mail", ["email", "e-mail", "mail", "newsletter"]], "sms": ["Text message", ["sms", "text"]],
+    "phone": ["Telephone", ["phone", "call", "cold call"]],
+    "post": ["Post", ["post", "letter", "direct mail"]], "chat": ["Chat", ["chat", "messenger", "whatsapp"]],
+    "social": ["Social media", ["social", "paid_social", "facebook", "instagram", "linkedin", "twitter"]],
+    "search": ["Search advertising", ["cpc", "ppc", "paidsearch", "paid_search", "sem"]], "display": ["Display advertising", ["display", "banner", "cpm"]],
+    "organic": ["Organic search", ["organic", "seo"]], "web": ["Web site", ["web", "website"]], "event": ["Event", ["event", "fair", "webinar"]],
+    "meeting": ["Meeting", ["meeting", "visit"]], "partner": ["Partner", ["partner", "affiliate"]], "referral": ["Referral", ["referral", "word of mouth"]],
+    "direct": ["Direct", ["direct", "(direct)"]], "other": ["Other", []]}
 }$json$),
 
 ('en', 'company', $json${

@@ -18,7 +18,19 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
                    "competitor": "خرید از رقیب", "not_a_fit": "نامناسب", "duplicate": "تکراری", "spam": "هرزنامه", "other": "دیگر"},
   "priorities": {"low": "کم", "normal": "معمولی", "high": "بالا", "urgent": "فوری"},
   "ticket_types": {"question": "پرسش", "incident": "رخداد", "problem": "مشکل", "request": "درخواست", "complaint": "شکایت"},
-  "message_purposes": {"marketing": "پیشنهادها و خبرها", "newsletter": "خبرنامه", "service": "سفارش‌ها، درخواست‌ها و قراردادها"}
+  "message_purposes": {"marketing": "پیشنهادها و خبرها", "newsletter": "خبرنامه", "service": "سفارش‌ها، درخواست‌ها و قراردادها"},
+  "campaign_task": "%1$s به کارزار %2$s پاسخ داد",
+  "channels": {
+    "email": ["رایانامه", ["email", "e-mail", "mail", "newsletter", "ایمیل", "خبرنامه"]], "sms": ["پیامک", ["sms", "text", "پیامک"]],
+    "phone": ["تلفن", ["phone", "call", "تلفن", "تماس سرد"]], "post": ["پست", ["post", "letter", "پست"]],
+    "chat": ["گفتگوی آنلاین", ["chat", "messenger", "whatsapp", "گفتگو"]],
+    "social": ["شبکه‌های اجتماعی", ["social", "paid_social", "facebook", "instagram", "linkedin", "twitter", "telegram", "اینستاگرام", "تلگرام"]],
+    "search": ["تبلیغ جستجو", ["تبلیغ کلیکی", "cpc", "ppc", "paidsearch", "paid_search", "sem"]],
+    "display": ["تبلیغ نمایشی", ["display", "banner", "cpm", "بنر"]],
+    "organic": ["جستجوی طبیعی", ["جستجو", "organic", "seo"]], "web": ["وب‌سایت", ["وب‌گاه", "web", "website", "وب", "وب‌سایت"]],
+    "event": ["رویداد", ["event", "fair", "webinar", "نمایشگاه", "رویداد", "وبینار"]], "meeting": ["جلسه", ["meeting", "visit", "جلسه"]],
+    "partner": ["شریک تجاری", ["همکار", "partner", "affiliate", "شریک", "شریک تجاری", "نماینده"]],
+    "referral": ["معرفی", ["referral", "word of mouth", "معرفی"]], "direct": ["مستقیم", ["direct", "(direct)", "مستقیم"]], "other": ["دیگر", []]}
 }$json$),
 
 ('fa', 'company', $json${

@@ -113,19 +113,33 @@ BEGIN
             ORDER BY l.created_at DESC, l.id DESC LIMIT 20) AS x), '[]'),
         'segments', coalesce((SELECT jsonb_agg(g.name ORDER BY g.name)
             FROM crm.segments AS g JOIN crm.segment_states AS m ON m.tenant_id = g.tenant_id AND m.segment_id = g.id AND m.member
-            WHERE g.tenant_id = crm.tenant_id() AND g.subject_table = 'accounts' AND m.subject_id = customer_marketing.account_id), '[]'))
+            WHERE g.tenant_id = crm.tenant_id() AND g.subject_table = 'accounts' AND m.subject_id = customer_marketing.account_id), '[]'),
+        'campaigns', coalesce((SELECT jsonb_agg(x.doc) FROM (
+            SELECT jsonb_build_object('campaign_id', c.id, 'campaign', c.name, 'contact', k.name, 'status', m.status, 'since', m.status_at,
+                                      'enrolled_at', m.enrolled_at, 'held_out', m.held_out, 'variant', v.name) AS doc
+            FROM crm.campaign_members AS m
+            JOIN crm.campaigns AS c ON c.tenant_id = m.tenant_id AND c.id = m.campaign_id
+            LEFT JOIN crm.contacts AS k ON k.tenant_id = m.tenant_id AND k.id = m.contact_id
+            LEFT JOIN crm.campaign_variants AS v ON v.tenant_id = m.tenant_id AND v.id = m.variant_id
+            WHERE m.tenant_id = crm.tenant_id() AND m.same_as_id IS NULL
+              AND (m.account_id = customer_marketing.account_id OR k.account_id = customer_marketing.account_id)
+            ORDER BY m.enrolled_at DESC, m.id DESC LIMIT 20) AS x), '[]'),
+        'touches', coalesce((SELECT jsonb_agg(x.doc) FROM (
+            SELECT jsonb_build_object('kind', t.kind, 'channel', h.name, 'campaign', c.name, 'contact', k.name, 'object', t.object, 'at', t.touched_at) AS doc
+            FROM crm.touches AS t
+            JOIN crm.channels AS h ON h.tenant_id = t.tenant_id AND h.code = t.channel
+            LEFT JOIN crm.campaigns AS c ON c.tenant_id = t.tenant_id AND c.id = t.campaign_id
+            LEFT JOIN crm.contacts AS k ON k.tenant_id = t.tenant_id AND k.id = t.contact_id
+            WHERE t.tenant_id = crm.tenant_id() AND t.account_id = customer_marketing.account_id AND t.touched_at <= now()
+            ORDER BY t.touched_at DESC, t.id DESC LIMIT 20) AS x), '[]'),
+        'consents', coalesce((SELECT jsonb_agg(x.doc ORDER BY x.contact, x.purpose, x.channel) FROM (
+            SELECT DISTINCT ON (k.id, s.purpose, s.channel) k.name AS contact, s.purpose, s.channel,
+                   jsonb_build_object('contact_id', k.id, 'contact', k.name, 'purpose', s.purpose, 'channel', s.channel, 'state', s.state,
+                                      'legal_basis', s.legal_basis, 'source', s.source, 'stated_at', s.stated_at) AS doc
+            FROM crm.consents AS s JOIN crm.contacts AS k ON k.tenant_id = s.tenant_id AND s.subject_table = 'contacts' AND k.id = s.subject_id
+            WHERE s.tenant_id = crm.tenant_id() AND k.account_id = customer_marketing.account_id AND s.stated_at <= now()
+            ORDER BY k.id, s.purpose, s.channel, s.stated_at DESC, s.state = 'withdrawn' DESC, s.id DESC) AS x), '[]'))
     INTO known;
-    -- campaigns and consents have no tables of their own yet
-    IF to_regclass('crm.touches') IS NOT NULL AND to_regclass('crm.consents') IS NOT NULL THEN
-        known := known || jsonb_build_object(
-            'touches', (SELECT coalesce(jsonb_agg(x.doc), '[]') FROM (
-                SELECT to_jsonb(t) - 'tenant_id' AS doc
-                FROM crm.touches AS t JOIN crm.contacts AS c ON c.tenant_id = t.tenant_id AND c.id = t.contact_id
-                WHERE c.tenant_id = crm.tenant_id() AND c.account_id = customer_marketing.account_id ORDER BY t.id DESC LIMIT 20) AS x),
-            'consents', (SELECT coalesce(jsonb_agg(to_jsonb(k) - 'tenant_id' ORDER BY k.id), '[]')
-                FROM crm.consents AS k JOIN crm.contacts AS c ON c.tenant_id = k.tenant_id AND c.id = k.contact_id
-                WHERE c.tenant_id = crm.tenant_id() AND c.account_id = customer_marketing.account_id));
-    END IF;
     RETURN known;
 END
 $$;

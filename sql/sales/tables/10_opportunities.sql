@@ -22,6 +22,7 @@ CREATE TABLE crm.opportunities (
     loss_note text,
     competitor_id bigint,
     lead_source text,
+    campaign_id bigint,
     territory_id bigint,
     tags text[] NOT NULL DEFAULT '{}',
     owner_id bigint DEFAULT crm.user_id(),
@@ -65,16 +66,17 @@ CREATE INDEX opportunities_shared_user_ids_idx ON crm.opportunities USING gin (s
 CREATE INDEX opportunities_shared_team_ids_idx ON crm.opportunities USING gin (shared_team_ids) WHERE cardinality(shared_team_ids) > 0;
 CREATE INDEX opportunities_competitor_id_idx ON crm.opportunities (tenant_id, competitor_id);
 CREATE INDEX opportunities_territory_id_idx ON crm.opportunities (tenant_id, territory_id);
+CREATE INDEX opportunities_campaign_id_idx ON crm.opportunities (tenant_id, campaign_id) WHERE campaign_id IS NOT NULL;
 CREATE INDEX opportunities_loss_reason_idx ON crm.opportunities (tenant_id, loss_reason);
 COMMENT ON TABLE crm.opportunities IS 'Deals under way, won and lost, moving through a pipeline.';
 SELECT crm.declare_table('crm.opportunities', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts", "contact_id": "contacts"},
     "process": true, "clocks": true, "assignment": true, "import": true, "found_by": ["source", "name"], "missing": {"currency": ["account_id"]},
-    "dated": ["account_id", "contact_id", "product_id", "lead_source", "territory_id", "competitor_id", "amount"],
+    "dated": ["account_id", "contact_id", "product_id", "lead_source", "campaign_id", "territory_id", "competitor_id", "amount"],
     "personal": ["loss_note"],
     "events": {"name": "opportunity",
         "columns": ["name", "account_id", "contact_id", "product_id", "amount", "currency", "probability", "expected_close_date", "close_date", "loss_reason",
-            "competitor_id", "lead_source", "territory_id", "tags", "owner_id", "team_id"],
+            "competitor_id", "lead_source", "campaign_id", "territory_id", "tags", "owner_id", "team_id"],
         "kinds": {"moved": {"column": "stage_id"}, "won": {"column": "stage_id", "stage": "won"}, "lost": {"column": "stage_id", "stage": "lost"},
             "reopened": {"column": "stage_id", "stage": "reopened"}},
         "meaning": {"moved": "It came to another stage.", "won": "The deal was won.", "lost": "The deal was lost."}}}');
@@ -93,6 +95,7 @@ COMMENT ON COLUMN crm.opportunities.loss_reason IS 'Code of crm.loss_reasons; fi
 COMMENT ON COLUMN crm.opportunities.loss_note IS 'What was said about the loss.';
 COMMENT ON COLUMN crm.opportunities.competitor_id IS 'Account of the competitor it was lost to; NULL: none given.';
 COMMENT ON COLUMN crm.opportunities.lead_source IS 'Where it came from.';
+COMMENT ON COLUMN crm.opportunities.campaign_id IS 'Campaign it came of (crm.campaigns), of a lead that was converted that of the lead; NULL: none is known.';
 COMMENT ON COLUMN crm.opportunities.territory_id IS 'Territory it lies in; NULL: none.';
 
 CREATE TABLE crm.opportunity_lines (

@@ -44,6 +44,7 @@ CREATE TABLE crm.leads (
     source text,
     medium text,
     campaign text,
+    campaign_id bigint,
     utm jsonb NOT NULL DEFAULT '{}',
     consent jsonb NOT NULL DEFAULT '{}',
     product_id bigint,
@@ -120,6 +121,7 @@ CREATE INDEX leads_contact_id_idx ON crm.leads (tenant_id, contact_id) WHERE con
 CREATE INDEX leads_opportunity_id_idx ON crm.leads (tenant_id, opportunity_id) WHERE opportunity_id IS NOT NULL;
 CREATE INDEX leads_merged_into_id_idx ON crm.leads (tenant_id, merged_into_id) WHERE merged_into_id IS NOT NULL;
 CREATE INDEX leads_disqualification_reason_idx ON crm.leads (tenant_id, disqualification_reason) WHERE disqualification_reason IS NOT NULL;
+CREATE INDEX leads_campaign_id_idx ON crm.leads (tenant_id, campaign_id) WHERE campaign_id IS NOT NULL;
 CREATE INDEX leads_tags_idx ON crm.leads USING gin (tags);
 COMMENT ON TABLE crm.leads IS 'People and companies that showed interest, moving through a pipeline of leads until they are converted or disqualified. A converted lead stays, with links to what it became.';
 SELECT crm.declare_table('crm.leads', '{
@@ -128,10 +130,11 @@ SELECT crm.declare_table('crm.leads', '{
     "segments": true, "merge": "merged_into_id", "missing": {"currency": ["account_id"], "country": ["account_id", "contact_id.account_id"]},
     "personal": ["name", "company", "title", "email", "phone", "city", "website", "language", "message", "utm", "consent",
         "disqualification_note", "custom"],
-    "dated": ["source", "medium", "campaign", "channel", "country", "industry", "employees", "product_id", "owner_id", "team_id",
+    "dated": ["source", "medium", "campaign", "campaign_id", "channel", "country", "industry", "employees", "product_id", "owner_id", "team_id",
         "company", "email", "phone"],
     "events": {"name": "lead",
-        "columns": ["name", "company", "email", "phone", "country", "industry", "channel", "source", "medium", "campaign", "product_id", "amount", "currency",
+        "columns": ["name", "company", "email", "phone", "country", "industry", "channel", "source", "medium", "campaign", "campaign_id", "product_id",
+            "amount", "currency",
             "priority", "disqualification_reason", "account_id", "contact_id", "opportunity_id", "tags", "owner_id", "team_id"],
         "kinds": {"moved": {"column": "stage_id"}, "converted": {"column": "converted_at", "set": true}, "disqualified": {"column": "stage_id",
             "stage": "cancelled"},
@@ -160,7 +163,9 @@ COMMENT ON COLUMN crm.leads.phone_key IS 'Telephone number in E.164; NULL where 
 COMMENT ON COLUMN crm.leads.channel IS 'How it came in: form, mail, chat, phone, event, import, api.';
 COMMENT ON COLUMN crm.leads.source IS 'Where it came from first: web, referral, a partner''s name (utm_source).';
 COMMENT ON COLUMN crm.leads.medium IS 'Kind of way it came: cpc, email, organic (utm_medium).';
-COMMENT ON COLUMN crm.leads.campaign IS 'Campaign it came by (utm_campaign).';
+COMMENT ON COLUMN crm.leads.campaign IS 'Campaign it came by, as it was named (utm_campaign).';
+COMMENT ON COLUMN crm.leads.campaign_id IS
+'Campaign it came by (crm.campaigns): where none is given the one whose code or name campaign is; NULL: none is known.';
 COMMENT ON COLUMN crm.leads.utm IS 'All tracking parameters of the first capture, as they were given.';
 COMMENT ON COLUMN crm.leads.consent IS 'What the person agreed to: {"email": {"given": true, "at": instant, "source": "form signup", "text": words}}.';
 COMMENT ON COLUMN crm.leads.product_id IS 'Product of interest.';
@@ -190,6 +195,7 @@ CREATE TABLE crm.lead_captures (
     source text,
     medium text,
     campaign text,
+    campaign_id bigint,
     utm jsonb NOT NULL DEFAULT '{}',
     matched_by text,
     external_id text,
@@ -200,11 +206,12 @@ CREATE TABLE crm.lead_captures (
     CONSTRAINT lead_captures_lead_id_fkey FOREIGN KEY (tenant_id, lead_id) REFERENCES crm.leads (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT lead_captures_matched_by_check CHECK (matched_by IN ('email', 'phone', 'source'))
 );
+CREATE INDEX lead_captures_campaign_id_idx ON crm.lead_captures (tenant_id, campaign_id) WHERE campaign_id IS NOT NULL;
 CREATE INDEX lead_captures_lead_id_idx ON crm.lead_captures (tenant_id, lead_id, captured_at);
 COMMENT ON TABLE crm.lead_captures IS 'Every time somebody came in, one row each, also those that were recognised as a lead that was there already.';
 SELECT crm.declare_table('crm.lead_captures', '{
     "class": "log", "parent": {"lead_id": {"table": "leads", "merge": true}}, "personal": ["utm", "payload"],
-    "events": {"name": "lead", "columns": ["channel", "source", "medium", "campaign", "matched_by"],
+    "events": {"name": "lead", "columns": ["channel", "source", "medium", "campaign", "campaign_id", "matched_by"],
         "kinds": {"captured": {}}, "only": ["captured"], "subject": {"id": "lead_id", "table": "leads"},
         "meaning": {"captured": "Somebody came in, as a new lead or as one that was there."}}}');
 COMMENT ON COLUMN crm.lead_captures.tenant_id IS 'Company the row belongs to.';
@@ -214,6 +221,7 @@ COMMENT ON COLUMN crm.lead_captures.channel IS 'How: form, mail, chat, phone, ev
 COMMENT ON COLUMN crm.lead_captures.source IS 'Source of this capture; the lead keeps its first.';
 COMMENT ON COLUMN crm.lead_captures.medium IS 'Medium of this capture.';
 COMMENT ON COLUMN crm.lead_captures.campaign IS 'Campaign of this capture.';
+COMMENT ON COLUMN crm.lead_captures.campaign_id IS 'Campaign of this time (crm.campaigns); NULL: none is known.';
 COMMENT ON COLUMN crm.lead_captures.utm IS 'Tracking parameters of this capture.';
 COMMENT ON COLUMN crm.lead_captures.matched_by IS 'Key by which an open lead was recognised; NULL: it made a new one.';
 COMMENT ON COLUMN crm.lead_captures.external_id IS 'Id the sender gave to this capture; the same one again changes nothing.';
