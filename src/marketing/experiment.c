@@ -23,7 +23,7 @@ PG_FUNCTION_INFO_V1(crm_mean_difference);
 #define MOST_DRAWS 200000000	/* of a bootstrap: a second or so */
 
 static void
-refuse_value(const char *what, const char *hint)
+refuse_figure(const char *what, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CRM_MODEL_DOMAIN),
@@ -39,7 +39,7 @@ share_argument(FunctionCallInfo fcinfo, int i)
 	Share		s = {(double) hits, (double) trials};
 
 	if (hits < 0 || hits > trials)
-		refuse_value("hits must be from 0 to the number of trials",
+		refuse_figure("hits must be from 0 to the number of trials",
 					 "Give how many there were, and how many of these answered or bought.");
 	return s;
 }
@@ -50,7 +50,7 @@ level_argument(FunctionCallInfo fcinfo, int i)
 	double		level = PG_GETARG_FLOAT8(i);
 
 	if (!(level > 0 && level < 1))
-		refuse_value("level must lie between 0 and 1", "0.95 is an interval of 95 per cent.");
+		refuse_figure("level must lie between 0 and 1", "0.95 is an interval of 95 per cent.");
 	return level;
 }
 
@@ -94,7 +94,7 @@ crm_sequential_proportions(PG_FUNCTION_ARGS)
 	Difference	d;
 
 	if (!(tau > 0 && tau <= 1))
-		refuse_value("tau must be above 0 and at most 1",
+		refuse_figure("tau must be above 0 and at most 1",
 					 "It is the size of difference that is looked for: 0.03 is three points.");
 	if (a.trials == 0 || b.trials == 0)
 		PG_RETURN_NULL();
@@ -129,7 +129,7 @@ crm_allocation_p(PG_FUNCTION_ARGS)
 		all += weights[i];
 	}
 	if (null_count || null_weight)
-		refuse_value("a count is null or below 0, or a weight is null or not above 0",
+		refuse_figure("a count is null or below 0, or a weight is null or not above 0",
 					 "Counts are those of groups that were drawn, weights how often each was to be.");
 	if (n < 2)
 		PG_RETURN_NULL();
@@ -147,7 +147,7 @@ values_argument(FunctionCallInfo fcinfo, int i, int *n)
 	for (int k = 0; k < *n && !has_null; k++)
 		has_null = !isfinite(x[k]);
 	if (has_null)
-		refuse_value("a value is null or not finite", "Put 0 for whoever brought nothing.");
+		refuse_figure("a value is null or not finite", "Put 0 for whoever brought nothing.");
 	return x;
 }
 
@@ -165,7 +165,7 @@ crm_mean_difference(PG_FUNCTION_ARGS)
 	int			resamples = PG_GETARG_INT32(3);
 
 	if (resamples < 100 || resamples > 100000)
-		refuse_value("resamples must be from 100 to 100000", "2000 is enough for an interval of 95 per cent.");
+		refuse_figure("resamples must be from 100 to 100000", "2000 is enough for an interval of 95 per cent.");
 	if (na == 0 || nb == 0)
 		PG_RETURN_NULL();
 	/* of large groups the mean moves little from one draw to the next */
