@@ -447,6 +447,15 @@ crm_current_tenant(bool *isnull)
 	return who->tenant;
 }
 
+/* Whether a tenant is the one the role works for, or the role is the owner's, who works for any. */
+bool
+crm_knows_tenant(int64 tenant)
+{
+	const Identity *who = crm_current_identity();
+
+	return who->obeys_setting || (who->has_tenant && who->tenant == tenant);
+}
+
 /* The CRM user; null where the role is none. */
 int64
 crm_current_user(bool *isnull)

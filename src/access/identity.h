@@ -20,6 +20,7 @@ extern CrmAccess crm_current_access(void);
 extern const char *crm_current_country(void);
 extern const char *crm_access_name(CrmAccess access);
 extern int64 crm_current_tenant(bool *isnull);
+extern bool crm_knows_tenant(int64 tenant);
 extern int64 crm_current_user(bool *isnull);
 extern Oid	crm_current_role(void);
 extern uint64 crm_identity_serial(void);

@@ -124,14 +124,28 @@ same_question(const RowQuestion *a, const RowQuestion *b)
 
 /* ---- asking the table ---- */
 
+/* Whether a policy is for the current role. */
+static bool
+is_policy_for_user(const RowSecurityPolicy *policy)
+{
+	Oid		   *roles = (Oid *) ARR_DATA_PTR(policy->roles);
+
+	for (int i = 0; i < ARR_DIMS(policy->roles)[0]; i++)
+		if (roles[i] == ACL_ID_PUBLIC || has_privs_of_role(GetUserId(), roles[i]))
+			return true;
+	return false;
+}
+
 /*
  * What must hold for a row that may be changed: the table's policies for
- * UPDATE.  The path is pinned, so every name comes out qualified.
+ * UPDATE, any of those that permit and all of those that restrict.  The path is
+ * pinned, so every name comes out qualified.
  */
 static char *
 change_condition(Relation rel)
 {
 	StringInfoData any;
+	StringInfoData all;
 	ListCell   *lc;
 	List	   *context;
 
@@ -139,18 +153,24 @@ change_condition(Relation rel)
 		return pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_UPDATE) == ACLCHECK_OK ?
 			"true" : "false";
 	initStringInfo(&any);
+	initStringInfo(&all);
 	context = deparse_context_for("p", RelationGetRelid(rel));
 	foreach(lc, rel->rd_rsdesc->policies)
 	{
 		RowSecurityPolicy *policy = (RowSecurityPolicy *) lfirst(lc);
 
-		if ((policy->polcmd != 'w' && policy->polcmd != '*') ||
-			!policy->permissive || policy->qual == NULL)
+		char	   *condition;
+
+		if ((policy->polcmd != 'w' && policy->polcmd != '*') || policy->qual == NULL ||
+			!is_policy_for_user(policy))
 			continue;
-		appendStringInfo(&any, "%s(%s)", any.len > 0 ? " OR " : "",
-						 deparse_expression((Node *) policy->qual, context, false, false));
+		condition = deparse_expression((Node *) policy->qual, context, false, false);
+		if (policy->permissive)
+			appendStringInfo(&any, "%s(%s)", any.len > 0 ? " OR " : "", condition);
+		else
+			appendStringInfo(&all, " AND (%s)", condition);
 	}
-	return any.len > 0 ? any.data : "false";
+	return any.len > 0 ? psprintf("(%s)%s", any.data, all.data) : "false";
 }
 
 /* The table of a question with the condition; NULL where it has no such rows. */

@@ -10,6 +10,7 @@
 #include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 
+#include "access/identity.h"
 #include "people/tenant.h"
 
 static void *
@@ -64,7 +65,12 @@ crm_tenant_day(const CrmTenant *tenant, TimestampTz at)
 
 PG_FUNCTION_INFO_V1(crm_local_day);
 
-/* crm.local_day(tenant_id, at) -> date */
+/*
+ * crm.local_day(tenant_id, at) -> date
+ *
+ * The day in the zone of another company would tell its zone: whoever may know
+ * nothing of a company is told that there is none.
+ */
 Datum
 crm_local_day(PG_FUNCTION_ARGS)
 {
@@ -72,7 +78,7 @@ crm_local_day(PG_FUNCTION_ARGS)
 	/* rows by the thousand ask for it, and nothing is run while it is looked at */
 	const CrmTenant *tenant = crm_kept_peek(&settings, &id, sizeof(id));
 
-	if (tenant == NULL)
+	if (tenant == NULL || !crm_knows_tenant(id))
 		PG_RETURN_NULL();
 	PG_RETURN_DATEADT(crm_tenant_day(tenant, PG_GETARG_TIMESTAMPTZ(1)));
 }

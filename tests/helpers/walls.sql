@@ -141,7 +141,8 @@ BEGIN
         changed := replace(seen, 'a.sees', 'a.changes');
         changed := format('p.level <> ''reader'' AND (%s)', changed);
     ELSIF r.options ->> 'owner' IS NOT NULL OR crm.column_exists(r.relation, 'owner_id') THEN
-        owned := format('(t.%1$I = ANY (p.people) OR %2$s = ANY (p.led) OR t.%1$I IS NULL AND (%2$s IS NULL OR %2$s = ANY (p.teams)))', coalesce(r.options ->> 'owner', 'owner_id'), team);
+        owned := format('(t.%1$I = ANY (p.people) OR %2$s = ANY (p.led) OR t.%1$I IS NULL AND (%2$s IS NULL OR %2$s = ANY (p.teams))%3$s)', coalesce(r.options ->> 'owner', 'owner_id'), team,
+            CASE r.options ->> 'private' WHEN 'true' THEN ' AND p.user_id IS NULL' ELSE '' END);
         seen := owned || CASE WHEN crm.column_exists(r.relation, 'shared_user_ids') THEN ' OR p.user_id = ANY (t.shared_user_ids) OR t.shared_team_ids && p.teams' ELSE '' END;
         changed := 'p.level <> ''reader'' AND ' || owned;
     END IF;

@@ -47,21 +47,22 @@ COMMENT ON FUNCTION crm_internal.function_rules() IS
 
 -- Whose rows they are, as arms of which each is a condition of an index: a scan by owner, one by team, one by shares. The
 -- lists are worked out once a query. Within crm.in_sight() it says the same as crm.can_see(), for whom the columns are no columns of a table.
-CREATE OR REPLACE FUNCTION crm_internal.sees_owned(owner_column text, team_column text, shared boolean)
+CREATE OR REPLACE FUNCTION crm_internal.sees_owned(owner_column text, team_column text, shared boolean, hides_unowned boolean)
 RETURNS text
 LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT concat_ws(' OR ',
         format('%I = ANY (crm.seen_user_ids())', owner_column),
-        CASE WHEN team_column IS NULL THEN format('%I IS NULL', owner_column)
+        CASE WHEN hides_unowned THEN format('%I IS NULL AND crm.user_id() IS NULL', owner_column)
+             WHEN team_column IS NULL THEN format('%I IS NULL', owner_column)
              ELSE format('%2$I = ANY (crm.led_team_ids()) OR %1$I IS NULL AND %2$I IS NULL OR %1$I IS NULL AND %2$I = ANY (crm.own_team_ids())',
                          owner_column, team_column) END,
         -- the same condition as that of the indexes, which hold shared rows alone
         CASE WHEN shared THEN 'cardinality(shared_user_ids) > 0 AND shared_user_ids && crm.own_user_ids() '
                               'OR cardinality(shared_team_ids) > 0 AND shared_team_ids && crm.own_team_ids()' END)
 $$;
-COMMENT ON FUNCTION crm_internal.sees_owned(text, text, boolean) IS
+COMMENT ON FUNCTION crm_internal.sees_owned(text, text, boolean, boolean) IS
 'Condition by which somebody who does not see the whole company sees rows that say in columns of their own whose they are.';
 
 -- Parents that hide: what everybody in the company sees hides no child.
@@ -94,18 +95,21 @@ AS $$
     SELECT r.class, coalesce('crm.in_sight(tenant_id, ' || CASE
                -- who owned a record at the time does not decide who sees its history
                WHEN p.sees IS NOT NULL THEN p.sees
-               WHEN r.owner_column IS NOT NULL THEN crm_internal.sees_owned(r.owner_column, r.team_column, r.shared) END || ')', m.mine)
+               WHEN r.owner_column IS NOT NULL THEN crm_internal.sees_owned(r.owner_column, r.team_column, r.shared, u.hidden) END || ')', m.mine)
                || coalesce((SELECT format(' AND %I IS NULL', g.options ->> 'kept_back') FROM crm.registry AS g
                             WHERE g.relation = r.relation AND g.options ? 'kept_back'), ''),
            CASE r.class
                WHEN 'configuration' THEN m.mine || ' AND crm.has_access(''admin'')'
                WHEN 'catalogue' THEN m.mine || ' AND crm.has_access(''manager'')'
                WHEN 'owned' THEN m.mine || format(' AND crm.can_change(%I, %s)', r.owner_column, coalesce(quote_ident(r.team_column), 'NULL'))
+                   || CASE WHEN u.hidden THEN format(' AND (%I IS NOT NULL OR crm.user_id() IS NULL OR crm.whole_tenant() IS NOT NULL)',
+                                                            r.owner_column) ELSE '' END
                WHEN 'work' THEN m.mine || ' AND crm.has_access(''agent'')'
                WHEN 'child' THEN coalesce('crm.in_sight(tenant_id, ' || crm_internal.as_parents(r.relation, 'change') || ')', m.mine)
                    || ' AND crm.has_access(''agent'')' END
     FROM crm_internal.table_rules() AS r
     CROSS JOIN (VALUES ('tenant_id = crm.tenant_id()')) AS m (mine)
+    CROSS JOIN LATERAL (SELECT crm_internal.table_is(r.relation, 'private')) AS u (hidden)
     CROSS JOIN LATERAL (SELECT CASE WHEN r.class IN ('child', 'log') THEN crm_internal.as_parents(r.relation, 'see') END) AS p (sees)
     WHERE r.relation = row_conditions.relation
 $$;

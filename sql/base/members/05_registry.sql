@@ -21,6 +21,7 @@ AS $$
      'Who sees and writes its rows: owner (the owner of the CRM alone), lookup (all read), configuration (admins write), '
      'catalogue (managers write), log (nobody writes directly), owned (agents write what is theirs), work (agents write), child (as its parent).'),
     ('owner', 'column', '{}', 'Column that says whose a row is, where it is not owner_id.'),
+    ('private', 'boolean', '{}', 'Rows that nobody owns are for roles that are no user, and for who sees the whole company; else for everybody.'),
     ('parent', 'links', '{}', 'Whose child a row is: {column: table}, or {column: {"table_in": column}} where another column names the table.'),
     ('about', 'links', '{}', 'Whom a row is about besides, in the same form.'),
     ('compiled', 'boolean', '{}', 'Backends keep what its rows say; true for configuration unless said otherwise.'),

@@ -40,22 +40,6 @@ END
 $$;
 COMMENT ON FUNCTION crm.require_entity(text) IS 'Table of an entity (crm.entities()). Error 42P01 for an unknown one, which names those that are.';
 
--- says only that there is such a row, which a writer learns by an error in any case
-CREATE OR REPLACE FUNCTION crm.record_exists(entity text, id bigint) RETURNS boolean
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    there boolean;
-BEGIN
-    EXECUTE format('SELECT EXISTS (SELECT FROM %s AS t WHERE t.tenant_id = crm.tenant_id() AND t.id = $1)', crm.require_entity(entity)::regclass)
-    INTO there USING id;
-    RETURN there;
-END
-$$;
-COMMENT ON FUNCTION crm.record_exists(text, bigint) IS 'Whether the company has a record of an entity with an id, whoever may see it.';
-SELECT crm.declare_function('crm.record_exists', 'agent');
-
 -- why a record was not there to read, or not the caller's to change
 CREATE OR REPLACE FUNCTION crm.refuse_record(entity text, id bigint) RETURNS void
 LANGUAGE plpgsql STABLE
@@ -385,7 +369,7 @@ BEGIN
     PERFORM crm.lock_own('external_ids', crm.tenant_id(), concat_ws(' ', entity, source, external_id));
     FOR attempt IN 1..2 LOOP
         found := crm.find_record(entity, source, external_id);
-        IF found IS NOT NULL AND (attempt = 2 OR crm.record_exists(entity, found)) THEN
+        IF found IS NOT NULL AND (attempt = 2 OR crm.can_see_row(relation, found)) THEN
             before := crm.lock_record(entity, found);
             made := crm.update_record(entity, found, given);
         ELSE
@@ -408,7 +392,17 @@ BEGIN
     END LOOP;
     INSERT INTO crm.external_ids AS x (tenant_id, subject_table, source, external_id, subject_id)
     VALUES (crm.tenant_id(), entity, source, external_id, (made ->> 'id')::bigint)
-    ON CONFLICT ON CONSTRAINT external_ids_pkey DO UPDATE SET subject_id = excluded.subject_id WHERE x.subject_id <> excluded.subject_id;
+    ON CONFLICT ON CONSTRAINT external_ids_pkey DO NOTHING;
+    -- a name may be left of a record that is gone; of one that the caller does not see it stays
+    UPDATE crm.external_ids AS x SET subject_id = (made ->> 'id')::bigint
+    WHERE x.tenant_id = crm.tenant_id() AND x.subject_table = entity AND x.source = source AND x.external_id = external_id
+      AND x.subject_id <> (made ->> 'id')::bigint;
+    IF NOT EXISTS (SELECT FROM crm.external_ids AS x
+                   WHERE x.tenant_id = crm.tenant_id() AND x.subject_table = entity AND x.source = source AND x.external_id = external_id
+                     AND x.subject_id = (made ->> 'id')::bigint) THEN
+        RAISE EXCEPTION '"%" of "%" is another record of % already', external_id, source, entity
+            USING ERRCODE = 'unique_violation', COLUMN = 'external_id', HINT = 'Choose another name, or ask whoever sees the record that has it.';
+    END IF;
     RETURN jsonb_build_object('id', made -> 'id', 'record', made, 'action',
         CASE WHEN before IS NULL THEN 'inserted' WHEN before = made THEN 'unchanged' ELSE 'updated' END);
 END
@@ -416,7 +410,7 @@ $$;
 COMMENT ON FUNCTION crm.upsert_record(text, text, text, jsonb) IS
 'Makes or changes the record that another system (source) calls external_id. data as for crm.create_record(); references by external_id are of the '
 'same source unless they name one. Two that come at once make one record. Returns {id, action: inserted, updated or unchanged, record}. Errors: those of '
-'crm.update_record(), 22023 without source or external_id.';
+'crm.update_record(), 22023 without source or external_id, 23505 where the name is that of a record the caller does not see.';
 SELECT crm.declare_api('crm.upsert_record',
     '{"entity": "contacts", "source": "erp", "external_id": "P-4", "data": {"name": "Ada King", "account_id": {"external_id": "C-17"}}}');
 
