@@ -79,3 +79,39 @@ FROM pg_proc AS p WHERE p.pronamespace = 'crm'::regnamespace AND has_function_pr
 SELECT attack.expect(count(*) = 0, 'every view a reader is granted can be read: ' || coalesce(string_agg(c.oid::regclass::text, ' '), '-'))
 FROM pg_class AS c WHERE c.relkind = 'v' AND c.relnamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND has_table_privilege('attack_reader_1', c.oid, 'SELECT')
   AND attack.refused(format('DO $d$ BEGIN SET LOCAL ROLE attack_reader_1; PERFORM FROM %s LIMIT 1; END $d$', c.oid::regclass)) <> 'done';
+
+-- ---- what is told by an answer ----
+SELECT attack.expect(count(*) = 0, 'no function tells the day of another company: ' || coalesce(string_agg(r.role, ' '), '-'))
+FROM unnest('{attack_reader_1,attack_agent_1,attack_manager_1,attack_admin_1,attack_agent_2}'::name[]) AS r (role)
+WHERE attack.count_as(r.role, format('SELECT count(*) FROM (SELECT crm.local_day(t, now()) AS d FROM generate_series(1, %s) AS t) AS x WHERE d IS NOT NULL', :second)) <> 1;
+SET SESSION AUTHORIZATION attack_owner;
+SET crm.tenant = '1';
+INSERT INTO crm.import_batches (source_name, source_system, target_table, mapping) VALUES ('secret', 'x', 'leads', '{}') RETURNING id AS batch \gset
+INSERT INTO crm.import_rows (batch_id, line, data) VALUES (:batch, 1, '{"salary": 1}');
+INSERT INTO crm.accounts (name, owner_id) SELECT 'Policy ' || u.db_role || i, u.id FROM crm.users AS u, generate_series(1, 4) AS i WHERE u.db_role IN ('attack_agent_1', 'attack_colleague_1');
+SELECT min(a.id) AS theirs FROM crm.accounts AS a WHERE a.tenant_id = 1 AND a.owner_id = (SELECT u.id FROM crm.users AS u WHERE u.db_role = 'attack_colleague_1') \gset
+SELECT l.subject_id AS linked FROM crm.link_record('accounts', :theirs, 'erp', 'HIDDEN-1') AS l \gset
+RESET crm.tenant;
+RESET SESSION AUTHORIZATION;
+SELECT attack.expect(attack.count_as('attack_agent_1', 'SELECT count(*) FROM crm.import_rows') = 0 AND attack.count_as('attack_manager_1', 'SELECT count(*) FROM crm.import_rows') > 0,
+    'the source of an import by a role that is no user is shown to no agent');
+SELECT attack.expect(attack.refused($$DO $d$ BEGIN SET LOCAL ROLE attack_agent_1; PERFORM crm.upsert_record('accounts', 'erp', 'HIDDEN-1', '{"name": "Mine"}'); END $d$ $$) = '23505',
+    'a name that a hidden record has is taken, and no more is said');
+-- an owner's own policies count where rows are asked for
+CREATE POLICY attack_hold ON crm.accounts AS RESTRICTIVE FOR UPDATE USING (id % 2 = 0);
+CREATE POLICY attack_more ON crm.accounts FOR UPDATE TO attack_colleague_1 USING (true);
+CREATE FUNCTION attack.changeable(who name) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE asked bigint; done bigint;
+BEGIN
+    SET LOCAL session_replication_role = replica;
+    EXECUTE format('SET LOCAL ROLE %I', who);
+    SELECT count(*) INTO asked FROM crm.accounts AS a WHERE crm.can_change_row('crm.accounts', a.id);
+    UPDATE crm.accounts SET city = city;
+    GET DIAGNOSTICS done = ROW_COUNT;
+    RESET ROLE;
+    SET LOCAL session_replication_role = origin;
+    RETURN CASE WHEN asked = done AND done > 0 THEN 'same' ELSE asked || ' and ' || done END;
+END
+$$;
+SELECT attack.expect(string_agg(r.role || ' ' || attack.changeable(r.role), ', ') = 'attack_agent_1 same, attack_colleague_1 same, attack_manager_1 same', 'what may be changed is what an UPDATE changes: '
+    || string_agg(r.role || ' ' || attack.changeable(r.role), ', ')) FROM unnest('{attack_agent_1,attack_colleague_1,attack_manager_1}'::name[]) AS r (role);
