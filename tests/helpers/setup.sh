@@ -3,7 +3,7 @@
 # package manager. Says what it does. Does nothing where all is there.
 #
 #   tests/helpers/setup.sh         for building and running
-#   tests/helpers/setup.sh test    and for the tests: a browser that looks at the pages, a pooler of connections
+#   tests/helpers/setup.sh test    and for the tests: a browser that looks at the pages, a pooler of connections, a mail server
 #   tests/helpers/setup.sh lint    for make lint alone
 #
 # The server is the one of PG_CONFIG; else the one whose headers are installed;
@@ -57,6 +57,11 @@ has_browser() {
     local b; for b in chromium chromium-browser google-chrome; do command -v $b >/dev/null 2>&1 && return 0; done
     return 1
 }
+# the package is for the distribution's own python3, whatever comes first in PATH
+has_mail_server() {
+    local p; for p in python3 /usr/bin/python3; do $p -c 'import aiosmtpd' >/dev/null 2>&1 && return 0; done
+    return 1
+}
 has_package() { [ -n "$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9].*\)/\1/p')" ]; }
 
 missing=()
@@ -84,6 +89,11 @@ else
         has_package chromium || update_lists >/dev/null 2>&1 || true
         # a distribution without it: the test of pages is skipped and says so
         if has_package chromium; then missing+=(chromium); fi
+    fi
+    # the mail server that the example sender delivers to
+    if [ "${1:-}" = test ] && ! has_mail_server && command -v apt-get >/dev/null 2>&1; then
+        has_package python3-aiosmtpd || update_lists >/dev/null 2>&1 || true
+        if has_package python3-aiosmtpd; then missing+=(python3-aiosmtpd); fi
     fi
     # Debian's package starts a pooler of its own, which nothing here uses
     if [ "${1:-}" = test ] && ! command -v pgbouncer >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then

@@ -187,6 +187,7 @@ DECLARE
     p crm.outbound_messages;
     given integer := 0;
     seen integer := 0;
+    left_alone bigint[] := '{}';
     token text;
 BEGIN
     IF coalesce(sender, '') = '' OR batch NOT BETWEEN 1 AND 10000 OR lease <= '0' THEN
@@ -194,13 +195,14 @@ BEGIN
     END IF;
     PERFORM crm_internal.renew_claims(t, as_of);
     SELECT s.* INTO settings FROM crm.sending_settings AS s WHERE s.tenant_id = t;
-    FOR m IN
-        SELECT o.* FROM crm.outbound_messages AS o
-        WHERE o.tenant_id = t AND (o.state = 'queued' AND o.due_at <= as_of OR claim_messages.uncertain AND o.state = 'uncertain')
-          AND (channels IS NULL OR o.channel = ANY (channels))
-        ORDER BY o.due_at, o.id FOR UPDATE SKIP LOCKED
     LOOP
+        -- one at a time: what is looked at and not given stays free for others
         EXIT WHEN given = batch OR seen = batch * 10 + 100;
+        SELECT o.* INTO m FROM crm.outbound_messages AS o
+        WHERE o.tenant_id = t AND (o.state = 'queued' AND o.due_at <= as_of OR claim_messages.uncertain AND o.state = 'uncertain')
+          AND (channels IS NULL OR o.channel = ANY (channels)) AND o.id <> ALL (left_alone)
+        ORDER BY o.due_at, o.id LIMIT 1 FOR UPDATE SKIP LOCKED;
+        EXIT WHEN NOT FOUND;
         seen := seen + 1;
         p := m;
         IF m.state = 'queued' THEN
@@ -209,7 +211,10 @@ BEGIN
             p.state := 'sending';
         END IF;
         -- for whom this address is being counted takes it next time
-        CONTINUE WHEN p.state IS NULL AND p.due_at = m.due_at;
+        IF p.state IS NULL AND p.due_at = m.due_at THEN
+            left_alone := left_alone || m.id;
+            CONTINUE;
+        END IF;
         UPDATE crm.outbound_messages AS o
         SET state = coalesce(p.state, 'queued'), reason = p.reason, due_at = p.due_at, consent_id = p.consent_id, subject = p.subject, body = p.body,
             format = p.format, language = p.language, links = p.links, failed_at = CASE WHEN p.state = 'failed' THEN as_of END,
