@@ -42,6 +42,8 @@ CODE_SCRIPT = sql/crm_code--$(EXTVERSION).sql
 
 DATA_built = $(EXTENSION_SCRIPT) $(TABLES_SCRIPT) $(CODE_SCRIPT)
 DATA = $(wildcard sql/upgrade/crm--*--*.sql) $(wildcard sql/upgrade/crm_tables--*--*.sql)
+# the command that makes key files
+SCRIPTS = bin/crm-keys
 DOC_PARTS = tutorial howto reference explanation explanation/decisions
 
 PG_CPPFLAGS = -DCRM_VERSION='"$(EXTVERSION)"' -I$(srcdir)/src

@@ -8,6 +8,7 @@
 #include "base/crm.h"
 
 #include "access/acting.h"
+#include "access/reveal.h"
 #include "process/process.h"
 #include "rollup/rollup.h"
 
@@ -21,6 +22,7 @@ _PG_init(void)
 	crm_guc_init();
 	crm_config_init();
 	crm_acting_init();
+	crm_reveal_init();
 	crm_rollup_init();
 	crm_process_init();
 	crm_events_init();

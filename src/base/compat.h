@@ -83,6 +83,12 @@ object_ownercheck(Oid classid, Oid objectid, Oid roleid)
 	return pg_class_ownercheck(objectid, roleid);
 }
 
+/* 16: an update says which indexes have to follow it: all, or summarizing ones alone */
+typedef bool TU_UpdateIndexes;
+#define TU_None false
+#define TU_All true
+#define TU_Summarizing 2
+
 /* 16: a name is parsed with an error context, EvalPlanQual is told its relations */
 #define stringToQualifiedNameList(string, escontext) \
 	stringToQualifiedNameList(string)

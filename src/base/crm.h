@@ -29,6 +29,7 @@ extern void crm_guc_init(void);
 extern char *crm_bypass_reason;
 extern char *crm_history_reason;
 extern char *crm_cause_setting;
+extern char *crm_key_file;
 extern int	crm_incomplete_kept;
 extern bool crm_written_kept;
 extern bool crm_tenant_set;

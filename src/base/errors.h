@@ -44,8 +44,12 @@
 /* 5: analytics */
 #define ERRCODE_CRM_ROLLUP					CRM_ERRCODE('5', '0', '1')
 
-/* 6: exchange with programs */
-#define ERRCODE_CRM_REQUEST_REUSED			CRM_ERRCODE('6', '0', '1')
+/* 6: secrets */
+#define ERRCODE_CRM_KEY_UNAVAILABLE			CRM_ERRCODE('6', '0', '1')
+#define ERRCODE_CRM_SEALED_DAMAGED			CRM_ERRCODE('6', '0', '2')
+
+/* 7: exchange with programs */
+#define ERRCODE_CRM_REQUEST_REUSED			CRM_ERRCODE('7', '0', '1')
 
 /* 7: messages */
 #define ERRCODE_CRM_CONSENT_MISSING			CRM_ERRCODE('7', '0', '1')

@@ -15,6 +15,7 @@ char	   *crm_history_reason = NULL;
 int			crm_incomplete_kept = 0;
 bool		crm_written_kept = false;
 char	   *crm_cause_setting = NULL;
+char	   *crm_key_file = NULL;
 static char *crm_tenant_setting = NULL;
 static char *crm_request_id = NULL;
 static char *crm_acting_setting = NULL;
@@ -115,6 +116,16 @@ crm_set_acting(const CrmActing *acting)
 		acting_by_function = false;
 	}
 	PG_END_TRY();
+}
+
+/* From the server's configuration alone, so that no session points it at another file. */
+static bool
+check_key_file(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || is_absolute_path(*newval))
+		return true;
+	GUC_check_errdetail("It is the absolute path of a file.");
+	return false;
 }
 
 static void
@@ -233,6 +244,16 @@ crm_guc_init(void)
 							PGC_INTERNAL,
 							GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							NULL, NULL, NULL);
+
+	DefineCustomStringVariable("crm.key_file",
+							   "File with the keys of sealed text and of session tokens.",
+							   "Absolute path of a file made by the command crm-keys, outside the data "
+							   "directory. Empty: nothing is sealed and no token is valid.",
+							   &crm_key_file,
+							   "",
+							   PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE,
+							   check_key_file, NULL, NULL);
 
 	DefineCustomStringVariable("crm.tenant",
 							   "Tenant that a role without a tenant of its own works for.",

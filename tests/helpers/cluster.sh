@@ -6,14 +6,15 @@
 #   cluster_attach DIR                      talk to a cluster that another shell has started
 #   as_server COMMAND                       run as the user that owns the cluster
 #   fresh_database NAME ...                 databases with the CRM installed
+#   key_file FILE                           makes a key file (crm.key_file) that belongs to the server; each cluster has one, $CLUSTER/keys
 #
 # The server is a copy of the installed one with links for everything but its
 # binary, so that it looks for extensions beside itself: nothing is installed
 # into the system, and neither root nor an ordinary user needs any right.
 #
 # Settings are PostgreSQL's own, as users meet them, except for what a
-# throw-away cluster needs: where it listens, no waiting for the disk, and
-# prepared transactions.  A test that needs more says so at cluster_start.
+# throw-away cluster needs: where it listens, no waiting for the disk,
+# prepared transactions, and a key file.  A test that needs more says so at cluster_start.
 #
 # A test run builds once and makes one cluster, with the CRM installed in
 # database crm_template (seed_make).  What starts afterwards is a copy of it.
@@ -72,6 +73,7 @@ cluster_start() {   # DIR [setting=value ...]
         chown "${SERVER_USER:-postgres}" "$CLUSTER" "$CLUSTER/sock"
     fi
     stage_server "$CLUSTER/pg" || return 1
+    key_file "$CLUSTER/keys" || return 1
     if [ -n "${SEED:-}" ]; then
         as_server cp -a "$SEED/data" "$CLUSTER/data" || return 1
     else
@@ -86,9 +88,16 @@ cluster_start() {   # DIR [setting=value ...]
         echo "max_prepared_transactions = 40"
         echo "timezone = 'UTC'"
         echo "log_timezone = 'UTC'"
+        echo "crm.key_file = '$CLUSTER/keys'"
         for setting in "$@"; do echo "$setting"; done
     } | as_server tee -a "$CLUSTER/data/postgresql.conf" >/dev/null
     cluster_up
+}
+
+key_file() {    # FILE
+    rm -f "$1"
+    "$STAGED_BIN/crm-keys" new "$1" 2>/dev/null || return 1
+    [ "$(id -u)" != 0 ] || chown "${SERVER_USER:-postgres}" "$1"
 }
 
 # SERVER_WRAP is a command the server runs under, such as valgrind.

@@ -57,7 +57,8 @@ def includes(tree):
         if room in (None, 'base') or any(i in servers for _, i in included):
             continue
         for line, name in included:
-            if SERVER_HEADER.fullmatch(name):
+            # a room may have the name of a folder of the server's
+            if SERVER_HEADER.fullmatch(name) and name not in ours:
                 yield Finding('pure-c', f.path, line, f'{f.path} {name}',
                               f'{name} needs a server: include base/crm.h if the file is the face to PostgreSQL, else move this part to a face')
 
