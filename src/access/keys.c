@@ -164,6 +164,19 @@ find_keys(void)
 	return problem == NULL;
 }
 
+/*
+ * Part of an error about secrets: neither the log nor anybody on the way to the
+ * user adds what was being done, which holds a text where one is being sealed:
+ * COPY its line, PL/pgSQL its statement.  Whoever catches the error has the
+ * stack back.
+ */
+int
+crm_tell_nothing(void)
+{
+	error_context_stack = NULL;
+	return errhidestmt(true);
+}
+
 /* Where the file is and what is wrong with it is for the server's log and superusers. */
 static void
 need_keys(void)
@@ -176,14 +189,14 @@ need_keys(void)
 				 errmsg("the server has no key file"),
 				 errhint("The administrator of the server makes one with the command crm-keys, and "
 						 "names it in the setting crm.key_file."),
-				 errhidestmt(true), errhidecontext(true)));
+				 crm_tell_nothing()));
 	ereport(ERROR,
 			(errcode(ERRCODE_CRM_KEY_UNAVAILABLE),
 			 errmsg("the key file of the server cannot be used"),
 			 superuser() ? errdetail("File \"%s\", line %d: %s.", crm_key_file, problem_line, problem) :
 			 errdetail_log("File \"%s\", line %d: %s.", crm_key_file, problem_line, problem),
 			 errhint("The administrator of the server finds the reason in the server's log."),
-			 errhidestmt(true), errhidecontext(true)));
+			 crm_tell_nothing()));
 }
 
 /* The id of the key with which everything new is sealed and signed. */
@@ -219,7 +232,7 @@ crm_key_missing(uint32 id)
 			 errmsg("key %08x is not in the key file", id),
 			 errdetail("What was sealed or signed with it cannot be opened here."),
 			 errhint("Bring the key back into the file from a copy of it."),
-			 errhidestmt(true), errhidecontext(true)));
+			 crm_tell_nothing()));
 }
 
 /*

@@ -4,7 +4,7 @@
  *	  the record of who read what.
  *
  * A record is written at the end of the transaction, one row for each value,
- * into crm.reveals.  Whoever reads and then rolls back has read all the same:
+ * into crm.reveal_log.  Whoever reads and then rolls back has read all the same:
  * what a transaction that failed had revealed stays in the backend's memory,
  * is told to the server's log at once, and is written with the next transaction
  * of the session, or in one of its own when the session ends.  So a program
@@ -147,7 +147,7 @@ reads_array(Datum *values, bool *nulls, int n, Oid type)
 
 #define READ_COLUMNS 7
 
-/* Write what was read into crm.reveals, as its owner; it is forgotten once it is kept. */
+/* Write what was read into crm.reveal_log, as its owner; it is forgotten once it is kept. */
 static void
 write_reads(void)
 {
@@ -165,7 +165,7 @@ write_reads(void)
 	CrmOwnerSwitch saved;
 	int			i = 0;
 
-	crm_connect_as(crm_table_owner(crm_table_oid("reveals", false)), &saved);
+	crm_connect_as(crm_table_owner(crm_table_oid("reveal_log", false)), &saved);
 	for (int c = 0; c < READ_COLUMNS; c++)
 	{
 		columns[c] = palloc(sizeof(Datum) * n);
@@ -195,7 +195,7 @@ write_reads(void)
 	}
 	for (int c = 0; c < READ_COLUMNS; c++)
 		values[c] = reads_array(columns[c], nulls[c], (int) n, element[c]);
-	crm_execute("INSERT INTO crm.reveals (tenant_id, user_id, db_role, reason, tag, times, revealed_at)"
+	crm_execute("INSERT INTO crm.reveal_log (tenant_id, user_id, db_role, reason, tag, times, revealed_at)"
 				" SELECT u.* FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 				" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS u",
 				READ_COLUMNS, types, values, NULL, false, 0);
@@ -213,7 +213,7 @@ transaction_of_reads_ends(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_PREPARE:
 			/* what an earlier transaction read can wait for one that writes */
 			if (reads == NULL || XactReadOnly || IsInParallelMode() ||
-				!OidIsValid(crm_table_oid("reveals", true)))
+				!OidIsValid(crm_table_oid("reveal_log", true)))
 				break;
 			PushActiveSnapshot(GetTransactionSnapshot());
 			write_reads();
@@ -362,7 +362,7 @@ crm_reveal(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_CRM_SEALED_DAMAGED),
 				 errmsg("a sealed value belongs to another company"),
 				 errhint("It was sealed for another one, and is opened by nobody here."),
-				 errhidestmt(true), errhidecontext(true)));
+				 crm_tell_nothing()));
 	opened = crm_open_sealed(sealed, &head, &len);
 	who = crm_current_identity();
 	note_read(who, &head, PG_ARGISNULL(1) ? "" : text_to_cstring(PG_GETARG_TEXT_PP(1)));

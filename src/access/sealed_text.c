@@ -52,7 +52,7 @@ malformed_sealed(void)
 			 errmsg("what begins with \"%s\" is not a sealed text", CRM_SEALED_PREFIX),
 			 errhint("A sealed text is taken back as it was written out, whole and unchanged. "
 					 "crm.seal() seals any text, also one that begins like this."),
-			 errhidestmt(true), errhidecontext(true)));
+			 crm_tell_nothing()));
 }
 
 /* ---- making ---- */
@@ -123,7 +123,7 @@ seal_own(const char *text, size_t len, CrmSealedKind kind)
 				(errcode(ERRCODE_CRM_NO_TENANT),
 				 errmsg("it is not clear whose key a text is to be sealed with"),
 				 errhint("Say SET crm.tenant = 'id' as the owner of the CRM, or work as one of its users."),
-				 errhidestmt(true), errhidecontext(true)));
+				 crm_tell_nothing()));
 	return make_sealed(text, len, kind, tenant);
 }
 
@@ -162,7 +162,7 @@ crm_open_sealed(bytea *sealed, CrmSealedHead *head, size_t *len)
 			(errcode(ERRCODE_CRM_SEALED_DAMAGED),
 			 errmsg("a sealed value was changed since it was sealed"),
 			 errhint("Bring it back from a backup; crm.verify_sealed(table, column) finds others."),
-			 errhidestmt(true), errhidecontext(true)));
+			 crm_tell_nothing()));
 }
 
 /* The value under the current key, its tag as it was; NULL where it does not open. */
@@ -256,7 +256,7 @@ crm_sealed_text_recv(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 				 errmsg("this is not a sealed text in its binary form"),
 				 errhint("In binary form a sealed text is taken back as it was sent. Send text as text, and it is sealed."),
-				 errhidestmt(true), errhidecontext(true)));
+				 crm_tell_nothing()));
 	SET_VARSIZE(sealed, VARHDRSZ + len);
 	PG_RETURN_POINTER(sealed);
 }

@@ -64,7 +64,7 @@ RESET SESSION AUTHORIZATION;
 SELECT attack.starts(attack.told_as('attack_agent_1', q), '25006', q) FROM unnest(ARRAY['SELECT set_config(''transaction_read_only'', ''on'', true) || crm.reveal(p.email) FROM public.patients AS p LIMIT 1']) AS q;
 
 -- ---- the record ----
-SELECT count(*) AS before FROM crm.reveals \gset
+SELECT count(*) AS before FROM crm.reveal_log \gset
 SET SESSION AUTHORIZATION attack_agent_1;
 BEGIN;
 SELECT crm.reveal(p.email, 'curious') AS seen FROM public.patients AS p WHERE p.id = 11 \gset
@@ -73,12 +73,12 @@ BEGIN; SAVEPOINT s; SELECT crm.reveal(p.email, 'curious') AS seen FROM public.pa
 ROLLBACK TO s; COMMIT;
 RESET SESSION AUTHORIZATION;
 SELECT attack.expect(count(*) = 2 AND bool_and(r.user_id = :agent AND r.db_role = 'attack_agent_1'), 'what was rolled back is recorded all the same: ' || count(*))
-FROM crm.reveals AS r JOIN public.patients AS p ON p.tenant_id = 1 AND crm.sealed_tag(p.email) = r.tag WHERE r.reason = 'curious' AND p.id IN (11, 12);
+FROM crm.reveal_log AS r JOIN public.patients AS p ON p.tenant_id = 1 AND crm.sealed_tag(p.email) = r.tag WHERE r.reason = 'curious' AND p.id IN (11, 12);
 SELECT attack.starts(attack.told_as(r, q), CASE r WHEN 'attack_owner' THEN '55000' ELSE '42501' END, r || ' changes the record: ' || q)
-FROM unnest('{attack_owner,attack_admin_1}'::text[]) AS r, unnest(ARRAY['DELETE FROM crm.reveals', 'UPDATE crm.reveals SET user_id = NULL', 'TRUNCATE crm.reveals']) AS q;
-SELECT attack.expect(attack.told_as('attack_agent_2', 'SELECT count(*) FROM crm.reveals') = '0', 'nobody of another company sees it');
-SELECT attack.expect(attack.told_as('attack_colleague_1', 'SELECT count(*) FROM crm.reveals') = '0', 'nor a colleague');
-SELECT attack.expect(attack.told_as('attack_manager_1', 'SELECT count(*) > 0 FROM crm.reveals') = 'true', 'a manager does');
+FROM unnest('{attack_owner,attack_admin_1}'::text[]) AS r, unnest(ARRAY['DELETE FROM crm.reveal_log', 'UPDATE crm.reveal_log SET user_id = NULL', 'TRUNCATE crm.reveal_log']) AS q;
+SELECT attack.expect(attack.told_as('attack_agent_2', 'SELECT count(*) FROM crm.reveal_log') = '0', 'nobody of another company sees it');
+SELECT attack.expect(attack.told_as('attack_colleague_1', 'SELECT count(*) FROM crm.reveal_log') = '0', 'nor a colleague');
+SELECT attack.expect(attack.told_as('attack_manager_1', 'SELECT count(*) > 0 FROM crm.reveal_log') = 'true', 'a manager does');
 
 -- ---- moved, changed, cut off ----
 CREATE FUNCTION attack.written(bytes bytea) RETURNS text LANGUAGE sql IMMUTABLE AS $$

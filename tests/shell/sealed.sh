@@ -129,15 +129,15 @@ as_server "$STAGED_BIN/pg_ctl" -D "$CLUSTER/standby" -m immediate -w stop >/dev/
 grep -q 25006 <<<"$told" || fail "the standby shows: $told"
 
 # ---- a session that reads, rolls back and is gone ----
-before=$(value sealed 'SELECT count(*) FROM crm.reveals')
+before=$(value sealed 'SELECT count(*) FROM crm.reveal_log')
 sql -d sealed -c 'BEGIN' -c "SELECT crm.reveal(note, 'thief') FROM people WHERE id = 8" -c 'ROLLBACK' >/dev/null
 sql -d sealed -c 'SET default_transaction_read_only = on' -c 'BEGIN READ WRITE' -c "SELECT crm.reveal(note, 'thief') FROM people WHERE id = 9" -c 'ROLLBACK' >/dev/null
 sql -d sealed -c 'BEGIN' -c "SELECT crm.reveal(note, 'thief') FROM people WHERE id = 10" -c 'SELECT pg_terminate_backend(pg_backend_pid())' >/dev/null 2>&1
-for _ in $(seq 20); do [ "$(value sealed "SELECT count(*) FROM crm.reveals WHERE reason = 'thief'")" = 3 ] && break; sleep 0.2; done
-[ "$(value sealed "SELECT count(*) FROM crm.reveals WHERE reason = 'thief'")" = 3 ] || fail "not recorded: $(value sealed "SELECT * FROM crm.reveals WHERE id > $before")"
+for _ in $(seq 20); do [ "$(value sealed "SELECT count(*) FROM crm.reveal_log WHERE reason = 'thief'")" = 3 ] && break; sleep 0.2; done
+[ "$(value sealed "SELECT count(*) FROM crm.reveal_log WHERE reason = 'thief'")" = 3 ] || fail "not recorded: $(value sealed "SELECT * FROM crm.reveal_log WHERE id > $before")"
 [ "$(grep -c 'rolled back had revealed 1 sealed' "$CLUSTER/server.log")" = 3 ] || fail "the log does not tell of what was rolled back"
 sql -d sealed -c BEGIN -c "SELECT crm.reveal(note, 'prepared') FROM people WHERE id = 11" -c "PREPARE TRANSACTION 'x'" -c "COMMIT PREPARED 'x'" >/dev/null || fail "a prepared transaction"
-[ "$(value sealed "SELECT count(*) FROM crm.reveals WHERE reason = 'prepared'")" = 1 ] || fail "a prepared transaction is not recorded"
+[ "$(value sealed "SELECT count(*) FROM crm.reveal_log WHERE reason = 'prepared'")" = 1 ] || fail "a prepared transaction is not recorded"
 
 # ---- the log: what failed for want of a key tells no text ----
 mv "$keys" moved

@@ -174,9 +174,9 @@ DECLARE
 BEGIN
     IF coalesce(btrim(reason), '') = '' THEN
         RAISE EXCEPTION 'a column is not unsealed without a reason'
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'Say what for; it is recorded in crm.reveals.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Say what for; it is recorded in crm.reveal_log.';
     END IF;
-    EXECUTE format('INSERT INTO crm.reveals (tenant_id, user_id, db_role, reason, times, revealed_at)
+    EXECUTE format('INSERT INTO crm.reveal_log (tenant_id, user_id, db_role, reason, times, revealed_at)
                     SELECT crm.sealed_tenant(x.%1$I), crm.user_id(), session_user, $1, count(*), clock_timestamp()
                     FROM %2$s AS x WHERE x.%1$I IS NOT NULL GROUP BY 1', s.column_name, table_name)
         USING format('column %s of %s unsealed: %s', s.column_name, table_name, reason);
@@ -189,7 +189,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.unseal_column(regclass, name, text) IS
-'Turns a sealed column back into the type it had, with its values, indexes and unique constraints, and records in crm.reveals that all of them were revealed. '
+'Turns a sealed column back into the type it had, with its values, indexes and unique constraints, and records in crm.reveal_log that all of them were revealed. '
 'Only the owner of the CRM. Errors: 42704 for a column that was not sealed, 22023 without a reason, CR601 and CR602 where a value does not open: '
 'then nothing is changed.';
 SELECT crm.declare_function('crm.unseal_column', 'owner');
@@ -346,6 +346,6 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'It is only added to, by crm.reveal().';
 END
 $$;
-COMMENT ON FUNCTION crm_internal.keep_reveals() IS 'Trigger of crm.reveals: rows are only added.';
-CREATE OR REPLACE TRIGGER reveals_before_keep BEFORE UPDATE OR DELETE ON crm.reveals FOR EACH ROW EXECUTE FUNCTION crm_internal.keep_reveals();
-CREATE OR REPLACE TRIGGER reveals_before_truncate BEFORE TRUNCATE ON crm.reveals FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.keep_reveals();
+COMMENT ON FUNCTION crm_internal.keep_reveals() IS 'Trigger of crm.reveal_log: rows are only added.';
+CREATE OR REPLACE TRIGGER reveal_log_before_keep BEFORE UPDATE OR DELETE ON crm.reveal_log FOR EACH ROW EXECUTE FUNCTION crm_internal.keep_reveals();
+CREATE OR REPLACE TRIGGER reveal_log_before_truncate BEFORE TRUNCATE ON crm.reveal_log FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.keep_reveals();

@@ -170,7 +170,7 @@ CREATE FUNCTION crm.sealed_tag(value crm.sealed_text) RETURNS bytea
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_sealed_tag';
 COMMENT ON FUNCTION crm.sealed_tag(crm.sealed_text) IS
-'Keyed hash by which a value is compared: joins it with crm.reveals.tag. It stays the same when keys are rotated.';
+'Keyed hash by which a value is compared: joins it with crm.reveal_log.tag. It stays the same when keys are rotated.';
 
 CREATE FUNCTION crm.sealed_is_whole(value crm.sealed_text) RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE
@@ -213,7 +213,7 @@ CREATE FUNCTION crm.reveal(value crm.sealed_text, reason text DEFAULT NULL) RETU
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_reveal';
 COMMENT ON FUNCTION crm.reveal(crm.sealed_text, text) IS
-'The text of a sealed value, for who may (crm.may_reveal()). Who read which value, when and why is recorded in crm.reveals, also where the transaction is '
+'The text of a sealed value, for who may (crm.may_reveal()). Who read which value, when and why is recorded in crm.reveal_log, also where the transaction is '
 'rolled back. Errors: 42501 without the right, 25006 where nothing can be recorded (read-only transactions, standbys), CR601 where the key is not to be had, '
 'CR602 for a value that was changed or is another company''s.';
 SELECT crm.declare_function('crm.reveal', 'reader');
