@@ -128,6 +128,21 @@ check_key_file(char **newval, void **extra, GucSource source)
 	return false;
 }
 
+/* Where keys are, and who is asking by one. */
+static void
+define_secret_settings(void)
+{
+	DefineCustomStringVariable("crm.key_file",
+							   "File with the keys of sealed text and of session tokens.",
+							   "Absolute path of a file made by the command crm-keys, outside the data "
+							   "directory. Empty: nothing is sealed and no token is valid.",
+							   &crm_key_file,
+							   "",
+							   PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE,
+							   check_key_file, NULL, NULL);
+}
+
 static void
 define_worker_settings(void)
 {
@@ -245,16 +260,6 @@ crm_guc_init(void)
 							GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							NULL, NULL, NULL);
 
-	DefineCustomStringVariable("crm.key_file",
-							   "File with the keys of sealed text and of session tokens.",
-							   "Absolute path of a file made by the command crm-keys, outside the data "
-							   "directory. Empty: nothing is sealed and no token is valid.",
-							   &crm_key_file,
-							   "",
-							   PGC_SIGHUP,
-							   GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE,
-							   check_key_file, NULL, NULL);
-
 	DefineCustomStringVariable("crm.tenant",
 							   "Tenant that a role without a tenant of its own works for.",
 							   "The id of a row of crm.tenants. Obeyed only for roles that own the CRM; "
@@ -275,6 +280,7 @@ crm_guc_init(void)
 							 NULL, NULL, NULL);
 
 	define_request_settings();
+	define_secret_settings();
 	define_worker_settings();
 
 	MarkGUCPrefixReserved("crm");

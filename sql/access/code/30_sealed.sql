@@ -189,7 +189,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.unseal_column(regclass, name, text) IS
-'Turns a sealed column back into the type it had, with its values, indexes and unique constraints, and records in crm.reveal_log that all of them were revealed. '
+'Turns a sealed column back into the type it had, with its values, indexes and unique constraints, and records in crm.reveal_log that all of them were '
+'revealed. '
 'Only the owner of the CRM. Errors: 42704 for a column that was not sealed, 22023 without a reason, CR601 and CR602 where a value does not open: '
 'then nothing is changed.';
 SELECT crm.declare_function('crm.unseal_column', 'owner');
