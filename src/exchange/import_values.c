@@ -234,6 +234,27 @@ crm_import_number_fault(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(fault));
 }
 
+PG_FUNCTION_INFO_V1(crm_import_currencies);
+
+/* crm.import_currencies(value text) -> text[]; NULL where it says none */
+Datum
+crm_import_currencies(PG_FUNCTION_ARGS)
+{
+	text	   *value = PG_GETARG_TEXT_PP(0);
+	StringInfoData out;
+	ArrayBuildState *codes = NULL;
+
+	initStringInfo(&out);
+	if (!crm_currency_read(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), &out))
+		PG_RETURN_NULL();
+	for (const char *c = out.data; *c; c += c[3] == ' ' ? 4 : 3)
+		codes = accumArrayResult(codes, PointerGetDatum(cstring_to_text_with_len(c, 3)), false,
+								 TEXTOID, CurrentMemoryContext);
+	if (codes == NULL)
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+	PG_RETURN_DATUM(makeArrayResult(codes, CurrentMemoryContext));
+}
+
 /* ---- dates ---- */
 
 static const char *const date_orders[] = {

@@ -24,6 +24,9 @@ typedef struct CrmNumberFormat
 extern const char *crm_number_read(const char *in, int len, const CrmNumberFormat *format,
 								   StringInfo out);
 
+/* read_currency.c */
+extern bool crm_currency_read(const char *in, int len, StringInfo out);
+
 /* read_date.c */
 typedef enum CrmDateOrder
 {

@@ -32,6 +32,7 @@ AS $$
     ('column', 'lookup', 'text', NULL, 'Table in which the text is looked up.'),
     ('column', 'missing', 'choice', '{error,null,create}', 'What happens where the lookup finds nothing: error (default), null or create.'),
     ('column', 'pipeline', 'text', NULL, 'Code of the pipeline in which a stage is looked up.'),
+    ('column', 'inactive', 'choice', '{error,null,keep}', 'What an owner that is not active any more does to a row that is still worked on.'),
     ('column', 'scale', 'number', NULL, 'Factor for numbers.'),
     ('step', 'stage', 'text', NULL, 'Code of a stage; none: the stage that the row is in.'),
     ('step', 'at', 'column', NULL, 'Source column with the date, or an object as for columns.')
@@ -153,6 +154,10 @@ BEGIN
     IF spec ? 'lookup' AND (kind <> 'column' OR NOT EXISTS (SELECT FROM crm.registered_as('found_by') AS r WHERE r.subject = spec ->> 'lookup')) THEN
         RAISE EXCEPTION 'column "%" is looked up in "%", which cannot be looked up in', name, spec ->> 'lookup' USING ERRCODE = 'invalid_parameter_value',
             HINT = (SELECT 'Look up in ' || string_agg(r.subject, ', ') || '.' FROM crm.registered_as('found_by') AS r);
+    END IF;
+    IF spec ? 'inactive' AND (name <> 'owner_id' OR spec ->> 'lookup' IS DISTINCT FROM 'users') THEN
+        RAISE EXCEPTION '% says "inactive", which is for owners that are looked up', place USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'Leave it out, or say "lookup": "users" of "owner_id".';
     END IF;
     IF spec ?| '{missing,pipeline}' AND NOT spec ? 'lookup' THEN
         RAISE EXCEPTION '% says "missing" or "pipeline" of a lookup, and there is none', place USING ERRCODE = 'invalid_parameter_value', HINT =

@@ -115,6 +115,10 @@ BEGIN
         value := format('crm.import_list(%s, %L)', c::text, spec ->> 'separator');
         report := format('crm.import_fault(%L, %s, ''22P02'', %L || %s || ''" as a list'', %L)', name, c::text, reason, c::text,
                          'Say what separates the items: "separator".');
+    ELSIF kind = 'bpchar' AND name = 'country' THEN
+        value := format('crm.country_code(%s)::%s', c::text, type_name::text);
+        report := format('crm.import_fault(%L, %s, ''22P02'', %L || %s || ''" as a country'', %L)', name, c::text, reason, c::text,
+                         'Write its code of two letters (ISO 3166-1) or its name, or replace the text by "values".');
     ELSIF kind IN ('text', 'varchar', 'bpchar', 'name') THEN
         value := CASE WHEN type_mod > 4 THEN format('CASE WHEN length(%1$s) <= %2$s THEN %1$s END', c::text, (type_mod - 4)::integer) ELSE c END;
         report := format('crm.import_fault(%L, %s, ''22001'', format(%L, %s), %L)', name, c::text, name || ': "%s" is too long for ' || type_name, c::text,
@@ -251,11 +255,16 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object(
-        'value', format('CASE WHEN l%1$s.many IS NOT TRUE THEN l%1$s.id END', n::integer),
-        'more', format('l%1$s.many AS m%1$s, l%1$s.labels AS b%1$s', n::integer),
+        'value', format('CASE WHEN l%1$s.many IS NOT TRUE%2$s THEN l%1$s.id END', n::integer,
+                        CASE WHEN spec ->> 'inactive' = 'null'
+                             THEN format(' AND NOT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = %s AND u.id = l%s.id AND NOT u.active)',
+                                         batch.tenant_id::bigint, n)
+                             ELSE '' END),
+        'more', format('l%1$s.many AS m%1$s, l%1$s.labels AS b%1$s, l%1$s.id AS i%1$s', n::integer),
         'join', crm.import_lookup(crm.subject_relation(spec ->> 'lookup'), n, spec, batch, within),
         'fault', CASE WHEN spec ->> 'invalid' = 'null' THEN 'false'
                       WHEN coalesce(spec ->> 'missing', 'error') = 'null' THEN format('v.m%s', n::integer)
+                      WHEN spec ->> 'inactive' = 'null' THEN format('t.c%1$s IS NOT NULL AND (v.i%1$s IS NULL OR v.m%1$s)', n::integer)
                       ELSE format('t.c%1$s IS NOT NULL AND v.v%1$s IS NULL', n::integer) END,
         'report', format('crm.import_lookup_report(%L, t.c%s, %L, v.b%s)', name, n::integer, spec ->> 'lookup', n::integer))
 $$;
@@ -355,18 +364,21 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.import_point_values(text, text, text) IS 'The addresses or numbers of a cell; NULL where one of them is none of its kind.';
 
-CREATE OR REPLACE FUNCTION crm.import_point_part(name text, n integer, spec jsonb)
+-- a number without a code is of the row's own country, else of the declared one, else of the tenant's
+CREATE OR REPLACE FUNCTION crm.import_point_part(name text, n integer, spec jsonb, country text)
 RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object(
         'kind', 'point',
-        'value', format('crm.import_point_values(%L, t.c%s, %L)', split_part(name, '.', 1), n::integer, coalesce(spec ->> 'country',
-            crm.tenant_country()::text)),
+        'cells', format('coalesce(crm.country_code(%s), %L) AS k%s', coalesce(country, 'NULL')::text, coalesce(spec ->> 'country',
+            crm.tenant_country()::text), n::integer),
+        'value', format('crm.import_point_values(%L, t.c%s, t.k%s)', split_part(name, '.', 1), n::integer, n::integer),
         'fault', format('t.c%1$s IS NOT NULL AND v.v%1$s IS NULL', n::integer),
         'report', format('crm.import_fault(%L, t.c%s, ''22P02'', format(%L, t.c%s), %L)', name, n::integer, name || ': "%s" is no ' || split_part(name, '.',
             1), n::integer,
                          'Correct it, or leave such cells out by "invalid": "null"; a telephone number without a code needs "country".'))
 $$;
-COMMENT ON FUNCTION crm.import_point_part(text, integer, jsonb) IS 'Part of a column that becomes contact points.';
+COMMENT ON FUNCTION crm.import_point_part(text, integer, jsonb, text) IS
+'Part of a column that becomes contact points; country: SQL expression over a source row, the country it says, NULL: none.';

@@ -12,7 +12,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.import_formats(jsonb) IS 'What a mapping says for all of its columns.';
 
-CREATE OR REPLACE FUNCTION crm.import_part(batch crm.import_batches, target regclass, zone text, name text, n integer, spec jsonb, within text)
+CREATE OR REPLACE FUNCTION crm.import_part(
+    batch crm.import_batches, target regclass, zone text, name text, n integer, spec jsonb, within text, country text)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -28,7 +29,7 @@ BEGIN
     ELSIF name LIKE 'custom.%' THEN
         part := crm.import_custom_part(batch, name, n, spec, zone) || '{"kind": "custom"}';
     ELSIF type IS NULL THEN
-        part := crm.import_point_part(name, n, spec);
+        part := crm.import_point_part(name, n, spec, country);
     ELSE
         part := coalesce(crm.import_coded_part(target, name, n, batch.tenant_id), crm.import_type_part(name, n, type, type_mod, spec, zone));
     END IF;
@@ -48,7 +49,7 @@ BEGIN
         || part || CASE WHEN spec ->> 'invalid' = 'null' THEN '{"fault": "false"}' ELSE '{}' END::jsonb;
 END
 $$;
-COMMENT ON FUNCTION crm.import_part(crm.import_batches, regclass, text, text, integer, jsonb, text) IS 'The part of one column of a mapping.';
+COMMENT ON FUNCTION crm.import_part(crm.import_batches, regclass, text, text, integer, jsonb, text, text) IS 'The part of one column of a mapping.';
 
 CREATE OR REPLACE FUNCTION crm.import_zone(batch crm.import_batches, spec jsonb)
 RETURNS text
@@ -74,6 +75,7 @@ DECLARE
     given record;
     n integer := 0;
     pipeline text;
+    country text;
     step record;
 BEGIN
     FOR given IN
@@ -85,14 +87,21 @@ BEGIN
         SELECT 'custom.' || f.name, '{"value": null}' FROM crm.custom_fields AS f
         WHERE f.tenant_id = batch.tenant_id AND f.table_name = batch.target_table AND f.active AND f.required
           AND NOT batch.mapping -> 'columns' ? ('custom.' || f.name) AND NOT coalesce(batch.mapping -> 'defaults', '{}') ? ('custom.' || f.name)
+        UNION ALL
+        -- an amount may say what currency it is in
+        SELECT 'currency', '{"value": null}' WHERE crm.column_exists(target, 'currency')
+          AND NOT batch.mapping -> 'columns' ? 'currency' AND NOT coalesce(batch.mapping -> 'defaults', '{}') ? 'currency'
+          AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = target AND a.atttypid = 'numeric'::regtype AND batch.mapping -> 'columns' ? a.attname)
         ) AS u ORDER BY u.key <> 'pipeline_id', u.key
     LOOP
         n := n + 1;
         IF given.key = 'pipeline_id' AND given.spec ? 'lookup' THEN
             pipeline := format('l%s.id', n);
+        ELSIF given.key = 'country' THEN
+            country := crm.import_cell_expression(given.spec, false);    -- in front of the columns of contact points, by the alphabet
         END IF;
         RETURN NEXT crm.import_part(batch, target, crm.import_zone(batch, given.spec), given.key, n, given.spec,
-                                    CASE WHEN given.key = 'stage_id' AND NOT given.spec ? 'pipeline' THEN pipeline END);
+                                    CASE WHEN given.key = 'stage_id' AND NOT given.spec ? 'pipeline' THEN pipeline END, country);
     END LOOP;
     FOR step IN SELECT formats || crm.import_spec(h.value -> 'at') AS spec, h.value ->> 'stage' AS stage, h.n
                 FROM jsonb_array_elements(coalesce(batch.mapping -> 'history', '[]')) WITH ORDINALITY AS h(value, n) ORDER BY h.n LOOP
@@ -220,6 +229,10 @@ BEGIN
         CONTINUE WHEN part ->> 'kind' <> 'column' OR (part ->> 'self')::boolean;
         name := part ->> 'name';
         final := crm.import_final(target, part);
+        IF name = 'currency' AND crm.import_signs(parts) IS NOT NULL THEN
+            final := format('CASE WHEN v.v%1$s IS NULL AND o.id IS NULL THEN coalesce(%2$s, %3$s) ELSE %4$s END', part ->> 'n',
+                            coalesce(crm.import_default(target, part), 'NULL'), crm.import_said_currency(crm.import_signs(parts)), final);
+        END IF;
         IF staged AND name = 'close_date' THEN
             -- the closing date of an open row is an expectation
             planned := format('CASE WHEN (%s) IS NOT TRUE THEN v.v%s END', closed, part ->> 'n');
@@ -310,6 +323,7 @@ BEGIN
             'future'', t.c%1$s), %2$L)', close_date ->> 'n',
                              'A planned date belongs to an open row: correct the date or the stage.'));
     END IF;
+    faults := faults || crm.import_money_faults(batch, parts) || crm.import_owner_faults(batch, parts);
     SELECT string_agg(format('%s AS f%s', c.final, c.n), ', ' ORDER BY c.n), string_agg(format('y.f%s IS DISTINCT FROM (y.o_).%I', c.n, c.name), ' OR '),
            string_agg(format('x.f%s', c.n), ', ' ORDER BY c.n)
     INTO finals, differs, names
@@ -486,8 +500,8 @@ AS $$
         WHERE r.tenant_id = %s AND r.batch_id = %s AND r.line BETWEEN $1 AND $2 AND r.state = 'unchanged' AND r.target_id IN (SELECT m.target_id FROM made AS
             m)$q$,
         crm.import_cells(batch, array_agg(p), 'r.state IN (''inserted'', ''updated'', ''unchanged'')', ', r.target_id'),
-        string_agg(format('SELECT %L, %L, %L, u.value, u.n + %s FROM unnest(v.v%s) WITH ORDINALITY AS u(value, n)', split_part(p ->> 'name', '.', 1),
-                          nullif(substr(p ->> 'name', length(split_part(p ->> 'name', '.', 1)) + 2), ''), p -> 'spec' ->> 'country',
+        string_agg(format('SELECT %L, %L, v.k%s, u.value, u.n + %s FROM unnest(v.v%s) WITH ORDINALITY AS u(value, n)', split_part(p ->> 'name', '.', 1),
+                          nullif(substr(p ->> 'name', length(split_part(p ->> 'name', '.', 1)) + 2), ''), (p ->> 'n')::integer,
                           (1000 * (p ->> 'n')::integer)::integer, (p ->> 'n')::integer), ' UNION ALL ')::text,
         l.column_name, batch.tenant_id::bigint, batch.tenant_id::bigint, l.column_name, batch.tenant_id::bigint, l.column_name, l.column_name,
         batch.tenant_id::bigint, batch.id::bigint, batch.tenant_id::bigint, batch.id::bigint)

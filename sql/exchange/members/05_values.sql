@@ -20,6 +20,13 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_import_number_fault';
 COMMENT ON FUNCTION crm.import_number_fault(text, text, text) IS 'Why crm.import_number() cannot read a number; NULL: it can.';
 
+CREATE FUNCTION crm.import_currencies(value text) RETURNS text[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_import_currencies';
+COMMENT ON FUNCTION crm.import_currencies(text) IS
+'Codes of the currencies that an amount says it may be in, by signs ($ is one of many dollars, € the euro), names and codes; NULL where it says none, empty '
+'where it says two that contradict each other.';
+
 CREATE FUNCTION crm.import_instant(value text, date_order text, zone text) RETURNS timestamptz
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_import_instant';

@@ -75,7 +75,7 @@ BEGIN
     l.email_key := crm.normalize_email(l.email);
     l.company_key := crm.name_key(l.company);
     -- numbers without a country code: of the country that is told, of the company's where we know it, of ours
-    l.country := coalesce(CASE WHEN p ->> 'country' ~ '^[A-Za-z]{2}$' THEN upper(p ->> 'country') END,
+    l.country := coalesce(crm.country_code(p ->> 'country'),
                           CASE WHEN l.phone IS NOT NULL AND l.company_key <> '' THEN
                               (SELECT a.country FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = l.company_key ORDER BY a.id LIMIT 1) END,
                           crm.tenant_country());

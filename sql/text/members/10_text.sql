@@ -29,3 +29,10 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_name_terms';
 COMMENT ON FUNCTION crm.name_terms(bigint, text) IS
 'The folded words of a name, each with its tenant before it: terms of the indexes that crm.find_contacts() and crm.find_accounts() search.';
+
+CREATE FUNCTION crm.country_code(name text) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_country_code';
+COMMENT ON FUNCTION crm.country_code(text) IS
+'The country that a text means, as two letters (ISO 3166-1): codes of two or three letters, English and Persian names and what people call countries beside '
+'them (UK, Holland, امارات), whatever the case, accents and signs. NULL for what is none, and for a name of two countries.';
