@@ -72,7 +72,9 @@ month_of(const char *word)
 		int			month;
 	}			others[] =
 	{
-		{"امرداد", 5}, {"amordad", 5}, {"dei", 10}
+		{"امرداد", 5}, {"amordad", 5}, {"dei", 10}, {"dai", 10}, {"farvardeen", 1},
+		{"tyr", 4}, {"mordaad", 5}, {"sharivar", 6}, {"shahriver", 6}, {"mihr", 7},
+		{"isfand", 12}, {"esphand", 12}
 	};
 
 	for (int i = 0; i < 12; i++)

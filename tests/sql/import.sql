@@ -5,7 +5,7 @@ CREATE SCHEMA staging;
 INSERT INTO crm.custom_fields (table_name, name, type) VALUES ('accounts', 'code', 'text'), ('accounts', 'staff', 'integer');
 CREATE TABLE staging.companies (code text, title text, staff text, parent text, founded text, turnover text);
 INSERT INTO staging.companies VALUES
-    ('c1', 'Alpha Works', '1,200', '', '1999', '$1,234.50'),
+    ('c1', 'Alpha Works', '1,200', '', '1999', '€1,234.50'),
     ('c2', 'Beta  شرکت', '۱۲', 'AlphaWorks', '۱۳۹۰', '۱۲۳٬۴۵۶٫۵'),
     ('c3', 'Gamma', 'many', '', '2001', ''),          -- not a number
     ('c2', 'Beta again', '5', '', '2001', ''),        -- key twice
