@@ -16,8 +16,8 @@ typedef struct CurrencySign
 	const char *codes;			/* apart by blanks */
 } CurrencySign;
 
-#define DOLLARS "USD CAD AUD NZD SGD HKD TWD BSD BBD BMD BND BZD FJD GYD JMD KYD LRD NAD SBD SRD TTD XCD " \
-	"MXN ARS CLP COP UYU DOP CUP"
+#define DOLLARS "USD CAD AUD NZD SGD HKD TWD BSD BBD BMD BND BZD FJD GYD JMD KYD LRD NAD " \
+	"SBD SRD TTD XCD MXN ARS CLP COP UYU DOP CUP"
 
 /* A toman is ten rials, and no ISO code: IRT and TMN are what shops write */
 #define TOMANS "IRT TMN"
@@ -30,12 +30,15 @@ static const CurrencySign signs[] = {
 	{"euros", "EUR"}, {"یورو", "EUR"}, {"£", "GBP EGP GIP SHP FKP LBP SYP SDG SSP"},
 	{"¥", "JPY CNY"}, {"￥", "JPY CNY"}, {"₹", "INR"}, {"Rs", "INR PKR LKR NPR MUR SCR"},
 	{"₨", "INR PKR LKR NPR MUR SCR"}, {"₽", "RUB"}, {"₺", "TRY"}, {"₩", "KRW KPW"}, {"₴", "UAH"},
-	{"₪", "ILS"}, {"₫", "VND"}, {"₱", "PHP"}, {"₦", "NGN"}, {"₸", "KZT"}, {"₼", "AZN"}, {"₾", "GEL"},
-	{"֏", "AMD"}, {"؋", "AFN"}, {"฿", "THB"}, {"₡", "CRC"}, {"₲", "PYG"}, {"₵", "GHS"}, {"₮", "MNT"},
+	{"₪", "ILS"}, {"₫", "VND"}, {"₱", "PHP"}, {"₦", "NGN"}, {"₸", "KZT"}, {"₼", "AZN"},
+	{"₾", "GEL"},
+	{"֏", "AMD"}, {"؋", "AFN"}, {"฿", "THB"}, {"₡", "CRC"}, {"₲", "PYG"}, {"₵", "GHS"},
+	{"₮", "MNT"},
 	{"₭", "LAK"}, {"৳", "BDT"}, {"kr", "SEK NOK DKK ISK"}, {"Kr", "SEK NOK DKK ISK"}, {"zł", "PLN"},
 	{"Kč", "CZK"}, {"Ft", "HUF"}, {"lei", "RON MDL"}, {"Fr", "CHF XAF XOF"}, {"fr", "CHF XAF XOF"},
 	{"R", "ZAR"}, {"usd", "USD"}, {"eur", "EUR"}, {"irr", "IRR"}, {"rial", "IRR OMR QAR YER"},
-	{"Rial", "IRR OMR QAR YER"}, {"ریال", "IRR"}, {"ريال", "IRR OMR QAR YER SAR"}, {"﷼", "IRR OMR QAR YER SAR"},
+	{"Rial", "IRR OMR QAR YER"}, {"ریال", "IRR"}, {"ريال", "IRR OMR QAR YER SAR"},
+	{"﷼", "IRR OMR QAR YER SAR"},
 	{"toman", TOMANS}, {"Toman", TOMANS}, {"تومان", TOMANS}, {"تومن", TOMANS}, {"د.إ", "AED"},
 };
 
@@ -45,7 +48,8 @@ is_sign_part(pg_wchar c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '$' || (c >= 0xA2 &&
 			c <= 0xA5) || (c >= 0xC0 && c <= 0x24F) || c == 0x058F || c == 0x060B ||
-		(c >= 0x0620 && c <= 0x064A) || (c >= 0x0671 && c <= 0x06D3) || c == 0x09F2 || c == 0x09F3 ||
+		(c >= 0x0620 && c <= 0x064A) || (c >= 0x0671 && c <= 0x06D3) || c == 0x09F2 ||
+		c == 0x09F3 ||
 		c == 0x0E3F || (c >= 0x20A0 && c <= 0x20CF) || c == 0xFDFC || c == 0xFF04 || c == 0xFFE5;
 }
 

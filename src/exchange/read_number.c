@@ -105,7 +105,8 @@ static bool
 is_currency_word(const char *word, int len)
 {
 	static const char *const names[] = {
-		"kr", "Kr", "Rs", "zł", "Fr", "fr", "R", "S", "US", "A", "AU", "C", "CA", "NZ", "HK", "NT", "MX", "Ft", "lei", "Kč", "euro",
+		"kr", "Kr", "Rs", "zł", "Fr", "fr", "R", "S", "US", "A", "AU", "C", "CA", "NZ",
+		"HK", "NT", "MX", "Ft", "lei", "Kč", "euro",
 				"Euro", "euros",
 		"usd", "eur", "irr", "rial", "Rial", "toman", "Toman", "تومان", "تومن", "ریال", "ريال",
 				"دلار", "یورو", "د.إ"

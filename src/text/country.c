@@ -324,7 +324,7 @@ static const CountryName country_names[] = {
 };
 
 static int
-compare_names(const void *a, const void *b)
+compare_country_names(const void *a, const void *b)
 {
 	return strcmp(((const CountryName *) a)->key, ((const CountryName *) b)->key);
 }
@@ -339,8 +339,8 @@ is_country_code(const char *code)
 }
 
 /* Two letters for what a text names, or NULL. */
-const char *
-crm_country_find(const char *in, int len)
+static const char *
+find_country(const char *in, int len)
 {
 	StringInfoData key;
 	CountryName wanted;
@@ -360,7 +360,7 @@ crm_country_find(const char *in, int len)
 	}
 	wanted.key = key.data;
 	found = bsearch(&wanted, country_names, lengthof(country_names), sizeof(CountryName),
-					compare_names);
+					compare_country_names);
 	return found != NULL ? found->code : NULL;
 }
 
@@ -374,7 +374,7 @@ crm_country_code(PG_FUNCTION_ARGS)
 	const char *code;
 
 	crm_check_encoding();
-	code = crm_country_find(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	code = find_country(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 	if (code == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(code));

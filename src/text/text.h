@@ -29,7 +29,4 @@ extern bool crm_web_normalize(const char *in, int len, StringInfo out);
 extern bool crm_phone_normalize(const char *in, int len, const char *country,
 								StringInfo out);
 
-/* country.c */
-extern const char *crm_country_find(const char *in, int len);
-
 #endif							/* CRM_TEXT_H */

@@ -47,8 +47,8 @@ DECLARE
     parents text;
 BEGIN
     -- the currencies of the records that the row refers to: in the order of the registry for a table with one of its own, of its parent for another
-    SELECT string_agg(format('(SELECT x.currency FROM %s AS x WHERE x.tenant_id = %s AND x.id = coalesce(v.v%s, o.%I))', l.relation, batch.tenant_id,
-                             (p ->> 'n')::integer, l.name), ', ' ORDER BY l.n)
+    SELECT string_agg(format('(SELECT x.currency FROM %s AS x WHERE x.tenant_id = %s AND x.id = coalesce(v.v%s, o.%I))', l.relation::regclass,
+                             batch.tenant_id::bigint, (p ->> 'n')::integer, l.name), ', ' ORDER BY l.n)
     INTO parents
     FROM (SELECT k.confrelid::regclass AS relation, a.attname AS name,
                  CASE WHEN part IS NULL THEN 1
