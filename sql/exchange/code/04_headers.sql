@@ -1,6 +1,6 @@
 -- What other systems call our columns: Salesforce, HubSpot, Bitrix24, Zoho, Pipedrive, and Persian exports; target * is for all tables.
 
-CREATE OR REPLACE FUNCTION crm_internal.import_synonyms_people()
+CREATE OR REPLACE FUNCTION crm.import_synonyms_people()
 RETURNS TABLE (target text, name text, called text[])
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50
 SET search_path = pg_catalog, pg_temp
@@ -70,9 +70,9 @@ AS $$
     ('users', '#first', '{first name,firstname,given name}'),
     ('users', '#last', '{last name,lastname,surname,family name,نام خانوادگی}')
 $$;
-COMMENT ON FUNCTION crm_internal.import_synonyms_people() IS 'What other systems call the columns of accounts, contacts, users and of all tables; see crm.import_synonyms().';
+COMMENT ON FUNCTION crm.import_synonyms_people() IS 'What other systems call the columns of accounts, contacts, users and of all tables; see crm.import_synonyms().';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_synonyms_sales()
+CREATE OR REPLACE FUNCTION crm.import_synonyms_sales()
 RETURNS TABLE (target text, name text, called text[])
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50
 SET search_path = pg_catalog, pg_temp
@@ -140,9 +140,9 @@ AS $$
     ('orders', 'currency', '{currency,currency code,currency iso code,ارز,واحد پول}'),
     ('orders', 'channel', '{channel,sales channel,source,کانال فروش}')
 $$;
-COMMENT ON FUNCTION crm_internal.import_synonyms_sales() IS 'What other systems call the columns of leads, opportunities and orders; see crm.import_synonyms().';
+COMMENT ON FUNCTION crm.import_synonyms_sales() IS 'What other systems call the columns of leads, opportunities and orders; see crm.import_synonyms().';
 
-CREATE OR REPLACE FUNCTION crm_internal.import_synonyms_service()
+CREATE OR REPLACE FUNCTION crm.import_synonyms_service()
 RETURNS TABLE (target text, name text, called text[])
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50
 SET search_path = pg_catalog, pg_temp
@@ -193,16 +193,16 @@ AS $$
     ('activities', 'contact_id', '{contact name,contact,name (who),contact person,who,مخاطب,نام مخاطب}'),
     ('activities', 'account_id', '{account name,account,company,company name,organization,شرکت,نام شرکت}')
 $$;
-COMMENT ON FUNCTION crm_internal.import_synonyms_service() IS 'What other systems call the columns of lines, tickets, products and activities; see crm.import_synonyms().';
+COMMENT ON FUNCTION crm.import_synonyms_service() IS 'What other systems call the columns of lines, tickets, products and activities; see crm.import_synonyms().';
 
 CREATE OR REPLACE FUNCTION crm.import_synonyms()
 RETURNS TABLE (target text, name text, called text[])
 LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 120
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT p.target, p.name, p.called FROM crm_internal.import_synonyms_people() AS p
-    UNION ALL SELECT s.target, s.name, s.called FROM crm_internal.import_synonyms_sales() AS s
-    UNION ALL SELECT v.target, v.name, v.called FROM crm_internal.import_synonyms_service() AS v
+    SELECT p.target, p.name, p.called FROM crm.import_synonyms_people() AS p
+    UNION ALL SELECT s.target, s.name, s.called FROM crm.import_synonyms_sales() AS s
+    UNION ALL SELECT v.target, v.name, v.called FROM crm.import_synonyms_service() AS v
 $$;
 COMMENT ON FUNCTION crm.import_synonyms() IS
 'What other systems call the columns of a table (* for all tables); #key the key, #first and #last the halves of a name, email.other a contact point with a '
