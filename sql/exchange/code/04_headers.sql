@@ -70,7 +70,8 @@ AS $$
     ('users', '#first', '{first name,firstname,given name}'),
     ('users', '#last', '{last name,lastname,surname,family name,نام خانوادگی}')
 $$;
-COMMENT ON FUNCTION crm.import_synonyms_people() IS 'What other systems call the columns of accounts, contacts, users and of all tables; see crm.import_synonyms().';
+COMMENT ON FUNCTION crm.import_synonyms_people() IS
+'What other systems call the columns of accounts, contacts, users and of all tables; see crm.import_synonyms().';
 
 CREATE OR REPLACE FUNCTION crm.import_synonyms_sales()
 RETURNS TABLE (target text, name text, called text[])
@@ -140,7 +141,8 @@ AS $$
     ('orders', 'currency', '{currency,currency code,currency iso code,ارز,واحد پول}'),
     ('orders', 'channel', '{channel,sales channel,source,کانال فروش}')
 $$;
-COMMENT ON FUNCTION crm.import_synonyms_sales() IS 'What other systems call the columns of leads, opportunities and orders; see crm.import_synonyms().';
+COMMENT ON FUNCTION crm.import_synonyms_sales() IS
+'What other systems call the columns of leads, opportunities and orders; see crm.import_synonyms().';
 
 CREATE OR REPLACE FUNCTION crm.import_synonyms_service()
 RETURNS TABLE (target text, name text, called text[])
@@ -193,7 +195,8 @@ AS $$
     ('activities', 'contact_id', '{contact name,contact,name (who),contact person,who,مخاطب,نام مخاطب}'),
     ('activities', 'account_id', '{account name,account,company,company name,organization,شرکت,نام شرکت}')
 $$;
-COMMENT ON FUNCTION crm.import_synonyms_service() IS 'What other systems call the columns of lines, tickets, products and activities; see crm.import_synonyms().';
+COMMENT ON FUNCTION crm.import_synonyms_service() IS
+'What other systems call the columns of lines, tickets, products and activities; see crm.import_synonyms().';
 
 CREATE OR REPLACE FUNCTION crm.import_synonyms()
 RETURNS TABLE (target text, name text, called text[])
