@@ -8,7 +8,7 @@ INSERT INTO crm.products (id, name, family, tier, list_price) VALUES (9701, 'Sma
 INSERT INTO crm.accounts (id, name, industry, country, employees, territory_id, owner_id, created_at)
 SELECT 9700 + i, 'Past ' || i, 'trade', 'DE', 20, 9701, 9701, now() - interval '300 days' FROM generate_series(1, 12) AS i;
 INSERT INTO crm.orders (id, account_id, ordered_at, state)
-SELECT 97000 + i, 9701 + i % 12, now() - make_interval(days => 10 + i * 4), 'placed' FROM generate_series(1, 60) AS i;
+SELECT 97000 + i, 9701 + i % 12, now() - make_interval(days => 10 + i * 4), CASE i WHEN 60 THEN 'cancelled' ELSE 'placed' END FROM generate_series(1, 60) AS i;
 INSERT INTO crm.order_lines (order_id, product_id, quantity, unit_price) SELECT 97000 + i, 9701 + 2 * (i / 12 % 2), 1, 10 + i FROM generate_series(1, 60) AS i;
 SELECT (crm.define_score_model('{"name": "past", "rules": [{"name": "german", "when": "$.country == \"DE\"", "points": 20},
   {"name": "visit", "event": "visit", "points": 10, "decay": "half_life", "period": "10 days"}]}')).name;
@@ -70,6 +70,8 @@ SELECT count(*) FROM (SELECT crm.lose_opportunity(id, (SELECT code FROM crm.loss
 UPDATE crm.tickets SET owner_id = 9702 WHERE id = 9701;
 INSERT INTO crm.account_needs (account_id, need) SELECT id, 'peace' FROM crm.accounts WHERE id BETWEEN 9701 AND 9712;
 INSERT INTO crm.orders (account_id, amount) VALUES (9701, 9000);
+-- one is cancelled, one counts after all, one is merely fulfilled
+UPDATE crm.orders SET state = CASE id WHEN 97001 THEN 'cancelled' WHEN 97060 THEN 'placed' ELSE 'fulfilled' END WHERE id IN (97001, 97060, 97002);
 INSERT INTO crm.score_events (lead_id, kind) VALUES (9701, 'visit');
 
 -- each answer of the day before is the one it was; what is not known any more is NULL or left out

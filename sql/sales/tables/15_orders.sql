@@ -61,7 +61,7 @@ COMMENT ON TABLE crm.orders IS 'Who bought what, when, for how much and at what 
 SELECT crm.declare_table('crm.orders', '{
     "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "assignment": true,
     "missing": {"currency": ["opportunity_id", "returns_order_id", "account_id"]}, "import": true, "found_by": ["source", "number"],
-        "happened": "r.ordered_at", "planned": "ordered_at",
+        "happened": "r.ordered_at", "planned": "ordered_at", "dated": ["state"],
     "events": {"name": "order",
         "columns": ["number", "account_id", "contact_id", "opportunity_id", "returns_order_id", "kind", "state", "ordered_at", "currency", "amount", "margin",
             "channel", "owner_id", "team_id"],

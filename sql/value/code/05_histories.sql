@@ -1,3 +1,30 @@
+-- Orders that count otherwise now than on a day: cancelled since, or taken back in.
+CREATE OR REPLACE FUNCTION crm_analytics.orders_restated(day date)
+RETURNS TABLE (order_id bigint, account_id bigint)
+LANGUAGE plpgsql STABLE ROWS 10
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+    mine CONSTANT bigint := crm.tenant_id();
+BEGIN
+    IF day >= crm.local_day(mine, now()) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT o.id, o.account_id
+    FROM (SELECT DISTINCT ON (p.record_id) p.record_id, p.value
+          FROM crm.past_values AS p JOIN crm.tenants AS t ON t.tenant_id = p.tenant_id
+          WHERE p.tenant_id = mine AND p.table_name = 'orders' AND p.column_name = 'state'
+            AND p.until >= ((orders_restated.day + 1)::timestamp AT TIME ZONE t.time_zone)
+          ORDER BY p.record_id, p.until) AS w
+    JOIN crm.orders AS o ON o.tenant_id = mine AND o.id = w.record_id
+    WHERE (o.state = 'cancelled') <> (w.value = '"cancelled"');
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.orders_restated(date) IS
+'Orders that counted at the end of a day in the tenant''s zone and do not now, because they were cancelled since, or the other way round.';
+
 -- A customer as a purchase model sees it: repeat purchase days, the time of the last one, age, mean spend on a repeat day.
 CREATE OR REPLACE FUNCTION crm_analytics.purchase_histories(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()), account_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (tenant_id bigint, account_id bigint, first_order_on date, last_order_on date, orders bigint, purchase_days bigint,
@@ -10,6 +37,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
     mine CONSTANT bigint := crm.tenant_id();
+    restated CONSTANT bigint[] := ARRAY(SELECT r.order_id FROM crm_analytics.orders_restated(purchase_histories.as_of) AS r
+                                        WHERE purchase_histories.account_ids IS NULL OR r.account_id = ANY (purchase_histories.account_ids));
 BEGIN
     RETURN QUERY
     SELECT d.tenant_id, d.account_id, min(d.ordered_on) FILTER (WHERE d.purchases > 0), max(d.ordered_on) FILTER (WHERE d.purchases > 0),
@@ -21,12 +50,24 @@ BEGIN
     FROM (SELECT a.tenant_id, a.account_id, a.ordered_on, a.purchases, a.revenue, a.margin,
                  min(a.ordered_on) FILTER (WHERE a.purchases > 0) OVER (PARTITION BY a.tenant_id, a.account_id) AS first_on
           FROM (SELECT v.tenant_id, v.account_id, v.ordered_on, v.purchases, v.revenue, v.margin FROM crm_analytics.account_days AS v
-                WHERE purchase_histories.account_ids IS NULL AND v.tenant_id = mine AND v.ordered_on <= purchase_histories.as_of
+                WHERE purchase_histories.account_ids IS NULL AND restated = '{}' AND v.tenant_id = mine AND v.ordered_on <= purchase_histories.as_of
+                UNION ALL
+                -- of all accounts, where some orders counted otherwise then: theirs are added, or taken off
+                SELECT b.tenant_id, b.account_id, b.ordered_on, sum(b.purchases), sum(b.revenue), sum(b.margin)
+                FROM (SELECT v.tenant_id, v.account_id, v.ordered_on, v.purchases, v.revenue, v.margin FROM crm_analytics.account_days AS v
+                      WHERE v.tenant_id = mine AND v.ordered_on <= purchase_histories.as_of
+                      UNION ALL
+                      SELECT o.tenant_id, o.account_id, o.ordered_on, k.sign * (o.kind = 'sale')::integer, k.sign * o.base_amount, k.sign * o.base_margin
+                      FROM crm.orders AS o CROSS JOIN LATERAL (SELECT CASE o.state WHEN 'cancelled' THEN 1 ELSE -1 END) AS k(sign)
+                      WHERE o.tenant_id = mine AND o.id = ANY (restated) AND o.ordered_on <= purchase_histories.as_of) AS b
+                WHERE purchase_histories.account_ids IS NULL AND restated <> '{}'
+                GROUP BY b.tenant_id, b.account_id, b.ordered_on
                 UNION ALL
                 -- of a few accounts: the orders that the sums are made of, by index, for whoever asks
                 SELECT o.tenant_id, o.account_id, o.ordered_on, count(*) FILTER (WHERE o.kind = 'sale'), sum(o.base_amount), sum(o.base_margin)
                 FROM crm.orders AS o
-                WHERE o.tenant_id = mine AND o.account_id = ANY (purchase_histories.account_ids) AND o.state <> 'cancelled'
+                WHERE o.tenant_id = mine AND o.account_id = ANY (purchase_histories.account_ids)
+                  AND (o.state <> 'cancelled') <> (o.id = ANY (restated))
                   AND o.ordered_on <= purchase_histories.as_of
                 GROUP BY 1, 2, 3) AS a) AS d
     GROUP BY d.tenant_id, d.account_id
@@ -35,8 +76,8 @@ END
 $$;
 COMMENT ON FUNCTION crm_analytics.purchase_histories(date, bigint[]) IS
 'One row a customer (of account_ids, NULL: all): its purchases known at the end of a day. x: repeat purchase days (orders of one day are one); t_x, age: weeks '
-'from the first purchase to the last and to as_of; mean_spend: base currency per repeat purchase day, returns taken off, 0 for x = 0. Cancelled orders count '
-'for nothing.';
+'from the first purchase to the last and to as_of; mean_spend: base currency per repeat purchase day, returns taken off, 0 for x = 0. Orders that '
+'were cancelled by then count for nothing.';
 
 -- Accounts as they were on a day.
 CREATE OR REPLACE FUNCTION crm_analytics.changed_accounts(day date)

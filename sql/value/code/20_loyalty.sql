@@ -10,7 +10,8 @@ AS $$
     FROM crm.orders AS o
     JOIN crm.order_lines AS l ON l.tenant_id = o.tenant_id AND l.order_id = o.id
     JOIN crm.products AS p ON p.tenant_id = l.tenant_id AND p.id = l.product_id
-    WHERE o.tenant_id = crm.tenant_id() AND o.state <> 'cancelled' AND o.ordered_on <= as_of
+    WHERE o.tenant_id = crm.tenant_id() AND o.ordered_on <= as_of
+      AND (o.state <> 'cancelled') <> (o.id IN (SELECT r.order_id FROM crm_analytics.orders_restated(as_of) AS r))
     GROUP BY o.tenant_id, o.account_id, coalesce(p.family, p.name)
 $$;
 COMMENT ON FUNCTION crm_analytics.account_families(date) IS
@@ -25,10 +26,16 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     WITH recent AS (
         SELECT d.account_id, sum(d.revenue) FILTER (WHERE d.ordered_on > as_of - 180) AS last_half, sum(d.revenue) FILTER (WHERE d.ordered_on <= as_of - 180) AS half_before
-        FROM crm_analytics.account_days AS d WHERE d.tenant_id = crm.tenant_id() AND d.ordered_on > as_of - 360 AND d.ordered_on <= as_of GROUP BY d.account_id
+        FROM (SELECT v.account_id, v.ordered_on, v.revenue FROM crm_analytics.account_days AS v
+              WHERE v.tenant_id = crm.tenant_id() AND v.ordered_on > as_of - 360 AND v.ordered_on <= as_of
+              UNION ALL
+              SELECT o.account_id, o.ordered_on, CASE o.state WHEN 'cancelled' THEN o.base_amount ELSE -o.base_amount END
+              FROM crm_analytics.orders_restated(as_of) AS r JOIN crm.orders AS o ON o.tenant_id = crm.tenant_id() AND o.id = r.order_id
+              WHERE o.ordered_on > as_of - 360 AND o.ordered_on <= as_of) AS d GROUP BY d.account_id
     ), returned AS (
         SELECT o.account_id, count(*) FILTER (WHERE o.kind = 'return') AS returns, count(*) FILTER (WHERE o.kind = 'sale') AS sales
-        FROM crm.orders AS o WHERE o.tenant_id = crm.tenant_id() AND o.state <> 'cancelled' AND o.ordered_on > as_of - 360 AND o.ordered_on <= as_of GROUP BY o.account_id
+        FROM crm.orders AS o WHERE o.tenant_id = crm.tenant_id() AND o.ordered_on > as_of - 360 AND o.ordered_on <= as_of
+          AND (o.state <> 'cancelled') <> (o.id IN (SELECT r.order_id FROM crm_analytics.orders_restated(as_of) AS r)) GROUP BY o.account_id
     ), troubled AS (
         SELECT t.account_id, count(*) AS tickets FROM crm.tickets AS t
         WHERE t.tenant_id = crm.tenant_id() AND t.created_at > as_of - 180 AND t.created_at < as_of + 1 AND t.account_id IS NOT NULL GROUP BY t.account_id

@@ -9,7 +9,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     WITH owned AS (
         SELECT o.account_id, l.product_id FROM crm.orders AS o JOIN crm.order_lines AS l ON l.tenant_id = o.tenant_id AND l.order_id = o.id
-        WHERE o.tenant_id = crm.tenant_id() AND o.kind = 'sale' AND o.state <> 'cancelled' AND o.ordered_on <= as_of
+        WHERE o.tenant_id = crm.tenant_id() AND o.kind = 'sale' AND o.ordered_on <= as_of
+          AND (o.state <> 'cancelled') <> (o.id IN (SELECT r.order_id FROM crm_analytics.orders_restated(as_of) AS r))
         GROUP BY o.account_id, l.product_id
     ), n AS (
         SELECT count(DISTINCT w.account_id) AS customers FROM owned AS w
@@ -36,13 +37,15 @@ AS $$
         SELECT r.* FROM crm_analytics.product_rules(min_count, 0.05, as_of) AS r WHERE r.lift > 1
     ), owned AS MATERIALIZED (
         SELECT o.account_id, l.product_id FROM crm.orders AS o JOIN crm.order_lines AS l ON l.tenant_id = o.tenant_id AND l.order_id = o.id
-        WHERE o.tenant_id = crm.tenant_id() AND o.kind = 'sale' AND o.state <> 'cancelled' AND o.ordered_on <= as_of
+        WHERE o.tenant_id = crm.tenant_id() AND o.kind = 'sale' AND o.ordered_on <= as_of
+          AND (o.state <> 'cancelled') <> (o.id IN (SELECT r.order_id FROM crm_analytics.orders_restated(as_of) AS r))
           AND (cross_sell.account_id IS NULL OR o.account_id = cross_sell.account_id)
         GROUP BY o.account_id, l.product_id
     ), typical AS (
         SELECT l.product_id, percentile_cont(0.5) WITHIN GROUP (ORDER BY l.amount * o.base_amount / nullif(o.amount, 0)) AS amount
         FROM crm.orders AS o JOIN crm.order_lines AS l ON l.tenant_id = o.tenant_id AND l.order_id = o.id
-        WHERE o.tenant_id = crm.tenant_id() AND o.kind = 'sale' AND o.state <> 'cancelled' AND o.ordered_on <= as_of GROUP BY l.product_id
+        WHERE o.tenant_id = crm.tenant_id() AND o.kind = 'sale' AND o.ordered_on <= as_of
+          AND (o.state <> 'cancelled') <> (o.id IN (SELECT r.order_id FROM crm_analytics.orders_restated(as_of) AS r)) GROUP BY l.product_id
     ), best AS (
         -- of the products a customer has, the one that speaks most for the suggestion
         SELECT DISTINCT ON (w.account_id, r.suggested_id) w.account_id, r.suggested_id, r.product_id, r.having_both, r.having_product, r.confidence, r.lift
@@ -81,7 +84,8 @@ AS $$
     WITH bought AS MATERIALIZED (
         SELECT o.account_id, p.family, p.tier, min(o.ordered_at) AS first_at FROM crm.orders AS o
         JOIN crm.order_lines AS l ON l.tenant_id = o.tenant_id AND l.order_id = o.id JOIN crm.products AS p ON p.tenant_id = l.tenant_id AND p.id = l.product_id
-        WHERE o.tenant_id = crm.tenant_id() AND o.kind = 'sale' AND o.state <> 'cancelled' AND o.ordered_on <= as_of AND p.tier IS NOT NULL AND p.family IS NOT NULL
+        WHERE o.tenant_id = crm.tenant_id() AND o.kind = 'sale' AND o.ordered_on <= as_of
+          AND (o.state <> 'cancelled') <> (o.id IN (SELECT r.order_id FROM crm_analytics.orders_restated(as_of) AS r)) AND p.tier IS NOT NULL AND p.family IS NOT NULL
         GROUP BY o.account_id, p.family, p.tier
     ), evidence AS (
         -- of all who had a tier, how many later bought a higher one of the family
