@@ -30,6 +30,7 @@
 #define ERRCODE_CRM_CUSTOM_FIELD			CRM_ERRCODE('2', '0', '2')
 #define ERRCODE_CRM_RATE_MISSING			CRM_ERRCODE('2', '0', '3')
 #define ERRCODE_CRM_CIRCULAR_TREE			CRM_ERRCODE('2', '0', '4')
+#define ERRCODE_CRM_TAX_RATE_MISSING		CRM_ERRCODE('2', '0', '5')
 
 /* 3: business time and service */
 #define ERRCODE_CRM_CALENDAR				CRM_ERRCODE('3', '0', '1')
@@ -54,5 +55,10 @@
 /* 7: messages */
 #define ERRCODE_CRM_CONSENT_MISSING			CRM_ERRCODE('7', '0', '1')
 #define ERRCODE_CRM_TEMPLATE				CRM_ERRCODE('7', '0', '2')
+
+/* 8: documents */
+#define ERRCODE_CRM_DOCUMENT_POSTED			CRM_ERRCODE('8', '0', '1')
+#define ERRCODE_CRM_QUOTE_NOT_OPEN			CRM_ERRCODE('8', '0', '2')
+#define ERRCODE_CRM_NOTHING_LEFT			CRM_ERRCODE('8', '0', '3')
 
 #endif							/* CRM_ERRORS_H */

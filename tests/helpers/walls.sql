@@ -56,7 +56,18 @@ $$;
 -- what the generator leaves empty: one row for each parent column at least, of parents that are spread over everybody
 INSERT INTO crm.relationships (tenant_id, kind, from_contact_id, to_account_id) SELECT c.tenant_id, 'knows', c.id, a.id FROM crm.contacts AS c JOIN crm.accounts AS a ON a.tenant_id = c.tenant_id AND (a.id + c.id) % 97 = 0 WHERE c.id % 3 = 0;
 INSERT INTO crm.relationships (tenant_id, kind, from_account_id, to_contact_id) SELECT c.tenant_id, 'knows', a.id, c.id FROM crm.contacts AS c JOIN crm.accounts AS a ON a.tenant_id = c.tenant_id AND (a.id + c.id) % 91 = 0 WHERE c.id % 4 = 0;
-INSERT INTO crm.opportunity_lines (tenant_id, opportunity_id, product_id, unit_price) SELECT o.tenant_id, o.id, (SELECT min(p.id) FROM crm.products AS p WHERE p.tenant_id = o.tenant_id), 1 FROM crm.opportunities AS o WHERE o.id % 4 = 0;
+INSERT INTO crm.opportunity_lines (tenant_id, opportunity_id, product_id, unit_price, price_includes_tax) SELECT o.tenant_id, o.id, (SELECT min(p.id) FROM crm.products AS p WHERE p.tenant_id = o.tenant_id), 1, false FROM crm.opportunities AS o WHERE o.id % 4 = 0;
+INSERT INTO crm.quotes (tenant_id, number, account_id, pipeline_id, stage_id, currency, issued_on, valid_until, rounding, minor_units, owner_id, team_id)
+SELECT o.tenant_id, 'W' || o.id, o.account_id, p.pipeline_id, p.id, o.currency, '2026-01-01', 'infinity', 'line', 2, o.owner_id, o.team_id
+FROM crm.orders AS o JOIN crm.stages AS p ON p.tenant_id = o.tenant_id AND p.code = 'draft' WHERE o.id % 199 = 0;
+INSERT INTO crm.quote_lines (tenant_id, quote_id, product_id, unit_price, price_includes_tax) SELECT q.tenant_id, q.id, (SELECT min(p.id) FROM crm.products AS p WHERE p.tenant_id = q.tenant_id), 1, false FROM crm.quotes AS q;
+INSERT INTO crm.invoices (tenant_id, account_id, currency, rounding, minor_units, owner_id, team_id, kind)
+SELECT o.tenant_id, o.account_id, o.currency, 'line', 2, o.owner_id, o.team_id, CASE WHEN o.id % 2 = 0 THEN 'invoice' ELSE 'credit_note' END FROM crm.orders AS o WHERE o.id % 97 = 0;
+INSERT INTO crm.invoice_lines (tenant_id, invoice_id, product_id, unit_price, price_includes_tax) SELECT i.tenant_id, i.id, (SELECT min(p.id) FROM crm.products AS p WHERE p.tenant_id = i.tenant_id), 1, false FROM crm.invoices AS i;
+INSERT INTO crm.payments (tenant_id, number, account_id, received_on, amount, currency) SELECT i.tenant_id, 'W' || i.id, i.account_id, '2026-01-01', 1, i.currency FROM crm.invoices AS i WHERE i.id % 2 = 0;
+INSERT INTO crm.payment_allocations (tenant_id, invoice_id, payment_id, credit_note_id, amount, source_amount)
+SELECT i.tenant_id, i.id, p.id, NULL, 1, 1 FROM crm.invoices AS i JOIN crm.payments AS p ON p.tenant_id = i.tenant_id AND p.account_id = i.account_id
+UNION ALL SELECT i.tenant_id, i.id, NULL, c.id, 1, 1 FROM crm.invoices AS i JOIN crm.invoices AS c ON c.tenant_id = i.tenant_id AND c.account_id = i.account_id AND c.id % 2 = 1 WHERE i.id % 2 = 0;
 INSERT INTO crm.approvals (tenant_id, subject_table, subject_id, to_stage_id, requested_role) SELECT o.tenant_id, 'opportunities', o.id, o.stage_id, 'x' FROM crm.opportunities AS o WHERE o.id % 9 = 0;
 INSERT INTO crm.account_needs (tenant_id, account_id, need) SELECT a.tenant_id, a.id, 'x' FROM crm.accounts AS a WHERE a.id % 5 = 0;
 INSERT INTO crm.winback_members (tenant_id, campaign, account_id, arm, started_on) SELECT a.tenant_id, 'x', a.id, 'treated', '2026-01-01' FROM crm.accounts AS a WHERE a.id % 5 = 0;

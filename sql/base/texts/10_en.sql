@@ -4,12 +4,14 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
 ('en', 'tenant', '{"currency": "USD", "zone": "UTC", "week_start": 1, "weekend": [6, 7], "fiscal_year_start": "01-01"}'),
 
 ('en', 'seeds', $json${
-  "pipelines": {"sales": "Sales", "leads": "Leads", "support": "Support"},
+  "pipelines": {"sales": "Sales", "leads": "Leads", "support": "Support", "quotes": "Quotes"},
+  "discount_over_limit": "a line has more discount than you may give: ask for an approval (stage approved)",
   "stages": {
     "sales": {"prospecting": "Prospecting", "qualification": "Qualification", "needs_analysis": "Needs analysis", "value_proposition": "Value proposition",
               "decision_makers": "Identifying decision makers", "perception_analysis": "Perception analysis", "proposal": "Proposal or quote",
               "negotiation": "Negotiation and review", "won": "Closed won", "lost": "Closed lost"},
     "leads": {"new": "New", "working": "Working", "qualified": "Qualified", "converted": "Converted", "disqualified": "Disqualified"},
+    "quotes": {"draft": "Draft", "approved": "Approved", "sent": "Sent", "accepted": "Accepted", "declined": "Declined", "replaced": "Replaced"},
     "support": {"new": "New", "open": "Open", "waiting": "Waiting for the customer", "on_hold": "On hold", "resolved": "Resolved", "closed": "Closed",
                 "merged": "Merged", "cancelled": "Cancelled"}},
   "loss_reasons": {"price": "Price", "competitor": "Lost to a competitor", "no_budget": "No budget", "no_decision": "No decision", "timing": "Timing",

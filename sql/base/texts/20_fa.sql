@@ -4,12 +4,14 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
 ('fa', 'tenant', '{"currency": "IRR", "country": "IR", "zone": "Asia/Tehran", "week_start": 6, "weekend": [5], "fiscal_year_start": "jalali:01-01"}'),
 
 ('fa', 'seeds', $json${
-  "pipelines": {"sales": "فروش", "leads": "سرنخ‌ها", "support": "پشتیبانی"},
+  "pipelines": {"sales": "فروش", "leads": "سرنخ‌ها", "support": "پشتیبانی", "quotes": "پیش‌فاکتورها"},
+  "discount_over_limit": "تخفیف یک سطر بیش از اختیار شماست: تأیید بخواهید (مرحلهٔ تأییدشده)",
   "stages": {
     "sales": {"prospecting": "شناسایی", "qualification": "ارزیابی", "needs_analysis": "نیازسنجی", "value_proposition": "پیشنهاد ارزش",
               "decision_makers": "شناخت تصمیم‌گیران", "perception_analysis": "تحلیل برداشت", "proposal": "پیش‌فاکتور",
               "negotiation": "مذاکره", "won": "برنده", "lost": "بازنده"},
     "leads": {"new": "تازه", "working": "در پیگیری", "qualified": "واجد شرایط", "converted": "تبدیل‌شده", "disqualified": "رد شده"},
+    "quotes": {"draft": "پیش‌نویس", "approved": "تأییدشده", "sent": "فرستاده‌شده", "accepted": "پذیرفته", "declined": "ردشده", "replaced": "جایگزین‌شده"},
     "support": {"new": "تازه", "open": "در دست بررسی", "waiting": "در انتظار مشتری", "on_hold": "متوقف", "resolved": "حل‌شده", "closed": "بسته",
                 "merged": "ادغام‌شده", "cancelled": "لغوشده"}},
   "loss_reasons": {"price": "قیمت", "competitor": "رقیب", "no_budget": "نبود بودجه", "no_decision": "بدون تصمیم", "timing": "زمان نامناسب",

@@ -122,13 +122,6 @@ COMMENT ON FUNCTION crm.consent_proof(text, bigint) IS
 
 -- ---- recording ----
 
-CREATE OR REPLACE FUNCTION crm_internal.new_token()
-RETURNS text
-LANGUAGE sql VOLATILE
-SET search_path = pg_catalog, pg_temp
-AS $$ SELECT replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '') $$;
-COMMENT ON FUNCTION crm_internal.new_token() IS 'A token that nobody guesses.';
-
 -- security definer: statements are only added, which no right of a table says
 CREATE OR REPLACE FUNCTION crm.record_consent(
     subject_table text, subject_id bigint, purpose text, channel text, given boolean, source text, stated_at timestamptz DEFAULT now(), address text

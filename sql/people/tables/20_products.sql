@@ -13,6 +13,8 @@ CREATE TABLE crm.products (
     list_price numeric(20,4),
     cost numeric(20,4),
     currency char(3),
+    tax_category_id bigint,
+    price_includes_tax boolean NOT NULL DEFAULT false,
     incompatible_ids bigint[] NOT NULL DEFAULT '{}',
     source_system text,
     source_id text,
@@ -24,12 +26,14 @@ CREATE TABLE crm.products (
     CONSTRAINT products_code_key UNIQUE (tenant_id, code),
     CONSTRAINT products_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT products_currency_fkey FOREIGN KEY (currency) REFERENCES crm.currencies (code),
+    CONSTRAINT products_tax_category_id_fkey FOREIGN KEY (tenant_id, tax_category_id) REFERENCES crm.tax_categories (tenant_id, id),
     CONSTRAINT products_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT products_name_check CHECK (name <> ''),
     CONSTRAINT products_list_price_check CHECK (list_price >= 0 AND list_price <> 'NaN'),
     CONSTRAINT products_cost_check CHECK (cost >= 0 AND cost <> 'NaN')
 );
 CREATE INDEX products_name_key_idx ON crm.products (tenant_id, name_key text_pattern_ops);
+CREATE INDEX products_tax_category_id_idx ON crm.products (tenant_id, tax_category_id) WHERE tax_category_id IS NOT NULL;
 COMMENT ON TABLE crm.products IS 'Products the company sells. family and tier order products for up-selling; incompatible_ids are never recommended together.';
 SELECT crm.declare_table('crm.products', '{
     "class": "catalogue", "version": true, "custom": true, "import": true, "found_by": ["source", "code", "name"], "missing": {"currency": []},
@@ -41,6 +45,8 @@ COMMENT ON COLUMN crm.products.tier IS 'Place among the products of its family, 
 COMMENT ON COLUMN crm.products.unit IS 'Unit of quantities.';
 COMMENT ON COLUMN crm.products.list_price IS 'Price of one unit without a price book, in currency.';
 COMMENT ON COLUMN crm.products.cost IS 'Cost of one unit, in currency.';
+COMMENT ON COLUMN crm.products.tax_category_id IS 'Tax its lines fall under; NULL: none.';
+COMMENT ON COLUMN crm.products.price_includes_tax IS 'Whether the tax is in list_price; else it is added.';
 COMMENT ON COLUMN crm.products.incompatible_ids IS 'Products that are of no use together with it; they are not suggested to who has it.';
 
 CREATE TABLE crm.price_books (
@@ -50,18 +56,37 @@ CREATE TABLE crm.price_books (
     currency char(3) NOT NULL,
     source_system text,
     source_id text,
+    valid_from date NOT NULL DEFAULT '-infinity',
+    valid_until date NOT NULL DEFAULT 'infinity',
+    account_id bigint,
+    segment_id bigint,
+    condition jsonpath,
+    priority integer NOT NULL DEFAULT 0,
+    includes_tax boolean NOT NULL DEFAULT false,
     active boolean NOT NULL DEFAULT true,
     CONSTRAINT price_books_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT price_books_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT price_books_name_key UNIQUE (tenant_id, name),
     CONSTRAINT price_books_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
-    CONSTRAINT price_books_currency_fkey FOREIGN KEY (currency) REFERENCES crm.currencies (code)
+    CONSTRAINT price_books_currency_fkey FOREIGN KEY (currency) REFERENCES crm.currencies (code),
+    CONSTRAINT price_books_account_id_fkey FOREIGN KEY (tenant_id, account_id) REFERENCES crm.accounts (tenant_id, id),
+    CONSTRAINT price_books_valid_check CHECK (valid_until >= valid_from)
 );
-COMMENT ON TABLE crm.price_books IS 'Named price lists, each in one currency.';
+CREATE INDEX price_books_account_id_idx ON crm.price_books (tenant_id, account_id) WHERE account_id IS NOT NULL;
+COMMENT ON TABLE crm.price_books IS
+'Named price lists, each in one currency: for everybody, for one account, for a segment, or for accounts for which a condition holds, and for a time.';
 SELECT crm.declare_table('crm.price_books', '{"class": "catalogue", "found_by": ["source", "name"], "missing": {"currency": []}, "import": true}');
 COMMENT ON COLUMN crm.price_books.source_system IS 'System the row was imported from.';
 COMMENT ON COLUMN crm.price_books.source_id IS 'Key of the row in that system.';
 COMMENT ON COLUMN crm.price_books.currency IS 'Currency of its prices, ISO 4217.';
+COMMENT ON COLUMN crm.price_books.valid_from IS 'First day on which it is used for lines that name no book.';
+COMMENT ON COLUMN crm.price_books.valid_until IS 'Last day on which it is used for lines that name no book.';
+COMMENT ON COLUMN crm.price_books.account_id IS 'Account it is for; NULL: not for one alone.';
+COMMENT ON COLUMN crm.price_books.segment_id IS 'Segment of accounts it is for; NULL: none.';
+COMMENT ON COLUMN crm.price_books.condition IS
+'Condition over the row of the account, such as its tier: $.tags[*] == "gold", $.custom.tier == 1 or $.country == "IR"; NULL: none.';
+COMMENT ON COLUMN crm.price_books.priority IS 'Of two books that are as near to the account the one with the greater number is used.';
+COMMENT ON COLUMN crm.price_books.includes_tax IS 'Whether the tax is in its prices; else it is added.';
 
 CREATE TABLE crm.prices (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),

@@ -107,14 +107,21 @@ CREATE TABLE crm.opportunity_lines (
     unit_price numeric(20,4) NOT NULL DEFAULT crm.set_by_trigger()::numeric(20,4),
     unit_cost numeric(20,4),
     discount_percent numeric(5,2) NOT NULL DEFAULT 0,
-    amount numeric(20,4) GENERATED ALWAYS AS (round(quantity * unit_price * (100 - discount_percent) / 100, 4)) STORED,
-    margin numeric(20,4) GENERATED ALWAYS AS (round(quantity * (unit_price * (100 - discount_percent) / 100 - unit_cost), 4)) STORED,
+    tax_category_id bigint,
+    tax_percent numeric(7,4),
+    price_includes_tax boolean NOT NULL DEFAULT crm.set_by_trigger()::boolean,
+    amount numeric(20,4) GENERATED ALWAYS AS (round(quantity * unit_price * (100 - discount_percent)
+        / (100 + CASE WHEN price_includes_tax THEN coalesce(tax_percent, 0) ELSE 0 END), 4)) STORED,
+    margin numeric(20,4) GENERATED ALWAYS AS (round(quantity * (unit_price * (100 - discount_percent)
+        / (100 + CASE WHEN price_includes_tax THEN coalesce(tax_percent, 0) ELSE 0 END) - unit_cost), 4)) STORED,
     source_system text,
     source_id text,
     CONSTRAINT opportunity_lines_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT opportunity_lines_source_key UNIQUE (tenant_id, source_system, source_id),
     CONSTRAINT opportunity_lines_opportunity_id_fkey FOREIGN KEY (tenant_id, opportunity_id) REFERENCES crm.opportunities (tenant_id, id) ON DELETE CASCADE,
     CONSTRAINT opportunity_lines_product_id_fkey FOREIGN KEY (tenant_id, product_id) REFERENCES crm.products (tenant_id, id),
+    CONSTRAINT opportunity_lines_tax_category_id_fkey FOREIGN KEY (tenant_id, tax_category_id) REFERENCES crm.tax_categories (tenant_id, id),
+    CONSTRAINT opportunity_lines_tax_percent_check CHECK (tax_percent >= 0 AND tax_percent <= 1000 AND tax_percent <> 'NaN'),
     CONSTRAINT opportunity_lines_quantity_check CHECK (quantity > 0 AND quantity <> 'NaN'),
     CONSTRAINT opportunity_lines_unit_price_check CHECK (unit_price >= 0 AND unit_price <> 'NaN'),
     CONSTRAINT opportunity_lines_unit_cost_check CHECK (unit_cost >= 0 AND unit_cost <> 'NaN'),
@@ -122,6 +129,7 @@ CREATE TABLE crm.opportunity_lines (
 );
 CREATE INDEX opportunity_lines_opportunity_id_idx ON crm.opportunity_lines (tenant_id, opportunity_id);
 CREATE INDEX opportunity_lines_product_id_idx ON crm.opportunity_lines (tenant_id, product_id);
+CREATE INDEX opportunity_lines_tax_category_id_idx ON crm.opportunity_lines (tenant_id, tax_category_id) WHERE tax_category_id IS NOT NULL;
 COMMENT ON TABLE crm.opportunity_lines IS 'Products of an opportunity.';
 SELECT crm.declare_table('crm.opportunity_lines', '{"class": "child", "parent": {"opportunity_id": "opportunities"}, "import": true}');
 COMMENT ON COLUMN crm.opportunity_lines.source_system IS 'System the row was imported from.';
@@ -131,4 +139,8 @@ COMMENT ON COLUMN crm.opportunity_lines.unit_price IS 'Price of one unit, in the
 COMMENT ON COLUMN crm.opportunity_lines.unit_cost IS 'Cost of one unit, in the currency of the opportunity, the product''s unless given; NULL: not known.';
 COMMENT ON COLUMN crm.opportunity_lines.margin IS 'Amount less cost; NULL where the cost is not known; computed.';
 COMMENT ON COLUMN crm.opportunity_lines.discount_percent IS 'Discount in per cent.';
-COMMENT ON COLUMN crm.opportunity_lines.amount IS 'Quantity times price less discount; computed.';
+COMMENT ON COLUMN crm.opportunity_lines.tax_category_id IS 'Tax it falls under, the product''s unless given; NULL: none.';
+COMMENT ON COLUMN crm.opportunity_lines.tax_percent IS
+'Rate of the tax, in per cent: that of its category on the day; by hand without a category. NULL: no tax.';
+COMMENT ON COLUMN crm.opportunity_lines.price_includes_tax IS 'Whether the tax is in unit_price, as in the book the price is of unless given.';
+COMMENT ON COLUMN crm.opportunity_lines.amount IS 'Quantity times price less discount, without tax; computed.';
