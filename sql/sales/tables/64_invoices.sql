@@ -11,7 +11,6 @@ CREATE TABLE crm.invoices (
     order_id bigint,
     corrects_invoice_id bigint,
     reverses boolean NOT NULL DEFAULT false,
-    subject text,
     reason text,
     currency char(3) NOT NULL DEFAULT crm.set_by_trigger()::char(3),
     issued_on date,
