@@ -247,8 +247,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.keep_posted() IS
-'Row trigger of posted documents and payments: they are neither changed nor deleted, by anybody. Error CR801. Columns that are no part of the document, such as '
-'its owner, may be written.';
+'Row trigger of posted documents and payments: they are neither changed nor deleted, by anybody. Error CR801. Columns that are no part of the document, '
+'such as its owner, may be written.';
 CREATE OR REPLACE TRIGGER invoices_before_00_keep BEFORE UPDATE OR DELETE ON crm.invoices
     FOR EACH ROW WHEN (OLD.state = 'posted') EXECUTE FUNCTION crm_internal.keep_posted();
 CREATE OR REPLACE TRIGGER payments_before_00_keep BEFORE UPDATE OR DELETE ON crm.payments

@@ -44,6 +44,29 @@ CREATE OR REPLACE TRIGGER invoices_before_settle BEFORE UPDATE ON crm.invoices F
 
 -- ---- allocating ----
 
+CREATE OR REPLACE FUNCTION crm_internal.as_reversal(taking_back crm.payment_allocations)
+RETURNS crm.payment_allocations
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    was crm.payment_allocations;
+BEGIN
+    SELECT a.* INTO was FROM crm.payment_allocations AS a
+    WHERE a.tenant_id = taking_back.tenant_id AND a.id = taking_back.reverses_allocation_id;
+    IF was.reverses_allocation_id IS NOT NULL OR was.invoice_id <> taking_back.invoice_id OR was.payment_id IS DISTINCT FROM taking_back.payment_id
+       OR was.credit_note_id IS DISTINCT FROM taking_back.credit_note_id THEN
+        RAISE EXCEPTION 'row % takes back what it is not about', taking_back.id USING ERRCODE = 'invalid_parameter_value',
+            HINT = 'crm.reverse_allocation() takes an allocation back.';
+    END IF;
+    taking_back.amount := - was.amount;
+    taking_back.source_amount := - was.source_amount;
+    RETURN taking_back;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.as_reversal(crm.payment_allocations) IS
+'A row that takes back another one, with its amounts below zero. Error 22023 where it is about something else.';
+
 -- security definer: what is left of a payment and of an invoice does not depend on what its writer sees
 CREATE OR REPLACE FUNCTION crm_internal.allocate()
 RETURNS trigger
@@ -54,7 +77,6 @@ DECLARE
     t CONSTANT bigint := NEW.tenant_id;
     source record;
     doc crm.invoices;
-    was crm.payment_allocations;
     open numeric;
     rest numeric;
     worth numeric;
@@ -75,15 +97,7 @@ BEGIN
         RETURN NEW;     -- the foreign keys speak
     END IF;
     IF NEW.reverses_allocation_id IS NOT NULL THEN
-        SELECT a.* INTO was FROM crm.payment_allocations AS a WHERE a.tenant_id = t AND a.id = NEW.reverses_allocation_id;
-        IF was.reverses_allocation_id IS NOT NULL OR was.invoice_id <> NEW.invoice_id OR was.payment_id IS DISTINCT FROM NEW.payment_id
-           OR was.credit_note_id IS DISTINCT FROM NEW.credit_note_id THEN
-            RAISE EXCEPTION 'row % takes back what it is not about', NEW.id USING ERRCODE = 'invalid_parameter_value',
-                HINT = 'crm.reverse_allocation() takes an allocation back.';
-        END IF;
-        NEW.amount := - was.amount;
-        NEW.source_amount := - was.source_amount;
-        RETURN NEW;
+        RETURN crm_internal.as_reversal(NEW);
     END IF;
     IF doc.kind <> 'invoice' OR doc.state <> 'posted' OR NOT source.good THEN
         RAISE EXCEPTION 'only posted invoices are paid, with payments that stand or posted credit notes'
