@@ -21,16 +21,20 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
   "priorities": {"low": "Low", "normal": "Normal", "high": "High", "urgent": "Urgent"},
   "ticket_types": {"question": "Question", "incident": "Incident", "problem": "Problem", "request": "Request", "complaint": "Complaint"},
   "message_purposes": {"marketing": "Offers and news", "newsletter": "Newsletter", "service": "About orders, tickets and contracts"},
-  "campaign_task": "%1$s answered campaign %2$s",
+  "campaign_texts": {"answer": {"task": "%1$s answered campaign %2$s"}},
   "channels": {
-    "email": ["E-mail", ["email", "e-mail", "mail", "newsletter"]], "sms": ["Text message", ["sms", "text"]],
-    "phone": ["Telephone", ["phone", "call", "cold call"]],
-    "post": ["Post", ["post", "letter", "direct mail"]], "chat": ["Chat", ["chat", "messenger", "whatsapp"]],
-    "social": ["Social media", ["social", "paid_social", "facebook", "instagram", "linkedin", "twitter"]],
-    "search": ["Search advertising", ["cpc", "ppc", "paidsearch", "paid_search", "sem"]], "display": ["Display advertising", ["display", "banner", "cpm"]],
-    "organic": ["Organic search", ["organic", "seo"]], "web": ["Web site", ["web", "website"]], "event": ["Event", ["event", "fair", "webinar"]],
-    "meeting": ["Meeting", ["meeting", "visit"]], "partner": ["Partner", ["partner", "affiliate"]], "referral": ["Referral", ["referral", "word of mouth"]],
-    "direct": ["Direct", ["direct", "(direct)"]], "other": ["Other", []]}
+    "email": "E-mail", "sms": "Text message", "phone": "Telephone", "post": "Post", "chat": "Chat", "social": "Social media",
+    "search": "Search advertising", "display": "Display advertising", "organic": "Organic search", "web": "Web site", "event": "Event",
+    "meeting": "Meeting", "partner": "Partner", "referral": "Referral", "direct": "Direct", "other": "Other"},
+  "channel_words": {
+    "email": {"words": ["email", "e-mail", "mail", "newsletter"]}, "sms": {"words": ["sms", "text"]},
+    "phone": {"words": ["phone", "call", "cold call"]}, "post": {"words": ["post", "letter", "direct mail"]},
+    "chat": {"words": ["chat", "messenger", "whatsapp"]},
+    "social": {"words": ["social", "paid_social", "facebook", "instagram", "linkedin", "twitter"]},
+    "search": {"words": ["cpc", "ppc", "paidsearch", "paid_search", "sem"]}, "display": {"words": ["display", "banner", "cpm"]},
+    "organic": {"words": ["organic", "seo"]}, "web": {"words": ["web", "website"]}, "event": {"words": ["event", "fair", "webinar"]},
+    "meeting": {"words": ["meeting", "visit"]}, "partner": {"words": ["partner", "affiliate"]}, "referral": {"words": ["referral", "word of mouth"]},
+    "direct": {"words": ["direct", "(direct)"]}}
 }$json$),
 
 ('en', 'company', $json${
@@ -70,6 +74,7 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
               ["campaign", 12, -0.2, 21]],
   "media": {"web": "organic", "campaign": "cpc"},
   "campaign": ["Launch %s", "launch-%s"],
+  "letter": ["Letter to customers %s", "letter-%s", "Plain", "Coloured"],
   "families": [["Plan", 40, 0.2], ["Terminal", 32, -0.1], ["Service", 14, -0.1], ["Support", 14, 0.5]],
   "products": [
     ["PLAN-S", "Plan Start", 1, 1, 240, 0.25], ["PLAN-M", "Plan Team", 1, 2, 1200, 0.22], ["PLAN-L", "Plan Company", 1, 3, 4800, 0.2],

@@ -21,18 +21,22 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
   "priorities": {"low": "کم", "normal": "معمولی", "high": "بالا", "urgent": "فوری"},
   "ticket_types": {"question": "پرسش", "incident": "رخداد", "problem": "مشکل", "request": "درخواست", "complaint": "شکایت"},
   "message_purposes": {"marketing": "پیشنهادها و خبرها", "newsletter": "خبرنامه", "service": "سفارش‌ها، درخواست‌ها و قراردادها"},
-  "campaign_task": "%1$s به کارزار %2$s پاسخ داد",
+  "campaign_texts": {"answer": {"task": "%1$s به کارزار %2$s پاسخ داد"}},
   "channels": {
-    "email": ["رایانامه", ["email", "e-mail", "mail", "newsletter", "ایمیل", "خبرنامه"]], "sms": ["پیامک", ["sms", "text", "پیامک"]],
-    "phone": ["تلفن", ["phone", "call", "تلفن", "تماس سرد"]], "post": ["پست", ["post", "letter", "پست"]],
-    "chat": ["گفتگوی آنلاین", ["chat", "messenger", "whatsapp", "گفتگو"]],
-    "social": ["شبکه‌های اجتماعی", ["social", "paid_social", "facebook", "instagram", "linkedin", "twitter", "telegram", "اینستاگرام", "تلگرام"]],
-    "search": ["تبلیغ جستجو", ["تبلیغ کلیکی", "cpc", "ppc", "paidsearch", "paid_search", "sem"]],
-    "display": ["تبلیغ نمایشی", ["display", "banner", "cpm", "بنر"]],
-    "organic": ["جستجوی طبیعی", ["جستجو", "organic", "seo"]], "web": ["وب‌سایت", ["وب‌گاه", "web", "website", "وب", "وب‌سایت"]],
-    "event": ["رویداد", ["event", "fair", "webinar", "نمایشگاه", "رویداد", "وبینار"]], "meeting": ["جلسه", ["meeting", "visit", "جلسه"]],
-    "partner": ["شریک تجاری", ["همکار", "partner", "affiliate", "شریک", "شریک تجاری", "نماینده"]],
-    "referral": ["معرفی", ["referral", "word of mouth", "معرفی"]], "direct": ["مستقیم", ["direct", "(direct)", "مستقیم"]], "other": ["دیگر", []]}
+    "email": "رایانامه", "sms": "پیامک", "phone": "تلفن", "post": "پست", "chat": "گفتگوی آنلاین", "social": "شبکه‌های اجتماعی",
+    "search": "تبلیغ جستجو", "display": "تبلیغ نمایشی", "organic": "جستجوی طبیعی", "web": "وب‌سایت", "event": "رویداد", "meeting": "جلسه",
+    "partner": "شریک تجاری", "referral": "معرفی", "direct": "مستقیم", "other": "دیگر"},
+  "channel_words": {
+    "email": {"words": ["email", "e-mail", "mail", "newsletter", "ایمیل", "خبرنامه"]}, "sms": {"words": ["sms", "text", "پیامک"]},
+    "phone": {"words": ["phone", "call", "تلفن", "تماس سرد"]}, "post": {"words": ["post", "letter", "پست"]},
+    "chat": {"words": ["chat", "messenger", "whatsapp", "گفتگو"]},
+    "social": {"words": ["social", "paid_social", "facebook", "instagram", "linkedin", "twitter", "telegram", "اینستاگرام", "تلگرام"]},
+    "search": {"words": ["تبلیغ کلیکی", "cpc", "ppc", "paidsearch", "paid_search", "sem"]},
+    "display": {"words": ["display", "banner", "cpm", "بنر"]}, "organic": {"words": ["جستجو", "organic", "seo"]},
+    "web": {"words": ["وب‌گاه", "web", "website", "وب", "وب‌سایت"]},
+    "event": {"words": ["event", "fair", "webinar", "نمایشگاه", "رویداد", "وبینار"]}, "meeting": {"words": ["meeting", "visit", "جلسه"]},
+    "partner": {"words": ["همکار", "partner", "affiliate", "شریک", "شریک تجاری", "نماینده"]},
+    "referral": {"words": ["referral", "word of mouth", "معرفی"]}, "direct": {"words": ["direct", "(direct)", "مستقیم"]}}
 }$json$),
 
 ('fa', 'company', $json${
@@ -75,6 +79,7 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
               ["کارزار", 12, -0.2, 21]],
   "media": {"وب‌گاه": "جستجو", "کارزار": "تبلیغ کلیکی"},
   "campaign": ["کارزار %s", "campaign-%s"],
+  "letter": ["نامه به مشتریان %s", "letter-%s", "ساده", "رنگی"],
   "families": [["اشتراک", 40, 0.2], ["دستگاه", 32, -0.1], ["خدمات", 14, -0.1], ["پشتیبانی", 14, 0.5]],
   "products": [
     ["PLAN-S", "اشتراک پایه", 1, 1, 240, 0.25], ["PLAN-M", "اشتراک تیمی", 1, 2, 1200, 0.22], ["PLAN-L", "اشتراک سازمانی", 1, 3, 4800, 0.2],

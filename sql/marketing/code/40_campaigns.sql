@@ -6,8 +6,8 @@ LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
     INSERT INTO crm.channels (tenant_id, code, name, words, direct)
-    SELECT seed_channels.tenant_id, c.key, c.value ->> 0, ARRAY(SELECT jsonb_array_elements_text(c.value -> 1)), c.key = 'direct'
-    FROM crm_internal.texts_of(seed_channels.tenant_id, 'seeds') AS t (words), jsonb_each(t.words -> 'channels') AS c
+    SELECT seed_channels.tenant_id, c.key, c.value, ARRAY(SELECT jsonb_array_elements_text(t.words #> ARRAY['channel_words', c.key, 'words'])), c.key = 'direct'
+    FROM crm_internal.texts_of(seed_channels.tenant_id, 'seeds') AS t (words), jsonb_each_text(t.words -> 'channels') AS c
     ON CONFLICT DO NOTHING
 $$;
 COMMENT ON FUNCTION crm.seed_channels(bigint) IS 'Gives a new company the usual channels, in its language.';

@@ -109,7 +109,7 @@ BEGIN
         RETURN false;
     END IF;
     INSERT INTO crm.activities (tenant_id, kind, subject, related_table, related_id, contact_id, account_id, due_at, owner_id)
-    VALUES (h.tenant_id, 'task', format(crm_internal.texts_of(h.tenant_id, 'seeds') ->> 'campaign_task', person, c.name),
+    VALUES (h.tenant_id, 'task', format(crm_internal.texts_of(h.tenant_id, 'seeds') #>> '{campaign_texts,answer,task}', person, c.name),
             CASE WHEN h.lead_id IS NOT NULL THEN 'leads' END, h.lead_id, h.contact_id, h.account_id, h.touched_at + interval '1 day', owner);
     RETURN true;
 END

@@ -40,7 +40,8 @@ COMMENT ON COLUMN crm_analytics.dim_campaign.manager_id IS 'User in charge.';
 COMMENT ON COLUMN crm_analytics.dim_campaign.manager IS 'Name of the user in charge.';
 
 CREATE OR REPLACE VIEW crm_analytics.campaign_member_history WITH (security_invoker = true) AS
-SELECT s.tenant_id, m.campaign_id, c.name AS campaign, s.member_id, m.lead_id, m.contact_id, m.account_id, coalesce(k.name, l.name, a.name) AS member,
+SELECT s.tenant_id, m.campaign_id, c.name AS campaign, s.member_id, m.lead_id, l.name AS lead,
+       m.contact_id, k.name AS contact, m.account_id, a.name AS account_name, coalesce(k.name, l.name, a.name) AS member,
        s.status, s.entered_at, lead(s.entered_at) OVER w AS left_at, s.cause, s.actor_id, u.name AS actor
 FROM crm.campaign_member_states AS s
 JOIN crm.campaign_members AS m ON m.tenant_id = s.tenant_id AND m.id = s.member_id
@@ -54,6 +55,7 @@ COMMENT ON VIEW crm_analytics.campaign_member_history IS 'One row = one status a
 COMMENT ON COLUMN crm_analytics.campaign_member_history.campaign_id IS 'The campaign.';
 COMMENT ON COLUMN crm_analytics.campaign_member_history.campaign IS 'Name of the campaign.';
 COMMENT ON COLUMN crm_analytics.campaign_member_history.member_id IS 'The member (crm.campaign_members).';
+COMMENT ON COLUMN crm_analytics.campaign_member_history.lead IS 'Name of the lead.';
 COMMENT ON COLUMN crm_analytics.campaign_member_history.member IS 'Name of the contact, lead or account.';
 COMMENT ON COLUMN crm_analytics.campaign_member_history.status IS 'The status.';
 COMMENT ON COLUMN crm_analytics.campaign_member_history.entered_at IS 'Since when.';

@@ -42,7 +42,9 @@ BEGIN
     PERFORM crm_internal.demo_orders(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_returns(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_quotas(seed, until, tenant, words);
+    PERFORM crm_internal.demo_campaigns(size, seed, until, tenant, words, days);
     PERFORM crm_internal.demo_leads(size, seed, until, tenant, words, days, pace);
+    PERFORM crm_internal.demo_letters(size, seed, until, tenant, words, days);
     PERFORM crm_internal.demo_help_desk(tenant, words);
     PERFORM crm_internal.demo_tickets_drawn(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_tickets(seed, until, tenant, words, days);
