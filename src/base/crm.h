@@ -97,6 +97,9 @@ extern void crm_collect_row(CrmCollected *c, Datum *values, bool *nulls);
 extern bool crm_collected_any(const CrmCollected *c);
 extern void crm_collected_end(CrmCollected *c);
 
+/* gate.c */
+extern Datum crm_call_trigger(FunctionCallInfo fcinfo, const char *function, int arguments);
+
 /* config.c */
 typedef struct CrmConfigWatch
 {

@@ -555,3 +555,39 @@ crm_is_promised(PG_FUNCTION_ARGS)
 
 	PG_RETURN_BOOL(*(bool *) crm_kept(&kept_promised, subject, strlen(subject) + 1));
 }
+
+PG_FUNCTION_INFO_V1(crm_tell_clocks);
+
+/*
+ * crm.tell_clocks('subject type') -- a statement on a table of which no clock is
+ * kept costs one look, which PL/pgSQL would take ten times as long for
+ */
+Datum
+crm_tell_clocks(PG_FUNCTION_ARGS)
+{
+	static const Oid types[] = {TEXTOID};
+	TriggerData *trigdata = (TriggerData *) fcinfo->context;
+	Datum		values[1];
+	bool		concerns;
+	CrmOwnerSwitch me;
+	const char *subject;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || trigdata->tg_trigger->tgnargs < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("crm.tell_clocks() must be a trigger with a type of subjects"),
+				 errhint("SELECT crm.install() makes the triggers of the CRM anew.")));
+	subject = trigdata->tg_trigger->tgargs[0];
+	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
+		concerns = *(bool *) crm_kept(&kept_promised, subject, strlen(subject) + 1);
+	else
+	{
+		crm_connect_as(crm_kept_owner(&kept_promised), &me);
+		values[0] = CStringGetTextDatum(subject);
+		crm_execute("SELECT FROM crm.sla_subjects AS s WHERE s.subject_type = $1 AND s.subject_type <> 'tickets'",
+					1, types, values, NULL, false, 1);
+		concerns = SPI_processed > 0;
+		crm_disconnect_self(&me);
+	}
+	return concerns ? crm_call_trigger(fcinfo, "follow_clocks", 0) : PointerGetDatum(NULL);
+}

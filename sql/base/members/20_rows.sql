@@ -90,3 +90,10 @@ LANGUAGE c
 AS 'MODULE_PATHNAME', 'crm_refuse_rows_alone';
 COMMENT ON FUNCTION crm.refuse_rows_alone() IS
 'Statement trigger of every table of the CRM: refuses rows in sessions that pg_dump has written the settings of. Error 55000.';
+
+CREATE FUNCTION crm.if_changed() RETURNS trigger
+LANGUAGE c VOLATILE
+AS 'MODULE_PATHNAME', 'crm_if_changed';
+COMMENT ON FUNCTION crm.if_changed() IS
+'Trigger (''function'', ''columns'', ...), for each row or after a statement with tables of old and new rows: calls a trigger function of schema crm_internal '
+'where an UPDATE has changed one of the columns (''a,b''), or one other than those (''-a,b''), and for INSERT and DELETE. Further arguments are the function''s.';

@@ -17,12 +17,12 @@ BEGIN
     PERFORM crm_internal.set_trigger(relation, '_before_insert_custom', crm_internal.table_is(relation, 'custom'),
         'BEFORE INSERT', format('FOR EACH ROW EXECUTE FUNCTION crm.check_custom_fields(%L)', r.subject));
     PERFORM crm_internal.set_trigger(relation, '_before_update_custom', crm_internal.table_is(relation, 'custom'),
-        'BEFORE UPDATE', format('FOR EACH ROW WHEN (NEW.custom IS DISTINCT FROM OLD.custom) EXECUTE FUNCTION crm.check_custom_fields(%L)', r.subject));
+        'BEFORE UPDATE', format('FOR EACH ROW EXECUTE FUNCTION crm.if_changed(''crm.check_custom_fields'', ''custom'', %L)', r.subject));
 
     PERFORM crm_internal.set_trigger(relation, '_before_insert_tags', crm_internal.table_is(relation, 'tags'),
         'BEFORE INSERT', 'FOR EACH ROW WHEN (NEW.tags <> ''{}'') EXECUTE FUNCTION crm.check_tags()');
     PERFORM crm_internal.set_trigger(relation, '_before_update_tags', crm_internal.table_is(relation, 'tags'),
-        'BEFORE UPDATE', 'FOR EACH ROW WHEN (NEW.tags IS DISTINCT FROM OLD.tags) EXECUTE FUNCTION crm.check_tags()');
+        'BEFORE UPDATE', 'FOR EACH ROW EXECUTE FUNCTION crm.if_changed(''crm.check_tags'', ''tags'')');
 
     -- neither a place in a tree nor what was merged into what goes in a circle
     FOR what, above IN SELECT o.name, coalesce(r.options ->> o.name, '') FROM unnest('{tree,merge}'::text[]) AS o (name) LOOP

@@ -43,19 +43,16 @@ DECLARE
     r crm.registry;
     names text[];
     personal text[];
-    changed text;
+    closes CONSTANT boolean := crm.column_exists(relation, 'closed_at');
 BEGIN
     SELECT x.* INTO r FROM crm.registry AS x WHERE x.relation = apply_past_values.relation;
     names := ARRAY(SELECT jsonb_array_elements_text(r.options -> 'dated'));
     personal := ARRAY(SELECT n FROM unnest(names) AS n WHERE r.options -> 'personal' ? n);
-    SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', n), ' OR ') INTO changed FROM unnest(names) AS n;
-    IF crm.column_exists(relation, 'closed_at') THEN
-        -- judged when it closes: what it said on the way there is nobody's question
-        changed := 'OLD.closed_at IS NOT NULL AND (' || changed || ')';
-    END IF;
-    PERFORM crm_internal.set_trigger(relation, '_after_update_past', changed IS NOT NULL, 'AFTER UPDATE',
-        format('FOR EACH ROW WHEN (%s) EXECUTE FUNCTION crm_internal.keep_past_values(%L, %L, %L)', coalesce(changed, 'false'), r.subject, names, personal));
-    PERFORM crm_internal.set_trigger(relation, '_after_delete_past', changed IS NOT NULL, 'AFTER DELETE',
+    -- what closes is judged when it does: what it said on the way there is nobody's question
+    PERFORM crm_internal.set_trigger(relation, '_after_update_past', names <> '{}', 'AFTER UPDATE',
+        format('FOR EACH ROW %s EXECUTE FUNCTION crm.if_changed(''keep_past_values'', %L, %L, %L, %L)',
+               CASE WHEN closes THEN 'WHEN (OLD.closed_at IS NOT NULL)' ELSE '' END, array_to_string(names, ','), r.subject, names, personal));
+    PERFORM crm_internal.set_trigger(relation, '_after_delete_past', names <> '{}', 'AFTER DELETE',
         format('REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.forget_past_values(%L)', r.subject));
 END
 $$;

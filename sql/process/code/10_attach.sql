@@ -21,7 +21,7 @@ BEGIN
     END IF;
 
     -- a period begins where one of these changes
-    SELECT string_agg(format('OLD.%1$I IS DISTINCT FROM NEW.%1$I', a.attname), ' OR ' ORDER BY a.attnum)
+    SELECT string_agg(a.attname, ',' ORDER BY a.attnum)
     INTO changed
     FROM pg_attribute AS a
     WHERE a.attrelid = relation AND NOT a.attisdropped
@@ -33,7 +33,7 @@ BEGIN
     PERFORM crm_internal.set_trigger(relation, '_after_row_period', wanted, 'AFTER INSERT OR DELETE',
         format('FOR EACH ROW EXECUTE FUNCTION crm.record_stage(%L)', subject));
     PERFORM crm_internal.set_trigger(relation, '_after_update_period', wanted, 'AFTER UPDATE',
-        format('FOR EACH ROW WHEN (%s) EXECUTE FUNCTION crm.record_stage(%L)', changed, subject));
+        format('FOR EACH ROW EXECUTE FUNCTION crm.if_changed(''crm.record_stage'', %L, %L)', changed, subject));
     PERFORM crm_internal.set_trigger(relation, '_after_statement_period', wanted, 'AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE',
         format('FOR EACH STATEMENT EXECUTE FUNCTION crm.record_stage(%L)', subject));
 END

@@ -104,7 +104,7 @@ $$;
 COMMENT ON FUNCTION crm_internal.follow_clock(text, bigint, bigint, jsonb, jsonb, boolean) IS
 'Tells the clocks of a subject what became of its row (was NULL: it is new). told: policies promise something else by it.';
 
--- Statement triggers: a row without promises costs a look by its key, and a statement on a table of which no clock is kept one look in all.
+-- Called by crm.tell_clocks() for statements on tables of which clocks are kept: a row without promises costs a look by its key.
 -- Old and new rows are paired by a full join, which is always hashed or merged, also by a plan kept from one row; found by key is a
 -- value for the same reason.
 -- Security definer: events are recorded for people who may not write them themselves.
@@ -118,13 +118,9 @@ DECLARE
     subject CONSTANT text := TG_ARGV[0];
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        IF crm.is_promised(subject) THEN
-            PERFORM crm_internal.follow_clock(subject, n.tenant_id, n.id, NULL, to_jsonb(n), false)
-            FROM new_rows AS n
-            WHERE (SELECT p.id FROM crm.sla_policies AS p WHERE p.tenant_id = n.tenant_id AND p.subject_type = subject AND p.active LIMIT 1) IS NOT NULL;
-        END IF;
-    ELSIF NOT EXISTS (SELECT FROM crm.sla_subjects AS s WHERE s.subject_type = subject AND s.subject_type <> 'tickets') THEN
-        RETURN NULL;
+        PERFORM crm_internal.follow_clock(subject, n.tenant_id, n.id, NULL, to_jsonb(n), false)
+        FROM new_rows AS n
+        WHERE (SELECT p.id FROM crm.sla_policies AS p WHERE p.tenant_id = n.tenant_id AND p.subject_type = subject AND p.active LIMIT 1) IS NOT NULL;
     ELSIF TG_OP = 'DELETE' THEN
         PERFORM crm_internal.record_sla_event(o.tenant_id, subject, o.id, 'cancelled', now())
         FROM old_rows AS o
@@ -150,7 +146,7 @@ LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT crm_internal.set_trigger(relation, '_after_clock_' || t.event, r.options -> 'clocks' IS NOT DISTINCT FROM 'true',
-        'AFTER ' || t.event, 'REFERENCING ' || t.rows || format(' FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.follow_clocks(%L)', r.subject))
+        'AFTER ' || t.event, 'REFERENCING ' || t.rows || format(' FOR EACH STATEMENT EXECUTE FUNCTION crm.tell_clocks(%L)', r.subject))
     FROM crm.registry AS r
     CROSS JOIN (VALUES ('insert', 'NEW TABLE AS new_rows'), ('update', 'OLD TABLE AS old_rows NEW TABLE AS new_rows'),
                        ('delete', 'OLD TABLE AS old_rows')) AS t (event, rows)

@@ -34,3 +34,12 @@ AS 'MODULE_PATHNAME', 'crm_is_promised';
 COMMENT ON FUNCTION crm.is_promised(text) IS
 'Whether an active policy of any company is about a kind of subject; kept by each session until a policy changes.';
 SELECT crm.declare_function('crm.is_promised', 'owner');
+
+CREATE FUNCTION crm.tell_clocks() RETURNS trigger
+LANGUAGE c VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off SET jit = off  -- a plan kept from when there were no subjects would read all of them
+AS 'MODULE_PATHNAME', 'crm_tell_clocks';
+COMMENT ON FUNCTION crm.tell_clocks() IS
+'Statement trigger (''subject type'') of tables registered for clocks: calls crm_internal.follow_clocks() where something is promised for new rows, or '
+'clocks of the table are kept.';

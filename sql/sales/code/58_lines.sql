@@ -224,7 +224,9 @@ COMMENT ON FUNCTION crm_internal.follow_lines() IS
 CREATE OR REPLACE TRIGGER opportunities_before_amount_insert BEFORE INSERT ON crm.opportunities
     FOR EACH ROW WHEN (NEW.amount IS NULL AND NEW.amount_source <> 'lines') EXECUTE FUNCTION crm_internal.follow_lines();
 CREATE OR REPLACE TRIGGER opportunities_before_amount_update BEFORE UPDATE ON crm.opportunities
-    FOR EACH ROW WHEN (NEW.amount IS DISTINCT FROM OLD.amount OR NEW.amount_source IS DISTINCT FROM OLD.amount_source)
+    -- one that is set by hand anew stays so, whatever the lines are
+    FOR EACH ROW WHEN ((NEW.amount IS NULL OR NEW.amount_source <> 'hand' OR OLD.amount_source <> 'hand')
+        AND (NEW.amount IS DISTINCT FROM OLD.amount OR NEW.amount_source IS DISTINCT FROM OLD.amount_source))
     EXECUTE FUNCTION crm_internal.follow_lines();
 
 -- security definer: the sum is that of all lines, whoever changes one

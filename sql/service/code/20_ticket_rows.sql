@@ -74,7 +74,7 @@ COMMENT ON FUNCTION crm_internal.tickets_tally() IS
 'Keeps resolved_at, reopen_count, transfer_count and the team of a ticket; refuses a type that is retired (22023).';
 CREATE OR REPLACE TRIGGER tickets_before_tally
     BEFORE INSERT OR UPDATE ON crm.tickets
-    FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_tally();
+    FOR EACH ROW EXECUTE FUNCTION crm.if_changed('tickets_tally', 'type,queue_id,owner_id,stage_id');
 
 -- ---- what follows from a change ----
 
@@ -226,7 +226,9 @@ COMMENT ON FUNCTION crm_internal.tickets_clocks() IS 'What changes of tickets me
 CREATE OR REPLACE TRIGGER tickets_after_clocks
     AFTER UPDATE ON crm.tickets
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.tickets_clocks();
+    -- the same columns as within it, but for the stage
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.if_changed('tickets_clocks', '-stage_entered_at,closed_at,first_response_at,resolved_at,reopen_count,'
+        'transfer_count,merged_into_id,owner_id,shared_user_ids,shared_team_ids,version,updated_at');
 
 -- security definer: as above
 CREATE OR REPLACE FUNCTION crm_internal.tickets_changed() RETURNS trigger
@@ -278,7 +280,7 @@ COMMENT ON FUNCTION crm_internal.tickets_changed() IS
 CREATE OR REPLACE TRIGGER tickets_after_follow
     AFTER UPDATE ON crm.tickets
     REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.tickets_changed();
+    FOR EACH STATEMENT EXECUTE FUNCTION crm.if_changed('tickets_changed', 'queue_id,owner_id,closed_at,resolved_at');
 
 -- a row at a time: whoever is free is given work by row triggers that come next (tickets_after_zz_free)
 CREATE OR REPLACE FUNCTION crm_internal.tickets_released() RETURNS trigger
