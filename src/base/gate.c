@@ -36,7 +36,8 @@ crm_call_trigger(FunctionCallInfo fcinfo, const char *function, int arguments)
 	bool		outside = strncmp(function, "crm.", 4) == 0;
 	Oid			schema = get_namespace_oid(outside ? "crm" : "crm_internal", true);
 	oidvector  *none = buildoidvector(NULL, 0);
-	HeapTuple	proc = SearchSysCache3(PROCNAMEARGSNSP, CStringGetDatum(function + (outside ? 4 : 0)),
+	const char *name = outside ? function + 4 : function;
+	HeapTuple	proc = SearchSysCache3(PROCNAMEARGSNSP, CStringGetDatum(name),
 									   PointerGetDatum(none), ObjectIdGetDatum(schema));
 	FmgrInfo	flinfo;
 	LOCAL_FCINFO(call, 0);
@@ -60,7 +61,7 @@ crm_call_trigger(FunctionCallInfo fcinfo, const char *function, int arguments)
 
 /* Whether a list "a,b,c" holds a name. */
 static bool
-listed(const char *list, const char *name)
+column_listed(const char *list, const char *name)
 {
 	Size		len = strlen(name);
 
@@ -101,7 +102,7 @@ rows_differ(TupleTableSlot *before, TupleTableSlot *after, const char *columns)
 			(null == after->tts_isnull[i] &&
 			 !values_differ(att, before->tts_values[i], after->tts_values[i])))
 			continue;
-		if (listed(columns + all_but, NameStr(att->attname)) != all_but)
+		if (column_listed(columns + all_but, NameStr(att->attname)) != all_but)
 			return true;
 	}
 	return false;
@@ -119,7 +120,9 @@ statement_differs(TriggerData *trigdata, const char *columns)
 
 	for (int i = 0; i < lengthof(stores); i++)
 	{
-		tuplestore_select_read_pointer(stores[i], tuplestore_alloc_read_pointer(stores[i], EXEC_FLAG_REWIND));
+		int			reader = tuplestore_alloc_read_pointer(stores[i], EXEC_FLAG_REWIND);
+
+		tuplestore_select_read_pointer(stores[i], reader);
 		tuplestore_rescan(stores[i]);
 	}
 	while (!differs && tuplestore_gettupleslot(stores[0], true, false, before))
@@ -142,7 +145,8 @@ crm_if_changed(PG_FUNCTION_ARGS)
 	bool		row;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || trigdata->tg_trigger->tgnargs < 2 ||
-		(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) && TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event) &&
+		(TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event) &&
+		 TRIGGER_FIRED_FOR_STATEMENT(trigdata->tg_event) &&
 		 (trigdata->tg_oldtable == NULL || trigdata->tg_newtable == NULL)))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),

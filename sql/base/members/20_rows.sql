@@ -96,4 +96,5 @@ LANGUAGE c VOLATILE
 AS 'MODULE_PATHNAME', 'crm_if_changed';
 COMMENT ON FUNCTION crm.if_changed() IS
 'Trigger (''function'', ''columns'', ...), for each row or after a statement with tables of old and new rows: calls a trigger function of schema crm_internal '
-'where an UPDATE has changed one of the columns (''a,b''), or one other than those (''-a,b''), and for INSERT and DELETE. Further arguments are the function''s.';
+'where an UPDATE has changed one of the columns (''a,b''), or one other than those (''-a,b''), and for INSERT and DELETE. '
+'Further arguments are the function''s.';

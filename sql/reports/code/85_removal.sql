@@ -98,10 +98,11 @@ BEGIN
     LOOP
         EXECUTE part;
     END LOOP;
-    FOR part IN
+    -- all names first: one that went with another has none any more
+    FOREACH part IN ARRAY ARRAY(
         SELECT format('DROP ROUTINE IF EXISTS %s CASCADE', p.oid::regprocedure) FROM pg_proc AS p
         WHERE p.pronamespace = 'crm'::regnamespace
-          AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
+          AND NOT EXISTS (SELECT FROM pg_depend AS d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'))
     LOOP
         EXECUTE part;
     END LOOP;
