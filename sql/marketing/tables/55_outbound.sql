@@ -63,6 +63,14 @@ SELECT crm.declare_table('crm.outbound_messages', '{
         "only": ["sent", "failed", "suppressed", "cancelled"], "subject": {"id": "subject_id", "table_in": "subject_table"},
         "meaning": {"sent": "A message went to the person.", "failed": "A message was given up.",
             "suppressed": "A message was kept back: the person may not get it.", "cancelled": "A message was called off."}}}');
+SELECT crm.declare_column('outbound_messages', 'claimed_by', '{write}', 'keep', 'written by the functions of sending');
+SELECT crm.declare_column('outbound_messages', 'claimed_until', '{write}', 'keep', 'written by the functions of sending');
+SELECT crm.declare_column('outbound_messages', 'started_at', '{write}', 'fill', 'emptied by crm.retry_message() with the rights of who queues it again');
+SELECT crm.declare_column('outbound_messages', 'sent_at', '{write}', 'keep', 'written by the functions of sending');
+SELECT crm.declare_column('outbound_messages', 'failed_at', '{write}', 'fill', 'emptied by crm.retry_message() with the rights of who queues it again');
+SELECT crm.declare_column('outbound_messages', 'provider_id', '{write}', 'keep', 'written by the functions of sending');
+SELECT crm.declare_column('outbound_messages', 'due_at', '{write}', 'fill', 'who queues a message says when it is to go');
+SELECT crm.declare_column('outbound_messages', 'expires_at', '{write}', 'fill', 'who queues a message says until when it is of use');
 COMMENT ON COLUMN crm.outbound_messages.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.outbound_messages.id IS 'Number of the message.';
 COMMENT ON COLUMN crm.outbound_messages.subject_table IS 'contacts or leads: what the person is.';
