@@ -9,6 +9,7 @@
 
 #include "access/acting.h"
 #include "access/reveal.h"
+#include "access/tokens.h"
 #include "process/process.h"
 #include "rollup/rollup.h"
 
@@ -23,6 +24,7 @@ _PG_init(void)
 	crm_config_init();
 	crm_acting_init();
 	crm_reveal_init();
+	crm_tokens_init();
 	crm_rollup_init();
 	crm_process_init();
 	crm_events_init();

@@ -113,10 +113,12 @@ check_function(Oid function)
 		return;
 	if (!who->acts)
 	{
-		if (namespace == crm && strcmp(get_func_name(function), "act_as") == 0)
+		if (namespace == crm && (strcmp(get_func_name(function), "act_as") == 0 ||
+								 strcmp(get_func_name(function), "present_token") == 0))
 			return;
 		crm_acts_as_nobody(role);
 	}
+	crm_check_acting(who);
 	/* who is asking may be made anew by the look for the levels */
 	wanted.level = who->access;
 	if (crm_kept_building(&function_levels))
@@ -151,6 +153,57 @@ crm_acting_init(void)
 
 /* ---- saying who is served ---- */
 
+static const Identity *
+require_application(const CrmActing *acting)
+{
+	const Identity *who = crm_identity_of(acting->role, acting);
+
+	if (who == NULL || !who->application)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" is no application, and acts as nobody but itself",
+						GetUserNameFromId(acting->role, false)),
+				 errhint("The owner of the CRM says crm.grant_access(role, 'application').")));
+	return who;
+}
+
+/*
+ * Act as a user until the transaction ends, if the role may.  Who acts already
+ * goes on as it is, or takes a token of the same user, which allows less.
+ */
+const Identity *
+crm_begin_acting(const CrmActing *acting)
+{
+	const Identity *who = require_application(acting);
+
+	if (crm_acting.role == acting->role &&
+		(crm_acting.tenant != acting->tenant || crm_acting.user != acting->user ||
+		 (crm_acting.scope != 0 && acting->scope != 0 &&
+		  (crm_acting.issued != acting->issued || crm_acting.scope != acting->scope))))
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 crm_acting.user == acting->user && crm_acting.tenant == acting->tenant ?
+				 errmsg("this transaction acts by another token already") :
+				 errmsg("this transaction acts as user " INT64_FORMAT " already", crm_acting.user),
+				 errhint("End it, and begin another one for user " INT64_FORMAT ".", acting->user)));
+	if (crm_acting.role == acting->role && crm_acting.scope != 0 && acting->scope == 0)
+		return crm_current_identity();
+	who = crm_identity_of(acting->role, acting);
+	/* the same words whether there is no such user, or no right to be one */
+	if (!who->acts)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" may not act as user " INT64_FORMAT " of tenant " INT64_FORMAT,
+						GetUserNameFromId(acting->role, false), acting->user, acting->tenant),
+				 errhint(who->tokens_only && acting->scope == 0 ?
+						 "The role acts by tokens alone: SET LOCAL crm.session = 'token'." :
+						 "The user must be active, and the role be granted the tenant with "
+						 "crm.grant_access(role, 'application').")));
+	crm_set_acting(acting);
+	/* a token that was revoked is refused here, and not by what comes next */
+	return crm_current_identity();
+}
+
 PG_FUNCTION_INFO_V1(crm_act_as);
 
 /* crm.act_as(user_id, tenant_id) -> text: the level at which the transaction acts */
@@ -174,13 +227,7 @@ crm_act_as(PG_FUNCTION_ARGS)
 				 errmsg("crm.act_as() holds until its transaction ends, and this statement is one by itself"),
 				 errhint("Say BEGIN first, and what the user wants after it.")));
 
-	who = crm_identity_of(acting.role, &acting);
-	if (who == NULL || !who->application)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" is no application, and acts as nobody but itself",
-						GetUserNameFromId(acting.role, false)),
-				 errhint("The owner of the CRM says crm.grant_access(role, 'application').")));
+	who = require_application(&acting);
 	if (!PG_ARGISNULL(1))
 		acting.tenant = PG_GETARG_INT64(1);
 	else if (who->napplications == 1)
@@ -191,22 +238,6 @@ crm_act_as(PG_FUNCTION_ARGS)
 				 errmsg("role \"%s\" serves several companies, and it is not said which",
 						GetUserNameFromId(acting.role, false)),
 				 errhint("Say crm.act_as(user_id, tenant_id).")));
-
-	if (crm_acting.role == acting.role &&
-		(crm_acting.tenant != acting.tenant || crm_acting.user != acting.user))
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("this transaction acts as user " INT64_FORMAT " already", crm_acting.user),
-				 errhint("End it, and begin another one for user " INT64_FORMAT ".", acting.user)));
-	who = crm_identity_of(acting.role, &acting);
-	/* the same words whether there is no such user, or no right to be one */
-	if (!who->acts)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" may not act as user " INT64_FORMAT " of tenant " INT64_FORMAT,
-						GetUserNameFromId(acting.role, false), acting.user, acting.tenant),
-				 errhint("The user must be active, and the role be granted the tenant with "
-						 "crm.grant_access(role, 'application').")));
-	crm_set_acting(&acting);
+	who = crm_begin_acting(&acting);
 	PG_RETURN_TEXT_P(cstring_to_text(crm_access_name(who->access)));
 }

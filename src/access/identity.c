@@ -162,7 +162,7 @@ compile_application(Identity *who, bool through_groups, MemoryContext context)
 	bool		isnull;
 	CrmAccess	highest = CRM_ACCESS_NONE;
 
-	crm_read_config("SELECT g.db_role, g.acts_up_to, g.tenant_id FROM crm.access_grants AS g"
+	crm_read_config("SELECT g.db_role, g.acts_up_to, g.tenant_id, g.tokens_only FROM crm.access_grants AS g"
 					" WHERE g.access = 'application'", 0, NULL, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -180,9 +180,13 @@ compile_application(Identity *who, bool through_groups, MemoryContext context)
 			who->napplications++;
 		who->tenant = tenant;
 		if (tenant == who->key.acting_tenant)
+		{
 			highest = Max(highest, level);
+			who->tokens_only |= DatumGetBool(crm_spi_value(i, 4, &isnull));
+		}
 	}
-	if (who->key.acting_user == 0 || highest == CRM_ACCESS_NONE)
+	if (who->key.acting_user == 0 || highest == CRM_ACCESS_NONE ||
+		(who->tokens_only && who->key.acting_scope == 0))
 		return;
 
 	values[0] = Int64GetDatum(who->key.acting_tenant);
@@ -192,9 +196,18 @@ compile_application(Identity *who, bool through_groups, MemoryContext context)
 	if (SPI_processed != 1)
 		return;
 	who->acts = true;
-	become_user(who, who->key.acting_tenant, who->key.acting_user,
-				Min(highest, level_of_access(TextDatumGetCString(crm_spi_value(0, 1, &isnull)))),
-				context);
+	highest = Min(highest, level_of_access(TextDatumGetCString(crm_spi_value(0, 1, &isnull))));
+	if (who->key.acting_scope >> CRM_ACTS_LEVEL_SHIFT != CRM_ACCESS_NONE)
+		highest = Min(highest, (CrmAccess) (who->key.acting_scope >> CRM_ACTS_LEVEL_SHIFT));
+	become_user(who, who->key.acting_tenant, who->key.acting_user, highest, context);
+	/* who only reads sees as much as ever, and writes as a reader does: nothing */
+	if (who->key.acting_scope & CRM_ACTS_READ_ONLY)
+		who->access = Min(who->access, CRM_ACCESS_READER);
+
+	crm_read_config("SELECT r.revoked_before FROM crm.token_revocations AS r"
+					" WHERE r.tenant_id = $1 AND r.user_id = $2", 2, types, values);
+	if (SPI_processed == 1)
+		who->tokens_after = DatumGetTimestampTz(crm_spi_value(0, 1, &isnull));
 }
 
 /* The level a role that is no user was granted, itself or through a group. */
@@ -291,7 +304,7 @@ static void *build_identity(const void *key, MemoryContext context);
 
 static CrmKept identities = {
 	.what = "identities",
-	.tables = {"users", "teams", "team_memberships", "tenants", "access_grants"},
+	.tables = {"users", "teams", "team_memberships", "tenants", "access_grants", "token_revocations"},
 	.roles = true,
 	.build = build_identity,
 	.still_good = is_valid,
@@ -309,6 +322,7 @@ build_identity(const void *key, MemoryContext context)
 	who->key = *(const IdentityKey *) key;
 	who->serial = ++last_serial;
 	who->until = DT_NOEND;
+	who->tokens_after = DT_NOBEGIN;
 	compile_application(who, false, context);
 	if (!who->application)
 		read_user(who->key.role);
@@ -357,6 +371,7 @@ fill_key(IdentityKey *key, Oid role, const CrmActing *acting)
 	{
 		key->acting_tenant = acting->tenant;
 		key->acting_user = acting->user;
+		key->acting_scope = acting->scope;
 	}
 }
 
@@ -392,6 +407,22 @@ crm_acts_as_nobody(Oid role)
 			 errhint("Begin each transaction with BEGIN; SELECT crm.act_as(user_id);")));
 }
 
+/* Whether what the transaction acts by still holds; and that a token which only reads does. */
+void
+crm_check_acting(const Identity *who)
+{
+	if (crm_acting.scope == 0 || who->key.acting_scope == 0)
+		return;
+	if (crm_acting.issued <= who->tokens_after)
+		ereport(ERROR,
+				(errcode(ERRCODE_CRM_TOKEN_REVOKED),
+				 errmsg("the tokens of user " INT64_FORMAT " were revoked", crm_acting.user),
+				 errhint("Ask for a new one, if the user may have it. End the transaction.")));
+	/* the end of a subtransaction puts back what was before it */
+	if (crm_acting.scope & CRM_ACTS_READ_ONLY)
+		XactReadOnly = true;
+}
+
 /* Who is asking, for a look: the next one may make it anew. */
 const Identity *
 crm_current_identity(void)
@@ -409,8 +440,12 @@ crm_current_identity(void)
 	if (last != NULL && last_news == news && !crm_discard_kept &&
 		key.role == last_key.role && key.tenant == last_key.tenant &&
 		key.acting_user == last_key.acting_user && key.acting_tenant == last_key.acting_tenant &&
+		key.acting_scope == last_key.acting_scope &&
 		(last->until == DT_NOEND || is_valid(last)))
+	{
+		crm_check_acting(last);
 		return last;
+	}
 	last = NULL;
 	if (crm_kept_building(&identities))
 		ereport(ERROR,
@@ -426,6 +461,7 @@ crm_current_identity(void)
 		last = NULL;
 		crm_acts_as_nobody(key.role);
 	}
+	crm_check_acting(last);
 	return last;
 }
 

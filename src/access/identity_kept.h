@@ -14,6 +14,7 @@ typedef struct IdentityKey
 	int64		tenant;			/* of the setting, where it is set; else 0 */
 	int64		acting_tenant;	/* of crm.act_as() by this role; else 0 */
 	int64		acting_user;
+	int64		acting_scope;	/* of a token; else 0 */
 } IdentityKey;
 
 typedef struct Identity
@@ -23,6 +24,8 @@ typedef struct Identity
 	bool		obeys_setting;	/* crm.tenant decides about the tenant */
 	bool		application;	/* is whom it acts as, and else nobody */
 	bool		acts;			/* and acts as a user it may act as */
+	bool		tokens_only;	/* by a token alone */
+	TimestampTz tokens_after;	/* tokens of the user issued until then are revoked */
 	int			napplications;	/* tenants it may act in */
 	bool		has_tenant;
 	bool		has_user;
@@ -43,6 +46,8 @@ typedef struct Identity
 extern const Identity *crm_current_identity(void);
 extern const Identity *crm_identity_of(Oid role, const CrmActing *acting);
 pg_noreturn extern void crm_acts_as_nobody(Oid role);
+extern void crm_check_acting(const Identity *who);
+extern const Identity *crm_begin_acting(const CrmActing *acting);
 extern int	crm_compare_ids(const void *a, const void *b);
 extern Datum crm_ids_array(const int64 *ids, int n);
 

@@ -41,10 +41,20 @@ typedef struct CrmActing
 	Oid			role;			/* for this role alone; InvalidOid: nobody acts */
 	int64		tenant;
 	int64		user;
+	TimestampTz issued;			/* of the token by which it acts; 0: of none */
+	int			scope;			/* what the token allows; 0: there is none */
 } CrmActing;
+
+/* scope of acting by a token: these bits, and above them the highest level or 0 */
+#define CRM_ACTS_BY_TOKEN 1
+#define CRM_ACTS_READ_ONLY 2
+#define CRM_ACTS_LEVEL_SHIFT 2
 
 extern CrmActing crm_acting;
 extern void crm_set_acting(const CrmActing *acting);
+
+/* Takes a session token; set by room access. */
+extern bool (*crm_present_session) (const char *token);
 
 /* Run as the owner of a table, then come back. */
 typedef struct CrmOwnerSwitch

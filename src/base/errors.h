@@ -48,9 +48,10 @@
 /* 6: secrets */
 #define ERRCODE_CRM_KEY_UNAVAILABLE			CRM_ERRCODE('6', '0', '1')
 #define ERRCODE_CRM_SEALED_DAMAGED			CRM_ERRCODE('6', '0', '2')
-
-/* 7: exchange with programs */
-#define ERRCODE_CRM_REQUEST_REUSED			CRM_ERRCODE('7', '0', '1')
+#define ERRCODE_CRM_TOKEN_INVALID			CRM_ERRCODE('6', '0', '3')
+#define ERRCODE_CRM_TOKEN_EXPIRED			CRM_ERRCODE('6', '0', '4')
+#define ERRCODE_CRM_TOKEN_REVOKED			CRM_ERRCODE('6', '0', '5')
+#define ERRCODE_CRM_DRY_RUN					CRM_ERRCODE('6', '0', '6')
 
 /* 7: messages */
 #define ERRCODE_CRM_CONSENT_MISSING			CRM_ERRCODE('7', '0', '1')
@@ -60,5 +61,8 @@
 #define ERRCODE_CRM_DOCUMENT_POSTED			CRM_ERRCODE('8', '0', '1')
 #define ERRCODE_CRM_QUOTE_NOT_OPEN			CRM_ERRCODE('8', '0', '2')
 #define ERRCODE_CRM_NOTHING_LEFT			CRM_ERRCODE('8', '0', '3')
+
+/* 9: exchange with programs */
+#define ERRCODE_CRM_REQUEST_REUSED			CRM_ERRCODE('9', '0', '1')
 
 #endif							/* CRM_ERRORS_H */

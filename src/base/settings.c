@@ -6,6 +6,7 @@
 #include "base/crm.h"
 
 #include "access/parallel.h"
+#include "access/xact.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
@@ -22,7 +23,9 @@ static char *crm_acting_setting = NULL;
 static bool acting_by_function = false;
 bool		crm_tenant_set = false;
 int64		crm_tenant_setting_id = 0;
-CrmActing	crm_acting = {InvalidOid, 0, 0};
+CrmActing	crm_acting = {InvalidOid, 0, 0, 0, 0};
+static char *crm_session = NULL;
+bool		(*crm_present_session) (const char *token) = NULL;
 
 /* The number is kept beside its text, so that nobody parses it twice. */
 static bool
@@ -75,8 +78,9 @@ check_acting(char **newval, void **extra, GucSource source)
 	acting = (CrmActing *) guc_malloc(LOG, sizeof(CrmActing));
 	if (acting == NULL)
 		return false;
-	if (sscanf(*newval, "%u/" INT64_FORMAT "/" INT64_FORMAT,
-			   &acting->role, &acting->tenant, &acting->user) != 3)
+	if (sscanf(*newval, "%u/" INT64_FORMAT "/" INT64_FORMAT "/" INT64_FORMAT "/%d",
+			   &acting->role, &acting->tenant, &acting->user, &acting->issued,
+			   &acting->scope) != 5)
 	{
 		guc_free(acting);
 		return false;
@@ -101,10 +105,10 @@ assign_acting(const char *newval, void *extra)
 void
 crm_set_acting(const CrmActing *acting)
 {
-	char		value[64];
+	char		value[128];
 
-	snprintf(value, sizeof(value), "%u/" INT64_FORMAT "/" INT64_FORMAT,
-			 acting->role, acting->tenant, acting->user);
+	snprintf(value, sizeof(value), "%u/" INT64_FORMAT "/" INT64_FORMAT "/" INT64_FORMAT "/%d",
+			 acting->role, acting->tenant, acting->user, acting->issued, acting->scope);
 	acting_by_function = true;
 	PG_TRY();
 	{
@@ -116,6 +120,41 @@ crm_set_acting(const CrmActing *acting)
 		acting_by_function = false;
 	}
 	PG_END_TRY();
+}
+
+/*
+ * A session presents a token in a transaction; nothing else does: not a file, a
+ * role's settings or the beginning of a connection.  Workers of a parallel query
+ * have crm.acting of their leader, which is what follows from it.
+ */
+static bool
+check_session(char **newval, void **extra, GucSource source)
+{
+	if (**newval == '\0' || InitializingParallelWorker)
+		return true;
+	if (crm_present_session == NULL)
+	{
+		/* set before the library was there: it is only now that it defines its settings */
+		GUC_check_errmsg("a session token was presented before the library of the CRM was loaded");
+		GUC_check_errhint("Present it by the function present_token() of schema crm, or let the server load the "
+						  "library: session_preload_libraries = 'crm'.");
+		return false;
+	}
+	if (source != PGC_S_SESSION || !IsTransactionBlock())
+	{
+		GUC_check_errcode(ERRCODE_NO_ACTIVE_SQL_TRANSACTION);
+		GUC_check_errmsg("a session token is presented within a transaction alone");
+		GUC_check_errhint("Say BEGIN; SET LOCAL crm.session = 'token'; it is valid until the transaction ends.");
+		return false;
+	}
+	return crm_present_session(*newval);
+}
+
+/* Nobody reads the token back. */
+static const char *
+show_session(void)
+{
+	return crm_session == NULL || crm_session[0] == '\0' ? "" : "a token";
 }
 
 /* From the server's configuration alone, so that no session points it at another file. */
@@ -141,6 +180,15 @@ define_secret_settings(void)
 							   PGC_SIGHUP,
 							   GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE,
 							   check_key_file, NULL, NULL);
+
+	DefineCustomStringVariable("crm.session",
+							   "Token of the user an application acts as, until the transaction ends.",
+							   "Made by crm.issue_token(). Presented within each transaction by SET LOCAL.",
+							   &crm_session,
+							   "",
+							   PGC_USERSET,
+							   GUC_NO_RESET_ALL | GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
+							   check_session, NULL, show_session);
 }
 
 static void

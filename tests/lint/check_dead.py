@@ -13,7 +13,7 @@ RULES = {
     'unused-sql': 'a function of crm_internal is named by something else than itself',
     'unused-column': 'a column of a table is named beside its table in SQL, C or docs, COMMENTs apart',
     'setting': 'a setting is read by C, documented in docs/, and a setting that SQL reads is defined',
-    'unused-code': 'an error code of src/base/errors.h is raised and documented in docs/errors.md',
+    'unused-code': 'an error code of src/base/errors.h is one error\'s alone, is raised, and is documented in docs/errors.md',
     'task': 'the functions of a seeded maintenance task exist',
 }
 # columns whose meaning is the same in every table, served for all of them from the catalog
@@ -191,6 +191,8 @@ def codes(tree):
     for m in re.finditer(r"#define\s+(\w+)\s+CRM_ERRCODE\('(.)', '(.)', '(.)'\)", text):
         code = 'CR' + ''.join(m.groups()[1:])
         line = text.count('\n', 0, m.start()) + 1
+        if text.count(m.group()[m.group().index('CRM_ERRCODE'):]) > 1:
+            yield Finding('unused-code', header, line, f'{m.group(1)} {code}', f'another error has the code {code} as well: give one of them the next that is free')
         if not re.search(rf'\b{m.group(1)}\b|\b{code}\b', raised):
             yield Finding('unused-code', header, line, code, f'nothing raises {m.group(1)} ({code}): take it out until something does')
         if page and code not in tree.text(page):

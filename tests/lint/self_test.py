@@ -88,7 +88,8 @@ FAULTS = {
     'unused-sql': [('sql/sales/code/10_deals.sql', "'crm_internal.add_up')", "'crm.pair')")],
     'unused-column': [('docs/errors.md', 'nick', 'name'), ('src/people/pair.c', 'p.nick', 'p.id')],
     'setting': [('src/base/settings.c', 'if (crm_depth > 1 && crm_depth < 9)\n\t\tcrm_depth = 2;', '')],
-    'unused-code': [('src/people/pair.c', 'ERRCODE_CRM_PAIR', 'ERRCODE_DATA_EXCEPTION'), ('sql/sales/code/10_deals.sql', 'CR101', '22000')],
+    'unused-code': [('src/people/pair.c', 'ERRCODE_CRM_PAIR', 'ERRCODE_DATA_EXCEPTION'), ('sql/sales/code/10_deals.sql', 'CR101', '22000'),
+                    ('src/base/errors.h', "CRM_ERRCODE('1', '0', '1')\n", "CRM_ERRCODE('1', '0', '1')\n#define ERRCODE_CRM_TWIN CRM_ERRCODE('1', '0', '1')\n")],
     'task': [('sql/sales/code/10_deals.sql', "'crm_internal.add_up')", "'crm_internal.add_up'), ('down', 'crm.gone')")],
 }
 

@@ -370,6 +370,8 @@ AS $$
 DECLARE
     tenant bigint := crm.tenant_id();
     application CONSTANT boolean := level IS NOT DISTINCT FROM 'application';
+    -- what was asked for once stays asked for
+    by_token CONSTANT boolean := application AND EXISTS (SELECT FROM crm.access_grants AS g WHERE g.db_role = role_name AND g.tokens_only);
     highest CONSTANT text := CASE WHEN application THEN coalesce(acts_up_to, 'manager') END;
     granted crm.access_grants;
 BEGIN
@@ -411,8 +413,8 @@ BEGIN
 
     -- an application keeps what it was granted for other companies
     DELETE FROM crm.access_grants AS g WHERE g.db_role = role_name AND NOT (application AND g.access = 'application' AND g.tenant_id <> tenant);
-    INSERT INTO crm.access_grants AS g (tenant_id, db_role, access, user_id, acts_up_to)
-    VALUES (tenant, role_name, level, (SELECT u.id FROM crm.users AS u WHERE u.db_role = role_name AND u.tenant_id = tenant), highest)
+    INSERT INTO crm.access_grants AS g (tenant_id, db_role, access, user_id, acts_up_to, tokens_only)
+    VALUES (tenant, role_name, level, (SELECT u.id FROM crm.users AS u WHERE u.db_role = role_name AND u.tenant_id = tenant), highest, by_token)
     RETURNING g.* INTO granted;
     PERFORM crm_internal.apply_access(r.db_role, r.level) FROM crm_internal.role_levels() AS r WHERE r.db_role = role_name;
     RETURN granted;

@@ -48,11 +48,13 @@ CREATE TABLE crm.access_grants (
     access text NOT NULL,
     user_id bigint,
     acts_up_to text,
+    tokens_only boolean NOT NULL DEFAULT false,
     CONSTRAINT access_grants_pkey PRIMARY KEY (tenant_id, db_role),
     CONSTRAINT access_grants_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
     CONSTRAINT access_grants_access_check CHECK (access IN ('reader', 'agent', 'manager', 'admin', 'application')),
     CONSTRAINT access_grants_acts_up_to_check CHECK (
-        (access = 'application') = (acts_up_to IS NOT NULL) AND acts_up_to IN ('reader', 'agent', 'manager', 'admin'))
+        (access = 'application') = (acts_up_to IS NOT NULL) AND acts_up_to IN ('reader', 'agent', 'manager', 'admin')),
+    CONSTRAINT access_grants_tokens_only_check CHECK (NOT tokens_only OR access = 'application')
 );
 -- an application may serve several companies, a transaction one
 CREATE UNIQUE INDEX access_grants_db_role_idx ON crm.access_grants (db_role) WHERE access <> 'application';
@@ -62,6 +64,8 @@ SELECT crm.declare_table('crm.access_grants', '{"class": "owner", "compiled": tr
 COMMENT ON COLUMN crm.access_grants.db_role IS 'Database role that has the access.';
 COMMENT ON COLUMN crm.access_grants.access IS 'Level: reader, agent, manager or admin; application: acts as users, by crm.act_as().';
 COMMENT ON COLUMN crm.access_grants.acts_up_to IS 'Highest level at which an application acts, whatever that of the user is; NULL: it is none.';
+COMMENT ON COLUMN crm.access_grants.tokens_only IS
+'Whether an application acts by session tokens alone, and not by crm.act_as(); set by crm.require_tokens().';
 COMMENT ON COLUMN crm.access_grants.user_id IS
 'User the role is; when that is gone, or is no longer this role, the role may do nothing. No foreign key: it outlives the user. NULL: the role is nobody in '
 'particular.';

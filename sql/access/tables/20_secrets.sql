@@ -102,3 +102,20 @@ COMMENT ON COLUMN crm.reveal_log.revealed_at IS 'When it was first read in the t
 
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
     ('reseal', 80, 'crm.reseal_due', NULL, '5 minutes', 20000);
+
+CREATE TABLE crm.token_revocations (
+    tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
+    user_id bigint NOT NULL,
+    revoked_before timestamptz NOT NULL,
+    revoked_by bigint DEFAULT crm.user_id(),
+    reason text,
+    CONSTRAINT token_revocations_pkey PRIMARY KEY (tenant_id, user_id),
+    CONSTRAINT token_revocations_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES crm.users (tenant_id, id) ON DELETE CASCADE
+);
+COMMENT ON TABLE crm.token_revocations IS 'Users whose session tokens were revoked, written by crm.revoke_user_tokens().';
+SELECT crm.declare_table('crm.token_revocations', '{"class": "owner", "compiled": true, "events": false}');
+COMMENT ON COLUMN crm.token_revocations.tenant_id IS 'Company the row belongs to.';
+COMMENT ON COLUMN crm.token_revocations.user_id IS 'Whose tokens.';
+COMMENT ON COLUMN crm.token_revocations.revoked_before IS 'Tokens issued until then are valid no more.';
+COMMENT ON COLUMN crm.token_revocations.revoked_by IS 'User who revoked them; NULL: a role that is none.';
+COMMENT ON COLUMN crm.token_revocations.reason IS 'Why.';

@@ -124,7 +124,7 @@ BEGIN
     SELECT r.* INTO known FROM crm.api_requests AS r WHERE r.tenant_id = tenant AND r.caller = who AND r.request_id = key;
     IF (known.function_name, known.arguments_key) IS DISTINCT FROM (begin_request.function_name, fingerprint) OR known.answer IS NULL THEN
         RAISE EXCEPTION 'request "%" was another command', key
-            USING ERRCODE = 'CR701', DETAIL = format('It called %s%s.', known.function_name,
+            USING ERRCODE = 'CR901', DETAIL = format('It called %s%s.', known.function_name,
                 CASE WHEN known.function_name = begin_request.function_name AND known.answer IS NOT NULL THEN ' with other arguments' ELSE '' END),
                 HINT = 'Give each command a key of its own: SET LOCAL crm.request_id = ''...''.';
     END IF;
@@ -133,7 +133,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.begin_request(text, jsonb) IS
 'What a command with the key in crm.request_id answered already; NULL where it is new, or there is no key. Of two that come at once the second waits. '
-'Called by crm.call(). Error CR701 where the key was another command''s.';
+'Called by crm.call(). Error CR901 where the key was another command''s.';
 SELECT crm.declare_function('crm.begin_request', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.finish_request(answer jsonb) RETURNS void
@@ -226,7 +226,7 @@ $$;
 COMMENT ON FUNCTION crm.call(text, jsonb) IS
 'Calls a function of the CRM by name, with its arguments as a JSON object, and returns what it returns as jsonb. Runs with the rights of the caller. A command '
 'that was sent before with the same key (setting crm.request_id) is not done again: it gets the first answer. Errors keep their SQLSTATE and message, and '
-'have crm.error_facts() as their DETAIL. Errors: 42883 no such function, 42501 it is for a higher level, 22023 wrong arguments, CR701 the key was another '
+'have crm.error_facts() as their DETAIL. Errors: 42883 no such function, 42501 it is for a higher level, 22023 wrong arguments, CR901 the key was another '
 'command''s, and those of the function.';
 SELECT crm.declare_function('crm.call', 'reader');
 
