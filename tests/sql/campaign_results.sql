@@ -16,7 +16,7 @@ INSERT INTO crm.contacts (id, name, account_id) SELECT 980000 + n, 'Regress pers
 INSERT INTO crm.opportunities (id, name, account_id, amount, campaign_id) VALUES (980001, 'Won by both', 980001, 100, 980002), (980002, 'Won by nobody', 980002, 50, NULL),
     (980003, 'Lost', 980003, 70, 980003), (980004, 'Open', 980004, 30, 980003);
 SELECT crm.bypass_guards('test'); SELECT count(crm.move_opportunity(v.id, v.stage)) FROM (VALUES (980001, 'won'), (980002, 'won')) AS v (id, stage);
-UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s WHERE s.tenant_id = crm.tenant_id() AND s.type = 'lost'), loss_reason = 'price' WHERE id = 980003;
+UPDATE crm.opportunities SET stage_id = (SELECT s.id FROM crm.stages AS s WHERE s.tenant_id = crm.tenant_id() AND s.pipeline_id = opportunities.pipeline_id AND s.type = 'lost'), loss_reason = 'price' WHERE id = 980003;
 SELECT d.opportunity_id, d.state FROM crm_analytics.fact_opportunities AS d WHERE d.tenant_id = :company ORDER BY 1;
 INSERT INTO crm.orders (account_id, opportunity_id, amount, margin) VALUES (980001, 980001, 100, 40), (980001, NULL, 300, 100);
 -- the worked case: touches 14, 7 and 0 days before; what was only sent is nobody's merit, what is older than 90 days or comes later is none

@@ -16,7 +16,8 @@ WHERE r.class NOT IN ('owner', 'lookup', 'log') AND coalesce(r.options -> 'impor
       ('approvals'), ('ticket_followers'), ('article_deflections'),     -- made by what people do here
       ('articles'), ('article_versions'), ('survey_responses'),         -- written by their functions, which keep versions and tokens
       ('external_ids'), ('score_events'),                               -- written by applications through their functions
-      ('agents'), ('user_skills'),                                      -- how people work here
+      ('message_templates'),                                            -- written here, with their variables checked
+     ('agents'), ('user_skills'),                                      -- how people work here
       ('value_models'), ('rfm_edges'), ('winback_members'),             -- fitted here
       ('account_needs'), ('wallet_declarations'))                       -- written by their functions
   AND NOT (r.class IN ('work', 'child', 'catalogue', 'owned') AND crm.subject_relation(r.subject)::text LIKE 'crm_internal.%')

@@ -12,13 +12,17 @@ COMMENT ON FUNCTION crm_internal.campaign_draw(bigint, text, text) IS
 
 CREATE OR REPLACE FUNCTION crm_internal.draw_variant(tenant bigint, campaign bigint, u double precision)
 RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT v.id FROM (
-        SELECT x.id, sum(x.weight) OVER (ORDER BY x.id)::double precision / sum(x.weight) OVER ()::double precision AS upto
-        FROM crm.campaign_variants AS x WHERE x.tenant_id = tenant AND x.campaign_id = campaign AND x.active) AS v
-    WHERE u < v.upto ORDER BY v.upto LIMIT 1
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT v.id FROM (
+            SELECT x.id, sum(x.weight) OVER (ORDER BY x.id)::double precision / sum(x.weight) OVER ()::double precision AS upto
+            FROM crm.campaign_variants AS x WHERE x.tenant_id = tenant AND x.campaign_id = campaign AND x.active) AS v
+        WHERE u < v.upto ORDER BY v.upto LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.draw_variant(bigint, bigint, double precision) IS
 'Variant on which a uniform draw falls, by weight, among those in use; NULL: the campaign has none.';
@@ -82,23 +86,33 @@ CREATE OR REPLACE TRIGGER campaign_members_before_draw BEFORE INSERT ON crm.camp
 
 CREATE OR REPLACE FUNCTION crm_internal.other_member(m crm.campaign_members)
 RETURNS crm.campaign_members
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT x.* FROM crm.campaign_members AS x
+#variable_conflict use_column
+DECLARE
+    found crm.campaign_members;
+BEGIN
+    SELECT x.* INTO found FROM crm.campaign_members AS x
     WHERE x.tenant_id = m.tenant_id AND x.campaign_id = m.campaign_id AND x.id <> m.id AND x.same_as_id IS NULL
       AND (x.lead_id = m.lead_id OR x.contact_id = m.contact_id OR x.account_id = m.account_id)
-    ORDER BY x.id LIMIT 1
+    ORDER BY x.id LIMIT 1;
+    RETURN found;
+END
 $$;
 COMMENT ON FUNCTION crm_internal.other_member(crm.campaign_members) IS
 'Another member of the same campaign that is the same person; empty where there is none.';
 
 CREATE OR REPLACE FUNCTION crm_internal.campaign_title(tenant bigint, campaign bigint)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT '"' || c.name || '"' FROM crm.campaigns AS c WHERE c.tenant_id = tenant AND c.id = campaign
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT '"' || c.name || '"' FROM crm.campaigns AS c WHERE c.tenant_id = tenant AND c.id = campaign);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.campaign_title(bigint, bigint) IS 'Name of a campaign as errors say it.';
 
@@ -301,14 +315,20 @@ SELECT crm.declare_api('crm.move_campaign', '{"campaign_id": 1, "status": "runni
 
 CREATE OR REPLACE FUNCTION crm_internal.member_of(tenant bigint, campaign bigint, lead bigint, contact bigint, account bigint)
 RETURNS crm.campaign_members
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT m.* FROM crm.campaign_members AS m
+#variable_conflict use_column
+DECLARE
+    found crm.campaign_members;
+BEGIN
+    SELECT m.* INTO found FROM crm.campaign_members AS m
     WHERE m.tenant_id = tenant AND m.campaign_id = campaign AND m.same_as_id IS NULL
       AND (m.contact_id = contact OR m.lead_id = lead OR m.account_id = account)
     -- the person before the account they belong to
-    ORDER BY m.contact_id IS NOT DISTINCT FROM contact AND contact IS NOT NULL DESC, m.account_id IS NULL DESC, m.id LIMIT 1
+    ORDER BY m.contact_id IS NOT DISTINCT FROM contact AND contact IS NOT NULL DESC, m.account_id IS NULL DESC, m.id LIMIT 1;
+    RETURN found;
+END
 $$;
 COMMENT ON FUNCTION crm_internal.member_of(bigint, bigint, bigint, bigint, bigint) IS
 'The member of a campaign that somebody is: as contact, as lead, or by their account; empty: none.';
@@ -408,12 +428,16 @@ SELECT crm.declare_function('crm.is_held_out', 'agent');
 
 CREATE OR REPLACE FUNCTION crm_internal.holds_out(tenant bigint, campaign bigint, lead bigint, contact bigint, account bigint)
 RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT EXISTS (SELECT FROM crm.campaign_members AS m
-                   WHERE m.tenant_id = tenant AND m.campaign_id = campaign AND m.same_as_id IS NULL AND m.held_out
-                     AND (m.contact_id = contact OR m.lead_id = lead OR m.account_id = account))
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT EXISTS (SELECT FROM crm.campaign_members AS m
+                       WHERE m.tenant_id = tenant AND m.campaign_id = campaign AND m.same_as_id IS NULL AND m.held_out
+                         AND (m.contact_id = contact OR m.lead_id = lead OR m.account_id = account)));
+END
 $$;
 COMMENT ON FUNCTION crm_internal.holds_out(bigint, bigint, bigint, bigint, bigint) IS 'Whether a campaign leaves somebody alone, by any of their names.';
 

@@ -4,13 +4,17 @@
 
 CREATE OR REPLACE FUNCTION crm_internal.channel_of(tenant bigint, said text[], otherwise text)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT c.code
-    FROM unnest(said || otherwise || 'other'::text) WITH ORDINALITY AS s (word, place)
-    JOIN crm.channels AS c ON c.tenant_id = tenant AND (c.code = lower(btrim(s.word)) OR lower(btrim(s.word)) = ANY (c.words))
-    ORDER BY s.place, c.code <> lower(btrim(s.word)), c.code LIMIT 1
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT c.code
+        FROM unnest(said || otherwise || 'other'::text) WITH ORDINALITY AS s (word, place)
+        JOIN crm.channels AS c ON c.tenant_id = tenant AND (c.code = lower(btrim(s.word)) OR lower(btrim(s.word)) = ANY (c.words))
+        ORDER BY s.place, c.code <> lower(btrim(s.word)), c.code LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.channel_of(bigint, text[], text) IS
 'Channel that the first of several words means which means any, else otherwise, else other; NULL: the company has removed that one too.';

@@ -29,23 +29,27 @@ COMMENT ON FUNCTION crm_internal.quiet_until(bigint, text, text, boolean, text, 
 
 CREATE OR REPLACE FUNCTION crm_internal.limited_until(m crm.outbound_messages, needs_consent boolean, at timestamptz)
 RETURNS timestamptz
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT max(x.free_at)
-    FROM crm.sending_limits AS l
-    CROSS JOIN LATERAL (
-        SELECT coalesce(o.sent_at, at) + l.period AS free_at
-        FROM crm.outbound_messages AS o
-        WHERE o.tenant_id = m.tenant_id AND o.address_key = m.address_key AND o.id <> m.id
-          AND o.purpose = ANY (CASE WHEN l.purpose IS NOT NULL THEN ARRAY[l.purpose]
-                                    ELSE ARRAY(SELECT p.code FROM crm.message_purposes AS p WHERE p.tenant_id = m.tenant_id AND p.needs_consent) END)
-          AND (l.channel IS NULL OR o.channel = l.channel)
-          -- one that may be on its way counts
-          AND o.state IN ('sending', 'uncertain', 'sent') AND (o.sent_at IS NULL OR o.sent_at > at - l.period)
-        ORDER BY coalesce(o.sent_at, at) DESC OFFSET l.most - 1 LIMIT 1) AS x
-    WHERE l.tenant_id = m.tenant_id AND l.active AND (l.channel IS NULL OR l.channel = m.channel)
-      AND (l.purpose = m.purpose OR l.purpose IS NULL AND needs_consent)
+#variable_conflict use_column
+BEGIN
+    RETURN (
+        SELECT max(x.free_at)
+        FROM crm.sending_limits AS l
+        CROSS JOIN LATERAL (
+            SELECT coalesce(o.sent_at, at) + l.period AS free_at
+            FROM crm.outbound_messages AS o
+            WHERE o.tenant_id = m.tenant_id AND o.address_key = m.address_key AND o.id <> m.id
+              AND o.purpose = ANY (CASE WHEN l.purpose IS NOT NULL THEN ARRAY[l.purpose]
+                                        ELSE ARRAY(SELECT p.code FROM crm.message_purposes AS p WHERE p.tenant_id = m.tenant_id AND p.needs_consent) END)
+              AND (l.channel IS NULL OR o.channel = l.channel)
+              -- one that may be on its way counts
+              AND o.state IN ('sending', 'uncertain', 'sent') AND (o.sent_at IS NULL OR o.sent_at > at - l.period)
+            ORDER BY coalesce(o.sent_at, at) DESC OFFSET l.most - 1 LIMIT 1) AS x
+        WHERE l.tenant_id = m.tenant_id AND l.active AND (l.channel IS NULL OR l.channel = m.channel)
+          AND (l.purpose = m.purpose OR l.purpose IS NULL AND needs_consent));
+END
 $$;
 COMMENT ON FUNCTION crm_internal.limited_until(crm.outbound_messages, boolean, timestamptz) IS
 'When an address may get one more message by the limits; NULL: now.';
