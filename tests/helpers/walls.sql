@@ -140,7 +140,9 @@ DECLARE
     team text := CASE WHEN crm.column_exists(r.relation, 'team_id') AND NOT r.options ? 'owner' THEN 't.team_id' ELSE 'NULL::bigint' END;
 BEGIN
     IF r.class IN ('child', 'log') AND EXISTS (SELECT FROM crm.table_links(r.relation) AS l WHERE l.kind = 'parent') THEN
-        FOR link IN SELECT l.* FROM crm.table_links(r.relation) AS l WHERE l.kind = 'parent' LOOP
+        -- what everybody in the company sees, such as a campaign, hides no child and is not asked whether it may be changed
+        FOR link IN SELECT l.* FROM crm.table_links(r.relation) AS l LEFT JOIN crm.registry AS y ON y.subject = l.target
+                    WHERE l.kind = 'parent' AND (l.target IS NULL OR y.class IN ('owned', 'child', 'log')) LOOP
             FOR parent IN SELECT x.relation::text FROM crm.registry AS x WHERE x.subject = link.target
                           OR link.target IS NULL AND (crm.column_exists(x.relation, 'owner_id') OR x.class IN ('owned', 'child')) AND crm.column_exists(x.relation, 'id') AND crm.column_exists(x.relation, 'tenant_id') LOOP
                 seen := seen || format(' AND (t.%1$I IS NULL OR %4$s OR EXISTS (SELECT FROM %2$s AS x JOIN attack.allowed AS a ON a.relation = %2$L::regclass AND a.row_id = x.ctid AND a.role = p.role AND a.sees WHERE x.tenant_id = t.tenant_id AND x.id = t.%1$I))',
