@@ -12,7 +12,7 @@
  * the SHA-256 of the key's digits, so a key that was mistyped is found here and
  * not when nothing opens any more, and no two files have one id for two keys.
  *
- * No PostgreSQL here: the parser is fuzzed by itself.
+ * No PostgreSQL here.
  */
 #include "access/keyfile.h"
 
@@ -114,8 +114,8 @@ read_line(const char *p, const char *end, CrmMasterKeys *out, bool *begun, bool 
  * Parse the text of a key file; false: problem says what is wrong, in which
  * line (0: as a whole).
  */
-bool
-crm_keyfile_parse(const char *text, size_t len, CrmMasterKeys *out, const char **problem,
+static bool
+parse_keyfile(const char *text, size_t len, CrmMasterKeys *out, const char **problem,
 				  int *line)
 {
 	const char *end = text + len;
@@ -189,7 +189,7 @@ crm_keyfile_read(const char *path, CrmMasterKeys *out, struct stat *stamp,
 		if (n < 0)
 			*problem = "the server cannot read it";
 		else
-			good = crm_keyfile_parse(text, len, out, problem, line);
+			good = parse_keyfile(text, len, out, problem, line);
 	}
 	close(fd);
 	sodium_memzero(text, sizeof(text));

@@ -28,8 +28,6 @@ typedef struct CrmMasterKeys
 	CrmMasterKey keys[CRM_KEYFILE_MAX_KEYS];	/* the current one last */
 } CrmMasterKeys;
 
-extern bool crm_keyfile_parse(const char *text, size_t len, CrmMasterKeys *out,
-							  const char **problem, int *line);
 extern bool crm_keyfile_read(const char *path, CrmMasterKeys *out, struct stat *stamp,
 							 const char **problem, int *line);
 
