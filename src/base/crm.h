@@ -89,6 +89,7 @@ extern Portal crm_cursor_open(const char *sql);
 extern void crm_cursor_fetch(Portal portal, long count);
 extern void crm_cursor_close(Portal portal);
 extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
+extern Datum crm_spi_row(Oid rowtype, MemoryContext context);
 
 extern void crm_become(Oid owner, CrmOwnerSwitch *saved);
 extern void crm_become_self(const CrmOwnerSwitch *saved);

@@ -23,6 +23,7 @@
 #include "catalog/namespace.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
+#include "utils/datum.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
@@ -339,6 +340,28 @@ crm_spi_value(uint64 row, int column, bool *isnull)
 {
 	return SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc,
 						 column, isnull);
+}
+
+/*
+ * The first column of the last result's first row, a whole row of a table,
+ * copied to a context.  "RETURNING x" would be a column of that name where the
+ * table has one, so it is written "RETURNING (x.*)::table"; what comes back is
+ * looked at all the same, since a pointer to anything else ends the server.
+ */
+Datum
+crm_spi_row(Oid rowtype, MemoryContext context)
+{
+	bool		isnull;
+	Datum		row = crm_spi_value(0, 1, &isnull);
+	MemoryContext old;
+
+	if (isnull || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != rowtype)
+		elog(ERROR, "a row of type %u was expected, not one of type %u%s", rowtype,
+			 SPI_gettypeid(SPI_tuptable->tupdesc, 1), isnull ? ", NULL" : "");
+	old = MemoryContextSwitchTo(context);
+	row = datumCopy(row, false, -1);
+	MemoryContextSwitchTo(old);
+	return row;
 }
 
 /* ---- acting as somebody else ---- */

@@ -64,13 +64,12 @@ parameter(Statement *s, Oid type, Datum value, bool isnull)
  * not meet the plan of the old one.
  */
 static Datum
-finish(Statement *s, bool *found)
+finish(Statement *s, Relation rel, bool *found)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	Datum		row = (Datum) 0;
-	bool		isnull;
 
-	appendStringInfoString(&s->sql, " RETURNING x /*");
+	appendStringInfo(&s->sql, " RETURNING (x.*)::%s /*", table_name(rel));
 	for (int i = 0; i < s->n; i++)
 		appendStringInfo(&s->sql, " %u", s->types[i]);
 	appendStringInfoString(&s->sql, " */");
@@ -79,12 +78,7 @@ finish(Statement *s, bool *found)
 	crm_execute_variant(s->sql.data, s->n, s->types, s->values, s->nulls, false, 0);
 	*found = SPI_processed > 0;
 	if (*found)
-	{
-		MemoryContext old = MemoryContextSwitchTo(caller);
-
-		row = datumCopy(crm_spi_value(0, 1, &isnull), false, -1);
-		MemoryContextSwitchTo(old);
-	}
+		row = crm_spi_row(rel->rd_rel->reltype, caller);
 	crm_disconnect();
 	return row;
 }
@@ -139,7 +133,7 @@ crm_insert_row(PG_FUNCTION_ARGS)
 		resetStringInfo(&s.sql);
 		appendStringInfo(&s.sql, "INSERT INTO %s AS x DEFAULT VALUES", table_name(rel));
 	}
-	row = finish(&s, &found);
+	row = finish(&s, rel, &found);
 	ReleaseTupleDesc(desc);
 	relation_close(rel, AccessShareLock);
 	/* a trigger may have put it aside */
@@ -233,7 +227,7 @@ crm_update_row(PG_FUNCTION_ARGS)
 			parameter(&s, att->atttypid, before[i], before_nulls[i]);
 			between = " AND ";
 		}
-		row = finish(&s, &found);
+		row = finish(&s, rel, &found);
 	}
 	ReleaseTupleDesc(desc);
 	relation_close(rel, AccessShareLock);

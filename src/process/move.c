@@ -16,7 +16,6 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -231,7 +230,6 @@ move_row(Wanted *w, Datum changes)
 	StringInfoData sql;
 	int			n = 3;
 	Datum		row;
-	bool		isnull;
 
 	types[0] = types[1] = INT8OID;
 	types[2] = TEXTOID;
@@ -246,8 +244,8 @@ move_row(Wanted *w, Datum changes)
 	appendStringInfo(&sql, " FROM crm.stages AS s WHERE x.id OPERATOR(pg_catalog.=) $2%s"
 					 " AND s.tenant_id OPERATOR(pg_catalog.=) $1"
 					 " AND s.pipeline_id OPERATOR(pg_catalog.=) x.pipeline_id"
-					 " AND s.code OPERATOR(pg_catalog.=) $3 RETURNING x /*",
-					 of_tenant(w));
+					 " AND s.code OPERATOR(pg_catalog.=) $3 RETURNING (x.*)::%s /*",
+					 of_tenant(w), w->table);
 	/* a column that was given another type must not meet the plan of the old one */
 	for (int i = 3; i < n; i++)
 		appendStringInfo(&sql, " %u", types[i]);
@@ -258,9 +256,7 @@ move_row(Wanted *w, Datum changes)
 	crm_execute_variant(sql.data, n, types, values, nulls, false, 0);
 	if (SPI_processed == 0)
 		refuse_move(w);
-	row = crm_spi_value(0, 1, &isnull);
-	MemoryContextSwitchTo(caller);
-	row = datumCopy(row, false, -1);
+	row = crm_spi_row(w->rel->rd_rel->reltype, caller);
 	crm_disconnect();
 	return row;
 }

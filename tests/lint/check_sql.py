@@ -6,6 +6,7 @@ from tree import Finding
 
 RULES = {
     'search-path': 'functions in SQL and PL/pgSQL pin it: SET search_path = pg_catalog, pg_temp (not those with a parsed body: RETURN, BEGIN ATOMIC)',
+    'variable-conflict': 'a body in PL/pgSQL begins with #variable_conflict use_variable: a name without a table is a variable, whatever columns the owner adds',
     'volatility': 'every CREATE FUNCTION says IMMUTABLE, STABLE or VOLATILE (trigger functions need not)',
     'rows': 'a function that returns a set says how many rows are usual (ROWS n): the default of 1,000 makes plans dear enough to be compiled',
     'comment': 'every function, aggregate, view, table and type has a COMMENT in the file that makes it',
@@ -14,6 +15,8 @@ RULES = {
     'advisory-lock': 'locks are those of crm.lock() and crm.lock_own(): keys of pg_advisory_...() can be held by anybody',
     'known-code': 'codes of class CR in SQL stand in src/base/errors.h',
 }
+PINNED = re.compile(r'set search_path = pg_catalog , pg_temp(?! ,)')
+VARIABLES = re.compile(r'\$\w*\$\s*#variable_conflict use_variable\n')
 COMMENTED = {'function', 'aggregate', 'view', 'table', 'type', 'procedure'}
 
 
@@ -47,11 +50,16 @@ def commented_in_blocks(f):
 def function(f, o):
     header = o.statement.header()
     language = header[header.index('language') + 1] if 'language' in header else 'sql'
-    parsed = 'atomic' in header or o.statement.body() is None
-    if language in ('sql', 'plpgsql') and not parsed and 'search_path' not in header:
+    body = o.statement.body()
+    # AS 'SELECT ...' is no parsed body either
+    parsed = 'atomic' in header or body is None and 'as' not in header
+    pinned = PINNED.search(' '.join(t.low for t in o.statement.tokens))
+    if language in ('sql', 'plpgsql') and not parsed and not pinned:
         yield Finding('search-path', f.path, o.line, o.name, f'{o.name} looks where its caller says: add SET search_path = pg_catalog, pg_temp')
-    elif 'security' in header and 'definer' in header and 'search_path' not in header:
+    elif 'security' in header and 'definer' in header and not pinned:
         yield Finding('search-path', f.path, o.line, o.name, f'{o.name} is SECURITY DEFINER without a pinned search_path')
+    if language == 'plpgsql' and body is not None and not VARIABLES.match(body.text):
+        yield Finding('variable-conflict', f.path, o.line, o.name, f'{o.name} begins its body without #variable_conflict use_variable')
     returns = next((o.statement.tokens[i + 1].low for i, t in enumerate(o.statement.tokens[:-1]) if t.low == 'returns'), '')
     if returns not in ('trigger', 'event_trigger') and not {'immutable', 'stable', 'volatile'} & set(header):
         yield Finding('volatility', f.path, o.line, o.name, f'{o.name} does not say IMMUTABLE, STABLE or VOLATILE')

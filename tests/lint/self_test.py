@@ -33,7 +33,7 @@ WHOLE = {
     'sql/people/tables/10_persons.sql': "-- Persons.\nCREATE TABLE crm.persons (id bigint, nick text);\nCOMMENT ON TABLE crm.persons IS 'Persons.';\n",
     'sql/sales/tables/10_deals.sql': "-- Deals.\nCREATE TABLE crm.deals (id bigint, amount numeric);\nCOMMENT ON TABLE crm.deals IS 'Deals.';\n",
     'sql/sales/code/10_deals.sql': "-- What deals do.\nCREATE OR REPLACE FUNCTION crm_internal.add_up(relation regclass) RETURNS numeric\n"
-                                   "LANGUAGE plpgsql STABLE\nSET search_path = pg_catalog, pg_temp\nAS $$\nDECLARE\n    what text := quote_ident('amount');\nBEGIN\n"
+                                   "LANGUAGE plpgsql STABLE\nSET search_path = pg_catalog, pg_temp\nAS $$\n#variable_conflict use_variable\nDECLARE\n    what text := quote_ident('amount');\nBEGIN\n"
                                    "    EXECUTE format('SELECT sum(%s) FROM %s WHERE %I > 0', what, relation, 'amount');\n"
                                    "    RAISE EXCEPTION 'x' USING ERRCODE = 'CR101', HINT = 'Do y.';\nEND\n$$;\n"
                                    "COMMENT ON FUNCTION crm_internal.add_up(regclass) IS 'Sum.';\n"
@@ -71,6 +71,7 @@ FAULTS = {
     'varlena': [('src/people/pair.c', '#include "base/crm.h"\n', ''), ('src/people/pair.c', 'return 1;', 'return VARSIZE(NULL);')],
     'version-test': [('src/sales/deal.c', 'static void', '#if PG_VERSION_NUM >= 160000\n#endif\nstatic void')],
     'hint-c': [('src/people/pair.c', ', errhint("Do y.")', '')],
+    'variable-conflict': [('sql/sales/code/10_deals.sql', '#variable_conflict use_variable\n', '')],
     'search-path': [('sql/sales/code/10_deals.sql', 'SET search_path = pg_catalog, pg_temp\n', '')],
     'volatility': [('sql/sales/code/10_deals.sql', ' STABLE', '')],
     'rows': [('sql/sales/code/10_deals.sql', 'RETURNS numeric', 'RETURNS SETOF numeric')],

@@ -159,4 +159,16 @@ SELECT (crm.refresh_segment('far')).active;
 SELECT count(*) FROM crm.segment_members AS m WHERE m.subject_table = 'public.regress_visits';
 DELETE FROM crm.segments WHERE name = 'far and called';
 DELETE FROM crm.segments WHERE subject_table = 'public.regress_visits';
+-- made again under its name, it is attached again; one that was only renamed keeps the name
+CREATE TABLE public.regress_visits (id bigint PRIMARY KEY, tenant_id bigint NOT NULL DEFAULT crm.tenant_id(), made_at timestamptz, source_system text, source_id text,
+    UNIQUE (tenant_id, source_system, source_id));
+SELECT crm.attach_import('public.regress_visits');
+ALTER TABLE public.regress_visits RENAME TO regress_old;
+CREATE TABLE public.regress_visits (id bigint PRIMARY KEY, tenant_id bigint NOT NULL DEFAULT crm.tenant_id(), made_at timestamptz, source_system text, source_id text,
+    UNIQUE (tenant_id, source_system, source_id));
+SELECT crm.attach_import('public.regress_visits');
+-- triggers of a stranger's table would run as the owner of the CRM, also where that owner is a member of the stranger's role
+CREATE ROLE regress_own_stranger;
+ALTER TABLE public.regress_old OWNER TO regress_own_stranger;
+SELECT crm.attach_import('public.regress_old');
 ROLLBACK;

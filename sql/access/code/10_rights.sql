@@ -122,6 +122,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r record;
     name CONSTANT text := (SELECT c.relname FROM pg_class AS c WHERE c.oid = relation);
@@ -157,6 +158,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     wanted CONSTANT boolean := (
         SELECT crm.column_exists(r.relation, 'tenant_id') AND r.class IS DISTINCT FROM 'owner' AND r.class IS DISTINCT FROM 'lookup'
@@ -188,6 +190,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- whoever sees everything may be told that a row is not there by what is asked of it
     IF id IS NOT NULL AND crm.whole_tenant() IS NULL AND crm.can_see_record(subject, id) IS NOT TRUE THEN
@@ -212,6 +215,7 @@ RETURNS SETOF regclass
 LANGUAGE plpgsql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     hook regprocedure;
 BEGIN
@@ -228,6 +232,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     levels CONSTANT text[] := '{reader,agent,manager,admin}';
     rank CONSTANT integer := coalesce(array_position(levels, level), 0);
@@ -307,6 +312,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF EXISTS (SELECT FROM crm.registry AS r WHERE r.relation = apply_grants.relation AND r.declared_at IS NULL AND r.class IS NOT NULL) THEN
         PERFORM crm_internal.apply_access(r.db_role, r.level) FROM crm_internal.role_levels() AS r;
@@ -322,6 +328,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r pg_roles;
     owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'crm.access_grants'::regclass);
@@ -366,7 +373,7 @@ RETURNS crm.access_grants
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     tenant bigint := crm.tenant_id();
     application CONSTANT boolean := level IS NOT DISTINCT FROM 'application';
@@ -437,6 +444,7 @@ RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     had boolean;
 BEGIN
@@ -461,6 +469,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NOT pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN
         RAISE EXCEPTION 'only the owner of the CRM may say which database role a user is'

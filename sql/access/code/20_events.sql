@@ -7,6 +7,7 @@ RETURNS crm.events
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- consumers believe the kinds of the CRM, and an event that is there may hold what its reader may not know
     IF NOT crm.has_access('admin') AND kind NOT LIKE 'app.%' THEN

@@ -13,6 +13,7 @@ RETURNS pg_snapshot
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s CONSTANT pg_snapshot := pg_current_snapshot();
     me CONSTANT xid8 := pg_current_xact_id_if_assigned();
@@ -32,6 +33,7 @@ RETURNS crm.event_subscriptions
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     server CONSTANT bigint := crm.server_number();
@@ -75,6 +77,7 @@ RETURNS crm.event_subscriptions
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found_one crm.event_subscriptions;
 BEGIN
@@ -92,6 +95,7 @@ RETURNS crm.event_subscriptions
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     gone CONSTANT crm.event_subscriptions := crm_internal.subscription_of(name);
 BEGIN
@@ -115,6 +119,7 @@ RETURNS SETOF crm.events
 LANGUAGE plpgsql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c CONSTANT crm.event_cursors := cursor_row;
     -- events of the server that done speaks of: earlier ones are read, later ones new, whatever their transactions are called
@@ -141,6 +146,7 @@ RETURNS SETOF crm.events
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s CONSTANT crm.event_subscriptions := crm_internal.subscription_of(subscription);
     server CONSTANT bigint := crm.server_number();
@@ -228,6 +234,7 @@ RETURNS SETOF crm.event_cursors
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s CONSTANT crm.event_subscriptions := crm_internal.subscription_of(subscription);
     changed crm.event_cursors;
@@ -259,7 +266,7 @@ RETURNS TABLE (subscription text, shard integer, waiting bigint, oldest_at times
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     r record;
     c crm.event_cursors;
@@ -292,6 +299,7 @@ RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     low bigint;
     high bigint;
@@ -340,6 +348,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t record;
     done bigint := 0;

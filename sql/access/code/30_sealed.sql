@@ -7,6 +7,7 @@ RETURNS SETOF crm.keys
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     ids CONSTANT text[] := crm.key_ids();
 BEGIN
@@ -81,7 +82,7 @@ RETURNS crm.sealed_columns
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     a pg_attribute;
     result crm.sealed_columns;
@@ -148,7 +149,7 @@ RETURNS crm.sealed_columns
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     s crm.sealed_columns;
 BEGIN
@@ -168,7 +169,7 @@ RETURNS crm.sealed_columns
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     s CONSTANT crm.sealed_columns := crm_internal.sealed_column(unseal_column.table_name, unseal_column.column_name);
 BEGIN
@@ -213,7 +214,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     s crm.sealed_columns := crm_internal.sealed_column(reseal.table_name, reseal.column_name);
     ids CONSTANT text[] := crm.key_ids();
@@ -275,6 +276,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     key text;
     s record;
@@ -313,6 +315,7 @@ RETURNS TABLE (key_id text, state text, n bigint)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT text := (SELECT 'x.tenant_id' FROM pg_attribute AS a
                              WHERE a.attrelid = table_name AND a.attname = 'tenant_id' AND a.atttypid = 'bigint'::regtype AND NOT a.attisdropped);
@@ -342,6 +345,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RAISE EXCEPTION 'the record of what was revealed is neither changed nor deleted'
         USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'It is only added to, by crm.reveal().';

@@ -5,7 +5,7 @@ RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     until timestamptz;
@@ -36,6 +36,7 @@ RETURNS SETOF crm.access_grants
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN QUERY UPDATE crm.access_grants AS g SET tokens_only = required WHERE g.db_role = role_name AND g.access = 'application' RETURNING g.*;
     IF NOT FOUND THEN

@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION crm.subject_relation(subject text) RETURNS regclass
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN (SELECT r.relation FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation WHERE r.subject = subject_relation.subject);
 END
@@ -20,7 +21,7 @@ RETURNS TABLE (subject text, relation regclass, options jsonb)
 LANGUAGE plpgsql STABLE STRICT PARALLEL SAFE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN QUERY
         SELECT r.subject, r.relation, r.options
@@ -36,6 +37,7 @@ RETURNS regclass
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found regclass;
 BEGIN
@@ -86,6 +88,7 @@ RETURNS SETOF regprocedure
 LANGUAGE plpgsql STABLE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN QUERY
         SELECT to_regprocedure(h.function_name) FROM crm_internal.hooks AS h
@@ -102,6 +105,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     -- the part of a name that is the table's leaves room for the rest of it
     full_name CONSTANT text := (SELECT left(c.relname, 40) FROM pg_class AS c WHERE c.oid = relation) || name;
@@ -122,6 +126,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN coalesce((SELECT coalesce(r.options -> option, 'false') <> 'false' FROM crm.registry AS r WHERE r.relation = table_is.relation), false);
 END
@@ -154,6 +159,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     given CONSTANT text := to_jsonb(NEW) ->> TG_ARGV[0];
 BEGIN
@@ -177,6 +183,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c record;
 BEGIN
@@ -198,6 +205,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     hook regprocedure;
 BEGIN
@@ -213,6 +221,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- what the code of this version no longer declares
     DELETE FROM crm_internal.function_levels AS f WHERE f.declared_at < now();
@@ -236,21 +245,34 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     name text;
+    table_owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = table_name);
     crm_owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'crm.registry'::regclass);
+    other regclass;
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = table_name AND c.relkind IN ('r', 'p') AND NOT c.relispartition) THEN
         RAISE EXCEPTION '% is not a table', table_name
             USING ERRCODE = 'wrong_object_type', HINT = 'Attach an ordinary or a partitioned table, not one of its partitions.';
     END IF;
-    -- what the CRM does about rows it does as its owner, past the table's row security
-    IF NOT pg_has_role(crm_owner, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = table_name), 'USAGE') THEN
+    -- What the CRM does about rows it does as its owner, and then the table's own triggers run as the owner of the CRM: whoever
+    -- may put triggers on the table must be able to act as that owner anyway. That the CRM's owner is a member of the table's is not enough.
+    IF NOT pg_has_role(table_owner, crm_owner, 'USAGE') THEN
         RAISE EXCEPTION 'table % does not belong to the owner of the CRM', table_name
             USING ERRCODE = 'insufficient_privilege',
-                  HINT = format('Make %I its owner, or a member of the role that is.', pg_get_userbyid(crm_owner));
+                  HINT = format('ALTER TABLE %s OWNER TO %I; its triggers run with the rights of that role from then on.',
+                                table_name, pg_get_userbyid(crm_owner));
     END IF;
     PERFORM crm.check_table_options(table_name, options);
+    -- a table that was dropped leaves its name to the one made in its place, with what was said about it
+    DELETE FROM crm.registry AS r WHERE r.subject = crm.subject_name(table_name) AND r.relation <> table_name
+        AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation);
+    SELECT r.relation INTO other FROM crm.registry AS r WHERE r.subject = crm.subject_name(table_name) AND r.relation <> table_name;
+    IF FOUND THEN
+        RAISE EXCEPTION 'the records of % go by the name "%"', other, crm.subject_name(table_name) USING ERRCODE = 'duplicate_object',
+            HINT = format('That table was attached under this name and renamed since. Drop it, or give %s another name.', table_name);
+    END IF;
     INSERT INTO crm.registry AS r (subject, relation, attached)
     VALUES (crm.subject_name(table_name), table_name, options)
     ON CONFLICT ON CONSTRAINT registry_relation_key DO UPDATE SET attached = r.attached || excluded.attached
@@ -272,6 +294,7 @@ RETURNS boolean
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     had boolean;
 BEGIN

@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION crm_internal.count_new_tables() RETURNS integer
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t regclass;
     n integer := 0;

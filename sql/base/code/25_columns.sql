@@ -5,6 +5,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.check_column_rule(NEW.table_name, NEW.column_name, NEW.rule, NEW.other);
     RETURN NEW;

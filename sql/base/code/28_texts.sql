@@ -5,7 +5,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT x.words FROM crm_internal.texts AS x JOIN crm.tenants AS t ON t.tenant_id = texts_of.tenant AND t.language = x.language
@@ -30,6 +30,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     seeds record;
 BEGIN
@@ -52,6 +53,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NEW.language <> ALL (crm.languages()) THEN
         RAISE EXCEPTION 'there are no texts in language "%"', NEW.language

@@ -9,6 +9,7 @@ RETURNS crm.tenants
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     made crm.tenants;
     seed regprocedure;
@@ -45,6 +46,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     hook text;
 BEGIN
@@ -69,13 +71,14 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     changed record;
     hook regprocedure;
 BEGIN
     FOR changed IN
         -- rows of a transition table have no named type
-        SELECT jsonb_populate_record(NULL::crm.tenants, to_jsonb(o)) AS was, jsonb_populate_record(NULL::crm.tenants, to_jsonb(n)) AS now_is
+        SELECT jsonb_populate_record(NULL::crm.tenants, to_jsonb(o.*)) AS was, jsonb_populate_record(NULL::crm.tenants, to_jsonb(n.*)) AS now_is
         FROM old_tenants AS o JOIN new_tenants AS n USING (tenant_id)
         WHERE o.base_currency <> n.base_currency OR o.time_zone <> n.time_zone
     LOOP

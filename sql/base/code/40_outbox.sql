@@ -6,7 +6,7 @@ RETURNS crm.events
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     made crm.events;
@@ -21,7 +21,8 @@ BEGIN
     INSERT INTO crm.events AS e (tenant_id, kind, subject_table, subject_id, payload, scheduled_at, dedupe_key)
     VALUES (t, write_event.kind, write_event.subject_table, write_event.subject_id, write_event.payload,
             write_event.scheduled_at, write_event.dedupe_key)
-    ON CONFLICT (tenant_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL DO NOTHING
+    -- no columns here: in a function, kind would be the parameter
+    ON CONFLICT DO NOTHING
     RETURNING e.* INTO made;
     IF NOT FOUND THEN
         SELECT e.* INTO made FROM crm.events AS e
@@ -40,6 +41,7 @@ RETURNS SETOF crm.events
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
 BEGIN
@@ -73,6 +75,7 @@ RETURNS crm.events
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     changed crm.events;
 BEGIN
@@ -97,6 +100,7 @@ RETURNS crm.events
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     changed crm.events;
 BEGIN

@@ -10,6 +10,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RAISE WARNING '% failed for % of tenant %: %', function_name, item, tenant, message;
     -- after 1, 2, 4 minutes and so on, once a day at last
@@ -28,6 +29,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     done bigint;
     half CONSTANT integer := cardinality(items) / 2;
@@ -63,6 +65,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     was CONSTANT text := current_setting('crm.tenant', true);
     company record;

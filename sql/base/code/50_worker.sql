@@ -20,6 +20,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     error text;
 BEGIN
@@ -40,6 +41,7 @@ RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     next_at timestamptz := as_of + task.every;
 BEGIN
@@ -57,7 +59,7 @@ RETURNS TABLE (task text, done bigint, more boolean, next_at timestamptz, error 
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t crm.maintenance_tasks;
     f regprocedure;
@@ -142,6 +144,7 @@ CREATE OR REPLACE FUNCTION crm.next_maintenance_at() RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t crm.maintenance_tasks;
     next_at timestamptz;

@@ -67,6 +67,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     steps CONSTANT text[] := string_to_array(path, '.');
     here regclass := relation;
@@ -103,6 +104,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     source record;
     path text;
@@ -141,6 +143,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     kinds CONSTANT jsonb := coalesce(said -> 'kinds', '{}');
     subject CONSTANT jsonb := coalesce(said -> 'subject', '{"id": "id"}');
@@ -202,6 +205,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     known record;
     link record;
@@ -284,6 +288,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     wrong text;
     other regclass;
@@ -331,6 +336,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     wrong text;
 BEGIN
@@ -374,6 +380,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.check_table_options(table_name, options);
     INSERT INTO crm.registry AS r (subject, relation, declared, declared_at)
@@ -391,6 +398,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF level IS NULL OR level NOT IN ('reader', 'agent', 'manager', 'admin', 'owner') THEN
         RAISE EXCEPTION 'unknown access level "%" of function %', level, function_name
@@ -419,6 +427,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     names text[];
     wrong text;
@@ -450,6 +459,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF kind IS NULL OR kind !~ '^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$' OR jsonb_typeof(properties) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION 'an event of kind "%" cannot be declared', kind USING ERRCODE = 'invalid_parameter_value',
@@ -470,6 +480,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF to_regprocedure(function_name) IS NULL THEN
         RAISE EXCEPTION 'there is no function "%" to hang into "%"', function_name, point USING ERRCODE = 'undefined_function',

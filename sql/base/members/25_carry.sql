@@ -43,6 +43,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := to_regclass(CASE WHEN table_name LIKE '%.%' THEN table_name ELSE 'crm.' || table_name END);
     wrong text;

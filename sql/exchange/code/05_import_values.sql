@@ -29,6 +29,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     type CONSTANT regtype := type_name::regtype;
 BEGIN
@@ -45,6 +46,7 @@ RETURNS daterange
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     first date := crm.import_date(from_value, date_order, zone);
     last date := crm.import_date(to_value, date_order, zone);

@@ -18,6 +18,7 @@ RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     why CONSTANT text := crm.import_number_fault(value, "decimal", "grouping");
 BEGIN
@@ -73,6 +74,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     type_name CONSTANT text := format_type(type, type_mod);
     date_order CONSTANT text := coalesce(spec ->> 'date_order', 'any');
@@ -141,6 +143,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     ways CONSTANT jsonb := (SELECT r.options -> 'found_by' FROM crm.registry AS r WHERE r.relation = import_ways.relation);
     merged CONSTANT text := (SELECT r.options ->> 'merge' FROM crm.registry AS r WHERE r.relation = import_ways.relation);
@@ -239,6 +242,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     known text;
 BEGIN
@@ -311,6 +315,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     field crm.custom_fields;
     part jsonb;

@@ -18,6 +18,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     part jsonb;
     type regtype;
@@ -56,7 +57,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT coalesce(spec ->> 'time_zone', batch.mapping ->> 'time_zone', (SELECT t.time_zone FROM crm.tenants AS t WHERE t.tenant_id = batch.tenant_id)));
@@ -69,6 +70,7 @@ RETURNS SETOF jsonb
 LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     target CONSTANT regclass := crm.require_registered(batch.target_table, 'import');
     formats CONSTANT jsonb := crm.import_formats(batch.mapping);
@@ -154,7 +156,7 @@ RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('(SELECT CASE WHEN o.id IS NULL THEN z.z ELSE (o.custom - %L::text[]) || z.z END FROM (SELECT jsonb_strip_nulls(to_jsonb(y)) FROM '
+    SELECT format('(SELECT CASE WHEN o.id IS NULL THEN z.z ELSE (o.custom - %L::text[]) || z.z END FROM (SELECT jsonb_strip_nulls(to_jsonb(y.*)) FROM '
     '(SELECT %s) AS y) AS z(z))',
                   array_agg(substr(p ->> 'name', 8)) FILTER (WHERE (p ->> 'wipe')::boolean),
                   string_agg(CASE WHEN jsonb_typeof(p -> 'default') <> 'null'
@@ -215,6 +217,7 @@ RETURNS TABLE (name text, final text)
 LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     target CONSTANT regclass := crm.subject_relation(batch.target_table);
     closed CONSTANT text := crm.import_closed();
@@ -304,6 +307,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     target CONSTANT regclass := crm.subject_relation(batch.target_table);
     history CONSTANT jsonb := crm.import_history_parts(batch, parts);
@@ -376,6 +380,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     target CONSTANT regclass := crm.subject_relation(batch.target_table);
     columns text;
@@ -423,7 +428,7 @@ AS $$
         crm.import_mark(),
         CASE WHEN keep THEN format(', ready = CASE WHEN s.fault_ IS NULL THEN jsonb_build_object(''old_id'', s.old_id, ''differs'', s.differs_, '
         '''before'', s.before_, ''row'',
-            (SELECT to_jsonb(z) FROM (SELECT %s) AS z)) END', (SELECT string_agg(format('s.f%s AS %I', c.n, c.name), ', ') FROM crm.import_columns(batch,
+            (SELECT to_jsonb(z.*) FROM (SELECT %s) AS z)) END', (SELECT string_agg(format('s.f%s AS %I', c.n, c.name), ', ') FROM crm.import_columns(batch,
                 parts) WITH ORDINALITY AS c(name, final, n))::text)
              ELSE '' END::text, batch.tenant_id::bigint, batch.id::bigint, keep)
 $$;
@@ -435,6 +440,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     target CONSTANT regclass := crm.subject_relation(batch.target_table);
     own CONSTANT jsonb[] := ARRAY(SELECT p FROM unnest(parts) AS p WHERE (p ->> 'self')::boolean);
@@ -444,7 +450,7 @@ BEGIN
     END IF;
     -- a new row whose parent is nowhere goes out again: a bad row is not in the table
     RETURN format($q$WITH %s, s AS MATERIALIZED (
-            SELECT v.line, v.target_id, v.was_, %s AS fault_, to_jsonb(o) AS before_, %s,
+            SELECT v.line, v.target_id, v.was_, %s AS fault_, to_jsonb(o.*) AS before_, %s,
                    %s AS differs_
             FROM v JOIN %s AS o ON o.tenant_id = %s AND o.id = v.target_id
         ), gone AS (

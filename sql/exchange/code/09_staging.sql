@@ -5,6 +5,7 @@ RETURNS regclass
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     path CONSTANT text[] := parse_ident(table_name);
     full_name CONSTANT text := format('%I.%I', CASE WHEN cardinality(path) > 1 THEN path[1] ELSE 'public' END, path[cardinality(path)]);
@@ -74,6 +75,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     goes_to CONSTANT regclass := crm.subject_relation(target);
     candidate record;
@@ -123,6 +125,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     goes_to CONSTANT regclass := crm.subject_relation(target);
     type regtype;
@@ -149,6 +152,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     goes_to CONSTANT regclass := crm.subject_relation(target);
     kind text;
@@ -188,6 +192,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.require_registered(target, 'import');
     found record;

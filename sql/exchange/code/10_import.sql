@@ -10,6 +10,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     k record;
     name text := nullif(column_name, '');
@@ -66,6 +67,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET plan_cache_mode = force_generic_plan SET enable_nestloop = on SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     -- linking looks up in whole tables: all lines at once, then halves
     most CONSTANT bigint := CASE WHEN linking THEN high ELSE 128 END;
@@ -123,6 +125,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF EXISTS (SELECT FROM pg_prepared_statements AS p WHERE p.name = import_keep_statement.name) THEN
         EXECUTE format('DEALLOCATE %I', name);
@@ -141,6 +144,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     chunk CONSTANT bigint := 50000;
     ranges int8range[];
@@ -204,6 +208,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     subject CONSTANT text := part -> 'spec' ->> 'lookup';
     relation CONSTANT regclass := crm.subject_relation(subject);
@@ -293,6 +298,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     late text;
 BEGIN
@@ -312,13 +318,14 @@ RETURNS crm.import_batches
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     counted crm.import_batches;
 BEGIN
     UPDATE crm.import_batches AS b
     SET rows_read = n.read, rows_inserted = n.inserted, rows_updated = n.updated, rows_unchanged = n.unchanged, rows_bad = n.bad, finished_at =
         clock_timestamp(),
-        problems = (SELECT coalesce(jsonb_agg(to_jsonb(p)), '[]')
+        problems = (SELECT coalesce(jsonb_agg(to_jsonb(p.*)), '[]')
                     FROM (SELECT r.column_name AS column, (array_agg(r.reason ORDER BY r.line))[1] AS reason, r.hint, count(*) AS rows, min(r.line) AS
                         first_line,
                                  (array_agg(r.line ORDER BY r.line))[1:20] AS lines
@@ -341,6 +348,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     parts CONSTANT jsonb[] := ARRAY(SELECT p FROM crm.import_parts(batch) AS p);
     moved CONSTANT jsonb[] := ARRAY(SELECT p FROM unnest(parts) AS p WHERE NOT (p ->> 'self')::boolean);
@@ -391,6 +399,7 @@ RETURNS crm.import_batches
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     batch crm.import_batches;
     absent text;
@@ -406,7 +415,7 @@ BEGIN
     VALUES (source::text, mapping ->> 'source_system', mapping ->> 'target', mapping) RETURNING b.* INTO batch;
     EXECUTE format('INSERT INTO crm.import_rows (tenant_id, batch_id, line, source_id, data)
                     SELECT %s, %s, s.line, crm.import_key(s.data, %L), s.data
-                    FROM (SELECT row_number() OVER () AS line, to_jsonb(t) AS data FROM %s AS t) AS s',
+                    FROM (SELECT row_number() OVER () AS line, to_jsonb(t.*) AS data FROM %s AS t) AS s',
                    batch.tenant_id, batch.id, mapping -> 'key', source);
     RETURN batch;
 END
@@ -418,6 +427,7 @@ RETURNS crm.import_batches
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     batch crm.import_batches;
 BEGIN
@@ -450,6 +460,7 @@ RETURNS crm.import_batches
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     batch crm.import_batches;
 BEGIN
@@ -467,6 +478,7 @@ RETURNS crm.import_batches
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     batch crm.import_batches := crm.require_import_batch(batch_id);
 BEGIN

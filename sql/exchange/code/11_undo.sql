@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     EXECUTE format('UPDATE crm.import_rows AS r SET reason = %L, hint = %L
                     WHERE r.tenant_id = %s AND r.batch_id = %s AND r.state IN (''inserted'', ''updated'') AND r.reason IS NULL AND %s',
@@ -18,6 +19,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     target CONSTANT regclass := crm.subject_relation(batch.target_table);
     link record;
@@ -58,6 +60,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     ids bigint[];
     one bigint;
@@ -106,6 +109,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     extra record;
     code text;
@@ -135,6 +139,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     batch crm.import_batches := crm.require_import_batch(batch_id);
     target CONSTANT regclass := crm.require_registered(batch.target_table, 'import');

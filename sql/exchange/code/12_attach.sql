@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF crm_internal.table_is(relation, 'import') AND NOT EXISTS (
         SELECT FROM pg_index AS i

@@ -41,6 +41,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     target CONSTANT regclass := crm.subject_relation(batch.target_table);
     part CONSTANT jsonb := (SELECT p FROM unnest(parts) AS p WHERE p ->> 'name' = 'currency' AND p ->> 'kind' = 'column');
@@ -76,6 +77,7 @@ RETURNS jsonb[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     signs CONSTANT text := crm.import_signs(parts);
     row_currency text;
@@ -106,6 +108,7 @@ RETURNS jsonb[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     target CONSTANT regclass := crm.subject_relation(batch.target_table);
     part CONSTANT jsonb := (SELECT p FROM unnest(parts) AS p WHERE p ->> 'name' = 'owner_id' AND p ->> 'kind' = 'column');

@@ -18,6 +18,7 @@ CREATE OR REPLACE FUNCTION crm.known_values(relation regclass, column_name text)
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     listed text[];
     choice record;
@@ -66,6 +67,7 @@ CREATE OR REPLACE FUNCTION crm.error_facts(fault crm.fault) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := to_regclass(format('%I.%I', fault.schema_name, fault.table_name));
     column_name text := nullif(fault.column_name, '');

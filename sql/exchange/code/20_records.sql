@@ -23,6 +23,7 @@ CREATE OR REPLACE FUNCTION crm.require_entity(entity text) RETURNS regclass
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found regclass;
 BEGIN
@@ -45,6 +46,7 @@ CREATE OR REPLACE FUNCTION crm.refuse_record(entity text, id bigint) RETURNS voi
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     visible boolean;
 BEGIN
@@ -68,6 +70,7 @@ CREATE OR REPLACE FUNCTION crm.find_record(entity text, source text, external_id
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.require_entity(entity);
     found bigint;
@@ -133,6 +136,7 @@ CREATE OR REPLACE FUNCTION crm_internal.forget_external_ids() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     DELETE FROM crm.external_ids AS x USING gone AS g
     WHERE x.tenant_id = g.tenant_id AND x.subject_table = TG_ARGV[0] AND x.subject_id = g.id;
@@ -160,6 +164,7 @@ CREATE OR REPLACE FUNCTION crm.resolve_reference(entity text, data jsonb, column
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.require_entity(entity);
     other regclass;
@@ -203,6 +208,7 @@ CREATE OR REPLACE FUNCTION crm.given_record(entity text, data jsonb, source text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.require_entity(entity);
     given jsonb := data;
@@ -232,10 +238,11 @@ CREATE OR REPLACE FUNCTION crm.get_record(entity text, id bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found jsonb;
 BEGIN
-    EXECUTE format('SELECT to_jsonb(t) - ''tenant_id'' FROM %s AS t WHERE t.tenant_id = crm.tenant_id() AND t.id = $1', crm.require_entity(entity)::regclass)
+    EXECUTE format('SELECT to_jsonb(t.*) - ''tenant_id'' FROM %s AS t WHERE t.tenant_id = crm.tenant_id() AND t.id = $1', crm.require_entity(entity)::regclass)
     INTO found USING id;
     IF found IS NULL THEN
         PERFORM crm.refuse_record(entity, id);
@@ -256,11 +263,12 @@ CREATE OR REPLACE FUNCTION crm.lock_record(entity text, id bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found jsonb;
 BEGIN
     -- row security shows a row to FOR UPDATE only where the caller may change it
-    EXECUTE format('SELECT to_jsonb(t) - ''tenant_id'' FROM %s AS t WHERE t.tenant_id = crm.tenant_id() AND t.id = $1 FOR UPDATE',
+    EXECUTE format('SELECT to_jsonb(t.*) - ''tenant_id'' FROM %s AS t WHERE t.tenant_id = crm.tenant_id() AND t.id = $1 FOR UPDATE',
                    crm.require_entity(entity)::regclass)
     INTO found USING id;
     IF found IS NULL THEN
@@ -276,6 +284,7 @@ CREATE OR REPLACE FUNCTION crm.create_record(entity text, data jsonb) RETURNS js
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     made jsonb;
 BEGIN
@@ -297,6 +306,7 @@ CREATE OR REPLACE FUNCTION crm.update_record(entity text, id bigint, data jsonb,
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.require_entity(entity);
     before CONSTANT jsonb := crm.lock_record(entity, id);
@@ -329,10 +339,11 @@ CREATE OR REPLACE FUNCTION crm.delete_record(entity text, id bigint) RETURNS jso
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     gone jsonb;
 BEGIN
-    EXECUTE format('DELETE FROM %s AS t WHERE t.tenant_id = crm.tenant_id() AND t.id = $1 RETURNING to_jsonb(t) - ''tenant_id''',
+    EXECUTE format('DELETE FROM %s AS t WHERE t.tenant_id = crm.tenant_id() AND t.id = $1 RETURNING to_jsonb(t.*) - ''tenant_id''',
                    crm.require_entity(entity)::regclass)
     INTO gone USING id;
     IF gone IS NULL THEN
@@ -418,6 +429,7 @@ CREATE OR REPLACE FUNCTION crm.upsert_records(entity text, source text, records 
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     one record;
     done jsonb := '[]';
@@ -463,6 +475,7 @@ CREATE OR REPLACE FUNCTION crm.list_condition(relation regclass, column_name tex
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     type_name text;
     is_array boolean;
@@ -530,6 +543,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.require_entity(entity);
     down CONSTANT boolean := left(order_by, 1) = '-';
@@ -563,7 +577,7 @@ BEGIN
     END IF;
     SELECT conditions || coalesce(string_agg(' AND ' || crm.list_condition(relation, f.key, f.value), '' ORDER BY f.key), '') INTO conditions
     FROM jsonb_each(filter) AS f;
-    EXECUTE format('SELECT coalesce(jsonb_agg(p.r ORDER BY p.n), ''[]'') FROM (SELECT to_jsonb(t) - ''tenant_id'' AS r, row_number() OVER () AS n
+    EXECUTE format('SELECT coalesce(jsonb_agg(p.r ORDER BY p.n), ''[]'') FROM (SELECT to_jsonb(t.*) - ''tenant_id'' AS r, row_number() OVER () AS n
                     FROM (SELECT t.* FROM %1$s AS t WHERE %2$s ORDER BY t.%3$I %4$s NULLS LAST, t.id %4$s LIMIT %5$L) AS t) AS p',
                    relation, conditions, key, CASE WHEN down THEN 'DESC' ELSE 'ASC' END, page_size + 1) INTO found;
     IF jsonb_array_length(found) <= page_size THEN

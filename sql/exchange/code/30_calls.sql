@@ -27,6 +27,7 @@ CREATE OR REPLACE FUNCTION crm.callable(name text) RETURNS regprocedure
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found pg_proc;
 BEGIN
@@ -55,6 +56,7 @@ CREATE OR REPLACE FUNCTION crm.call_statement(function regprocedure, arguments j
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     f pg_proc;
     known text[];
@@ -104,6 +106,7 @@ CREATE OR REPLACE FUNCTION crm.begin_request(function_name text, arguments jsonb
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     key CONSTANT text := nullif(current_setting('crm.request_id', true), '');
     tenant CONSTANT bigint := crm.tenant_id();
@@ -179,6 +182,7 @@ CREATE OR REPLACE FUNCTION crm.raise_as_json(f crm.fault) RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     facts CONSTANT jsonb := crm.error_facts(f);
 BEGIN
@@ -199,6 +203,7 @@ CREATE OR REPLACE FUNCTION crm.call(function text, arguments jsonb DEFAULT '{}')
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     answer jsonb;
     called regprocedure;
@@ -234,6 +239,7 @@ CREATE OR REPLACE FUNCTION crm.ask(function text, arguments jsonb DEFAULT '{}') 
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     answer jsonb;
     called regprocedure;
@@ -260,6 +266,7 @@ CREATE OR REPLACE FUNCTION crm_internal.make_api_function(schema_name text, func
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     f pg_proc;
     arguments text;
@@ -307,6 +314,7 @@ CREATE OR REPLACE FUNCTION crm_internal.fill_api(schema_name text) RETURNS bigin
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     gone regprocedure;
     made bigint;
@@ -327,6 +335,7 @@ CREATE OR REPLACE FUNCTION crm_internal.grant_api(schema_name text, role_name na
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     levels CONSTANT text[] := '{reader,agent,manager,admin}';
     functions text;
@@ -364,6 +373,7 @@ CREATE OR REPLACE FUNCTION crm.create_api(schema_name text DEFAULT 'api') RETURN
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF schema_name IS NULL OR schema_name ~ '^(crm|pg_)' OR schema_name IN ('public', 'information_schema') THEN
         RAISE EXCEPTION 'schema "%" cannot hold an API', schema_name

@@ -43,6 +43,7 @@ CREATE OR REPLACE FUNCTION crm.describe_columns(relation regclass, is_entity boo
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     given text[] := '{}';
     described jsonb;
@@ -80,6 +81,7 @@ CREATE OR REPLACE FUNCTION crm.describe_entity(entity text) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t crm.registry;
     is_entity boolean;
@@ -97,7 +99,7 @@ BEGIN
         'by_id', CASE WHEN is_entity THEN true END,
         'found_by', t.options -> 'found_by', 'personal', t.options -> 'personal',
         'columns', crm.describe_columns(t.relation, is_entity),
-        'custom_fields', (SELECT jsonb_agg(jsonb_strip_nulls(to_jsonb(f) - '{tenant_id,table_name,active}'::text[]) ORDER BY f.name)
+        'custom_fields', (SELECT jsonb_agg(jsonb_strip_nulls(to_jsonb(f.*) - '{tenant_id,table_name,active}'::text[]) ORDER BY f.name)
                           FROM crm.custom_fields AS f WHERE f.tenant_id = crm.tenant_id() AND f.table_name = t.subject AND f.active),
         'referred_to_by', (SELECT jsonb_agg(DISTINCT jsonb_build_object('entity', crm.subject_name(k.conrelid), 'column', a.attname))
                            FROM pg_constraint AS k JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[cardinality(k.conkey)]
@@ -143,6 +145,7 @@ CREATE OR REPLACE FUNCTION crm.describe_function(name text) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     f pg_proc;
     words text;
@@ -194,6 +197,7 @@ CREATE OR REPLACE FUNCTION crm.describe(name text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found jsonb;
 BEGIN

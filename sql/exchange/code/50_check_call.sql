@@ -34,6 +34,7 @@ CREATE OR REPLACE FUNCTION crm.written_rows(relation regclass, ids xid[]) RETURN
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found jsonb;
     locked jsonb;
@@ -41,10 +42,10 @@ BEGIN
     IF NOT has_table_privilege(relation, 'SELECT') OR pg_relation_size(relation) > 1073741824 THEN
         RETURN NULL;
     END IF;
-    EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(t)), ''[]'') FROM (SELECT t.* FROM %s AS t WHERE t.xmin = ANY ($1) LIMIT 1000) AS t',
+    EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(t.*)), ''[]'') FROM (SELECT t.* FROM %s AS t WHERE t.xmin = ANY ($1) LIMIT 1000) AS t',
                    relation::regclass) INTO found USING ids;
     -- rows that were locked carry the same ids as rows that are gone
-    EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(t)), ''[]'') FROM (SELECT t.* FROM %s AS t WHERE t.xmax = ANY ($1) LIMIT 1000) AS t',
+    EXECUTE format('SELECT coalesce(jsonb_agg(to_jsonb(t.*)), ''[]'') FROM (SELECT t.* FROM %s AS t WHERE t.xmax = ANY ($1) LIMIT 1000) AS t',
                    relation::regclass) INTO locked USING ids;
     RETURN jsonb_build_object('written', found, 'locked', locked);
 END
@@ -58,10 +59,11 @@ CREATE OR REPLACE FUNCTION crm.row_before(relation regclass, after_row jsonb) RE
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found jsonb;
 BEGIN
-    EXECUTE format('SELECT to_jsonb(t) FROM %1$s AS t JOIN jsonb_populate_record(NULL::%1$s, $1) AS k ON %2$s', relation::regclass,
+    EXECUTE format('SELECT to_jsonb(t.*) FROM %1$s AS t JOIN jsonb_populate_record(NULL::%1$s, $1) AS k ON %2$s', relation::regclass,
                    (SELECT string_agg(format('t.%1$I = k.%1$I', c), ' AND ') FROM unnest(crm.key_columns(relation)) AS c))
     INTO found USING after_row;
     RETURN found;
@@ -75,6 +77,7 @@ CREATE OR REPLACE FUNCTION crm.row_changes(relation regclass, seen jsonb, ids xi
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     after_row jsonb;
     before_row jsonb;
@@ -97,7 +100,7 @@ BEGIN
     END LOOP;
     IF deletes THEN
         EXECUTE format('SELECT coalesce(jsonb_agg(jsonb_build_object(''change'', ''delete'', ''row'', jsonb_strip_nulls(d.r - ''tenant_id''))), ''[]'')
-                        FROM (SELECT to_jsonb(t) AS r FROM %s AS t WHERE t.xmax = ANY ($1) LIMIT 1000) AS d
+                        FROM (SELECT to_jsonb(t.*) AS r FROM %s AS t WHERE t.xmax = ANY ($1) LIMIT 1000) AS d
                         WHERE NOT EXISTS (SELECT FROM jsonb_array_elements($2) AS k WHERE %s)', relation::regclass,
                        (SELECT string_agg(format('k.value -> %1$L = d.r -> %1$L', c), ' AND ') FROM unnest(crm.key_columns(relation)) AS c))
         INTO gone USING ids, (seen -> 'written') || (seen -> 'locked');
@@ -134,8 +137,9 @@ CREATE OR REPLACE FUNCTION crm.check_call(function text, arguments jsonb DEFAULT
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
-    earlier CONSTANT jsonb := (SELECT jsonb_object_agg(w.subject, to_jsonb(w)) FROM crm.write_counts() AS w);
+    earlier CONSTANT jsonb := (SELECT jsonb_object_agg(w.subject, to_jsonb(w.*)) FROM crm.write_counts() AS w);
     called boolean := false;
     done boolean := false;
     answer jsonb;

@@ -7,6 +7,7 @@ RETURNS numrange
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF value IS NULL THEN
         RETURN NULL;
@@ -29,6 +30,7 @@ RETURNS interval
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     seconds numeric;
 BEGIN
@@ -55,6 +57,7 @@ RETURNS void
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     wrong text;
 BEGIN
@@ -76,6 +79,7 @@ RETURNS text[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm_internal.segment_keys(part, '{column,from,to}', 'age');
     IF NOT EXISTS (SELECT FROM pg_attribute AS a
@@ -98,6 +102,7 @@ RETURNS text[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     part jsonb;
     key text;
@@ -132,6 +137,7 @@ RETURNS text[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     key text;
 BEGIN
@@ -158,6 +164,7 @@ RETURNS text[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     key text;
 BEGIN
@@ -179,6 +186,7 @@ RETURNS text[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm_internal.segment_keys(part, '{model,points}', 'score');
     IF s.subject_table <> 'leads' THEN
@@ -203,6 +211,7 @@ RETURNS bigint[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     d CONSTANT jsonb := s.definition;
     key text;
@@ -253,6 +262,7 @@ RETURNS crm.segments
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     d CONSTANT jsonb := segment.definition;
     s crm.segments := segment;
@@ -424,7 +434,7 @@ BEGIN
         FOR other IN
             SELECT j.member, j.next_at, coalesce(d -> 'in' ? x.name, false) AS wanted
             FROM crm.segments AS x
-            CROSS JOIN LATERAL crm_internal.segment_state(x, subject, doc, as_of) AS j
+            CROSS JOIN LATERAL crm_internal.segment_state(x.*, subject, doc, as_of) AS j
             WHERE x.tenant_id = t AND x.id = ANY (segment.refers_to_ids)
         LOOP
             member := member AND other.member = other.wanted;
@@ -442,7 +452,7 @@ RETURNS TABLE (member boolean, next_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     IF segment.kind = 'static' THEN
         RETURN QUERY SELECT segment.active AND EXISTS (
@@ -460,20 +470,21 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation regclass;
     doc jsonb;
 BEGIN
     CASE subject_table
         -- these from kept plans
-        WHEN 'leads' THEN SELECT to_jsonb(x) INTO doc FROM crm.leads AS x WHERE x.tenant_id = tenant AND x.id = subject;
-        WHEN 'accounts' THEN SELECT to_jsonb(x) INTO doc FROM crm.accounts AS x WHERE x.tenant_id = tenant AND x.id = subject;
-        WHEN 'contacts' THEN SELECT to_jsonb(x) INTO doc FROM crm.contacts AS x WHERE x.tenant_id = tenant AND x.id = subject;
+        WHEN 'leads' THEN SELECT to_jsonb(x.*) INTO doc FROM crm.leads AS x WHERE x.tenant_id = tenant AND x.id = subject;
+        WHEN 'accounts' THEN SELECT to_jsonb(x.*) INTO doc FROM crm.accounts AS x WHERE x.tenant_id = tenant AND x.id = subject;
+        WHEN 'contacts' THEN SELECT to_jsonb(x.*) INTO doc FROM crm.contacts AS x WHERE x.tenant_id = tenant AND x.id = subject;
         ELSE
             relation := crm.subject_relation(subject_table);
             -- a table that was dropped has no rows
             IF relation IS NOT NULL THEN
-                EXECUTE format('SELECT to_jsonb(x) FROM %s AS x WHERE x.tenant_id = $1 AND x.id = $2', relation) INTO doc USING tenant, subject;
+                EXECUTE format('SELECT to_jsonb(x.*) FROM %s AS x WHERE x.tenant_id = $1 AND x.id = $2', relation) INTO doc USING tenant, subject;
             END IF;
     END CASE;
     RETURN doc;

@@ -48,13 +48,13 @@ BEGIN
             SELECT array_agg(e.at ORDER BY e.at DESC)
             FROM (SELECT v.at FROM %s AS r CROSS JOIN LATERAL (SELECT (%s)::timestamptz AS at) AS v
                   WHERE r.tenant_id = $1 AND (%s) AND v.at > $3 AND v.at <= $4 AND ($5::text IS NULL OR r.kind = $5)
-                    AND ($6::text IS NULL OR crm.condition_holds(to_jsonb(r), $6::jsonpath))
+                    AND ($6::text IS NULL OR crm.condition_holds(to_jsonb(r.*), $6::jsonpath))
                   ORDER BY v.at DESC LIMIT $7::bigint) AS e
             $q$, relation, told.happened, whose)
         WHEN 'ahead' THEN format($q$
             SELECT ARRAY[min(r.%1$I)::timestamptz] FROM %2$s AS r
             WHERE r.tenant_id = $1 AND (%3$s) AND r.%1$I > $3 AND ($5::text IS NULL OR r.kind = $5)
-              AND ($6::text IS NULL OR crm.condition_holds(to_jsonb(r), $6::jsonpath))
+              AND ($6::text IS NULL OR crm.condition_holds(to_jsonb(r.*), $6::jsonpath))
             $q$, told.planned, relation, whose) END;
 END
 $$;
@@ -97,6 +97,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     subject CONSTANT text := (SELECT r.subject FROM crm.registry AS r WHERE r.relation = apply_segments.relation);
     wanted CONSTANT boolean := crm_internal.table_is(relation, 'segments');

@@ -108,6 +108,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     DELETE FROM crm.segment_states AS x USING crm.segments AS s
     WHERE s.tenant_id = x.tenant_id AND s.id = x.segment_id AND s.subject_table = TG_ARGV[0];
@@ -122,6 +123,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     segment crm.segments;
 BEGIN
@@ -148,11 +150,12 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NOT EXISTS (SELECT FROM crm.segments AS s WHERE s.kind = 'static' AND s.subject_table = TG_ARGV[0]) THEN
         RETURN NULL;
     END IF;
-    PERFORM crm_internal.set_segment_state(s, g.id, false, NULL, 'list', now())
+    PERFORM crm_internal.set_segment_state(s.*, g.id, false, NULL, 'list', now())
     FROM gone AS g
     JOIN crm.segments AS s ON s.tenant_id = g.tenant_id AND s.kind = 'static' AND s.subject_table = TG_ARGV[0]
     JOIN crm.segment_states AS x ON x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.subject_id = g.id;
@@ -166,6 +169,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.subject_relation(segment.subject_table);
     touched bigint;
@@ -213,8 +217,8 @@ BEGIN
         SELECT (SELECT count(*) FROM noted) + 0 * (SELECT count(*) FROM stored)
         $q$, relation,
         -- a condition alone needs no function call a row
-        CASE WHEN segment.uses = '{}' THEN '(SELECT crm.row_holds(r, $5) AS member, NULL::timestamptz AS next_at)'
-             ELSE 'crm_internal.judge_segment($1, r.id, to_jsonb(r), now())' END)
+        CASE WHEN segment.uses = '{}' THEN '(SELECT crm.row_holds(r.*, $5) AS member, NULL::timestamptz AS next_at)'
+             ELSE 'crm_internal.judge_segment($1, r.id, to_jsonb(r.*), now())' END)
     INTO touched USING segment, segment.tenant_id, segment.id, cause, segment.condition;
     UPDATE crm.segments AS s SET refreshed_at = now() WHERE s.tenant_id = segment.tenant_id AND s.id = segment.id;
     RETURN touched;
@@ -228,6 +232,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     segment crm.segments;
 BEGIN
@@ -289,6 +294,7 @@ RETURNS crm.segments
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.segments;
 BEGIN
@@ -306,6 +312,7 @@ RETURNS crm.segments
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     kept CONSTANT jsonb := definition - '{name,subject_table,kind,announce,active}'::text[];
     made crm.segments;
@@ -344,7 +351,7 @@ RETURNS TABLE (subjects bigint, members bigint, entering bigint, leaving bigint,
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     s crm.segments;
     old crm.segments;
@@ -372,7 +379,7 @@ BEGIN
                count(*) FILTER (WHERE NOT j.member AND o.member),
                (array_agg(r.id ORDER BY r.id DESC) FILTER (WHERE j.member))[1:10], min(j.next_at)
         FROM %1$s AS r
-        CROSS JOIN LATERAL crm_internal.judge_segment($1, r.id, to_jsonb(r), $2) AS j
+        CROSS JOIN LATERAL crm_internal.judge_segment($1, r.id, to_jsonb(r.*), $2) AS j
         LEFT JOIN crm.segment_states AS o ON o.tenant_id = r.tenant_id AND o.segment_id = $3 AND o.subject_id = r.id
         WHERE r.tenant_id = $4
         $q$, relation) USING s, as_of, s.id, s.tenant_id;
@@ -388,6 +395,7 @@ RETURNS crm.segments
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.segments := crm_internal.segment_named(segment);
 BEGIN
@@ -404,7 +412,7 @@ RETURNS TABLE (subject_id bigint, since timestamptz)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 500
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     s crm.segments := crm_internal.segment_named(segment);
 BEGIN
@@ -464,6 +472,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     n bigint := 0;
     i bigint;
@@ -491,6 +500,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.segments := crm_internal.segment_named(segment);
     wrong text;
@@ -513,6 +523,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm_internal.list_in_segment(crm_internal.segment_named(segment), subject_ids, false);
 END
@@ -536,6 +547,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     due record;
     reached crm.segment_states;
@@ -577,6 +589,7 @@ RETURNS bigint
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.segments := crm_internal.segment_named(segment);
     relation CONSTANT regclass := crm.require_registered(s.subject_table, 'segments');
@@ -585,7 +598,7 @@ BEGIN
     IF s.kind = 'static' THEN
         RETURN 0;
     END IF;
-    EXECUTE format('SELECT count(*) FROM (SELECT r.id FROM %s AS r CROSS JOIN LATERAL crm_internal.judge_segment($1, r.id, to_jsonb(r), now()) AS j
+    EXECUTE format('SELECT count(*) FROM (SELECT r.id FROM %s AS r CROSS JOIN LATERAL crm_internal.judge_segment($1, r.id, to_jsonb(r.*), now()) AS j
                     WHERE r.tenant_id = $2 AND j.member) AS a FULL JOIN crm.segment_members_at($3) AS m ON m.subject_id = a.id
                     WHERE a.id IS NULL OR m.subject_id IS NULL', relation)
     INTO n USING s, s.tenant_id, segment;

@@ -34,6 +34,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- merging a person moves the statements; all else of them stays as it was said
     IF TG_OP = 'UPDATE' AND to_jsonb(NEW) - '{subject_table,subject_id}'::text[] = to_jsonb(OLD) - '{subject_table,subject_id}'::text[] THEN
@@ -54,7 +55,7 @@ RETURNS crm.consents
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     said crm.consents;
 BEGIN
@@ -77,6 +78,7 @@ RETURNS TABLE (allowed boolean, reason text, since timestamptz, consent_id bigin
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     answer crm.contact_answer;
@@ -131,6 +133,7 @@ RETURNS crm.consents
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     key CONSTANT text := crm.address_key(channel, address);
@@ -189,6 +192,7 @@ RETURNS crm.consents
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     asked crm.consents;
@@ -234,6 +238,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     token CONSTANT text := crm_internal.new_token();
 BEGIN
@@ -254,7 +259,7 @@ RETURNS TABLE (outcome text, purpose text, channel text, written bigint)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     k crm.opt_out_tokens;
@@ -300,7 +305,7 @@ RETURNS crm.suppressions
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     key CONSTANT text := crm.address_key(suppress.channel, suppress.address);
@@ -311,7 +316,8 @@ BEGIN
     END IF;
     INSERT INTO crm.suppressions AS s (tenant_id, channel, address_key, reason, source)
     VALUES (t, suppress.channel, key, suppress.reason, suppress.source)
-    ON CONFLICT (tenant_id, channel, address_key, reason) WHERE lifted_at IS NULL DO NOTHING
+    -- no columns here: in a function, channel would be the parameter
+    ON CONFLICT DO NOTHING
     RETURNING s.* INTO made;
     IF NOT FOUND THEN
         SELECT s.* INTO made FROM crm.suppressions AS s
@@ -331,6 +337,7 @@ RETURNS crm.suppressions
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     changed crm.suppressions;
 BEGIN
@@ -355,6 +362,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     INSERT INTO crm.consents (tenant_id, subject_table, subject_id, purpose, channel, state, source, wording, stated_at)
     SELECT NEW.tenant_id, 'leads', NEW.id, 'marketing', e.key, CASE WHEN e.given THEN 'given' ELSE 'withdrawn' END,
@@ -382,6 +390,7 @@ RETURNS timestamptz
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN nullif(said, '')::timestamptz;
 EXCEPTION WHEN data_exception THEN
@@ -395,6 +404,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     INSERT INTO crm.consents (tenant_id, subject_table, subject_id, purpose, channel, state, legal_basis, source, text_version, wording, address_key,
         stated_at)

@@ -21,6 +21,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     wrong text;
 BEGIN
@@ -40,6 +41,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF now_is.seed IS DISTINCT FROM was.seed THEN
         RAISE EXCEPTION 'the seed of campaign "%" cannot be changed', was.name USING ERRCODE = 'object_not_in_prerequisite_state', COLUMN = 'seed',
@@ -73,6 +75,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- security definer: whether there are members does not depend on whom the writer sees
     IF TG_OP = 'INSERT' THEN
@@ -110,6 +113,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF EXISTS (SELECT FROM crm.campaign_members AS m WHERE m.tenant_id = OLD.tenant_id AND m.campaign_id = OLD.campaign_id) THEN
         RAISE EXCEPTION 'variant "%" cannot be changed so: its campaign has members', OLD.code
@@ -131,6 +135,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.segments;
 BEGIN
@@ -153,6 +158,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     base CONSTANT char(3) := (SELECT t.base_currency FROM crm.tenants AS t WHERE t.tenant_id = NEW.tenant_id);
 BEGIN
@@ -173,6 +179,7 @@ RETURNS numeric
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF amount IS NULL OR currency = base THEN
         RETURN amount;
@@ -195,6 +202,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF was.base_currency = now_is.base_currency THEN
         RETURN;
@@ -226,6 +234,7 @@ RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found bigint;
 BEGIN
@@ -248,6 +257,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF TG_OP = 'UPDATE' AND NEW.campaign_id IS NOT DISTINCT FROM OLD.campaign_id AND NEW.campaign IS DISTINCT FROM OLD.campaign THEN
         NEW.campaign_id := NULL;
@@ -276,6 +286,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     n bigint;
@@ -305,6 +316,7 @@ RETURNS crm.campaigns
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c crm.campaigns;
 BEGIN

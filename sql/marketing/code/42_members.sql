@@ -15,7 +15,7 @@ RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT v.id FROM (
@@ -41,6 +41,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c crm.campaigns;
     who CONSTANT text := CASE WHEN NEW.contact_id IS NOT NULL THEN 'contacts ' || NEW.contact_id WHEN NEW.lead_id IS NOT NULL THEN 'leads ' || NEW.lead_id
@@ -89,7 +90,7 @@ RETURNS crm.campaign_members
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     found crm.campaign_members;
 BEGIN
@@ -108,7 +109,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT '"' || c.name || '"' FROM crm.campaigns AS c WHERE c.tenant_id = tenant AND c.id = campaign);
@@ -121,6 +122,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     other crm.campaign_members;
 BEGIN
@@ -172,6 +174,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF TG_OP = 'INSERT' OR NEW.status <> OLD.status THEN
         INSERT INTO crm.campaign_member_states (tenant_id, member_id, status, entered_at) VALUES (NEW.tenant_id, NEW.id, NEW.status, NEW.status_at);
@@ -236,6 +239,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     n bigint;
 BEGIN
@@ -260,6 +264,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c CONSTANT crm.campaigns := crm_internal.require_campaign(enrol_audience.campaign_id);
 BEGIN
@@ -281,6 +286,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm_internal.enrol_audience(NEW, now());
     RETURN NULL;
@@ -295,6 +301,7 @@ RETURNS crm.campaigns
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c crm.campaigns := crm_internal.require_campaign(move_campaign.campaign_id);
 BEGIN
@@ -318,7 +325,7 @@ RETURNS crm.campaign_members
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     found crm.campaign_members;
 BEGIN
@@ -339,6 +346,7 @@ RETURNS crm.campaign_members
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.campaign_members;
 BEGIN
@@ -360,6 +368,7 @@ RETURNS crm.campaign_members
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c CONSTANT crm.campaigns := crm_internal.require_campaign(enrol_member.campaign_id);
     who record;
@@ -385,7 +394,7 @@ RETURNS TABLE (lead_id bigint, contact_id bigint, account_id bigint)
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     IF subject_table IS NULL OR subject_id IS NULL OR subject_table <> ALL ('{leads,contacts,accounts}'::text[]) THEN
         RAISE EXCEPTION 'campaigns and touches are of leads, contacts and accounts, not of % of "%"', coalesce(subject_id::text, 'none'), subject_table
@@ -413,6 +422,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     who record;
@@ -431,7 +441,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT EXISTS (SELECT FROM crm.campaign_members AS m
@@ -446,6 +456,7 @@ RETURNS crm.campaign_members
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.campaign_members;
 BEGIN
@@ -471,6 +482,7 @@ RETURNS crm.campaign_members
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     changed crm.campaign_members;
 BEGIN
@@ -492,6 +504,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     UPDATE crm.touches AS h SET contact_id = NEW.contact_id, account_id = coalesce(NEW.account_id, h.account_id)
     WHERE h.tenant_id = NEW.tenant_id AND h.lead_id = NEW.lead_id
@@ -514,6 +527,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF EXISTS (SELECT FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id AND s.type IN ('won', 'done')) THEN
         PERFORM crm_internal.advance_member(m, 'converted', NEW.closed_at, 'opportunity.won')
@@ -539,6 +553,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c crm.campaigns;
     was CONSTANT text := current_setting('crm.tenant', true);

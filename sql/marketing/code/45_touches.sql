@@ -7,7 +7,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT c.code
@@ -27,6 +27,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     base char(3);
     same_cost boolean := TG_OP = 'UPDATE';
@@ -90,6 +91,7 @@ RETURNS boolean
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     l crm.leads;
     owner bigint;
@@ -127,6 +129,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c crm.campaigns;
     m crm.campaign_members;
@@ -180,6 +183,7 @@ RETURNS crm.touches
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     key CONSTANT text := crm_internal.short_key(record_touch.source_id);
@@ -224,6 +228,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     channel CONSTANT text := crm_internal.channel_of(NEW.tenant_id, ARRAY[NEW.medium, NEW.source],
         CASE NEW.channel WHEN 'form' THEN 'web' WHEN 'mail' THEN 'email' WHEN 'api' THEN 'other' WHEN 'import' THEN 'other' ELSE NEW.channel END);
@@ -249,6 +254,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     v crm.activities;
     at timestamptz;

@@ -19,6 +19,7 @@ RETURNS TABLE (n integer, variable text, fallback text, follows text, inside_tag
 LANGUAGE plpgsql IMMUTABLE STRICT ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     pieces CONSTANT text[] := string_to_array(template, '{{');
     before text := coalesce(pieces[1], '');
@@ -56,6 +57,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := to_regclass('crm.' || quote_ident(subject_table));
     known text;
@@ -95,6 +97,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     wrong text;
 BEGIN
@@ -139,6 +142,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     day date;
 BEGIN
@@ -172,6 +176,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := ('crm.' || quote_ident(subject_table))::regclass;
     type regtype;
@@ -209,6 +214,7 @@ RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- neither control characters nor marks that turn the direction of what follows get into a message
     value := translate(regexp_replace(value, '[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]', '', 'g'), U&'\202A\202B\202C\202D\202E\2066\2067\2068\2069', '');
@@ -236,7 +242,7 @@ RETURNS TABLE (subject text, body text, format text, language text, direction te
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     t crm.message_templates;
@@ -300,6 +306,7 @@ RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     found bigint;

@@ -13,6 +13,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     found text;
@@ -43,7 +44,7 @@ RETURNS crm.outbound_messages
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     found_address CONSTANT text := coalesce(queue_message.address, crm.address_of(queue_message.subject_table, queue_message.subject_id,
         queue_message.channel));
@@ -88,6 +89,7 @@ RETURNS TABLE (message_id bigint, n integer)
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     said CONSTANT text[] := regexp_match(token, '^([a-z])(\d{1,18})\.(\d{1,4})\.[A-Za-z0-9_-]{22}$');
 BEGIN

@@ -8,6 +8,7 @@ RETURNS timestamptz
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     local_time CONSTANT timestamp := at AT TIME ZONE zone;
     ends timestamp;
@@ -32,7 +33,7 @@ RETURNS timestamptz
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT max(x.free_at)
@@ -76,6 +77,7 @@ RETURNS crm.outbound_messages
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     settings crm.sending_settings;
     answer crm.contact_answer;
@@ -156,6 +158,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     body text := m.body;
     url text;
@@ -183,7 +186,7 @@ RETURNS TABLE (id bigint, attempt integer, maybe_sent boolean, message_id text, 
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     settings crm.sending_settings;
@@ -254,6 +257,7 @@ RETURNS crm.outbound_messages
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.outbound_messages;
 BEGIN
@@ -271,6 +275,7 @@ RETURNS boolean
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.outbound_messages := crm_internal.claimed_message(message_id);
     answer crm.contact_answer;
@@ -296,6 +301,7 @@ RETURNS crm.outbound_messages
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.outbound_messages := crm_internal.claimed_message(message_id);
 BEGIN
@@ -324,6 +330,7 @@ RETURNS crm.outbound_messages
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.outbound_messages := crm_internal.claimed_message(message_id);
     settings crm.sending_settings;
@@ -364,7 +371,7 @@ RETURNS crm.outbound_messages
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     changed crm.outbound_messages;
 BEGIN
@@ -388,6 +395,7 @@ RETURNS crm.outbound_messages
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     changed crm.outbound_messages;
 BEGIN

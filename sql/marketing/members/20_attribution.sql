@@ -37,6 +37,7 @@ CREATE FUNCTION crm.split_amount(amount numeric, weights double precision[], dec
 RETURNS numeric[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     total CONSTANT numeric := (SELECT sum(w::numeric) FROM unnest(weights) AS w);
     so_far numeric := 0;

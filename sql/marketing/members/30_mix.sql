@@ -84,6 +84,7 @@ CREATE FUNCTION crm.mix_response(model jsonb, channel text, spend double precisi
 RETURNS double precision LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c record;
 BEGIN
@@ -116,6 +117,7 @@ RETURNS TABLE (channel text, spend double precision, response double precision, 
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     wrong text;
 BEGIN
@@ -158,6 +160,7 @@ RETURNS TABLE (ahead integer, expected double precision, contributions jsonb)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 26
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c record;
     k record;

@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r crm.registry;
     what text;
@@ -43,6 +44,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r crm.registry;
     c record;
@@ -80,6 +82,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.require_registered(NEW.table_name, 'custom');
     IF TG_OP = 'UPDATE' AND (NEW.table_name, NEW.name, NEW.type) IS DISTINCT FROM (OLD.table_name, OLD.name, OLD.type) THEN
@@ -99,6 +102,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN (SELECT coalesce(jsonb_object_agg(e.key, e.value), '{}')
             FROM jsonb_each(custom) AS e
@@ -119,6 +123,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     link record;
     moved bigint;

@@ -5,6 +5,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     was CONSTANT jsonb := to_jsonb(OLD);
     now_is CONSTANT jsonb := to_jsonb(NEW);
@@ -26,6 +27,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     DELETE FROM crm.past_values AS p USING gone AS g
     WHERE p.tenant_id = g.tenant_id AND p.table_name = TG_ARGV[0] AND p.record_id = g.id;
@@ -39,6 +41,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r crm.registry;
     names text[];

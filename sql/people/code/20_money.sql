@@ -15,7 +15,7 @@ RETURNS numeric
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     day date := on_date;
@@ -53,7 +53,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.base_rate(tenant_id bigint, currency te
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT crm.exchange_rate_on($1, $2::character(3), t.base_currency, $3) FROM crm.tenants AS t WHERE t.tenant_id = $1);
@@ -69,6 +69,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF missing IS NOT NULL AND missing <> '{}' THEN
         RAISE EXCEPTION 'base currency of tenant % cannot become %: rates are missing', tenant, base_currency

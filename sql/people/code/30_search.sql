@@ -5,6 +5,7 @@ RETURNS text[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tags text[];
 BEGIN
@@ -28,6 +29,7 @@ RETURNS TABLE (tag text, row_count bigint)
 LANGUAGE plpgsql STABLE STRICT ROWS 50
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN QUERY EXECUTE format('SELECT u.tag, count(*) FROM %s AS r, unnest(r.tags) AS u (tag) WHERE r.tenant_id = $1 '
                                 'GROUP BY u.tag ORDER BY count(*) DESC, u.tag', crm.require_registered(table_name, 'tags')::regclass)
@@ -65,6 +67,7 @@ RETURNS SETOF crm.contacts
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     words CONSTANT tsquery := crm_internal.name_query(t, query);
@@ -103,6 +106,7 @@ RETURNS SETOF crm.accounts
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     words CONSTANT tsquery := crm_internal.name_query(t, query);

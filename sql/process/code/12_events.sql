@@ -7,6 +7,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     name CONSTANT text := (SELECT r.subject FROM crm.registry AS r WHERE r.relation = apply_events.relation);
     call CONSTANT text := format('EXECUTE FUNCTION crm.announce(%L)', name);

@@ -7,6 +7,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF TG_OP = 'DELETE' THEN
         IF EXISTS (SELECT FROM crm.stage_periods AS p WHERE p.tenant_id = OLD.tenant_id AND p.stage_id = OLD.id) THEN
@@ -42,6 +43,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF (NEW.code <> OLD.code OR NEW.subject_table <> OLD.subject_table) AND EXISTS (
         SELECT FROM crm.stage_periods AS p WHERE p.tenant_id = OLD.tenant_id AND p.pipeline_id = OLD.id)
@@ -63,6 +65,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     subject text;
     relation regclass;
@@ -101,6 +104,7 @@ RETURNS crm.pipelines
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := define_pipeline.tenant_id;
     pipeline_code CONSTANT text := define_pipeline.code;
@@ -256,6 +260,7 @@ RETURNS crm.stages
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found_stage crm.stages;
 BEGIN

@@ -5,6 +5,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     needed text;
 BEGIN
@@ -72,6 +73,7 @@ RETURNS crm.approvals
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     target bigint;
@@ -107,6 +109,7 @@ RETURNS crm.approvals
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     decided crm.approvals;

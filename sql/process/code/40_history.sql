@@ -8,6 +8,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     reason CONSTANT text := current_setting('crm.history_reason');

@@ -6,6 +6,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF subject_type NOT LIKE '%:%'
        AND NOT EXISTS (SELECT FROM crm.registry AS r
@@ -28,6 +29,7 @@ CREATE OR REPLACE FUNCTION crm_internal.sla_policies_check() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF TG_TABLE_NAME = 'sla_policies' THEN
         PERFORM crm_internal.check_clock_names(NEW.subject_type, NULL);
@@ -52,6 +54,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF TG_OP = 'DELETE'
        AND pg_has_role(current_user, (SELECT c.relowner FROM pg_class AS c WHERE c.oid = TG_RELID), 'USAGE') THEN

@@ -8,6 +8,7 @@ RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN (SELECT p.id
             FROM crm.sla_policies AS p
@@ -24,7 +25,7 @@ RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT p.id
@@ -91,6 +92,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm_internal.sla_terms_id(crm.tenant_id(), policy_id, priority, calendar_id);
 END
@@ -188,6 +190,7 @@ RETURNS crm.sla_events
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NOT crm.has_access('agent') THEN
         RAISE EXCEPTION 'permission denied to record events of service clocks'
@@ -216,6 +219,7 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     fresh boolean;
 BEGIN
@@ -333,6 +337,7 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- nearly always none of them has been broken: no command that writes nothing is run for that
     IF NOT EXISTS (SELECT FROM new_events AS n CROSS JOIN LATERAL (
@@ -441,6 +446,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     ids bigint[];
 BEGIN

@@ -38,6 +38,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     ids bigint[];
 BEGIN
@@ -74,6 +75,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     stage crm.stages;
 BEGIN
@@ -96,6 +98,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     r record;
@@ -106,7 +109,7 @@ BEGIN
              ORDER BY x.subject LOOP
         EXECUTE format(
             'SELECT count(crm_internal.promise_open_record($3, $1, q.id, q.doc, q.known)) FROM (
-                SELECT s.id, to_jsonb(s) AS doc, k.subject_id IS NOT NULL AS known FROM %s AS s
+                SELECT s.id, to_jsonb(s.*) AS doc, k.subject_id IS NOT NULL AS known FROM %s AS s
                 LEFT JOIN crm.sla_subjects AS k ON k.tenant_id = $1 AND k.subject_type = $3 AND k.subject_id = s.id
                 LEFT JOIN crm.sla_terms AS t ON t.tenant_id = $1 AND t.id = k.terms_id
                 WHERE s.tenant_id = $1 AND k.open IS NOT FALSE AND t.definition ->> ''policy_id'' IS NULL AND ', r.relation::regclass)

@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION crm_internal.escalation_steps_check() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     rule text;
 BEGIN
@@ -73,6 +74,7 @@ CREATE OR REPLACE FUNCTION crm_internal.escalation_reschedule() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     UPDATE crm.sla_clocks AS c SET escalate_at = c.escalate_at
     FROM (SELECT DISTINCT r.tenant_id, r.subject_type, r.metric FROM changed_rows AS r) AS x
@@ -94,6 +96,7 @@ CREATE OR REPLACE FUNCTION crm_internal.escalation_reschedule_calendars() RETURN
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF EXISTS (SELECT FROM crm.escalation_steps AS s WHERE s.active) THEN
         UPDATE crm.sla_clocks AS c SET escalate_at = c.escalate_at
@@ -159,6 +162,7 @@ RETURNS bigint[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     answer bigint[];
 BEGIN
@@ -177,7 +181,7 @@ RETURNS bigint[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT coalesce((
@@ -222,6 +226,7 @@ RETURNS SETOF bigint
 LANGUAGE plpgsql VOLATILE ROWS 50
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.subject_relation(subject_type);
 BEGIN
@@ -243,6 +248,7 @@ RETURNS jsonb
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.escalation_steps;
     subject jsonb;
@@ -323,6 +329,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     done CONSTANT jsonb := crm_internal.escalation_act(firing.tenant_id, firing.subject_type, firing.subject_id, firing.step_id, firing.metric, due_at, as_of);
 BEGIN
@@ -347,6 +354,7 @@ RETURNS integer
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     n integer;
     subjects text := crm_internal.escalation_subject_sql(subject_type);

@@ -10,6 +10,7 @@ CREATE OR REPLACE FUNCTION crm_internal.queues_check() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     circle boolean;
 BEGIN
@@ -47,6 +48,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN CASE
         WHEN crm.column_exists(relation, 'closed_at') THEN 's.closed_at IS NULL'
@@ -101,7 +103,7 @@ RETURNS TABLE (user_id bigint, matched integer, level_sum bigint, available bool
 LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     who bigint[];
 BEGIN
@@ -143,6 +145,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- only the columns the table has, and the index on them
     RETURN crm.kept_value(
@@ -161,6 +164,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     INSERT INTO crm_internal.waiting_work AS w (tenant_id, subject_table, subject_id, queue_id, rule_id, needed, reason)
     SELECT $1, $2, $3, $4, $5, $6, $7 WHERE why <> 'no_rule'
@@ -178,7 +182,7 @@ RETURNS crm.assignments
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant;
     relation CONSTANT regclass := coalesce(crm.kept_text('registered_name', subject_table)::regclass, crm.require_registered(subject_table, 'assignment'));
@@ -196,7 +200,7 @@ DECLARE
     n integer;
 BEGIN
     -- whoever holds the record decides; a second router finds it decided
-    subject := crm.kept_value(format('SELECT to_jsonb(s) FROM %s AS s WHERE s.tenant_id = $1 AND s.id = $2 FOR UPDATE', relation), t, subject_id);
+    subject := crm.kept_value(format('SELECT to_jsonb(s.*) FROM %s AS s WHERE s.tenant_id = $1 AND s.id = $2 FOR UPDATE', relation), t, subject_id);
     IF subject IS NULL THEN
         RAISE EXCEPTION 'there is no row % in table %', route_record.subject_id, relation
             USING ERRCODE = 'no_data_found';
@@ -320,7 +324,7 @@ RETURNS crm.agents
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     who CONSTANT bigint := coalesce(set_agent_status.user_id, crm.user_id());
     changed crm.agents;

@@ -44,7 +44,7 @@ AS $$
                   waiting_rows_sql.subject_table, crm_internal.waiting_sql(t, 'queue'), crm_internal.waiting_sql(t, 'skills'), t)
         || crm_internal.waiting_sql(t, 'joins')
         || format('LEFT JOIN LATERAL (SELECT z.id, z.skill_ids FROM crm.assignment_rules AS z WHERE z.tenant_id = s.tenant_id AND z.subject_table = %L '
-                  'AND z.active AND crm.condition_holds(to_jsonb(s), z.condition) ORDER BY z.position LIMIT 1) AS r ON true ', waiting_rows_sql.subject_table)
+                  'AND z.active AND crm.condition_holds(to_jsonb(s.*), z.condition) ORDER BY z.position LIMIT 1) AS r ON true ', waiting_rows_sql.subject_table)
         || 'WHERE ' || crm_internal.waiting_sql(t, 'nobodys') || ' AND (r.id IS NOT NULL OR '
         || crm_internal.waiting_sql(t, 'by_queue') || ') AND ' || condition
     FROM crm.require_registered(waiting_rows_sql.subject_table, 'assignment') AS t
@@ -57,6 +57,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     EXECUTE 'INSERT INTO crm_internal.waiting_work AS w (tenant_id, subject_table, subject_id, queue_id, rule_id, needed) SELECT v.* FROM ('
         || crm_internal.waiting_rows_sql(subject_table, format('s.tenant_id = $1 AND NOT EXISTS '
@@ -128,6 +129,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.subject_relation(subject_table);
     nobodys CONSTANT text := crm_internal.waiting_sql(relation, 'nobodys');
@@ -206,6 +208,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.require_registered(subject_table, 'assignment');
 BEGIN
@@ -228,6 +231,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     query CONSTANT text := crm.kept_text('earlier_query', subject_table);
     queue bigint;
@@ -252,6 +256,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     queues bigint[] := '{}';
     listed text[];
@@ -304,6 +309,7 @@ CREATE OR REPLACE FUNCTION crm_internal.became_free() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     CASE TG_ARGV[0]
         WHEN 'user' THEN PERFORM crm_internal.serve_freed(NEW.tenant_id, NEW.user_id);
@@ -339,6 +345,7 @@ RETURNS crm.assignments
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.because('routing');
     PERFORM crm.require_registered(subject_table, 'assignment');
@@ -364,6 +371,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     was CONSTANT text := current_setting('crm.tenant', true);
     given record;

@@ -7,6 +7,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF was ->> 'first_response_at' IS NOT NULL THEN
         -- it was not when it was said to be
@@ -40,6 +41,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN NOT EXISTS (
         SELECT FROM crm.sla_subjects AS s LEFT JOIN crm.sla_terms AS t ON t.tenant_id = s.tenant_id AND t.id = s.terms_id
@@ -59,6 +61,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     stage crm.stages;
     old_type text;
@@ -114,11 +117,12 @@ SET search_path = pg_catalog, pg_temp
 SET enable_seqscan = off        -- a plan kept from when there were no subjects would read all of them
 SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     subject CONSTANT text := TG_ARGV[0];
 BEGIN
     IF TG_OP = 'INSERT' THEN
-        PERFORM crm_internal.follow_clock(subject, n.tenant_id, n.id, NULL, to_jsonb(n), false)
+        PERFORM crm_internal.follow_clock(subject, n.tenant_id, n.id, NULL, to_jsonb(n.*), false)
         FROM new_rows AS n
         WHERE (SELECT p.id FROM crm.sla_policies AS p WHERE p.tenant_id = n.tenant_id AND p.subject_type = subject AND p.active LIMIT 1) IS NOT NULL;
     ELSIF TG_OP = 'DELETE' THEN
@@ -128,7 +132,7 @@ BEGIN
     ELSE
         PERFORM crm_internal.follow_clock(subject, p.tenant_id, p.id, to_jsonb(p.was), to_jsonb(p.is_now), p.told)
         FROM (SELECT q.*, crm_internal.promised_otherwise(q.tenant_id, subject, q.id, to_jsonb(q.is_now) ->> 'priority', q.is_now) AS told
-              FROM (SELECT n.tenant_id, n.id, o AS was, n AS is_now
+              FROM (SELECT n.tenant_id, n.id, (o.*)::record AS was, (n.*)::record AS is_now
                     FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS q
               WHERE (SELECT s.subject_id FROM crm.sla_subjects AS s
                      WHERE s.tenant_id = q.tenant_id AND s.subject_type = subject AND s.subject_id = q.id) IS NOT NULL
@@ -172,6 +176,7 @@ CREATE OR REPLACE FUNCTION crm_internal.follow_assignment() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     subject CONSTANT text := TG_ARGV[0];
 BEGIN
@@ -203,6 +208,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     subject CONSTANT text := (SELECT r.subject FROM crm.registry AS r WHERE r.relation = apply_assignment.relation);
     wanted CONSTANT boolean := (SELECT r.options -> 'assignment' IS NOT DISTINCT FROM '"automatic"' FROM crm.registry AS r

@@ -17,6 +17,7 @@ RETURNS crm.hand_over_records
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r record;
     ids bigint[];
@@ -61,6 +62,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r record;
     n bigint;
@@ -130,6 +132,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     h crm.hand_over_records;
     n bigint := 0;
@@ -166,7 +169,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT EXISTS (SELECT FROM crm.users AS u WHERE u.tenant_id = tenant AND u.id = member AND NOT u.active)
@@ -193,6 +196,7 @@ CREATE OR REPLACE FUNCTION crm_internal.reopened_to() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF crm.is_away(NEW.owner_id, NEW.tenant_id) THEN
         NEW.owner_id := CASE WHEN crm.is_away(crm.user_id(), NEW.tenant_id) THEN NULL ELSE crm.user_id() END;

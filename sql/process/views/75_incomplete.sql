@@ -5,6 +5,7 @@ RETURNS TABLE (tenant_id bigint, subject_table text, subject_id bigint, missing 
 LANGUAGE plpgsql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r record;
     parts text[];
@@ -31,7 +32,7 @@ BEGIN
                 SELECT x.tenant_id, x.id, n.name
                 FROM %s AS x JOIN crm.stages AS s ON s.tenant_id = x.tenant_id AND s.id = x.stage_id AND s.required_columns <> '{}'
                 CROSS JOIN unnest(s.required_columns) AS n (name)
-                CROSS JOIN LATERAL (SELECT to_jsonb(x) AS doc) AS d
+                CROSS JOIN LATERAL (SELECT to_jsonb(x.*) AS doc) AS d
                 WHERE btrim(coalesce(CASE WHEN n.name LIKE 'custom.%%' THEN d.doc -> 'custom' ->> substr(n.name, 8) ELSE d.doc ->> n.name END, ''),
                             E' \t\r\n') IN ('', '[]', '{}')$q$, r.relation::regclass);
         END IF;

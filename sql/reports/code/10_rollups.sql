@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION crm_internal.rebuild_local_days() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF EXISTS (SELECT FROM old_tenants AS o JOIN new_tenants AS n USING (tenant_id) WHERE o.time_zone <> n.time_zone) THEN
         PERFORM crm.rebuild_rollup(r.name)

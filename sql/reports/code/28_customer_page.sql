@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.report_customer_figures(doc jsonb, lang
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s record;
     w jsonb;
@@ -61,6 +62,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     s record;
     w jsonb;
@@ -132,6 +134,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     s record;
     w jsonb;

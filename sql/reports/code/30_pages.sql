@@ -21,6 +21,7 @@ RETURNS SETOF date
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE ROWS 12
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NOT isfinite(last_day) OR months NOT BETWEEN 1 AND 1200 THEN
         RAISE EXCEPTION 'months must be from 1 to 1200, up to a finite day, not % up to %', months, last_day
@@ -43,6 +44,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.report_forecast(language text) RETURNS 
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s record;
     w jsonb;
@@ -89,6 +91,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.report_pipeline(language text, since ti
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s record;
     w jsonb;
@@ -235,6 +238,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.report_factors(subject_table text, lang
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s record;
     w jsonb;
@@ -266,6 +270,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.report_dashboard(language text) RETURNS
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s record;
     w jsonb;
@@ -304,8 +309,8 @@ BEGIN
             s.options || jsonb_build_object('title', w ->> 'won_lost_amount', 'unit', s.currency)));
     page := page || crm_analytics.report_card(w ->> 'activity', NULL,
         (WITH weeks AS (
-            SELECT (s.today - (extract(isodow FROM s.today)::integer - t.week_start + 7) % 7 - 7 * n) AS week
-            FROM crm.tenants AS t, generate_series(0, 11) AS n WHERE t.tenant_id = mine
+            SELECT (s.today - (extract(isodow FROM s.today)::integer - t.week_start + 7) % 7 - 7 * g.back) AS week
+            FROM crm.tenants AS t, generate_series(0, 11) AS g (back) WHERE t.tenant_id = mine
          ), done AS (
             SELECT x.week, a.kind, sum(a.activities) AS n
             FROM weeks AS x JOIN crm_analytics.activities_by_day AS a ON a.tenant_id = mine AND a.created_on >= x.week AND a.created_on < x.week + 7
@@ -368,6 +373,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF language IS NOT NULL AND language NOT IN ('en', 'fa') THEN
         RAISE EXCEPTION 'there is no report in language "%"', language

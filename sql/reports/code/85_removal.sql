@@ -83,6 +83,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     part text;
 BEGIN
@@ -117,7 +118,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE ROWS 50
 SET search_path = pg_catalog, pg_temp
 SET client_min_messages = warning
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     blockers text;
     name text;

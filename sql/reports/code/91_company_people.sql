@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     n_users CONSTANT integer := least(8 + 4 * size, 200);
@@ -46,6 +47,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     level CONSTANT double precision := (words ->> 'price_level')::double precision * crm_internal.demo_level(tenant.base_currency);
@@ -103,6 +105,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     n_users CONSTANT integer := least(8 + 4 * size, 200);
     firsts CONSTANT jsonb := words -> 'first_names';
@@ -156,6 +159,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     level CONSTANT double precision := (words ->> 'price_level')::double precision;

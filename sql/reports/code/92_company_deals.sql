@@ -8,6 +8,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);
     sources CONSTANT double precision[] := crm_internal.demo_bounds(words -> 'sources', 1);
@@ -91,6 +92,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     n_stages CONSTANT integer := cardinality(open_stages);
@@ -165,6 +167,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);
@@ -190,6 +193,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);

@@ -6,6 +6,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);
@@ -75,6 +76,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);
@@ -113,6 +115,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
 BEGIN

@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     office bigint;
@@ -38,6 +39,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);
     kinds CONSTANT jsonb := words -> 'tickets';
@@ -82,6 +84,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);
@@ -145,6 +148,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);

@@ -7,6 +7,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     n_users CONSTANT integer := least(8 + 4 * size, 200);
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);
@@ -76,6 +77,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     finish CONSTANT double precision := 1 + width_bucket(until - 1, days);
@@ -134,6 +136,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := tenant.tenant_id;
     horizon CONSTANT timestamptz := until::timestamp AT TIME ZONE tenant.time_zone;

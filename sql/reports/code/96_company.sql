@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.define_segment(jsonb_build_object('subject_table', 'accounts', 'name', words -> 'segments' ->> s.name) || s.definition)
     FROM (VALUES ('large', '{"where": "$.employees >= 250"}'::jsonb), ('loyal', '{"orders": {"within": "365 days", "count": [3, null]}}'),
@@ -19,6 +20,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     words CONSTANT jsonb := crm_internal.texts_of(tenant.tenant_id, 'company');
     days CONSTANT date[] := crm_internal.demo_days(until, tenant.weekend, words);
@@ -64,6 +66,7 @@ CREATE OR REPLACE FUNCTION crm.generate_demo(size integer DEFAULT 1, seed bigint
 RETURNS TABLE (what text, row_count bigint)
 LANGUAGE plpgsql VOLATILE ROWS 10 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant crm.tenants;
 BEGIN

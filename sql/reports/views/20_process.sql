@@ -21,7 +21,8 @@ FROM (
                    (array_agg(p.owner_id ORDER BY p.seq DESC))[1] AS owner_id,
                    (array_agg(p.amount ORDER BY p.seq DESC))[1] AS amount,
                    (array_agg(p.currency ORDER BY p.seq DESC))[1] AS currency
-            FROM (SELECT s.*, sum(s.moved::integer) OVER (PARTITION BY s.tenant_id, s.subject_table, s.subject_id ORDER BY s.seq) AS visit
+            FROM (SELECT s.tenant_id, s.subject_table, s.subject_id, s.seq, s.pipeline_id, s.stage_id, s.period, s.owner_id, s.amount, s.currency,
+                         sum(s.moved::integer) OVER (PARTITION BY s.tenant_id, s.subject_table, s.subject_id ORDER BY s.seq) AS visit
                   FROM crm.stage_periods AS s) AS p
             GROUP BY p.tenant_id, p.subject_table, p.subject_id, p.visit, p.pipeline_id, p.stage_id) AS g) AS v
     WINDOW w AS (PARTITION BY v.tenant_id, v.subject_table, v.subject_id ORDER BY v.visit)
@@ -173,7 +174,7 @@ RETURNS TABLE (opportunity_id bigint, step text, effect numeric, moved_amount nu
 LANGUAGE plpgsql STABLE ROWS 200
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     IF from_at IS NULL OR to_at IS NULL OR from_at > to_at THEN
         RAISE EXCEPTION 'the two instants are missing or in the wrong order'
@@ -268,7 +269,7 @@ RETURNS TABLE (rank integer, pipeline_id bigint, stage_id bigint, stage text,
 LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     length_days numeric := extract(epoch FROM to_at - from_at) / 86400;
 BEGIN

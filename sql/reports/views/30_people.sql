@@ -256,7 +256,7 @@ RETURNS numeric
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT sum(q.amount * crm_analytics.base_rate(q.tenant_id, q.currency::text, lower(q.period))

@@ -70,7 +70,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     -- PL/pgSQL: a SQL function called by another keeps the plan, and with it the row security, of whoever called it first in the transaction
     RETURN (SELECT jsonb_build_object(
@@ -101,6 +101,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.customer_marketing(account_id bigint) R
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     known jsonb;
 BEGIN
@@ -273,7 +274,8 @@ CROSS JOIN LATERAL (SELECT count(*) AS leads, count(l.converted_at) AS converted
                     FROM crm.leads AS l WHERE l.tenant_id = a.tenant_id AND l.account_id = a.account_id AND l.merged_into_id IS NULL) AS l
 -- all figures of value by one call, and none where nobody asks (OFFSET keeps it a subquery); what all are like is worked out once a statement
 CROSS JOIN LATERAL (
-    SELECT (SELECT to_jsonb(v) FROM crm_analytics.customer_worth(ARRAY[a.account_id], among => (SELECT g FROM crm_analytics.all_customers() AS g)) AS v
+    SELECT (SELECT to_jsonb(v.*) FROM crm_analytics.customer_worth(ARRAY[a.account_id],
+                                 among => (SELECT (g.*)::crm.rfm_edges FROM crm_analytics.all_customers() AS g)) AS v
             WHERE v.tenant_id = a.tenant_id) AS known OFFSET 0) AS w;
 COMMENT ON VIEW crm_analytics.customer_totals IS
 'One row = one account over its whole life, as sales, orders, service and marketing know it: account_totals, the sums of its orders up to today (base '
@@ -297,7 +299,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     mine bigint := crm.tenant_id();
     known jsonb;
@@ -312,17 +314,17 @@ BEGIN
     SELECT t.orders, t.revenue, t.last_order_on, t.need, t.wallet_share, t.open_wallet INTO sums
     FROM crm_analytics.customer_totals AS t WHERE t.tenant_id = mine AND t.account_id = the.id;
     SELECT jsonb_build_object(
-        'account', (SELECT to_jsonb(d) FROM crm_analytics.dim_account AS d WHERE d.tenant_id = mine AND d.account_id = the.id)
+        'account', (SELECT to_jsonb(d.*) FROM crm_analytics.dim_account AS d WHERE d.tenant_id = mine AND d.account_id = the.id)
                    || jsonb_build_object('tags', the.tags, 'custom', the.custom, 'website', the.website, 'address', the.address),
         'contacts', coalesce((SELECT jsonb_agg(jsonb_build_object('contact_id', c.id, 'name', c.name, 'title', c.title, 'preferences', c.preferences,
                                  'points', (SELECT coalesce(jsonb_agg(jsonb_build_object('kind', p.kind, 'value', p.value, 'primary', p.is_primary)
                                                                       ORDER BY p.is_primary DESC, p.id), '[]')
                                             FROM crm.contact_points AS p WHERE p.tenant_id = mine AND p.contact_id = c.id)) ORDER BY c.id)
                               FROM crm.contacts AS c WHERE c.tenant_id = mine AND c.account_id = the.id), '[]'),
-        'relationships', coalesce((SELECT jsonb_agg(to_jsonb(r) - 'tenant_id' ORDER BY r.id) FROM crm.relationships AS r
+        'relationships', coalesce((SELECT jsonb_agg(to_jsonb(r.*) - 'tenant_id' ORDER BY r.id) FROM crm.relationships AS r
                                    WHERE r.tenant_id = mine AND the.id IN (r.from_account_id, r.to_account_id)), '[]'),
         'sales', jsonb_build_object(
-            'totals', (SELECT to_jsonb(t) - 'tenant_id' - 'account_id' - 'account_name' FROM crm_analytics.account_totals AS t
+            'totals', (SELECT to_jsonb(t.*) - 'tenant_id' - 'account_id' - 'account_name' FROM crm_analytics.account_totals AS t
                        WHERE t.tenant_id = mine AND t.account_id = the.id),
             'orders', jsonb_build_object('orders', sums.orders, 'amount', sums.revenue, 'last_order_on', sums.last_order_on)
                       || jsonb_build_object('last', coalesce((SELECT jsonb_agg(x.doc) FROM (
@@ -349,13 +351,14 @@ BEGIN
                               FROM crm.activities AS v WHERE v.tenant_id = mine AND v.account_id = the.id
                               ORDER BY coalesce(v.done_at, v.created_at) DESC LIMIT 20) AS x), '[]')),
         -- an account that has not ordered yet has the same keys, without values
-        'value', coalesce((SELECT to_jsonb(w) - 'tenant_id' - 'account_id' - 'account_name' - 'owner_id' FROM crm_analytics.customer_worth(ARRAY[the.id]) AS w),
+        'value', coalesce((SELECT to_jsonb(w.*) - 'tenant_id' - 'account_id' - 'account_name' - 'owner_id'
+                           FROM crm_analytics.customer_worth(ARRAY[the.id]) AS w),
                           jsonb_build_object('orders', 0, 'clv', NULL, 'p_alive', NULL, 'next_order_on', NULL, 'churn_on', NULL)),
         'needs', jsonb_build_object('main', sums.need,
             'declared', coalesce((SELECT jsonb_agg(jsonb_build_object('need', n.need, 'importance', n.importance) ORDER BY n.importance DESC, n.need)
                                   FROM crm.account_needs AS n WHERE n.tenant_id = mine AND n.account_id = the.id), '[]')),
         'wallet', jsonb_build_object('share', sums.wallet_share, 'open', sums.open_wallet,
-            'declarations', coalesce((SELECT jsonb_agg(to_jsonb(d) - 'tenant_id' - 'account_id' - 'account_name'
+            'declarations', coalesce((SELECT jsonb_agg(to_jsonb(d.*) - 'tenant_id' - 'account_id' - 'account_name'
                                                                ORDER BY upper(d.period) DESC, d.declaration_id DESC)
                                       FROM crm_analytics.wallet_share AS d WHERE d.tenant_id = mine AND d.account_id = the.id), '[]'))
         -- a room that comes later (documents, campaigns) adds its key here, from its own one place

@@ -16,6 +16,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.rollup_sources;
     found_name text;
@@ -65,6 +66,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.rollup_sources;
     rel regclass;
@@ -118,6 +120,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET row_security = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     p crm.rollups;
     keys text;
@@ -233,6 +236,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF to_regclass(relation) IS NOT NULL THEN
         EXECUTE format('DROP %s %s', kind, relation);
@@ -246,6 +250,7 @@ RETURNS crm.rollups
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     p crm.rollups;
 BEGIN

@@ -279,6 +279,7 @@ RETURNS crm.rollups
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     p crm.rollups := crm_internal.rollup_find(name);
     s crm.rollup_sources;
@@ -351,6 +352,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     source_id bigint;
     folded bigint;
@@ -394,6 +396,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF name IS NOT NULL THEN
         RETURN crm_internal.fold_sources(ARRAY[(crm_internal.rollup_find(name)).source_id], true);
@@ -450,6 +453,7 @@ LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 SET row_security = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     p crm.rollups := crm_internal.rollup_find(name);
     keys text;
@@ -505,6 +509,7 @@ RETURNS crm.rollups
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     p crm.rollups := crm_internal.rollup_find(name);
     s crm.rollup_sources;
@@ -526,6 +531,7 @@ RETURNS crm.rollups
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     p crm.rollups := crm_internal.rollup_find(name);
 BEGIN
@@ -543,6 +549,7 @@ RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     n bigint;
 BEGIN

@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     words CONSTANT jsonb := crm_internal.texts_of(create_default_pipelines.tenant_id, 'seeds');
 BEGIN

@@ -5,6 +5,7 @@ RETURNS crm.opportunities
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, stage, changes);
 END
@@ -18,6 +19,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     own_pipeline bigint;
@@ -38,6 +40,7 @@ RETURNS crm.opportunities
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, crm.closing_stage(opportunity_id, 'won'),
                         jsonb_strip_nulls(jsonb_build_object('amount', win_opportunity.amount, 'close_date', win_opportunity.close_date)));
@@ -53,6 +56,7 @@ RETURNS crm.opportunities
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm.move_row(NULL::crm.opportunities, opportunity_id, crm.closing_stage(opportunity_id, 'lost'),
                         jsonb_strip_nulls(jsonb_build_object('loss_reason', reason, 'loss_note', note,
@@ -69,6 +73,7 @@ RETURNS crm.opportunities
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     target text := reopen_opportunity.stage;

@@ -6,6 +6,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     relation CONSTANT regclass := crm.subject_relation(subject);
     account text;
@@ -30,6 +31,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     query text;
     place jsonb;
@@ -77,6 +79,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     was CONSTANT jsonb := to_jsonb(OLD);
     now_is CONSTANT jsonb := to_jsonb(NEW);
@@ -107,6 +110,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     UPDATE crm.activities AS v SET related_table = NULL, related_id = NULL
     WHERE v.tenant_id = OLD.tenant_id AND v.related_table = TG_ARGV[0] AND v.related_id = OLD.id;
@@ -121,6 +125,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     r crm.registry;
     moves text;

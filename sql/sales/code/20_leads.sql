@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     words CONSTANT jsonb := crm_internal.texts_of(seed_leads.tenant_id, 'seeds');
 BEGIN
@@ -58,6 +59,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     reason crm.disqualification_reasons;
 BEGIN
@@ -109,6 +111,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     UPDATE crm.leads AS l
     SET first_response_at = coalesce(NEW.done_at, NEW.started_at, NEW.created_at)

@@ -7,6 +7,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.lock('lead', tenant, k.x) FROM (SELECT DISTINCT x COLLATE "C" AS x FROM unnest(keys) AS x WHERE x IS NOT NULL ORDER BY 1) AS k;
 END
@@ -20,6 +21,7 @@ RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     companies_differ CONSTANT boolean := crm.name_key(company) <> crm.name_key(other_company);
 BEGIN
@@ -39,6 +41,7 @@ RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN CASE WHEN name IS DISTINCT FROM company AND name IS DISTINCT FROM email AND name IS DISTINCT FROM phone AND position('@' IN name) = 0 THEN name END;
 END
@@ -51,6 +54,7 @@ RETURNS crm.lead_conversions
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c crm.lead_conversions;
 BEGIN
@@ -84,6 +88,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RAISE WARNING 'lead %: % failed: %', lead, what, message;
     INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload)

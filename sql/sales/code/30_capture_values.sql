@@ -7,6 +7,7 @@ RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF value !~ '[%+]' THEN
         RETURN value;
@@ -26,6 +27,7 @@ RETURNS numeric
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     n CONSTANT text := regexp_replace(translate(left(value, 100), '۰۱۲۳۴۵۶۷۸۹٠١٢٣٤٥٦٧٨٩٫٬ ', '01234567890123456789.,'),
                                       '(?<=[0-9]),(?=[0-9]{3}(?:[.,]|$))', '', 'g');
@@ -41,6 +43,7 @@ RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN CASE WHEN length(value) > 300 THEN left(value, 200) || ' ' || md5(value) ELSE value END;
 END
@@ -53,6 +56,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF jsonb_typeof(consent) IS DISTINCT FROM 'object' THEN
         RETURN '{}';
@@ -71,6 +75,7 @@ RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NOT payload ?| '{url,utm,gclid,fbclid,referrer}' AND payload::text NOT ILIKE '%"utm\_%' THEN
         RETURN '{}';
@@ -96,6 +101,7 @@ RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF jsonb_typeof(tags) IS DISTINCT FROM 'array' THEN
         RETURN '{}';
@@ -111,6 +117,7 @@ RETURNS timestamptz
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN value::timestamptz;
 EXCEPTION WHEN data_exception THEN
@@ -124,6 +131,7 @@ RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- blank fields of a form are no values; lists and objects are none where text belongs; nobody's name has a megabyte
     RETURN (

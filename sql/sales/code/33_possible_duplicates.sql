@@ -5,6 +5,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF l.email_key IS NULL AND l.phone_key IS NULL THEN
         RETURN;
@@ -26,6 +27,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     INSERT INTO crm.possible_duplicates (tenant_id, subject_table, first_id, second_id, matched_by)
     SELECT DISTINCT ON (o.contact_id) t, 'contacts', o.contact_id, contact, CASE o.kind WHEN 'email' THEN 'email' ELSE 'phone' END
@@ -115,6 +117,7 @@ RETURNS crm.possible_duplicates
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     d crm.possible_duplicates;

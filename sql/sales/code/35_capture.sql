@@ -11,6 +11,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     -- read by crm_internal.captured_row(), which makes more of them than a value of their type
     own CONSTANT text[] := '{name,email,phone,country,message,channel,source,medium,campaign,utm,consent,employees,amount,currency,product_id,custom,tags,'
@@ -31,6 +32,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c record;
 BEGIN
@@ -52,6 +54,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     utm CONSTANT jsonb := crm_internal.capture_utm(p);
     at timestamptz := now();
@@ -130,6 +133,7 @@ RETURNS text[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     troubles text[] := '{}';
     c record;
@@ -168,6 +172,7 @@ RETURNS crm.lead_captures
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c crm.lead_captures;
     own_name CONSTANT text := crm_internal.said_name(given.name, given.company, given.email, given.phone);
@@ -201,6 +206,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     l crm.leads;
 BEGIN
@@ -221,6 +227,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     l crm.leads;
     known crm.lead_conversions;
@@ -263,6 +270,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     l crm.leads;
     violated text;
@@ -315,6 +323,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     hook regprocedure;
 BEGIN
@@ -346,6 +355,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids) THEN
         RETURN l;

@@ -7,6 +7,7 @@ RETURNS crm.assignments
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm.route_record('leads', lead_id, reassign, as_of);
 END
@@ -20,6 +21,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     l crm.leads;
 BEGIN
@@ -40,6 +42,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm.move_row(NULL::crm.leads, lead_id, stage);
 END
@@ -109,6 +112,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     n bigint;
 BEGIN

@@ -9,6 +9,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF l.custom <> '{}' THEN
         l.custom := crm_internal.carried_fields(l.tenant_id, l.custom, 'leads', becomes);
@@ -23,7 +24,7 @@ RETURNS TABLE (contact_id bigint, account_id bigint, matched_by text)
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := l.tenant_id;
     known crm.lead_conversions;
@@ -52,7 +53,7 @@ RETURNS TABLE (account_id bigint, matched_by text)
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := l.tenant_id;
     named CONSTANT bigint := CASE WHEN l.company_key <> '' THEN
@@ -74,6 +75,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := l.tenant_id;
     old crm.contacts;
@@ -112,6 +114,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     a crm.accounts;
 BEGIN
@@ -128,6 +131,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := l.tenant_id;
 BEGIN
@@ -154,6 +158,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     l crm.leads;
 BEGIN
@@ -174,6 +179,7 @@ RETURNS numeric
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     hook regprocedure;
     score numeric;

@@ -19,6 +19,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF l.phone_key IS DISTINCT FROM crm.normalize_phone(l.phone, coalesce(beside.country, l.country, '')::text) THEN
         l.phone := coalesce(l.phone_key, l.phone);
@@ -34,6 +35,7 @@ RETURNS crm.leads
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     source crm.leads;

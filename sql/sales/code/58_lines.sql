@@ -7,6 +7,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     hook regprocedure;
     answer boolean := false;
@@ -26,6 +27,7 @@ RETURNS TABLE (price numeric, price_currency text, includes_tax boolean)
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     a crm.accounts;
 BEGIN
@@ -53,7 +55,7 @@ BEGIN
                          AND p.min_quantity <= book_price.quantity AND p.valid_from <= on_date
                     WHERE b.tenant_id = tenant AND b.active AND b.currency = book_price.currency AND b.valid_from <= on_date AND b.valid_until >= on_date
                       AND (b.account_id IS NULL OR b.account_id = a.id)
-                      AND (b.condition IS NULL OR a.id IS NOT NULL AND crm.row_holds(a, b.condition))
+                      AND (b.condition IS NULL OR a.id IS NOT NULL AND crm.row_holds(a.*, b.condition))
                       AND (b.segment_id IS NULL OR a.id IS NOT NULL AND crm_internal.in_segment(tenant, a.id, b.segment_id))
                     ORDER BY b.id, p.min_quantity DESC, p.valid_from DESC) AS f) AS n
         WHERE n.place = 1 AND n.equals = 1;
@@ -68,6 +70,7 @@ RETURNS TABLE (price numeric, includes_tax boolean)
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found record;
 BEGIN
@@ -92,6 +95,7 @@ RETURNS numeric
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm_internal.require('accounts', account_id, 'see');
     RETURN (SELECT p.price FROM crm_internal.price_for_line(crm.tenant_id(), product_id, price_book_id, quantity, upper(currency),
@@ -111,6 +115,7 @@ RETURNS TABLE (currency text, book bigint, day date, account bigint)
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     CASE relation
         WHEN 'opportunities' THEN
@@ -141,6 +146,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     head record;
     known record;
@@ -202,6 +208,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     total numeric;
 BEGIN
@@ -235,6 +242,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     touched jsonb;
     tenant bigint;

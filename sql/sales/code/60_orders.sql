@@ -6,6 +6,7 @@ RETURNS trigger
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     zone text;
     base char(3);
@@ -48,6 +49,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- whoever is writing orders with the old settings ends first; who begins later reads the new ones
     LOCK TABLE crm.orders IN SHARE ROW EXCLUSIVE MODE;
@@ -80,6 +82,7 @@ RETURNS trigger
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenants bigint[];
     touched bigint[];
@@ -115,6 +118,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RAISE EXCEPTION 'a line cannot be moved to another order' USING ERRCODE = 'invalid_parameter_value', HINT = 'Delete it and insert it there.';
 END

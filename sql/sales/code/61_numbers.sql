@@ -9,6 +9,7 @@ RETURNS regclass
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     name CONSTANT text := concat_ws('_', 'numbers', tenant, series, nullif(year, 0));
     answer regclass := to_regclass('crm_internal.' || name);
@@ -30,6 +31,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s crm.number_series;
     year integer;
@@ -61,6 +63,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- security definer: where a series stands is not for its writer to read
     IF EXISTS (SELECT FROM crm_internal.number_counters AS c WHERE c.tenant_id = OLD.tenant_id AND c.series_id = OLD.id)
@@ -82,6 +85,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant CONSTANT bigint := seed_documents.tenant_id;
     words CONSTANT jsonb := crm_internal.texts_of(tenant, 'seeds');

@@ -7,6 +7,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     rule crm.document_rules;
 BEGIN
@@ -41,6 +42,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RAISE EXCEPTION 'number, version and rounding of quote "%" stay as they are', OLD.number
         USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Make another quote.';
@@ -58,6 +60,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- security definer: stages are the company's
     IF NOT EXISTS (SELECT FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id AND s.type = 'won') THEN
@@ -96,6 +99,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     head record;
     allowed numeric;
@@ -148,6 +152,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     was record;
     q record;
@@ -178,6 +183,7 @@ RETURNS crm.quotes
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     deal crm.opportunities;
@@ -221,6 +227,7 @@ RETURNS crm.quotes
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found crm.quotes;
 BEGIN
@@ -239,6 +246,7 @@ RETURNS crm.quotes
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found crm.quotes;
 BEGIN
@@ -268,6 +276,7 @@ RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     s record;
 BEGIN
@@ -287,6 +296,7 @@ RETURNS text
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     token CONSTANT text := crm_internal.new_token();
@@ -306,6 +316,7 @@ RETURNS crm.quotes
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     q CONSTANT crm.quotes := crm_internal.quote_for_change(t, quote_id);
@@ -353,6 +364,7 @@ RETURNS crm.orders
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     made crm.orders;
     line crm.quote_lines;
@@ -385,6 +397,7 @@ RETURNS crm.orders
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     accepted crm.quotes;
 BEGIN
@@ -416,6 +429,7 @@ RETURNS crm.orders
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.because('accept_quote');
     RETURN crm_internal.accept_quote(crm_internal.quote_of_token(crm.tenant_id(), token), accepted_by, accepted_from, as_of);
@@ -433,6 +447,7 @@ RETURNS crm.orders
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm_internal.accept_quote(crm_internal.quote_for_change(crm.tenant_id(), quote_id), accepted_by, accepted_from, as_of);
 END
@@ -448,6 +463,7 @@ RETURNS crm.quotes
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     q CONSTANT crm.quotes := crm_internal.quote_of_token(crm.tenant_id(), token);
 BEGIN

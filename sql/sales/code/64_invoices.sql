@@ -7,6 +7,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     rule crm.document_rules;
     about crm.invoices;
@@ -52,6 +53,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- security definer: lines follow their document, whoever changes its day; writing the category looks up its rate again
     IF TG_TABLE_NAME = 'quotes' THEN
@@ -93,6 +95,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     ordered record;
     doc record;
@@ -138,6 +141,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     about crm.invoices;
     credited numeric;
@@ -193,6 +197,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     about crm.invoices;
 BEGIN
@@ -222,6 +227,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     -- no part of the document: who looks after it, what it is settled with, and what the owner's own fields say
     allowed text[] := '{owner_id,team_id,shared_user_ids,shared_team_ids,custom,version,updated_at,settled_amount,paid_at,'
@@ -259,6 +265,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     doc record;
 BEGIN
@@ -286,6 +293,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RAISE EXCEPTION 'what was allocated cannot be %', CASE TG_OP WHEN 'DELETE' THEN 'deleted' ELSE 'changed' END
         USING ERRCODE = 'CR801', HINT = 'Take it back: crm.reverse_allocation().';
@@ -300,6 +308,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF EXISTS (SELECT FROM crm.invoices AS i WHERE i.state = 'posted') OR EXISTS (SELECT FROM crm.payments) THEN
         RAISE EXCEPTION 'table "%" holds posted documents and cannot be emptied', TG_TABLE_NAME
@@ -322,6 +331,7 @@ RETURNS crm.invoices
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found crm.invoices;
 BEGIN
@@ -340,6 +350,7 @@ RETURNS crm.invoices
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     doc crm.invoices := crm_internal.invoice_for_change(t, invoice_id);
@@ -368,6 +379,7 @@ RETURNS crm.invoices
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     ordered crm.orders;
@@ -447,6 +459,7 @@ RETURNS crm.invoices
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     made crm.invoices;
     line crm.invoice_lines;
@@ -475,6 +488,7 @@ RETURNS crm.invoices
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     doc CONSTANT crm.invoices := crm_internal.invoice_for_change(crm.tenant_id(), invoice_id);
     made crm.invoices;
@@ -498,6 +512,7 @@ RETURNS crm.invoices
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     doc CONSTANT crm.invoices := crm_internal.invoice_for_change(t, invoice_id);

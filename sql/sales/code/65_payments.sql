@@ -7,6 +7,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- security definer: series are the company's, whoever writes a payment down
     NEW.received_on := crm.local_day(NEW.tenant_id, NEW.received_at);
@@ -23,6 +24,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- security definer: all that is allocated counts, whoever sees it
     IF OLD.kind = 'credit_note' THEN
@@ -49,6 +51,7 @@ RETURNS crm.payment_allocations
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     was crm.payment_allocations;
 BEGIN
@@ -73,6 +76,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := NEW.tenant_id;
     source record;
@@ -153,6 +157,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- security definer: the document follows, whoever allocates; its own trigger sums up
     UPDATE crm.invoices AS i SET settled_amount = i.settled_amount + NEW.amount WHERE i.tenant_id = NEW.tenant_id AND i.id = NEW.invoice_id;
@@ -173,6 +178,7 @@ RETURNS crm.payments
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found crm.payments;
 BEGIN
@@ -191,6 +197,7 @@ RETURNS SETOF crm.payment_allocations
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     p CONSTANT crm.payments := crm_internal.payment_for_change(t, payment_id);
@@ -247,6 +254,7 @@ RETURNS crm.payments
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     made crm.payments;
@@ -271,6 +279,7 @@ RETURNS crm.payment_allocations
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     made crm.payment_allocations;
 BEGIN
@@ -287,6 +296,7 @@ RETURNS crm.payment_allocations
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     was crm.payment_allocations;
@@ -311,6 +321,7 @@ RETURNS crm.payments
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     p CONSTANT crm.payments := crm_internal.payment_for_change(t, payment_id);

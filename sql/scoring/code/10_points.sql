@@ -7,7 +7,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT jsonb_strip_nulls(jsonb_build_object(
@@ -32,6 +32,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     NEW.definition := crm_internal.score_definition(NEW);
     PERFORM crm.points_check(NEW.definition);
@@ -51,6 +52,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m record;
 BEGIN
@@ -90,6 +92,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     -- the model's own trigger takes the new rules in
     IF TG_OP = 'INSERT' THEN
@@ -121,6 +124,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.lock('scores', crm.scores_lock(tenant), shared => true);
     -- a snapshot from before the lock may show rules of yesterday: then the transaction cannot go on
@@ -138,13 +142,13 @@ COMMENT ON FUNCTION crm_internal.hold_scores(bigint) IS
 CREATE OR REPLACE VIEW crm_internal.lead_facts WITH (security_invoker = true) AS
 -- without what changes by itself and what means nothing to a rule
 SELECT l.tenant_id, l.id AS lead_id,
-       crm.row_facts(l, '{tenant_id,version,updated_at,name_key,company_key,email_key,phone_key,shared_user_ids,shared_team_ids,source_system,source_id,stage_entered_at,last_capture_at,capture_count,consent,message}')
+       crm.row_facts(l.*, '{tenant_id,version,updated_at,name_key,company_key,email_key,phone_key,shared_user_ids,shared_team_ids,source_system,source_id,stage_entered_at,last_capture_at,capture_count,consent,message}')
        -- looked up for each lead that has one: batch after batch would read all accounts in a join
        || CASE WHEN l.account_id IS NULL THEN '{}' ELSE coalesce((
-              SELECT jsonb_build_object('account', crm.row_facts(x, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'))
+              SELECT jsonb_build_object('account', crm.row_facts(x.*, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'))
               FROM crm.accounts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.account_id), '{}') END
        || CASE WHEN l.contact_id IS NULL THEN '{}' ELSE coalesce((
-              SELECT jsonb_build_object('contact', crm.row_facts(x, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'))
+              SELECT jsonb_build_object('contact', crm.row_facts(x.*, '{tenant_id,version,updated_at,shared_user_ids,shared_team_ids}'))
               FROM crm.contacts AS x WHERE x.tenant_id = l.tenant_id AND x.id = l.contact_id), '{}') END AS attributes
 FROM crm.leads AS l;
 COMMENT ON VIEW crm_internal.lead_facts IS
@@ -168,6 +172,7 @@ RETURNS TABLE (tenant_id bigint, kind text, subject_table text, subject_id bigin
 LANGUAGE plpgsql VOLATILE ROWS 5
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     rule text;
     key text;
@@ -193,6 +198,7 @@ RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NEW.occurred_at > now() THEN
         IF NEW.occurred_at > now() + interval '5 minutes' THEN
@@ -217,6 +223,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenants bigint[];
     leads bigint[];

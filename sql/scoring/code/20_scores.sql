@@ -7,6 +7,7 @@ RETURNS crm.score_models
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.score_models;
 BEGIN
@@ -34,7 +35,7 @@ RETURNS bytea
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT CASE
@@ -63,7 +64,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT at >= now()
@@ -96,7 +97,7 @@ LANGUAGE sql STABLE PARALLEL SAFE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm_internal.parts_at(m, l, as_of)
+    SELECT crm_internal.parts_at(m.*, l.*, as_of)
     FROM crm_internal.score_model(model) AS m
     JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = lead_score_parts.lead_id
     WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
@@ -150,7 +151,7 @@ SET search_path = pg_catalog, pg_temp
 -- planning took longer than the answer
 SET plan_cache_mode = force_generic_plan
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     m crm.score_models := crm_internal.score_model(model);
     asked bigint := n;
@@ -169,7 +170,7 @@ BEGIN
             SELECT u.lead_id, p.fit, p.engagement, p.score, p.grade
             FROM crm.score_subjects AS u
             JOIN crm.leads AS l ON l.tenant_id = u.tenant_id AND l.id = u.lead_id,
-                 crm_internal.parts_at(m, l, as_of) AS p
+                 crm_internal.parts_at(m.*, l.*, as_of) AS p
             WHERE p.score IS NOT NULL AND u.tenant_id = m.tenant_id AND l.created_at <= as_of AND (l.closed_at IS NULL OR l.closed_at > as_of)
               AND crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
             ORDER BY p.score DESC, p.fit + p.engagement DESC, u.lead_id LIMIT n;
@@ -217,6 +218,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     done bigint;
 BEGIN
@@ -272,6 +274,7 @@ LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     INSERT INTO crm.events (tenant_id, kind, subject_table, subject_id, payload, dedupe_key)
     SELECT c.tenant_id, 'lead.threshold', 'leads', c.lead_id,
@@ -310,6 +313,7 @@ LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 SET lock_timeout = '50ms'
 AS $$
+#variable_conflict use_variable
 DECLARE
     older boolean;
 BEGIN
@@ -346,6 +350,7 @@ RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.score_models;
     leads bigint[];
@@ -398,6 +403,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.score_models := crm_internal.score_model(model);
     low bigint;

@@ -35,6 +35,7 @@ RETURNS crm.predictive_models
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.predictive_models;
 BEGIN
@@ -70,7 +71,7 @@ RETURNS double precision[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     last_place CONSTANT double precision := place;
     wins double precision;
@@ -184,7 +185,7 @@ BEGIN
     -- closed leads in the order in which they came; what was known of them then, where that was written down
     CREATE TEMPORARY TABLE lead_training ON COMMIT DROP AS
     SELECT x.id, x.created_at, x.email_key, CASE WHEN x.converted_at IS NOT NULL THEN 1 ELSE 0 END::double precision AS y,
-           crm_internal.lead_features(coalesce(to_jsonb(x) || p.features, to_jsonb(x)), seen, zone) AS features,
+           crm_internal.lead_features(coalesce(to_jsonb(x.*) || p.features, to_jsonb(x.*)), seen, zone) AS features,
            percent_rank() OVER (ORDER BY x.created_at, x.id) AS place, NULL::double precision[] AS x
     FROM crm.leads AS x
     LEFT JOIN LATERAL (
@@ -317,7 +318,7 @@ BEGIN
                      coalesce((SELECT q.probability FROM crm.lead_predictions AS q
                                WHERE q.tenant_id = t AND q.lead_id = r.id AND q.model_id = champion.id ORDER BY q.id LIMIT 1),
                               crm.logistic_predict(champion.coefficients,
-                                  crm.encode(champion.encoding, crm_internal.lead_features(to_jsonb(x), champion.fields, zone)))) AS old
+                                  crm.encode(champion.encoding, crm_internal.lead_features(to_jsonb(x.*), champion.fields, zone)))) AS old
               FROM lead_training AS r JOIN crm.leads AS x ON x.tenant_id = t AND x.id = r.id
               WHERE r.place > 0.8 AND r.created_at > champion.trained_until) AS r;
     END IF;
@@ -359,6 +360,7 @@ RETURNS crm.predictive_models
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.predictive_models;
 BEGIN
@@ -378,6 +380,7 @@ RETURNS crm.predictive_models
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.predictive_models := crm_internal.active_model(crm.tenant_id(), name);
 BEGIN
@@ -416,7 +419,7 @@ BEGIN
         END IF;
     END IF;
     IF model.id IS NOT NULL THEN
-        features := crm_internal.lead_features(to_jsonb(l), model.fields, (SELECT x.time_zone FROM crm.tenants AS x WHERE x.tenant_id = t));
+        features := crm_internal.lead_features(to_jsonb(l.*), model.fields, (SELECT x.time_zone FROM crm.tenants AS x WHERE x.tenant_id = t));
         RETURN NEXT;
     END IF;
 END
@@ -457,6 +460,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     m crm.predictive_models;
     features jsonb;

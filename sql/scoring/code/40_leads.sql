@@ -18,7 +18,7 @@ RETURNS numeric
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         SELECT CASE WHEN EXISTS (SELECT FROM crm.score_models AS m WHERE m.tenant_id = tenant AND m.active) THEN crm.lead_score_at(lead) END);

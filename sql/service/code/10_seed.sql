@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION crm.seed_service(tenant_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := seed_service.tenant_id;
     words CONSTANT jsonb := crm_internal.texts_of(t, 'seeds');

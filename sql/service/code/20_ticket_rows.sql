@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION crm_internal.tickets_defaults() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NEW.queue_id IS NOT NULL AND (NEW.pipeline_id IS NULL AND NEW.stage_id IS NULL OR NEW.team_id IS NULL) THEN
         SELECT CASE WHEN NEW.pipeline_id IS NULL AND NEW.stage_id IS NULL THEN q.pipeline_id ELSE NEW.pipeline_id END,
@@ -31,6 +32,7 @@ CREATE OR REPLACE FUNCTION crm_internal.tickets_tally() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     old_type text;
     new_type text;
@@ -85,6 +87,7 @@ CREATE OR REPLACE FUNCTION crm_internal.tickets_opened() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     INSERT INTO crm.ticket_transfers (tenant_id, ticket_id, to_queue_id, to_owner_id, changed_by, changed_at)
     SELECT n.tenant_id, n.id, n.queue_id, n.owner_id, crm.user_id(), n.created_at
@@ -99,7 +102,7 @@ BEGIN
                 WHERE b.tenant_id = n.tenant_id AND b.subject_type = 'tickets' AND b.subject_id = n.id) AS calendar_id,
                (SELECT p.id FROM crm.sla_policies AS p
                 WHERE p.tenant_id = n.tenant_id AND p.subject_type = 'tickets' AND p.active
-                  AND (p.condition IS NULL OR coalesce(crm.path_holds(to_jsonb(n), p.condition), false))
+                  AND (p.condition IS NULL OR coalesce(crm.path_holds(to_jsonb(n.*), p.condition), false))
                 ORDER BY p.position, p.id LIMIT 1) AS policy_id
         FROM new_tickets AS n
         LEFT JOIN crm.stages AS s ON s.tenant_id = n.tenant_id AND s.id = n.stage_id
@@ -127,7 +130,7 @@ BEGIN
 
     -- imported history is not asked about
     IF coalesce(current_setting('crm.history_reason', true), '') = '' THEN
-        PERFORM crm_internal.schedule_surveys(n.tenant_id, 'ticket.resolved', 'tickets', n.id, to_jsonb(n), n.resolved_at)
+        PERFORM crm_internal.schedule_surveys(n.tenant_id, 'ticket.resolved', 'tickets', n.id, to_jsonb(n.*), n.resolved_at)
         FROM new_tickets AS n WHERE n.resolved_at IS NOT NULL;
     END IF;
     RETURN NULL;
@@ -148,6 +151,7 @@ CREATE OR REPLACE FUNCTION crm_internal.tickets_clocks() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     -- what happens to a ticket, not what it is; all other columns are looked at by the conditions of policies
     happens CONSTANT text[] := '{stage_id,stage_entered_at,closed_at,first_response_at,resolved_at,reopen_count,transfer_count,merged_into_id,'
@@ -160,7 +164,7 @@ BEGIN
                             THEN crm.row_facts(p.was, happens) <> crm.row_facts(p.is_now, happens)
                         ELSE false END)
     INTO told
-    FROM (SELECT n.tenant_id, n.id, n.priority, o.stage_id <> n.stage_id AS moved, o AS was, n AS is_now
+    FROM (SELECT n.tenant_id, n.id, n.priority, o.stage_id <> n.stage_id AS moved, (o.*)::record AS was, (n.*)::record AS is_now
           FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS p;
     IF told IS NOT TRUE THEN
         RETURN NULL;
@@ -168,7 +172,7 @@ BEGIN
 
     WITH pairs AS MATERIALIZED (
         SELECT n.tenant_id, n.id, n.priority, n.merged_into_id, o.stage_id AS old_stage_id, n.stage_id, o.stage_id <> n.stage_id AS moved,
-               n.stage_entered_at, o AS was, n AS is_now
+               n.stage_entered_at, (o.*)::record AS was, (n.*)::record AS is_now
         FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id
     ), looked AS MATERIALIZED (
         SELECT p.*, s.code, s.type,
@@ -213,7 +217,7 @@ BEGIN
         SELECT m.tenant_id, 'tickets', m.merged_into_id, 'absorbed', m.stage_entered_at, m.opened_at, jsonb_build_object('from_id', m.id)
         FROM (SELECT p.*, (SELECT min(e.occurred_at) FROM crm.sla_events AS e
                            WHERE e.tenant_id = p.tenant_id AND e.subject_type = 'tickets' AND e.subject_id = p.id AND e.event = 'opened') AS opened_at
-              FROM (SELECT n.*, o.stage_id <> n.stage_id AS moved
+              FROM (SELECT n.tenant_id, n.id, n.stage_id, n.stage_entered_at, n.merged_into_id, o.stage_id <> n.stage_id AS moved
                     FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS p
               WHERE p.moved AND p.merged_into_id IS NOT NULL
                 AND (SELECT s.type FROM crm.stages AS s WHERE s.tenant_id = p.tenant_id AND s.id = p.stage_id) IN ('lost', 'cancelled')) AS m
@@ -235,6 +239,7 @@ CREATE OR REPLACE FUNCTION crm_internal.tickets_changed() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     does record;
     again record;
@@ -268,7 +273,7 @@ BEGIN
     -- imported history is not asked about
     IF does.resolved AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
         PERFORM crm_internal.schedule_surveys(p.tenant_id, 'ticket.resolved', 'tickets', p.id, to_jsonb(p.is_now), p.resolved_at)
-        FROM (SELECT n.tenant_id, n.id, n.resolved_at, o.resolved_at AS was_resolved_at, n AS is_now
+        FROM (SELECT n.tenant_id, n.id, n.resolved_at, o.resolved_at AS was_resolved_at, (n.*)::record AS is_now
               FROM old_rows AS o FULL JOIN new_rows AS n ON n.tenant_id = o.tenant_id AND n.id = o.id OFFSET 0) AS p
         WHERE p.resolved_at IS NOT NULL AND p.resolved_at IS DISTINCT FROM p.was_resolved_at;
     END IF;
@@ -287,6 +292,7 @@ CREATE OR REPLACE FUNCTION crm_internal.tickets_released() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     at CONSTANT timestamptz := coalesce(NEW.closed_at, CASE WHEN OLD.stage_id IS DISTINCT FROM NEW.stage_id THEN NEW.stage_entered_at ELSE now() END);
 BEGIN
@@ -306,6 +312,7 @@ CREATE OR REPLACE FUNCTION crm_internal.tickets_gone() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     INSERT INTO crm.sla_events (tenant_id, subject_type, subject_id, event, occurred_at)
     SELECT o.tenant_id, 'tickets', o.id, 'cancelled', now()

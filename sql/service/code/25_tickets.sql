@@ -5,6 +5,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     ticket crm.tickets;
@@ -45,6 +46,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     made crm.tickets;
 BEGIN
@@ -85,6 +87,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     ticket crm.tickets := crm.get_ticket(ticket_id, true);
@@ -110,6 +113,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     ticket crm.tickets := crm.get_ticket(ticket_id, true);
@@ -140,6 +144,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm.move_row(NULL::crm.tickets, ticket_id, stage);
 END
@@ -152,6 +157,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     q CONSTANT bigint := crm.find_queue(transfer_ticket.queue);
@@ -180,7 +186,7 @@ RETURNS crm.ticket_followers
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     who CONSTANT bigint := CASE WHEN num_nonnulls(follow_ticket.user_id, follow_ticket.contact_id) = 0 THEN crm.user_id()
@@ -207,7 +213,7 @@ RETURNS TABLE (ticket_id bigint, subject text, stage text, rank real, snippet te
 LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     q CONSTANT tsquery := crm.search_query(query);

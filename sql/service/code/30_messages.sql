@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_place() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     next_id bigint;
 BEGIN
@@ -37,6 +38,7 @@ RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF contact_id IS NOT NULL THEN
         RETURN coalesce(contact_id = k.contact_id, false)
@@ -60,6 +62,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF kind IS NULL OR kind NOT IN ('message.ignored', 'ticket.reopen_refused') THEN
         RAISE EXCEPTION 'no event of messages is called "%"', kind
@@ -78,6 +81,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm.move_row(k, k.id, (crm.first_stage(k.tenant_id, k.pipeline_id, '{open}', 'open')).code);
 EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' OR SQLSTATE 'CR107' THEN
@@ -92,6 +96,7 @@ CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_new() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     -- each step is taken only for what it is about: most statements are one message
     told CONSTANT text[] := ARRAY(SELECT DISTINCT v.event FROM new_rows AS n
@@ -116,7 +121,7 @@ BEGIN
     END IF;
     -- messages that are imported are answers of long ago
     IF 'customer_message' = ANY (told) AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
-        PERFORM crm_internal.resume_waiting(k)
+        PERFORM crm_internal.resume_waiting(k.*)
         FROM (SELECT DISTINCT n.tenant_id, n.ticket_id FROM new_rows AS n
               JOIN crm.tickets AS w ON w.tenant_id = n.tenant_id AND w.id = n.ticket_id AND w.closed_at IS NULL
                    AND n.sent_at >= least(w.stage_entered_at, now())    -- what this transaction moved has entered now
@@ -124,7 +129,7 @@ BEGIN
                 -- values, no joins: joined by a plan kept from when there was nothing, all would be read; who speaks is asked last
                 AND CASE WHEN (SELECT s.type FROM crm.stages AS s WHERE s.tenant_id = w.tenant_id AND s.id = w.stage_id) = 'on_hold'
                               AND coalesce((SELECT q.answer_resumes FROM crm.queues AS q WHERE q.tenant_id = w.tenant_id AND q.id = w.queue_id), true)
-                         THEN crm_internal.speaks_for_asker(w, n.author_contact_id, n.author_address) ELSE false END) AS a
+                         THEN crm_internal.speaks_for_asker(w.*, n.author_contact_id, n.author_address) ELSE false END) AS a
         JOIN crm.tickets AS k ON k.tenant_id = a.tenant_id AND k.id = a.ticket_id;
     END IF;
     RETURN NULL;
@@ -147,6 +152,7 @@ SET enable_hashjoin = off
 SET enable_mergejoin = off
 SET jit = off
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF tenants IS NULL THEN
         RETURN;
@@ -187,6 +193,7 @@ SET search_path = pg_catalog, pg_temp
 SET enable_nestloop = off       -- a plan kept from one row would compare all old ones with all new ones
 SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     c record;
 BEGIN
@@ -212,6 +219,7 @@ CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_gone() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     c record;
 BEGIN
@@ -231,6 +239,7 @@ CREATE OR REPLACE FUNCTION crm.find_queue(code text) RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     answer bigint;
 BEGIN
@@ -251,6 +260,7 @@ CREATE OR REPLACE FUNCTION crm.default_queue() RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
 BEGIN
@@ -266,6 +276,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     ticket crm.tickets;
@@ -300,6 +311,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     next_id bigint;
@@ -336,6 +348,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     ticket crm.tickets := crm.get_ticket(ticket_id, true);
 BEGIN
@@ -367,7 +380,7 @@ RETURNS crm.ticket_messages
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     ticket crm.tickets := crm.going_ticket(add_ticket_message.ticket_id);

@@ -6,6 +6,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     source crm.tickets;
@@ -75,7 +76,7 @@ RETURNS crm.tickets
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     source crm.tickets;

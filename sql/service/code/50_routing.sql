@@ -5,6 +5,7 @@ RETURNS crm.assignments
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     RETURN crm.route_record('tickets', ticket_id, reassign, as_of);
 END

@@ -39,7 +39,7 @@ RETURNS crm.article_versions
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     article crm.articles;
@@ -76,7 +76,7 @@ RETURNS crm.article_versions
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     article bigint;
@@ -111,6 +111,7 @@ RETURNS crm.articles
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     changed crm.articles;
 BEGIN
@@ -137,7 +138,7 @@ RETURNS TABLE (article_id bigint, code text, language text, title text, visibili
 LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     q CONSTANT tsquery := crm.search_query(search_articles.query);
@@ -173,6 +174,7 @@ RETURNS crm.article_deflections
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     made crm.article_deflections;
 BEGIN

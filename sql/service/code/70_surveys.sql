@@ -4,6 +4,7 @@ CREATE OR REPLACE FUNCTION crm_internal.survey_responses_check() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     kind text;
 BEGIN
@@ -44,6 +45,7 @@ CREATE OR REPLACE FUNCTION crm_internal.surveys_check() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF NOT EXISTS (SELECT FROM crm.survey_events() AS e WHERE e.event = NEW.on_event) THEN
         RAISE EXCEPTION 'no event "%" sends a survey', NEW.on_event
@@ -64,6 +66,7 @@ RETURNS crm.survey_responses
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     token CONSTANT text := replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', '');
     r crm.survey_responses;
@@ -93,7 +96,7 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     made record;
     contact CONSTANT bigint := (record ->> 'contact_id')::bigint;
@@ -134,7 +137,7 @@ RETURNS crm.survey_responses
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     -- security definer: the token goes to the customer through the outbox, which agents do not read
     t CONSTANT bigint := crm.tenant_id();
@@ -173,6 +176,7 @@ RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     survey crm.surveys;
     about jsonb;
@@ -188,7 +192,7 @@ BEGIN
         RETURN 'rest';
     END IF;
     IF crm.subject_relation(r.subject_table) IS NOT NULL THEN
-        EXECUTE format('SELECT to_jsonb(x) FROM %s AS x WHERE x.tenant_id = $1 AND x.id = $2', crm.subject_relation(r.subject_table))
+        EXECUTE format('SELECT to_jsonb(x.*) FROM %s AS x WHERE x.tenant_id = $1 AND x.id = $2', crm.subject_relation(r.subject_table))
             INTO about USING r.tenant_id, r.subject_id;
         IF about IS NULL THEN
             RETURN 'gone';
@@ -209,6 +213,7 @@ RETURNS bigint
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     due crm.survey_responses;
     why text;
@@ -259,6 +264,7 @@ RETURNS crm.survey_responses
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     -- security definer: whoever has the token may answer, and see nothing else
     t CONSTANT bigint := crm.tenant_id();
@@ -295,6 +301,7 @@ CREATE OR REPLACE FUNCTION crm_internal.follow_surveys() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     subject CONSTANT text := TG_ARGV[0];
     stage_type text;

@@ -132,7 +132,7 @@ RETURNS TABLE (key text, tickets bigint, answered bigint, median_first_response_
 LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
 BEGIN
@@ -202,7 +202,7 @@ RETURNS TABLE (key text, metric text, met bigint, missed bigint, under_way bigin
 LANGUAGE plpgsql STABLE ROWS 20
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     zone text;

@@ -4,7 +4,7 @@ RETURNS TABLE (order_id bigint, account_id bigint)
 LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     mine CONSTANT bigint := crm.tenant_id();
 BEGIN
@@ -34,7 +34,7 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET plan_cache_mode = force_generic_plan
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     mine CONSTANT bigint := crm.tenant_id();
     restated CONSTANT bigint[] := ARRAY(SELECT r.order_id FROM crm_analytics.orders_restated(purchase_histories.as_of) AS r

@@ -5,6 +5,7 @@ RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF kind <> 'nbd' THEN
         RAISE EXCEPTION 'unknown kind of purchase model "%"', kind USING ERRCODE = 'invalid_parameter_value',
@@ -21,6 +22,7 @@ RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     names CONSTANT text[] := CASE kind WHEN 'bgnbd' THEN '{r,alpha,a,b}'::text[] WHEN 'mbgnbd' THEN '{r,alpha,a,b}' WHEN 'paretonbd' THEN '{r,alpha,s,beta}'
                                        WHEN 'nbd' THEN '{r,alpha}' END;
@@ -96,6 +98,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     fit jsonb;
 BEGIN
@@ -116,7 +119,7 @@ RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 BEGIN
     RETURN (
         WITH h AS (
@@ -144,10 +147,10 @@ BEGIN
             'baseline_mae', round(avg(abs(r.baseline - r.actual))::numeric, 5), 'baseline_rmse', round(sqrt(avg((r.baseline - r.actual) ^ 2))::numeric, 5),
             'baseline_tracking', round((sum(r.baseline) / nullif(sum(r.actual), 0))::numeric, 4),
             'top_decile_lift', round((avg(r.actual) FILTER (WHERE r.decile = 1) / nullif(avg(r.actual), 0))::numeric, 3),
-            'deciles', (SELECT jsonb_agg(to_jsonb(d) ORDER BY d.decile)
+            'deciles', (SELECT jsonb_agg(to_jsonb(d.*) ORDER BY d.decile)
                         FROM (SELECT q.decile, count(*) AS customers, round(avg(q.expected)::numeric, 3) AS expected,
                                      round(avg(q.actual)::numeric, 3) AS actual FROM r AS q GROUP BY q.decile) AS d),
-            'p_alive_bins', (SELECT jsonb_agg(to_jsonb(b) ORDER BY b.bin)
+            'p_alive_bins', (SELECT jsonb_agg(to_jsonb(b.*) ORDER BY b.bin)
                              FROM (SELECT q.alive_bin AS bin, count(*) AS customers, round(avg(q.p_alive)::numeric, 3) AS p_alive,
                                           round(avg((q.actual > 0)::integer)::numeric, 3) AS bought FROM r AS q GROUP BY q.alive_bin) AS b))
         FROM r);
@@ -162,6 +165,7 @@ RETURNS crm.value_models
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant bigint := crm.tenant_id();
     last_day date := as_of;
@@ -233,6 +237,7 @@ RETURNS crm.value_models
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant bigint := crm.tenant_id();
     model crm.value_models;
@@ -266,6 +271,7 @@ RETURNS crm.value_models
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     tenant bigint := crm.tenant_id();
     model crm.value_models;
@@ -288,6 +294,7 @@ LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 SET jit = off
 AS $$
+#variable_conflict use_variable
 DECLARE
     found crm.rfm_edges;
 BEGIN
@@ -313,6 +320,7 @@ CREATE OR REPLACE FUNCTION crm_analytics.all_customers(as_of date DEFAULT crm.lo
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     kept crm.rfm_edges;
     found crm.rfm_edges;
@@ -338,6 +346,7 @@ RETURNS crm.rfm_edges
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 DECLARE
     found crm.rfm_edges := crm_analytics.count_customers(renew_rfm_edges.as_of);
 BEGIN

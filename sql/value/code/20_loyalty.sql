@@ -83,6 +83,7 @@ RETURNS SETOF crm.winback_members
 LANGUAGE plpgsql VOLATILE ROWS 100
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF control_share IS NULL OR control_share <= 0 OR control_share >= 1 THEN
         RAISE EXCEPTION 'control_share must lie between 0 and 1' USING ERRCODE = 'invalid_parameter_value',
@@ -227,6 +228,7 @@ RETURNS TABLE (tenant_id bigint, segment text, customers bigint, revenue numeric
 LANGUAGE plpgsql STABLE ROWS 10
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF segmentation NOT IN ('value_segment', 'rfm', 'industry', 'country', 'territory', 'owner', 'need', 'kind') OR segmentation IS NULL THEN
         RAISE EXCEPTION 'unknown segmentation "%"', segmentation USING ERRCODE = 'invalid_parameter_value',

@@ -113,6 +113,7 @@ RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE STRICT
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     IF suppliers < 1 OR rank < 1 OR rank > suppliers THEN
         RAISE EXCEPTION 'rank % of % suppliers does not exist', rank, suppliers USING ERRCODE = 'invalid_parameter_value';

@@ -14,7 +14,7 @@ SET search_path = pg_catalog, pg_temp
 SET jit = off
 SET plan_cache_mode = force_generic_plan
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
     mine CONSTANT bigint := crm.tenant_id();
     m crm.value_models;
