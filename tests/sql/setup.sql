@@ -28,7 +28,7 @@ SELECT * FROM crm.setup('دوچرخه', language => 'fa', fiscal_year_start => '
 -- whatever the company began with has the name of its new language, but for what it has named itself
 CREATE FUNCTION pg_temp.seeds_named(language text) RETURNS TABLE (seeds text, named bigint, otherwise text) LANGUAGE plpgsql AS $$
 BEGIN
-    FOR seeds IN SELECT k FROM crm_internal.texts AS x, jsonb_object_keys(x.words) AS k WHERE x.area = 'seeds' AND x.language = 'en' AND k <> 'stages' ORDER BY 1 LOOP
+    FOR seeds IN SELECT k FROM crm_internal.texts AS x, jsonb_object_keys(x.words) AS k WHERE x.area = 'seeds' AND x.language = 'en' AND to_regclass('crm.' || k) IS NOT NULL AND k <> 'stages' ORDER BY 1 LOOP
         RETURN QUERY EXECUTE format('SELECT %1$L, count(*) FILTER (WHERE t.name = w.name), string_agg(t.name, '', '') FILTER (WHERE t.name <> w.name)
             FROM crm_internal.texts AS x, jsonb_each_text(x.words -> %1$L) AS w (code, name), crm.%1$I AS t
             WHERE x.language = $1 AND x.area = ''seeds'' AND t.code = w.code AND t.tenant_id = crm.tenant_id()', seeds) USING seeds_named.language;

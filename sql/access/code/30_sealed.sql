@@ -296,7 +296,12 @@ BEGIN
         LOOP
             EXIT WHEN done >= batch;
             before := done;
-            done := done + crm.reseal(s.relation, s.column_name, (batch - done)::integer);
+            BEGIN
+                done := done + crm.reseal(s.relation, s.column_name, (batch - done)::integer);
+            EXCEPTION WHEN OTHERS THEN
+                -- a column that cannot be sealed anew (a key that is gone) does not stop the others; it stays due, and crm.sealed_columns tells
+                RAISE WARNING 'values of %.% could not be sealed anew: %', s.relation, s.column_name, SQLERRM;
+            END;
             -- a pass that found nothing ends the column, or somebody holds the rest
             EXIT WHEN done = before;
         END LOOP;

@@ -38,6 +38,7 @@ BEGIN
         SELECT g.name, g.words AS before, n.words -> g.name AS after
         FROM crm_internal.texts AS o JOIN crm_internal.texts AS n ON n.area = o.area AND n.language = now_is, LATERAL jsonb_each(o.words) AS g (name, words)
         WHERE o.area = 'seeds' AND o.language = was AND NOT jsonb_path_exists(g.words, '$.* ? (@.type() != "string")')
+          AND to_regclass(format('crm.%I', g.name)) IS NOT NULL
     LOOP
         EXECUTE format('UPDATE crm.%I AS t SET name = $3 ->> t.code WHERE t.tenant_id = $1 AND t.name = $2 ->> t.code AND $3 ? t.code', seeds.name)
             USING tenant, seeds.before, seeds.after;

@@ -356,6 +356,8 @@ DECLARE
     doc crm.invoices := crm_internal.invoice_for_change(t, invoice_id);
     day CONSTANT date := coalesce(post_invoice.issued_on, doc.issued_on, crm.local_day(t, now()));
 BEGIN
+    -- the customer's name and address are copied onto it
+    PERFORM crm_internal.require('accounts', doc.account_id, 'see');
     IF doc.state = 'posted' THEN
         RETURN doc;
     END IF;
