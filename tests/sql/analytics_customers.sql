@@ -12,7 +12,7 @@ FROM crm.pipelines AS p JOIN crm.stages AS s ON (s.tenant_id, s.pipeline_id) = (
 INSERT INTO crm.orders (id, number, account_id, kind, state, ordered_at, ordered_on, currency, amount, base_amount) VALUES
     (6201, 'A', 6201, 'sale', 'placed', '2024-01-05 12:00Z', '2024-01-05', 'EUR', 100, 110), (6202, 'B', 6201, 'return', 'placed', '2024-01-09 12:00Z', '2024-01-09', 'EUR', 40, -44),
     (6203, 'C', 6201, 'sale', 'cancelled', '2024-02-05 12:00Z', '2024-02-05', 'USD', 1000, 1000), (6204, 'D', 6202, 'sale', 'fulfilled', '2024-02-07 12:00Z', '2024-02-07', 'USD', 7, 7);
-INSERT INTO crm.order_lines (order_id, product_id, quantity, unit_price) VALUES (6201, 6201, 3, 20), (6201, 6202, 1, 40), (6202, 6201, 2, 20), (6203, 6201, 50, 20), (6204, 6202, 1, 7);
+INSERT INTO crm.order_lines (order_id, product_id, quantity, unit_price, price_includes_tax) VALUES (6201, 6201, 3, 20, false), (6201, 6202, 1, 40, false), (6202, 6201, 2, 20, false), (6203, 6201, 50, 20, false), (6204, 6202, 1, 7, false);
 INSERT INTO crm.tickets (id, subject, account_id, pipeline_id, stage_id, priority, created_at, resolved_at, closed_at, reopen_count, merged_into_id)
 SELECT v.id, v.subject, 6201, f.pipeline, f.opened, (SELECT min(p.code) FROM crm.priorities AS p), v.made, v.solved, v.closed, v.reopened, v.merged
 FROM first AS f, (VALUES (6201, 'broken', '2024-01-10 10:00Z'::timestamptz, '2024-01-10 16:00Z'::timestamptz, '2024-01-11 10:00Z'::timestamptz, 1, NULL::bigint),

@@ -37,7 +37,7 @@ VALUES
     (9008, 'h', 903, NULL, 901, 912, 2000, 'USD', NULL, '2031-05-20', NULL, NULL, '2024-01-05 12:00Z', 901, NULL, NULL),
     (9009, 'i', 903, NULL, 901, 912, 10, 'EUR', 50, NULL, NULL, NULL, '2024-01-05 12:00Z', 902, NULL, NULL),
     (9010, 'j', 903, NULL, 901, 912, 33, 'GBP', 50, NULL, NULL, NULL, '2024-01-05 12:00Z', 902, NULL, NULL);
-INSERT INTO crm.opportunity_lines (opportunity_id, product_id, quantity, unit_price) VALUES (9002, 901, 3, 20), (9002, 902, 1, 40);
+INSERT INTO crm.opportunity_lines (opportunity_id, product_id, quantity, unit_price, price_includes_tax) VALUES (9002, 901, 3, 20, false), (9002, 902, 1, 40, false);
 
 \echo == pipeline now
 SELECT stage_id, owner_id, month, opportunities, round(amount, 2) AS amount, round(weighted, 2) AS weighted, missing_rates

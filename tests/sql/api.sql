@@ -5,7 +5,7 @@
 \set helper :srcdir '/helpers/levels.sql'
 BEGIN;
 \i :helper
-SELECT crm.create_api('regress_api') BETWEEN 25 AND 45 AS some_thirty;
+SELECT crm.create_api('regress_api') BETWEEN 25 AND 60 AS some_forty;
 INSERT INTO crm.users (id, name, email, access) VALUES (980001, 'Api agent', 'api.agent@regress.test', 'agent'), (980002, 'Api colleague', 'api.colleague@regress.test', 'agent');
 SELECT g.access FROM crm.grant_access('regress_crm_agent', 'agent', 980001) AS g;
 
