@@ -11,7 +11,8 @@
  * Asked about now, the answer counts at the moment it is given.  It is read
  * through the newest snapshot, whatever the statement or transaction of the
  * caller sees, and after waiting for withdrawals and suppressions that others
- * are writing.  Nothing is kept of that wait: a transaction that enters a
+ * are writing; from indexes directly, where the tables are as the CRM made
+ * them (contact_scan.c), else by a query.  Nothing is kept of that wait: a transaction that enters a
  * million messages must not stop somebody from leaving.  Who leaves after the
  * answer is found when the message is given out, where it is asked again.
  */
@@ -150,23 +151,40 @@ crm_address_key(int64 tenant, const char *channel, const char *address)
 
 /* ---- the answer ---- */
 
-/* What follows from the row that SPI has: that of ANSWER_SQL. */
-static CrmContactAnswer
-judge_row(const Purpose *purpose)
+/* The facts from the row that SPI has: that of ANSWER_SQL. */
+static void
+read_facts(CrmContactFacts *facts)
 {
-	CrmContactAnswer answer = {.known = true};
 	bool		isnull[6];
 	Datum		v[6];
-	char	   *state;
 
+	memset(facts, 0, sizeof(CrmContactFacts));
 	for (int i = 0; i < 6; i++)
 		v[i] = crm_spi_value(0, i + 1, &isnull[i]);
-	state = isnull[0] ? NULL : TextDatumGetCString(v[0]);
+	if (!isnull[0])
+	{
+		facts->state = TextDatumGetCString(v[0]);
+		facts->stated_at = DatumGetTimestampTz(v[1]);
+		facts->statement = DatumGetInt64(v[2]);
+	}
 	if (!isnull[3])
 	{
-		answer.reason = psprintf("suppressed: %s", TextDatumGetCString(v[3]));
+		facts->suppressed = TextDatumGetCString(v[3]);
+		facts->suppressed_at = DatumGetTimestampTz(v[4]);
+	}
+	facts->theirs = !isnull[5] && DatumGetBool(v[5]);
+}
+
+static CrmContactAnswer
+judge_facts(const Purpose *purpose, const CrmContactFacts *facts)
+{
+	CrmContactAnswer answer = {.known = true};
+
+	if (facts->suppressed != NULL)
+	{
+		answer.reason = psprintf("suppressed: %s", facts->suppressed);
 		answer.has_since = true;
-		answer.since = DatumGetTimestampTz(v[4]);
+		answer.since = facts->suppressed_at;
 		return answer;
 	}
 	if (!purpose->active)
@@ -174,24 +192,24 @@ judge_row(const Purpose *purpose)
 		answer.reason = "purpose is off";
 		return answer;
 	}
-	if (state != NULL)
+	if (facts->state != NULL)
 	{
 		answer.has_since = answer.has_statement = true;
-		answer.since = DatumGetTimestampTz(v[1]);
-		answer.statement = DatumGetInt64(v[2]);
+		answer.since = facts->stated_at;
+		answer.statement = facts->statement;
 	}
-	if (state != NULL && strcmp(state, "withdrawn") == 0)
+	if (facts->state != NULL && strcmp(facts->state, "withdrawn") == 0)
 		answer.reason = "withdrawn";
 	else if (!purpose->needs_consent)
 	{
 		answer.allowed = true;
 		answer.reason = "no consent needed";
 	}
-	else if (state == NULL)
+	else if (facts->state == NULL)
 		answer.reason = "never given";
-	else if (strcmp(state, "given") != 0)
+	else if (strcmp(facts->state, "given") != 0)
 		answer.reason = "not confirmed";
-	else if (!DatumGetBool(v[5]))
+	else if (!facts->theirs)
 		answer.reason = "given for another address";
 	else
 	{
@@ -213,9 +231,11 @@ answer_question(const CrmContactQuestion *q, const TimestampTz *as_of)
 	Datum		values[7];
 	char		nulls[8] = "       ";
 	CrmContactAnswer answer = {0};
+	CrmContactFacts facts;
 	CrmOwnerSwitch saved;
 	MemoryContext caller = CurrentMemoryContext;
 	Purpose		purpose;
+	TimestampTz at = as_of != NULL ? *as_of : GetCurrentTimestamp();
 
 	if (!find_purpose(q->tenant, q->purpose, &purpose))
 		return answer;
@@ -226,6 +246,10 @@ answer_question(const CrmContactQuestion *q, const TimestampTz *as_of)
 		if (q->address_key != NULL)
 			crm_await_changes(SUPPRESSIONS, q->tenant, psprintf("%s:%s", q->channel,
 																q->address_key));
+		/* a wait may have been long, and what was said meanwhile counts */
+		at = GetCurrentTimestamp();
+		if (q->address_key != NULL && crm_scan_contact(q, at, &facts))
+			return judge_facts(&purpose, &facts);
 	}
 	values[0] = Int64GetDatum(q->tenant);
 	values[1] = CStringGetTextDatum(q->subject_table);
@@ -233,20 +257,22 @@ answer_question(const CrmContactQuestion *q, const TimestampTz *as_of)
 	values[3] = CStringGetTextDatum(q->purpose);
 	values[4] = CStringGetTextDatum(q->channel);
 	values[5] = q->address_key != NULL ? CStringGetTextDatum(q->address_key) : (Datum) 0;
-	values[6] = TimestampTzGetDatum(as_of != NULL ? *as_of : GetCurrentTimestamp());
+	values[6] = TimestampTzGetDatum(at);
 	if (q->address_key == NULL)
 		nulls[5] = 'n';
 	crm_connect_as(crm_kept_owner(&kept_purposes), &saved);
 	if (as_of == NULL && q->address_key != NULL)
 		crm_read_newest(ANSWER_SQL STATEMENT_SQL SUPPRESSED_SQL
-						"s.lifted_at IS NULL LIMIT 1) AS s ON true", 7, types, values, 1);
+						"s.lifted_at IS NULL ORDER BY s.reason LIMIT 1) AS s ON true", 7,
+						types, values, 1);
 	else
 		(void) crm_execute(ANSWER_SQL STATEMENT_SQL SUPPRESSED_SQL
 						   "s.suppressed_at OPERATOR(pg_catalog.<=) $7"
 						   " AND (s.lifted_at IS NULL OR s.lifted_at OPERATOR(pg_catalog.>) $7)"
 						   " ORDER BY s.suppressed_at, s.id LIMIT 1) AS s ON true",
 						   7, types, values, nulls, true, 1);
-	answer = judge_row(&purpose);
+	read_facts(&facts);
+	answer = judge_facts(&purpose, &facts);
 	if (answer.reason != NULL)
 		answer.reason = MemoryContextStrdup(caller, answer.reason);
 	crm_disconnect_self(&saved);

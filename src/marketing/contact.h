@@ -29,6 +29,22 @@ typedef struct CrmContactAnswer
 	int64		statement;		/* crm.consents.id that it rests on */
 } CrmContactAnswer;
 
+/* What is known: the statement that counts, a suppression of the address. */
+typedef struct CrmContactFacts
+{
+	const char *suppressed;		/* its reason; NULL: none */
+	TimestampTz suppressed_at;
+	const char *state;			/* of the statement; NULL: there is none */
+	TimestampTz stated_at;
+	int64		statement;
+	const char *named_address;	/* that the statement is for; NULL: those of the person */
+	bool		theirs;			/* the address is one that a statement given is for */
+} CrmContactFacts;
+
+/* contact_scan.c */
+extern bool crm_scan_contact(const CrmContactQuestion *q, TimestampTz at, CrmContactFacts *facts);
+
+/* contact.c */
 extern CrmContactAnswer crm_may_contact_now(const CrmContactQuestion *question);
 extern bool crm_diverts(int64 tenant);
 extern const char *crm_address_key(int64 tenant, const char *channel, const char *address);
