@@ -150,6 +150,8 @@ SET LOCAL crm.tenant = 1;
 SELECT e.kind FROM crm.record_delivery_event('mta', 'e4', 'bounce', :'mid', true) AS e;
 SELECT e.kind FROM crm.record_delivery_event('mta', 'e5', 'complaint', :'mid') AS e;
 SELECT s.address_key, s.reason, s.source FROM crm.suppressions AS s WHERE s.lifted_at IS NULL ORDER BY s.id;
+SELECT h.kind, h.channel, h.engaging, h.object, count(*) FROM crm.touches AS h WHERE h.source_system = 'crm.messages' GROUP BY 1, 2, 3, 4 ORDER BY 1, 4;
+SELECT v.person, v.purpose, v.state, v.counts, v.source FROM crm_analytics.consent_proof AS v ORDER BY v.person, v.stated_at, v.state;
 SELECT e.kind, e.subject_table FROM crm.events AS e WHERE e.kind ~ '^(outbound|delivery|suppression)\.' ORDER BY e.id;
 ROLLBACK;
 
@@ -180,6 +182,29 @@ SELECT m.due_at AT TIME ZONE 'Europe/Berlin' AS berlin FROM crm.outbound_message
 UPDATE crm.outbound_messages SET expires_at = '2026-04-01' WHERE state = 'queued';
 SELECT count(*) AS expired FROM crm.claim_messages('s', as_of => '2026-04-05 12:00+02');
 SELECT state, reason FROM crm.outbound_messages WHERE expires_at IS NOT NULL;
+ROLLBACK;
+
+-- ---- whom a campaign holds out, and one that is partitioned ----
+BEGIN;
+SET LOCAL client_min_messages = warning;
+INSERT INTO crm.sending_settings (from_address, link_base) VALUES ('news@acme.example', 'https://acme.example/m/');
+INSERT INTO crm.contacts (id, name) VALUES (98651, 'Ada'), (98652, 'Ben');
+INSERT INTO crm.campaigns (id, name) VALUES (98651, 'Spring');
+INSERT INTO crm.outbound_messages (subject_id, purpose, address, subject, body, campaign_id) SELECT c, 'service', c || '@example.org', 'x', 'x', 98651 FROM generate_series(98651, 98652) AS c;
+INSERT INTO crm.outbound_messages (subject_id, purpose, address, subject, body, campaign_id) VALUES (98651, 'service', 'x@example.org', 'x', 'x', 98999);
+SET LOCAL session_replication_role = replica;
+INSERT INTO crm.campaign_members (campaign_id, contact_id, held_out) VALUES (98651, 98652, true);
+SET LOCAL session_replication_role = origin;
+SELECT count(*) AS claimed, count(crm.start_message(c.id, c.attempt)) AS begun, count(crm.message_sent(c.id)) AS sent FROM crm.claim_messages('s') AS c;
+SELECT m.subject_id, m.state, m.reason FROM crm.outbound_messages AS m ORDER BY 1;
+SELECT h.kind, h.campaign_id, h.contact_id FROM crm.touches AS h WHERE h.source_system = 'crm.messages';
+-- an owner who has indexes of another shape: the query says the same
+SELECT count(crm.record_consent('contacts', 98651, 'marketing', 'email', g, 'form', now() - interval '1 day', '98651@example.org')) FROM unnest('{true}'::boolean[]) AS g;
+DROP INDEX crm.suppressions_address_idx;
+SELECT m.reason, d.allowed, d.reason FROM unnest('{98651@example.org,other@example.org}'::text[]) WITH ORDINALITY AS a (address, n), crm.may_contact('contacts', 98651, 'marketing', 'email', a.address) AS m,
+    crm.contact_decision(1, 'contacts', 98651, 'marketing', 'email', a.address, NULL) AS d ORDER BY a.n;
+INSERT INTO crm.outbound_messages (subject_id, purpose, address, subject, body) VALUES (98651, 'marketing', 'other@example.org', 'x', 'x');
+INSERT INTO crm.outbound_messages (subject_id, purpose, address, subject, body) VALUES (98651, 'marketing', '98651@example.org', 'x', 'x') RETURNING state;
 ROLLBACK;
 
 -- ---- who may what ----

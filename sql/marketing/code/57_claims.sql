@@ -71,6 +71,18 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.renew_claims(bigint, timestamptz) IS 'Takes messages back from senders that were not heard of in time.';
 
+CREATE OR REPLACE FUNCTION crm_internal.message_held_out(m crm.outbound_messages)
+RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.holds_out(m.tenant_id, m.campaign_id, CASE m.subject_table WHEN 'leads' THEN m.subject_id END,
+        CASE m.subject_table WHEN 'contacts' THEN m.subject_id END,
+        CASE m.subject_table WHEN 'contacts' THEN (SELECT k.account_id FROM crm.contacts AS k WHERE k.tenant_id = m.tenant_id AND k.id = m.subject_id)
+                             ELSE (SELECT l.account_id FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id AND l.id = m.subject_id) END)
+$$;
+COMMENT ON FUNCTION crm_internal.message_held_out(crm.outbound_messages) IS 'Whether the campaign of a message leaves its person alone.';
+
 -- One message for a sender: what it says, or why it does not go. NULL in state: it waits.
 CREATE OR REPLACE FUNCTION crm_internal.prepare_message(m crm.outbound_messages, as_of timestamptz)
 RETURNS crm.outbound_messages
@@ -101,6 +113,8 @@ BEGIN
         m.reason := answer.reason;
     ELSIF m.expires_at < as_of THEN
         m.reason := 'expired';
+    ELSIF m.campaign_id IS NOT NULL AND crm_internal.message_held_out(m) THEN
+        m.reason := 'held out of the campaign';
     ELSE
         m.reason := NULL;
     END IF;

@@ -26,6 +26,39 @@ $$;
 COMMENT ON FUNCTION crm_internal.note_delivery(bigint, bigint, text, text, text, boolean, integer, text, jsonb, timestamptz) IS
 'Writes down what became of a message, once.';
 
+CREATE OR REPLACE FUNCTION crm_internal.touch_of_message(m crm.outbound_messages, kind text, at timestamptz, object text, source_id text)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO crm.touches (tenant_id, kind, channel, campaign_id, lead_id, contact_id, touched_at, object, source_system, source_id)
+    SELECT m.tenant_id, touch_of_message.kind, c.code, CASE WHEN NOT crm_internal.message_held_out(m) THEN m.campaign_id END,
+           CASE m.subject_table WHEN 'leads' THEN m.subject_id END, CASE m.subject_table WHEN 'contacts' THEN m.subject_id END,
+           touch_of_message.at, touch_of_message.object, 'crm.messages', touch_of_message.source_id
+    FROM crm_internal.channel_of(m.tenant_id, ARRAY[m.channel], 'other') AS c (code)
+    -- a person who is gone has no touches
+    WHERE c.code IS NOT NULL AND CASE m.subject_table
+        WHEN 'leads' THEN EXISTS (SELECT FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id AND l.id = m.subject_id)
+        ELSE EXISTS (SELECT FROM crm.contacts AS k WHERE k.tenant_id = m.tenant_id AND k.id = m.subject_id) END
+    ON CONFLICT ON CONSTRAINT touches_source_key DO NOTHING
+$$;
+COMMENT ON FUNCTION crm_internal.touch_of_message(crm.outbound_messages, text, timestamptz, text, text) IS
+'Writes down a message that went, or what became of it, as a touch.';
+
+CREATE OR REPLACE FUNCTION crm_internal.follow_sent()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    PERFORM crm_internal.touch_of_message(NEW, 'sent', NEW.sent_at, NEW.subject, 's' || NEW.id);
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.follow_sent() IS 'Row trigger of crm.outbound_messages: a message that went is a touch.';
+CREATE OR REPLACE TRIGGER outbound_messages_after_sent AFTER UPDATE ON crm.outbound_messages
+    FOR EACH ROW WHEN (NEW.state = 'sent' AND OLD.state <> 'sent') EXECUTE FUNCTION crm_internal.follow_sent();
+
 CREATE OR REPLACE FUNCTION crm_internal.follow_delivery()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -46,6 +79,7 @@ BEGIN
         WHERE (crm_internal.last_consent(NEW.tenant_id, m.subject_table, m.subject_id, m.purpose, m.channel,
             NEW.occurred_at)).state IS DISTINCT FROM 'withdrawn';
     END IF;
+    PERFORM crm_internal.touch_of_message(m, NEW.kind, NEW.occurred_at, NEW.url, 'd' || NEW.id);
     -- whoever answers, opens or complains has got it, whatever its sender knows
     IF m.state = 'uncertain' AND NEW.kind <> 'bounce' THEN
         UPDATE crm.outbound_messages AS o SET state = 'sent', sent_at = NEW.occurred_at, reason = NULL WHERE o.tenant_id = m.tenant_id AND o.id = m.id;
@@ -54,7 +88,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.follow_delivery() IS
-'Row trigger of crm.delivery_events: hard bounces and complaints suppress the address, who leaves has left, what was opened was sent.';
+'Row trigger of crm.delivery_events: hard bounces and complaints suppress the address, who leaves has left, what was opened was sent; and each is a touch.';
 CREATE OR REPLACE TRIGGER delivery_events_after_follow AFTER INSERT ON crm.delivery_events
     FOR EACH ROW EXECUTE FUNCTION crm_internal.follow_delivery();
 

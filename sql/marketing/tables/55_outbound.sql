@@ -34,6 +34,7 @@ CREATE TABLE crm.outbound_messages (
     CONSTRAINT outbound_messages_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT outbound_messages_purpose_fkey FOREIGN KEY (tenant_id, purpose) REFERENCES crm.message_purposes (tenant_id, code),
     CONSTRAINT outbound_messages_template_id_fkey FOREIGN KEY (tenant_id, template_id) REFERENCES crm.message_templates (tenant_id, id),
+    CONSTRAINT outbound_messages_campaign_id_fkey FOREIGN KEY (tenant_id, campaign_id) REFERENCES crm.campaigns (tenant_id, id),
     CONSTRAINT outbound_messages_subject_table_check CHECK (subject_table IN ('contacts', 'leads')),
     CONSTRAINT outbound_messages_channel_check CHECK (channel IN ('email', 'phone', 'sms', 'post', 'chat', 'social')),
     CONSTRAINT outbound_messages_state_check CHECK (state IN ('queued', 'sending', 'sent', 'failed', 'suppressed', 'cancelled', 'uncertain')),
