@@ -12,8 +12,8 @@
  * through the newest snapshot, whatever the statement or transaction of the
  * caller sees, and after waiting for withdrawals and suppressions that others
  * are writing; from indexes directly, where the tables are as the CRM made
- * them (contact_scan.c), else by a query.  Nothing is kept of that wait: a transaction that enters a
- * million messages must not stop somebody from leaving.  Who leaves after the
+ * them (contact_scan.c), else by a query.  Nothing is kept of that wait: a transaction that enters
+ * a million messages must not stop somebody from leaving.  Who leaves after the
  * answer is found when the message is given out, where it is asked again.
  */
 #include "base/crm.h"
@@ -153,7 +153,7 @@ crm_address_key(int64 tenant, const char *channel, const char *address)
 
 /* The facts from the row that SPI has: that of ANSWER_SQL. */
 static void
-read_facts(CrmContactFacts *facts)
+read_contact_facts(CrmContactFacts *facts)
 {
 	bool		isnull[6];
 	Datum		v[6];
@@ -271,7 +271,7 @@ answer_question(const CrmContactQuestion *q, const TimestampTz *as_of)
 						   " AND (s.lifted_at IS NULL OR s.lifted_at OPERATOR(pg_catalog.>) $7)"
 						   " ORDER BY s.suppressed_at, s.id LIMIT 1) AS s ON true",
 						   7, types, values, nulls, true, 1);
-	read_facts(&facts);
+	read_contact_facts(&facts);
 	answer = judge_facts(&purpose, &facts);
 	if (answer.reason != NULL)
 		answer.reason = MemoryContextStrdup(caller, answer.reason);

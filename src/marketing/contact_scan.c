@@ -49,7 +49,8 @@ close_look(Look *look)
 
 /* Opens a table by an index that begins with these columns; false: it is not as the CRM made it. */
 static bool
-open_look(Look *look, const char *table, const char *index, int ncolumns, const char *const *columns)
+open_look(Look *look, const char *table, const char *index, int ncolumns,
+		  const char *const *columns)
 {
 	Oid			schema;
 	Oid			oid;
@@ -83,7 +84,7 @@ open_look(Look *look, const char *table, const char *index, int ncolumns, const 
 
 /* The next column of the index, compared with a value. */
 static void
-add_key(Look *look, StrategyNumber strategy, RegProcedure procedure, Datum value)
+add_scan_key(Look *look, StrategyNumber strategy, RegProcedure procedure, Datum value)
 {
 	ScanKeyEntryInitialize(&look->keys[look->nkeys], 0,
 						   look->index->rd_index->indkey.values[look->nkeys], strategy, InvalidOid,
@@ -94,13 +95,13 @@ add_key(Look *look, StrategyNumber strategy, RegProcedure procedure, Datum value
 static void
 add_id(Look *look, int64 value)
 {
-	add_key(look, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(value));
+	add_scan_key(look, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(value));
 }
 
 static void
 add_text(Look *look, const char *value)
 {
-	add_key(look, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(value));
+	add_scan_key(look, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(value));
 }
 
 static HeapTuple
@@ -113,7 +114,7 @@ next_row(Look *look, Snapshot snapshot, ScanDirection direction)
 }
 
 static Datum
-value_of(const Look *look, HeapTuple row, const char *column, bool *isnull)
+scan_value(const Look *look, HeapTuple row, const char *column, bool *isnull)
 {
 	return heap_getattr(row, crm_column_number(RelationGetDescr(look->table), column),
 						RelationGetDescr(look->table), isnull);
@@ -123,7 +124,7 @@ static char *
 text_or_null(const Look *look, HeapTuple row, const char *column)
 {
 	bool		isnull;
-	Datum		value = value_of(look, row, column, &isnull);
+	Datum		value = scan_value(look, row, column, &isnull);
 
 	return isnull ? NULL : TextDatumGetCString(value);
 }
@@ -146,12 +147,12 @@ look_for_suppression(const CrmContactQuestion *q, Snapshot snapshot, CrmContactF
 	while (facts->suppressed == NULL &&
 		   (row = next_row(&look, snapshot, ForwardScanDirection)) != NULL)
 	{
-		(void) value_of(&look, row, "lifted_at", &isnull);
+		(void) scan_value(&look, row, "lifted_at", &isnull);
 		if (!isnull)
 			continue;
 		facts->suppressed = text_or_null(&look, row, "reason");
 		facts->suppressed_at =
-			DatumGetTimestampTz(value_of(&look, row, "suppressed_at", &isnull));
+			DatumGetTimestampTz(scan_value(&look, row, "suppressed_at", &isnull));
 	}
 	close_look(&look);
 	return true;
@@ -175,10 +176,10 @@ look_for_statement(const CrmContactQuestion *q, TimestampTz at, Snapshot snapsho
 	add_id(&look, q->subject_id);
 	add_text(&look, q->purpose);
 	add_text(&look, q->channel);
-	add_key(&look, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(at));
+	add_scan_key(&look, BTLessEqualStrategyNumber, F_TIMESTAMPTZ_LE, TimestampTzGetDatum(at));
 	while ((row = next_row(&look, snapshot, BackwardScanDirection)) != NULL)
 	{
-		TimestampTz stated = DatumGetTimestampTz(value_of(&look, row, "stated_at", &isnull));
+		TimestampTz stated = DatumGetTimestampTz(scan_value(&look, row, "stated_at", &isnull));
 		char	   *state = text_or_null(&look, row, "state");
 
 		if (facts->state != NULL && stated != facts->stated_at)
@@ -187,7 +188,7 @@ look_for_statement(const CrmContactQuestion *q, TimestampTz at, Snapshot snapsho
 		{
 			facts->state = state;
 			facts->stated_at = stated;
-			facts->statement = DatumGetInt64(value_of(&look, row, "id", &isnull));
+			facts->statement = DatumGetInt64(scan_value(&look, row, "id", &isnull));
 			facts->named_address = text_or_null(&look, row, "address_key");
 		}
 		if (strcmp(state, "withdrawn") == 0)
@@ -221,7 +222,7 @@ look_for_address(const CrmContactQuestion *q, Snapshot snapshot, CrmContactFacts
 	{
 		if (contact)
 		{
-			int64		whose = DatumGetInt64(value_of(&look, row, "contact_id", &isnull));
+			int64		whose = DatumGetInt64(scan_value(&look, row, "contact_id", &isnull));
 
 			facts->theirs = !isnull && whose == q->subject_id;
 		}

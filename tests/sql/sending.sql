@@ -151,7 +151,7 @@ SELECT e.kind FROM crm.record_delivery_event('mta', 'e4', 'bounce', :'mid', true
 SELECT e.kind FROM crm.record_delivery_event('mta', 'e5', 'complaint', :'mid') AS e;
 SELECT s.address_key, s.reason, s.source FROM crm.suppressions AS s WHERE s.lifted_at IS NULL ORDER BY s.id;
 SELECT h.kind, h.channel, h.engaging, h.object, count(*) FROM crm.touches AS h WHERE h.source_system = 'crm.messages' GROUP BY 1, 2, 3, 4 ORDER BY 1, 4;
-SELECT v.person, v.purpose, v.state, v.counts, v.source FROM crm_analytics.consent_proof AS v ORDER BY v.person, v.stated_at, v.state;
+SELECT v.person, v.purpose, v.state, v.counts, v.consent_source FROM crm_analytics.consent_proof AS v ORDER BY v.person, v.stated_at, v.state;
 SELECT e.kind, e.subject_table FROM crm.events AS e WHERE e.kind ~ '^(outbound|delivery|suppression)\.' ORDER BY e.id;
 ROLLBACK;
 
@@ -193,7 +193,7 @@ INSERT INTO crm.campaigns (id, name) VALUES (98651, 'Spring');
 INSERT INTO crm.outbound_messages (subject_id, purpose, address, subject, body, campaign_id) SELECT c, 'service', c || '@example.org', 'x', 'x', 98651 FROM generate_series(98651, 98652) AS c;
 INSERT INTO crm.outbound_messages (subject_id, purpose, address, subject, body, campaign_id) VALUES (98651, 'service', 'x@example.org', 'x', 'x', 98999);
 SET LOCAL session_replication_role = replica;
-INSERT INTO crm.campaign_members (campaign_id, contact_id, held_out) VALUES (98651, 98652, true);
+INSERT INTO crm.campaign_members (campaign_id, contact_id, held_out, status, draw) VALUES (98651, 98652, true, 'held_out', 0);
 SET LOCAL session_replication_role = origin;
 SELECT count(*) AS claimed, count(crm.start_message(c.id, c.attempt)) AS begun, count(crm.message_sent(c.id)) AS sent FROM crm.claim_messages('s') AS c;
 SELECT m.subject_id, m.state, m.reason FROM crm.outbound_messages AS m ORDER BY 1;

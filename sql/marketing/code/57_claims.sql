@@ -73,13 +73,16 @@ COMMENT ON FUNCTION crm_internal.renew_claims(bigint, timestamptz) IS 'Takes mes
 
 CREATE OR REPLACE FUNCTION crm_internal.message_held_out(m crm.outbound_messages)
 RETURNS boolean
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm_internal.holds_out(m.tenant_id, m.campaign_id, CASE m.subject_table WHEN 'leads' THEN m.subject_id END,
+#variable_conflict use_variable
+BEGIN
+    RETURN crm_internal.holds_out(m.tenant_id, m.campaign_id, CASE m.subject_table WHEN 'leads' THEN m.subject_id END,
         CASE m.subject_table WHEN 'contacts' THEN m.subject_id END,
         CASE m.subject_table WHEN 'contacts' THEN (SELECT k.account_id FROM crm.contacts AS k WHERE k.tenant_id = m.tenant_id AND k.id = m.subject_id)
-                             ELSE (SELECT l.account_id FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id AND l.id = m.subject_id) END)
+                             ELSE (SELECT l.account_id FROM crm.leads AS l WHERE l.tenant_id = m.tenant_id AND l.id = m.subject_id) END);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.message_held_out(crm.outbound_messages) IS 'Whether the campaign of a message leaves its person alone.';
 

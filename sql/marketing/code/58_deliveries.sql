@@ -50,6 +50,7 @@ RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
 BEGIN
     PERFORM crm_internal.touch_of_message(NEW, 'sent', NEW.sent_at, NEW.subject, 's' || NEW.id);
     RETURN NULL;
