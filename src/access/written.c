@@ -27,13 +27,11 @@
 #include "optimizer/optimizer.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
-#include "utils/typcache.h"
 
 #include "access/identity_kept.h"
 #include "access/written.h"
@@ -213,21 +211,6 @@ work_out_defaults(FunctionCallInfo fcinfo, WrittenLook *look, int natts)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Whether two values are one, the usual way first. */
-static bool
-is_same_value(Form_pg_attribute att, Datum one, bool one_null, Datum two, bool two_null)
-{
-	TypeCacheEntry *type;
-
-	if (one_null || two_null)
-		return one_null == two_null;
-	if (datum_image_eq(one, two, att->attbyval, att->attlen))
-		return true;
-	type = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR_FINFO);
-	return OidIsValid(type->eq_opr_finfo.fn_oid) &&
-		DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, att->attcollation, one, two));
-}
-
 /* ---- a row ---- */
 
 static bool
@@ -296,7 +279,7 @@ crm_written_row(FunctionCallInfo fcinfo, TriggerData *trigdata, HeapTuple tuple)
 				 (c->rule == WRITTEN_WRITER && is_writer(att, look->values[c->att - 1],
 														 look->nulls[c->att - 1])))
 			continue;
-		if (is_same_value(att, look->values[c->att - 1], look->nulls[c->att - 1], mine, mine_null))
+		if (crm_same_value(att, look->values[c->att - 1], look->nulls[c->att - 1], mine, mine_null))
 			continue;
 		if (may_say_what_was(rel))
 			return tuple;

@@ -95,6 +95,11 @@ extern void crm_become(Oid owner, CrmOwnerSwitch *saved);
 extern void crm_become_self(const CrmOwnerSwitch *saved);
 extern void crm_take_identity(Oid owner, CrmOwnerSwitch *saved);
 
+/* same.c */
+extern bool crm_same_stored(Datum a, bool a_null, Datum b, bool b_null, bool by_value,
+							int16 length);
+extern bool crm_same_value(Form_pg_attribute att, Datum a, bool a_null, Datum b, bool b_null);
+
 /* collect.c */
 typedef struct CrmCollected
 {

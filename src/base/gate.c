@@ -15,10 +15,8 @@
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(crm_if_changed);
 
@@ -71,19 +69,6 @@ column_listed(const char *list, const char *name)
 	return false;
 }
 
-/* As IS DISTINCT FROM; what its type has no equality for is compared byte by byte. */
-static bool
-values_differ(Form_pg_attribute att, Datum a, Datum b)
-{
-	TypeCacheEntry *type;
-
-	if (datumIsEqual(a, b, att->attbyval, att->attlen))
-		return false;
-	type = lookup_type_cache(att->atttypid, TYPECACHE_EQ_OPR_FINFO);
-	return !OidIsValid(type->eq_opr_finfo.fn_oid) ||
-		!DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, att->attcollation, a, b));
-}
-
 /* Whether two versions of a row differ in a column that counts. */
 static bool
 rows_differ(TupleTableSlot *before, TupleTableSlot *after, const char *columns)
@@ -96,11 +81,10 @@ rows_differ(TupleTableSlot *before, TupleTableSlot *after, const char *columns)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		bool		null = before->tts_isnull[i];
 
-		if (att->attisdropped || (null && after->tts_isnull[i]) ||
-			(null == after->tts_isnull[i] &&
-			 !values_differ(att, before->tts_values[i], after->tts_values[i])))
+		if (att->attisdropped ||
+			crm_same_value(att, before->tts_values[i], before->tts_isnull[i],
+						   after->tts_values[i], after->tts_isnull[i]))
 			continue;
 		if (column_listed(columns + all_but, NameStr(att->attname)) != all_but)
 			return true;

@@ -16,7 +16,6 @@
 #include "catalog/pg_operator.h"
 #include "catalog/pg_type.h"
 #include "utils/builtins.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -160,14 +159,6 @@ equality(Oid type)
 	return result;
 }
 
-static bool
-same_value(Form_pg_attribute att, Datum a, bool a_null, Datum b, bool b_null)
-{
-	if (a_null || b_null)
-		return a_null == b_null;
-	return datum_image_eq(a, b, att->attbyval, att->attlen);
-}
-
 PG_FUNCTION_INFO_V1(crm_update_row);
 
 /*
@@ -204,7 +195,8 @@ crm_update_row(PG_FUNCTION_ARGS)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (att->attisdropped || att->attgenerated != '\0' ||
-			same_value(att, before[i], before_nulls[i], after[i], after_nulls[i]))
+			crm_same_stored(before[i], before_nulls[i], after[i], after_nulls[i],
+							att->attbyval, att->attlen))
 			continue;
 		appendStringInfo(&s.sql, "%s%s = $%d", s.n > 0 ? ", " : "",
 						 quote_identifier(NameStr(att->attname)), s.n + 1);

@@ -39,8 +39,7 @@ changed_columns(const Bitmapset *columns, HeapTuple before, HeapTuple after, Tup
 		Datum		was = heap_getattr(before, attno, desc, &was_null);
 		Datum		is = heap_getattr(after, attno, desc, &is_null);
 
-		if (was_null != is_null ||
-			(!is_null && !datum_image_eq(was, is, att->attbyval, att->attlen)))
+		if (!crm_same_stored(was, was_null, is, is_null, att->attbyval, att->attlen))
 			changed = bms_add_member(changed, attno);
 	}
 	return changed;

@@ -131,9 +131,7 @@ same_column(Happening *h, AttrNumber number, bool by_value, int16 length)
 	Datum		was = heap_getattr(h->before, number, h->desc, &was_null);
 	Datum		is = heap_getattr(h->after, number, h->desc, &is_null);
 
-	if (was_null || is_null)
-		return was_null == is_null;
-	return datum_image_eq(was, is, by_value, length);
+	return crm_same_stored(was, was_null, is, is_null, by_value, length);
 }
 
 /* The payload is the same for all events of a change, and made for the first. */
