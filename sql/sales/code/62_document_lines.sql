@@ -42,6 +42,34 @@ AS $$ SELECT CASE WHEN multiple IS NULL THEN amount ELSE round(amount / multiple
 COMMENT ON FUNCTION crm_internal.rounded_to(numeric, numeric) IS
 'The multiple nearest to an amount, the larger one of two; the amount itself where there is none.';
 
+-- ---- lines say what their document is worth ----
+
+-- security definer: the sum is that of all lines, whoever changes one
+CREATE OR REPLACE FUNCTION crm_internal.sum_document_lines()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    touched jsonb;
+    tenant bigint;
+BEGIN
+    -- the transition tables are read by themselves first; what is written is of one company at a time
+    EXECUTE format('SELECT jsonb_object_agg(x.tenant_id, x.ids) FROM (SELECT b.tenant_id, array_agg(b.id) AS ids FROM (%s) AS b GROUP BY b.tenant_id) AS x',
+                   format(CASE TG_OP WHEN 'UPDATE' THEN 'SELECT n.tenant_id, n.%1$I AS id FROM lines AS n UNION SELECT o.tenant_id, o.%1$I FROM old_lines AS o'
+                                     ELSE 'SELECT DISTINCT l.tenant_id, l.%1$I AS id FROM lines AS l' END, TG_ARGV[0])) INTO touched;
+    FOR tenant IN SELECT k::bigint FROM jsonb_object_keys(touched) AS k LOOP
+        EXECUTE format('SELECT crm_internal.%I($1, $2)', TG_ARGV[1])
+            USING tenant, ARRAY(SELECT i::bigint FROM jsonb_array_elements_text(touched -> tenant::text) AS i);
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.sum_document_lines() IS
+'Statement trigger of lines, with the column that refers to their document and the function of crm_internal that prices documents: amounts of lines '
+'and documents follow what is said of the lines, also where somebody writes an amount.';
+
 -- ---- quotes ----
 
 CREATE OR REPLACE FUNCTION crm_internal.price_quote_lines(tenant bigint, documents bigint[])
@@ -70,41 +98,13 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.price_quote_lines(bigint, bigint[]) IS 'Amounts of the lines of quotes of a company, and of the quotes.';
 
--- security definer: the sum is that of all lines, whoever changes one
-CREATE OR REPLACE FUNCTION crm_internal.sum_quote_lines()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    touched jsonb;
-    tenant bigint;
-BEGIN
-    -- the transition tables are read by themselves first; what is written is of one company at a time
-    IF TG_OP = 'UPDATE' THEN
-        SELECT jsonb_object_agg(x.tenant_id, x.ids) INTO touched
-        FROM (SELECT b.tenant_id, array_agg(b.id) AS ids
-              FROM (SELECT n.tenant_id, n.quote_id AS id FROM lines AS n UNION SELECT o.tenant_id, o.quote_id FROM old_lines AS o) AS b
-              GROUP BY b.tenant_id) AS x;
-    ELSE
-        SELECT jsonb_object_agg(x.tenant_id, x.ids) INTO touched
-        FROM (SELECT l.tenant_id, array_agg(DISTINCT l.quote_id) AS ids FROM lines AS l GROUP BY l.tenant_id) AS x;
-    END IF;
-    FOR tenant IN SELECT k::bigint FROM jsonb_object_keys(touched) AS k LOOP
-        PERFORM crm_internal.price_quote_lines(tenant, ARRAY(SELECT i::bigint FROM jsonb_array_elements_text(touched -> tenant::text) AS i));
-    END LOOP;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.sum_quote_lines() IS
-'Statement trigger of lines: amounts of lines and quotes follow what is said of the lines, also where somebody writes an amount.';
 CREATE OR REPLACE TRIGGER quote_lines_after_insert_sum AFTER INSERT ON crm.quote_lines
-    REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_quote_lines();
+    REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_document_lines('quote_id', 'price_quote_lines');
 CREATE OR REPLACE TRIGGER quote_lines_after_update_sum AFTER UPDATE ON crm.quote_lines
-    REFERENCING OLD TABLE AS old_lines NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_quote_lines();
+    REFERENCING OLD TABLE AS old_lines NEW TABLE AS lines FOR EACH STATEMENT
+    EXECUTE FUNCTION crm_internal.sum_document_lines('quote_id', 'price_quote_lines');
 CREATE OR REPLACE TRIGGER quote_lines_after_delete_sum AFTER DELETE ON crm.quote_lines
-    REFERENCING OLD TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_quote_lines();
+    REFERENCING OLD TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_document_lines('quote_id', 'price_quote_lines');
 
 -- security definer: the sums are those of all lines
 CREATE OR REPLACE FUNCTION crm_internal.total_quote()
@@ -163,41 +163,13 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.price_invoice_lines(bigint, bigint[]) IS 'Amounts of the lines of invoices of a company, and of the invoices.';
 
--- security definer: the sum is that of all lines, whoever changes one
-CREATE OR REPLACE FUNCTION crm_internal.sum_invoice_lines()
-RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    touched jsonb;
-    tenant bigint;
-BEGIN
-    -- the transition tables are read by themselves first; what is written is of one company at a time
-    IF TG_OP = 'UPDATE' THEN
-        SELECT jsonb_object_agg(x.tenant_id, x.ids) INTO touched
-        FROM (SELECT b.tenant_id, array_agg(b.id) AS ids
-              FROM (SELECT n.tenant_id, n.invoice_id AS id FROM lines AS n UNION SELECT o.tenant_id, o.invoice_id FROM old_lines AS o) AS b
-              GROUP BY b.tenant_id) AS x;
-    ELSE
-        SELECT jsonb_object_agg(x.tenant_id, x.ids) INTO touched
-        FROM (SELECT l.tenant_id, array_agg(DISTINCT l.invoice_id) AS ids FROM lines AS l GROUP BY l.tenant_id) AS x;
-    END IF;
-    FOR tenant IN SELECT k::bigint FROM jsonb_object_keys(touched) AS k LOOP
-        PERFORM crm_internal.price_invoice_lines(tenant, ARRAY(SELECT i::bigint FROM jsonb_array_elements_text(touched -> tenant::text) AS i));
-    END LOOP;
-    RETURN NULL;
-END
-$$;
-COMMENT ON FUNCTION crm_internal.sum_invoice_lines() IS
-'Statement trigger of lines: amounts of lines and invoices follow what is said of the lines, also where somebody writes an amount.';
 CREATE OR REPLACE TRIGGER invoice_lines_after_insert_sum AFTER INSERT ON crm.invoice_lines
-    REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_invoice_lines();
+    REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_document_lines('invoice_id', 'price_invoice_lines');
 CREATE OR REPLACE TRIGGER invoice_lines_after_update_sum AFTER UPDATE ON crm.invoice_lines
-    REFERENCING OLD TABLE AS old_lines NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_invoice_lines();
+    REFERENCING OLD TABLE AS old_lines NEW TABLE AS lines FOR EACH STATEMENT
+    EXECUTE FUNCTION crm_internal.sum_document_lines('invoice_id', 'price_invoice_lines');
 CREATE OR REPLACE TRIGGER invoice_lines_after_delete_sum AFTER DELETE ON crm.invoice_lines
-    REFERENCING OLD TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_invoice_lines();
+    REFERENCING OLD TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_document_lines('invoice_id', 'price_invoice_lines');
 
 -- security definer: the sums are those of all lines
 CREATE OR REPLACE FUNCTION crm_internal.total_invoice()
