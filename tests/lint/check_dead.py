@@ -11,7 +11,7 @@ RULES = {
     'declared': 'a prototype in a header has a function behind it',
     'symbol': 'the C symbol of an SQL function exists, and a C function for SQL is declared in SQL',
     'unused-sql': 'a function of crm_internal is named by something else than itself',
-    'unused-column': 'a column of a table is named beside its table in SQL, C or docs, COMMENTs apart',
+    'unused-column': 'a column is named as one of its table (by its alias, in its INSERT, or where no other table is) in SQL, C or docs, COMMENTs apart',
     'setting': 'a setting is read by C, documented in docs/, and a setting that SQL reads is defined',
     'unused-code': 'an error code of src/base/errors.h is one error\'s alone, is raised, and is documented in docs/errors.md',
     'task': 'the functions of a seeded maintenance task exist',
@@ -106,8 +106,51 @@ def sql_functions(tree):
 
 # ---- columns ----
 
+NAME = r'(?:"?crm(?:_internal)?"?\s*\.\s*)?"?([a-z_][a-z0-9_]*)"?'
+# a relation and what it is called in the rest of the statement
+ALIAS = re.compile(rf'\b(?:FROM|JOIN|UPDATE|INTO|USING|ONLY|,)\s+(?:ONLY\s+)?{NAME}(?:\s+(?:AS\s+)?(?!(?:WHERE|ON|SET|JOIN|LEFT|INNER|CROSS|USING|GROUP|ORDER|VALUES'
+                   r'|SELECT|DEFAULT|OVERRIDING|RETURNING|LIMIT|FOR|UNION|AND|LOOP|THEN)\b)([a-z_]\w*))?', re.I)
+COLUMN_LIST = re.compile(rf'\bINTO\s+{NAME}\s*(?:AS\s+\w+\s*)?\(([^()]*)\)', re.I)
+WORD = re.compile(r'(?:\b([a-z_]\w*)\s*\.\s*)?"?\b([a-z_][a-z0-9_]*)\b', re.I)
+
+
+class Place:
+    """A statement, a string of C or a part of a page: the tables it names, and for each word the tables it can be a column of."""
+
+    def __init__(self, text, tables, more=()):
+        self.words = set(re.findall(r'[a-z_][a-z0-9_]*', text)) | set(more)
+        here = self.words & tables
+        self.near, self.columns = here, {}
+        if len(here) < 2:       # whatever is named belongs to the one
+            self.columns = {w: here for w in self.words}
+            return
+        alias = {}
+        for m in ALIAS.finditer(text):
+            name, called = m.group(1).lower(), (m.group(2) or m.group(1)).lower()
+            for word in {called, name} if name in tables else {called}:
+                alias.setdefault(word, set()).add(name)
+        listed = {m.span(2): m.group(1).lower() for m in COLUMN_LIST.finditer(text)}
+        for m in WORD.finditer(text):
+            before, word = (m.group(1) or '').lower(), m.group(2)
+            if before in alias and not alias[before] - tables:
+                of = alias[before] & here or here
+            else:
+                of = next(({listed[span]} & here or here for span in listed if span[0] <= m.start() < span[1]), here)
+            self.columns.setdefault(word, set()).update(of)
+
+    def names(self, table, column):
+        return table in self.columns.get(column, ())
+
+
+def sections(text):
+    """Parts of a page between headings."""
+    return re.split(r'^#+ ', text, flags=re.M)
+
+
 def table_columns(tree):
-    """A column counts as used where a statement, a C file or a page of docs/ names both it and its table."""
+    """A column counts as used where a statement, a C file's string or a section of docs/ names it as one of its table."""
+    tables = {o.name.split('.')[1]: o for f in tree.sql_files() for o in f.objects if o.kind == 'table' and o.statement is not None}
+    known = set(tables)
     places = []
     # a trigger function speaks of NEW and OLD: its tables are those of the triggers
     triggers = {}
@@ -115,29 +158,30 @@ def table_columns(tree):
         for m in re.finditer(r'\bTRIGGER\b[^;]*?\bON\s+crm\.(\w+)[^;]*?\bEXECUTE FUNCTION\s+([\w.]+)', f.bare, re.S):
             triggers.setdefault(m.group(2), set()).add(m.group(1))
     for f in tree.sql_files():
+        lines = f.bare.split('\n')
         for s in f.statements:
             w = s.words(2)
             if w == ['comment', 'on'] or w == ['create', 'table'] and f.path.split('/')[2] == 'tables':
                 continue
-            text = '\n'.join(f.bare.split('\n')[s.line - 1:s.end_line])
             made = {o.name for o in f.objects if o.statement is s}
-            places.append(set(re.findall(r'[a-z_][a-z0-9_]*', text)).union(*[triggers.get(n, ()) for n in made]))
+            places.append(Place('\n'.join(lines[s.line - 1:s.end_line]), known, set().union(*[triggers.get(n, ()) for n in made])))
     for f in tree.c_files():
-        places.append({w for _, text, _ in f.strings() for w in re.findall(r'[a-z_][a-z0-9_]*', text)})
+        strings = [text for _, text, _ in f.said()]
+        # queries say whose their columns are; names alone go with any table of the file
+        queries = {text for _, text in f.queries()}
+        places += [Place(text, known) for text in queries]
+        places.append(Place(' ; '.join(t for t in strings if t not in queries), known,
+                            {w for t in queries for w in re.findall(r'[a-z_][a-z0-9_]*', t)} & known))
     for f in documents(tree):
-        places.append(set(re.findall(r'[a-z_][a-z0-9_]*', tree.text(f))))
-    for f in tree.sql_files():
-        for o in f.objects:
-            if o.kind != 'table' or o.statement is None:
-                continue
-            name = o.name.split('.')[1]
-            near = [p for p in places if name in p]
-            # what a generated column of the same table is made of
-            near += [set(m.split()) for m in generated(o)]
-            for line, column in columns(o.statement):
-                if column not in COMMON and not any(column in p for p in near):
-                    yield Finding('unused-column', f.path, line, f'{o.name}.{column}',
-                                  f'nothing reads or documents {o.name}.{column}: give it a reader or take it out')
+        places += [Place(part, known) for part in sections(tree.text(f))]
+    for name, o in tables.items():
+        near = [p for p in places if name in p.near]
+        # what a generated column of the same table is made of
+        made_of = {w for m in generated(o) for w in m.split()}
+        for line, column in columns(o.statement):
+            if column not in COMMON and column not in made_of and not any(p.names(name, column) for p in near):
+                yield Finding('unused-column', o.file, line, f'{o.name}.{column}',
+                              f'nothing reads or documents {o.name}.{column}: give it a reader or take it out')
 
 
 def generated(o):

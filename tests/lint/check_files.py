@@ -1,6 +1,7 @@
 """Files: that each has a place and a purpose, that names of files in the words are right, and what no file may hold."""
 import os
 import re
+from collections import Counter
 
 from tree import KINDS, Finding
 
@@ -21,6 +22,9 @@ WORDS = [
     (r'\b(?:artifactor' r'y|nexu' r's\.|registr' r'y[.-]\w+\.|pip[.-]mirro' r'r)', 'the host of a registry'),
     (r'\b(?:TOD' r'O|FIXM' r'E)\b', 'something left for later: do it, or write an issue'),
 ]
+# outside src/, sql/ and expected/: what make, git, the hosting site and readers look for themselves
+TAKEN = [r'Makefile', r'rooms\.mk', r'\.ci/run', r'\.githooks/[a-z-]+', r'\.github/(?:workflows/\w+\.yml|ISSUE_TEMPLATE/\w+\.md|PULL_REQUEST_TEMPLATE\.md)',
+         r'docs/(?:[a-z]+/)+[\w-]+\.md', r'[^/]+']
 BINARY = ('.png', '.jpg', '.ico', '.woff2', '.gz')
 
 
@@ -78,18 +82,26 @@ def tests(tree):
         'attack': r'[a-z0-9_]+\.(sql|sh)',
         'bench': r'[a-z0-9_]+\.sh', 'demo': r'run\.sh|\d\d_[a-z0-9_.]+\.sql', 'lint': r'run|check_\w+\.py|(allowed|baseline)/[\w-]+',
     }
-    for f in tree.matching(r'tests/.*'):
-        parts = f.split('/', 2)
-        if len(parts) < 3:
-            yield Finding('orphan', f, 1, f, 'no driver takes files of tests/ itself: put it into the folder of its kind')
-            continue
-        if parts[1] in taken and re.fullmatch(taken[parts[1]], parts[2]):
-            continue
-        name = os.path.basename(f)
-        stem = name.rsplit('.', 1)[0] if f.startswith('tests/lint/') else name
-        if not any(o != f and re.search(rf'\b{re.escape(stem)}\b', tree.text(o))
-                   for o in tree.files if o.startswith(('tests/', 'Makefile', '.ci/', '.github/'))):
-            yield Finding('orphan', f, 1, f, 'no driver takes this file and no other file of tests/ names it')
+    for f in tree.matching(r'tests/[^/]*'):
+        yield Finding('orphan', f, 1, f, 'no driver takes files of tests/ itself: put it into the folder of its kind')
+    # what a tool or a driver takes by itself; from there on, what such a file names by its path or, where it is the only one, its name
+    taken = [rf'tests/{folder}/(?:{names})' for folder, names in taken.items()]
+    whole = re.compile('|'.join(TAKEN + taken))
+    reached, waiting = [f for f in tree.files if whole.fullmatch(f)], {f for f in tree.files if not whole.fullmatch(f) and tree.in_folder(f)}
+    alone = Counter(os.path.basename(f) for f in tree.files)
+    while reached and waiting:
+        text = '\n'.join(tree.text(f) for f in reached if not f.endswith(BINARY) and not f.startswith(('tests/lint/allowed/', 'tests/lint/baseline/')))
+        words = set(re.findall(r'[\w.-]+', text)) | set(re.findall(r'[\w-]+', text))
+        reached = []
+        for f in sorted(waiting):
+            name = os.path.basename(f)
+            known = '/'.join(f.split('/')[-2:]) in text if alone[name] > 1 else name in words
+            if known or f.startswith('tests/lint/') and name.endswith('.py') and name[:-3] in words or os.path.dirname(f) in text and f.startswith('tests/servers/poison/'):
+                reached.append(f)
+        waiting -= set(reached)
+    for f in sorted(waiting):
+        if not f.startswith(('src/', 'sql/', 'expected/')) and f.count('/') and not re.fullmatch('tests/[^/]*', f):
+            yield Finding('orphan', f, 1, f, 'no build, driver or workflow takes this file, and no file that one takes names it')
 
 
 def outputs(tree):

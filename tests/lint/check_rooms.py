@@ -6,6 +6,7 @@ from tree import Finding
 
 RULES = {
     'include-order': 'a C file includes headers of its own room and of earlier ones only',
+    'include-path': 'a header of ours is included as "room/name.h", which is how the other rules see it: no "../", no <>, no macro',
     'include-private': 'of another room only headers whose first line reads "name.h (public)", and those of base',
     'pure-c': 'a file that does not include base/crm.h includes no header of the executor, catalogs or tables',
     'room-order': 'an SQL file names objects of its own room and of earlier ones only (strings count, comments do not)',
@@ -41,6 +42,13 @@ def includes(tree):
                 changed = True
     for f in tree.c_files():
         room = tree.room(f.path)
+        for t in f.tokens:
+            m = re.match(r'\s*#\s*include\s*(.*)', t.text) if t.kind == 'directive' else None
+            written = m.group(1).strip() if m else ''
+            name = next((path for line, path in f.includes() if line == t.line), None) if m else None
+            if m and not re.match('["<]', written) or name and written[1:-1] != name or name in ours and written[0] != '"' \
+                    or name and name not in ours and f'{room}/{name}' in ours:
+                yield Finding('include-path', f.path, t.line, f'{f.path} {written}', f'{written}: write "room/name.h" with the path from src/')
         included = list(f.includes())
         for line, name in included:
             if name not in ours:
@@ -75,15 +83,26 @@ def names(tree):
         room = tree.room(f.path)
         if room is None:
             continue
-        for line, text, _ in f.strings():
-            if not re.search(r'\b(SELECT|INSERT|UPDATE|DELETE|EXECUTE|LOCK)\b|^\w+\.\w+$', text):
-                continue    # prose may name what it likes
+        # prose may name what it likes; a name alone is looked up
+        found = list(f.queries()) + [(line, text) for line, text, _ in f.said() if re.fullmatch(r'"?\w+"?\."?\w+"?', text)]
+        for line, text in found:
             yield from later('room-order-c', tree, f.path, room, made_in, text, line)
+
+
+def folded(text):
+    """The text with names as the server reads them, of the same length: CRM.Orders and "crm"."orders" are crm.orders."""
+    quoted = re.compile(r'"([a-z_][a-z0-9_]*)"(\s*)\.(\s*)(?:"([a-z_][a-z0-9_]*)"|([A-Za-z_]\w*))|\b(crm\w*)(\s*)\.(\s*)"([a-z_][a-z0-9_]*)"', re.I)
+
+    def plain(m):
+        a, b = m.group(1) or m.group(6), m.group(4) or m.group(5) or m.group(9)
+        said = f'{a}.{b}'.lower()
+        return ' ' * (len(m.group()) - len(said)) + said
+    return re.sub(r'\b(crm\w*)\.(\w+)', lambda m: m.group().lower(), quoted.sub(plain, text), flags=re.I)
 
 
 def later(rule, tree, path, room, made_in, text, first_line=1):
     seen = set()
-    for m in REFERENCE.finditer(text):
+    for m in REFERENCE.finditer(folded(text)):
         name = m.group()
         if name in made_in and made_in[name] > tree.rank(room) and name not in seen:
             seen.add(name)

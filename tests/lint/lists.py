@@ -1,14 +1,16 @@
 """The lists of exceptions: allowed/<rule> with reasons, baseline/<rule> with sizes.
 
     allowed/<rule>    key  # reason         lines that begin with # are comments
-    baseline/<rule>   name size
+    baseline/<rule>   name size             or, where it had to grow: name size  # reason
 
-An entry without a reason, one that matches nothing and a file of no rule are findings
-of the rule "list".
+An entry without a reason, one that matches nothing, a file of no rule, and an entry of
+baseline/ that is new or larger than where the branch began and does not say why, are
+findings of the rule "list".
 """
 import os
 import re
 
+from git import branch_point, git
 from tree import Finding
 
 SLACK = 10  # a thing may be this much smaller than its entry before the entry must follow
@@ -21,7 +23,7 @@ class Entry:
 
 
 class Lists:
-    def __init__(self, folder, rules):
+    def __init__(self, folder, rules, repository=None):
         self.folder = folder
         self.entries = {}           # (rule, key) -> Entry
         self.faults = []
@@ -31,6 +33,23 @@ class Lists:
                 if rule not in rules:
                     self._fault(path, 1, 'there is no rule of this name: rename or remove the file')
                 self._read(kind, rule, path)
+
+        self._grown(repository)
+
+    def _grown(self, repository):
+        """Findings about sizes that grew since the branch left main, where a repository is there to ask."""
+        base = branch_point(repository)
+        if base is None:
+            return
+        for (rule, key), e in self.entries.items():
+            if e.size is None or e.reason:
+                continue
+            old = git(repository, 'show', f'{base}:tests/lint/{e.path}')
+            before = {m.group(1): int(m.group(2)) for m in re.finditer(r'^(.+?)\s+(\d+)(?:\s+#.*)?$', old or '', re.M)}
+            if key not in before:
+                self._fault(e.path, e.line, f'"{key}" is new: keep it small, or say why it cannot be: "{key} {e.size}  # reason"')
+            elif before[key] < e.size:
+                self._fault(e.path, e.line, f'"{key}" grew from {before[key]} to {e.size}: make it smaller, or say why: "{key} {e.size}  # reason"')
 
     def _names(self, kind):
         folder = os.path.join(self.folder, kind)
@@ -51,11 +70,11 @@ class Lists:
                     if not entry.reason:
                         self._fault(path, number, f'"{entry.key}" has no reason: write "key  # reason"')
                 else:
-                    m = re.fullmatch(r'(.+?)\s+(\d+)', line.strip())
+                    m = re.fullmatch(r'(.+?)\s+(\d+)(?:\s+#\s*(\S.*))?', line.strip())
                     if not m:
-                        self._fault(path, number, 'an entry is "name size"')
+                        self._fault(path, number, 'an entry is "name size", or "name size  # reason"')
                         continue
-                    entry = Entry(path, number, m.group(1), size=int(m.group(2)))
+                    entry = Entry(path, number, m.group(1), reason=m.group(3), size=int(m.group(2)))
                 if (rule, entry.key) in self.entries:
                     self._fault(path, number, f'"{entry.key}" is listed twice')
                 self.entries[rule, entry.key] = entry
@@ -69,6 +88,8 @@ class Lists:
         if entry is None:
             return False
         entry.used = True
+        if entry.size is None and entry.reason == finding.what:
+            self._fault(entry.path, entry.line, f'"{entry.key}" has the finding for a reason: say why it is right as it is')
         if finding.size is None or entry.size is None:
             return True
         entry.seen_size = max(entry.seen_size, finding.size)
@@ -104,7 +125,7 @@ class Lists:
             changes.setdefault(e.path, {})[e.line] = None
         for e in self.entries.values():
             if e.used and e.size is not None and e.seen_size < e.size:
-                changes.setdefault(e.path, {})[e.line] = f'{e.key} {e.seen_size}'
+                changes.setdefault(e.path, {})[e.line] = f'{e.key} {e.seen_size}' + (f'  # {e.reason}' if e.reason else '')
         for path, lines in changes.items():
             full = os.path.join(self.folder, path)
             with open(full, encoding='utf-8') as f:

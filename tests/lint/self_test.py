@@ -4,8 +4,11 @@ Run by tests/lint/run --self-test. A rule without a fault here is a failure, so 
 """
 import os
 import re
+import shutil
 import tempfile
 
+from git import git
+from lists import Lists
 from tree import Tree
 
 OPEN = '/*\n * {0}\n *\t  What it is about.\n */\n'
@@ -30,6 +33,8 @@ WHOLE = {
     'src/sales/deal.c': OPEN.format('deal.c') + '#include "base/crm.h"\n#include "people/pair.h"\n\nstatic void\nclose_deal(void)\n{\n\tcrm_pair_up();\n}\n',
     'sql/people/members/10_pair.sql': "-- Pairs of persons.\nCREATE FUNCTION crm.pair() RETURNS void\nLANGUAGE c VOLATILE\nAS 'MODULE_PATHNAME', 'crm_pair';\n"
                                       "COMMENT ON FUNCTION crm.pair() IS 'Pairs.';\n",
+    'sql/people/members/20_mark.sql': "-- Marks.\nCREATE TYPE crm.mark;\nCOMMENT ON TYPE crm.mark IS 'Mark.';\n"
+                                      "CREATE OPERATOR crm.<=~ (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq);\n",
     'sql/people/tables/10_persons.sql': "-- Persons.\nCREATE TABLE crm.persons (id bigint, nick text);\nCOMMENT ON TABLE crm.persons IS 'Persons.';\n",
     'sql/sales/tables/10_deals.sql': "-- Deals.\nCREATE TABLE crm.deals (id bigint, amount numeric);\nCOMMENT ON TABLE crm.deals IS 'Deals.';\n",
     'sql/sales/code/10_deals.sql': "-- What deals do.\nCREATE OR REPLACE FUNCTION crm_internal.add_up(relation regclass) RETURNS numeric\n"
@@ -45,10 +50,13 @@ WHOLE = {
     'expected/two.out': 'x \n',
 }
 
-# rule -> faults; a fault is what becomes of files: (path, text in it, what it becomes) or (path, None, a new file)
+# rule -> faults; a fault is what becomes of files: (path, text in it, what it becomes) or (path, None, a new file).
+# MORE has further trees with a fault of the same rule: what it must see through.
 FAULTS = {
     'include-order': [('src/people/pair.c', '#include "people/pair.h"', '#include "sales/deal.h"'),
                       ('src/sales/deal.h', None, OPEN.format('deal.h (public)'))],
+    'include-path': [('src/people/pair.c', '"people/pair.h"', '"../people/pair.h"')],
+    'brace': [('src/sales/deal.c', 'static void\nclose_deal(void)\n{', 'static void close_deal(void) {')],
     'include-private': [('src/people/pair.h', ' (public)', '')],
     'pure-c': [('src/sales/sums.c', None, OPEN.format('sums.c') + '#include "executor/spi.h"\n')],
     'room-order': [('sql/people/tables/10_persons.sql', 'CREATE TABLE', "DO $$ BEGIN EXECUTE 'DELETE FROM crm.deals'; END $$;\nCREATE TABLE")],
@@ -95,6 +103,41 @@ FAULTS = {
 }
 
 
+READ = ('src/people/pair.c', 'read("SELECT p.nick FROM crm.persons AS p");')
+INCLUDE = ('src/people/pair.c', '#include "people/pair.h"')
+MORE = {
+    'sql-in-c': [[READ + (f'read("{text}"); read("p.nick");',)] for text in (
+        'select p.nick from persons as p', r'SELECT p.nick FROM \"persons\" AS p', 'EXPLAIN SELECT p.nick FROM persons AS p', 'TRUNCATE persons',
+        'truncate table persons', 'SELECT p.nick FROM crm.persons AS q, persons AS p', ' LEFT JOIN persons AS p ON p.nick = x', 'delete from persons',
+        'LOCK TABLE persons', 'CREATE INDEX ON persons (nick)', 'SELECT pair()', 'SELECT PAIR()', "SELECT '1'::mark", 'SELECT 1 <=~ 2',
+        'CREATE FUNCTION crm.x() RETURNS int LANGUAGE sql AS $$SELECT 1$$', 'COPY persons TO STDOUT', 'update persons set nick = NULL',
+        'insert into persons (nick) values (1)')]
+    + [[READ + (READ[1] + '\n\tread("SELECT 1 " NICKS " FROM persons AS p");',)],
+       [INCLUDE + (INCLUDE[1] + '\n#define NICKS "SELECT p.nick FROM persons AS p"',)]],
+    'room-order-c': [[READ + (f'read("{text}"); read("p.nick");',)] for text in (
+        r'SELECT d.id FROM \"crm\".\"deals\" AS d', 'SELECT d.id FROM CRM.Deals AS d', 'TRUNCATE crm.deals', 'select d.id from crm.deals as d',
+        ' JOIN crm.deals AS d ON true', r'crm.\"deals\"')],
+    'room-order': [[('sql/people/tables/10_persons.sql', 'CREATE TABLE', f"DO $$ BEGIN {text}; END $$;\nCREATE TABLE")] for text in (
+        'DELETE FROM CRM.Deals', 'DELETE FROM "crm"."deals"', 'DELETE FROM crm."deals"')],
+    'include-path': [[INCLUDE + (text,), ('src/sales/deal.h', None, OPEN.format('deal.h (public)'))] for text in (
+        '#include <people/pair.h>', '#include "pair.h"', '#include "./pair.h"', '#define PAIR "people/pair.h"\n#include PAIR')],
+    'include-order': [[INCLUDE + ('#include "../sales/deal.h"',), ('src/sales/deal.h', None, OPEN.format('deal.h (public)'))]],
+    'brace': [[('src/sales/deal.c', 'static void\nclose_deal(void)\n{\n\tcrm_pair_up();\n}', text)] for text in (
+        'static void\nclose_deal(void)\n{ crm_pair_up(); }', 'static void close_deal(void)\n{\n\tcrm_pair_up();\n}')],
+    'exported': [[('src/sales/deal.c', 'static void\nclose_deal(void)\n{', 'void close_deal(void) {')]],
+    'function-size': [[('src/sales/deal.c', 'static void\nclose_deal(void)\n{\n\tcrm_pair_up();', 'static void close_deal(void) {' + '\n\tcrm_pair_up();' * 90)]],
+    'spi': [[('src/sales/deal.c', 'crm_pair_up();', 'raw_parser("x", 0);\n\tcrm_pair_up();')]],
+    'orphan': [[(path, None, 'echo\n')] for path in ('tools/x.sh', 'tests/x.sh', 'tests/helpers/alone.sh', 'tests/new/x.sh', 'docs/x.sh')]
+    + [[('tests/helpers/a_one.sh', None, 'a_two.sh\n'), ('tests/helpers/a_two.sh', None, 'a_one.sh\n')]],
+    'unused-column': [
+        # the word is another table's
+        [('docs/errors.md', ', nick of persons', ''), READ + ('read("SELECT d.nick FROM crm.deals AS d, crm.persons AS p");',)],
+        [('docs/errors.md', ', nick of persons', ''), READ + ('read("INSERT INTO crm.deals (nick) SELECT p.id FROM crm.persons AS p");',)],
+        # a page names the table somewhere and the word elsewhere
+        [('docs/errors.md', ', nick of persons', ' of persons.\n\n# Names\n\nA nick'), READ + ('',)]],
+}
+
+
 def planted(files, faults):
     files = dict(files)
     for path, old, new in faults:
@@ -117,8 +160,65 @@ def look(files, findings):
         return list(findings(Tree(root, sorted(files))))
 
 
-def main(rules, findings):
-    failed = []
+def lists_fail():
+    """What is wrong with the comparison of the lists with where the branch began, in a repository of its own."""
+    with tempfile.TemporaryDirectory() as root:
+        def put(text):
+            os.makedirs(f'{root}/tests/lint/baseline', exist_ok=True)
+            with open(f'{root}/tests/lint/baseline/file-size', 'w', encoding='utf-8') as f:
+                f.write(text)
+
+        def said():
+            return sum('file-size:' in str(f) and ('grew' in f.what or 'is new' in f.what)
+                       for f in Lists(f'{root}/tests/lint', {'file-size': ''}, root).findings())
+        put('a 10\nb 20\n')
+        if git(root, 'init', '-q', '-b', 'main') is None:
+            return []
+        commit(root)
+        git(root, 'checkout', '-q', '-b', 'work')
+        commit(root)
+        wanted = [('a 10\nb 20\n', 0), ('a 9\n', 0), ('a 11\nb 20\n', 1), ('a 10\nb 20\nc 1\n', 1), ('a 11  # a formula in one piece\nc 1  # the same\n', 0)]
+        found = []
+        for text, number in wanted:
+            put(text)
+            found.append(said() == number)
+            commit(root)            # what is committed on the branch counts as well
+            found.append(said() == number)
+        return [] if all(found) else [f'the lists are not compared with the branch point: {found}']
+
+
+def commit(root):
+    git(root, 'add', '-A')
+    git(root, '-c', 'user.name=x', '-c', 'user.email=x@example.com', '-c', 'core.hooksPath=none', 'commit', '-q', '--allow-empty', '-m', 'x')
+
+
+def hook_fails(tree):
+    """Whether the hook looks at what is staged: the fault there is found, the one of the working tree is not."""
+    with tempfile.TemporaryDirectory() as root:
+        os.makedirs(f'{root}/tests/lint')
+        os.makedirs(f'{root}/.githooks')
+        shutil.copy(f'{tree}/.githooks/pre-commit', f'{root}/.githooks/pre-commit')
+        # what stands for the checks says whether the file has the word
+        with open(f'{root}/tests/lint/run', 'w', encoding='utf-8') as f:
+            f.write('#!/bin/sh\ntest "$(git rev-parse --show-toplevel 2>/dev/null)" = "" && ! grep -q fault x\n')
+        os.chmod(f'{root}/tests/lint/run', 0o755)
+        if git(root, 'init', '-q', '-b', 'main') is None:
+            return []
+        failed = []
+        for staged, there in (('fault', 'fine'), ('fine', 'fault')):
+            for text in (staged, there):
+                with open(f'{root}/x', 'w', encoding='utf-8') as f:
+                    f.write(text + '\n')
+                if text == staged:
+                    git(root, 'add', '-A')
+            done = git(root, '-c', 'user.name=x', '-c', 'user.email=x@example.com', '-c', 'core.hooksPath=.githooks', 'commit', '-q', '-m', 'x') is not None
+            if done != (staged == 'fine'):
+                failed.append(f'.githooks/pre-commit judges the working tree: staged {staged}, there {there}')
+        return failed
+
+
+def main(rules, findings, root):
+    failed = lists_fail() + hook_fails(root)
     for f in look(WHOLE, findings):
         failed.append(f'the whole tree has a finding: {f}')
     for rule in rules:
@@ -131,6 +231,11 @@ def main(rules, findings):
         for f in found:
             if not re.fullmatch(r'\S+:\d+: [a-z-]+: .+', str(f)):
                 failed.append(f'{rule}: a finding reads "{f}"')
+    for rule, faults in MORE.items():
+        for n, fault in enumerate(faults):
+            found = look(planted(WHOLE, fault), findings)
+            if not any(f.rule == rule for f in found):
+                failed.append(f'{rule}: the planted fault {n + 1} of MORE is not found: {fault[0][2][:80]}' + (f' (but {found[0]})' if found else ''))
     for rule in FAULTS:
         if rule not in rules:
             failed.append(f'{rule}: there is no such rule any more')

@@ -152,6 +152,14 @@ class SqlFile:
         if w[at:at + 3] == ['if', 'not', 'exists']:
             at += 3
         if len(s.tokens) > at + 2 and w[at] in SCHEMAS and s.tokens[at + 1].text == '.':
+            if kind == 'operator':      # its name is as many signs as there are
+                signs = []
+                for t in s.tokens[at + 2:]:
+                    if t.text == '(':
+                        break
+                    signs.append(t.text)
+                yield SqlObject(self.path, kind, f'{w[at]}.{"".join(signs)}', s)
+                return
             yield SqlObject(self.path, kind, f'{w[at]}.{s.tokens[at + 2].low.strip(chr(34))}', s)
 
     def comments(self):

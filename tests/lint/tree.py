@@ -7,9 +7,9 @@ not matter. Where there is no git (a source archive), every file is taken that
 import fnmatch
 import os
 import re
-import subprocess
 
 from c_text import CFile
+from git import git
 from sql_text import SqlFile
 
 KINDS = ('members', 'tables', 'texts', 'code', 'views', 'last', 'last_members')  # of folders in sql/<room>/
@@ -37,12 +37,8 @@ class Tree:
         self.rooms = self._rooms()
 
     def _known_files(self):
-        try:
-            out = subprocess.run(['git', '-c', 'safe.directory=*', '-C', self.root, 'ls-files', '-z'],
-                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True).stdout.decode()
-            names = [n for n in out.split('\0') if n]
-        except (OSError, subprocess.CalledProcessError):
-            names = self._walked_files()
+        out = git(self.root, 'ls-files', '-z') if git(self.root, 'rev-parse', '--show-prefix') == '' else None
+        names = self._walked_files() if out is None else [n for n in out.split('\0') if n]
         # a file that was deleted but not committed yet is not there any more
         return sorted(n for n in names if os.path.isfile(os.path.join(self.root, n)))
 
@@ -72,6 +68,10 @@ class Tree:
         """Files whose path matches a regular expression as a whole."""
         wanted = re.compile(pattern)
         return [f for f in self.files if wanted.fullmatch(f)]
+
+    def in_folder(self, path):
+        """Whether a file stands in a folder whose files are not taken by their place (those of src/, sql/, expected/ are)."""
+        return '/' in path and not path.startswith(('src/', 'sql/', 'expected/'))
 
     def _rooms(self):
         m = re.search(r'^ROOMS\s*=\s*(.*)$', self.text('rooms.mk'), re.M)
