@@ -22,6 +22,7 @@ _PG_init(void)
 {
 	crm_guc_init();
 	crm_config_init();
+	crm_small_tables_init();
 	crm_acting_init();
 	crm_reveal_init();
 	crm_tokens_init();

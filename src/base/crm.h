@@ -30,6 +30,7 @@ extern char *crm_bypass_reason;
 extern char *crm_history_reason;
 extern char *crm_cause_setting;
 extern char *crm_key_file;
+extern int	crm_assumed_rows;
 extern int	crm_incomplete_kept;
 extern bool crm_written_kept;
 extern bool crm_tenant_set;
@@ -133,6 +134,7 @@ extern Oid	crm_table_oid(const char *table, bool missing_ok);
 extern Oid	crm_table_owner(Oid relid);
 extern void crm_config_reread(void);
 extern void crm_config_init(void);
+extern void crm_small_tables_init(void);
 
 /* lock.c */
 extern bool crm_take_lock(const char *what, int64 tenant, const char *key, bool shared,

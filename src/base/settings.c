@@ -258,6 +258,21 @@ define_request_settings(void)
 							   NULL, NULL, NULL);
 }
 
+/* What the server does with statements on the CRM. */
+static void
+define_planner_settings(void)
+{
+	DefineCustomIntVariable("crm.assumed_rows",
+							"Rows for which statements on small tables of the CRM are planned.",
+							"Plans that are kept stay good while an empty table is filled. 0: the planner "
+							"is told what there is.",
+							&crm_assumed_rows,
+							1000, 0, 1000000,
+							PGC_USERSET,
+							0,
+							NULL, NULL, NULL);
+}
+
 void
 crm_guc_init(void)
 {
@@ -327,6 +342,7 @@ crm_guc_init(void)
 							 GUC_NOT_IN_SAMPLE | GUC_DISALLOW_IN_FILE,
 							 NULL, NULL, NULL);
 
+	define_planner_settings();
 	define_request_settings();
 	define_secret_settings();
 	define_worker_settings();

@@ -118,6 +118,12 @@ def outputs(tree):
     for name, f in made.items():
         if name not in have:
             yield Finding('expected', f, 1, f, f'expected/{name}.out is missing: run ACCEPT=1 make test T={name} and read it')
+    # how wide they are is judged by each version of psql in its own way
+    for f in have.values():
+        for number, line in enumerate(tree.text(f).split('\n'), 1):
+            if ' | ' in line and re.search('[\u2066-\u2069]', line):
+                yield Finding('expected', f, number, f, 'columns with invisible characters are aligned: say \\a before the query')
+                break
 
 
 # ---- words ----

@@ -64,7 +64,7 @@ FAULTS = {
     'member-room': [('sql/people/members/10_pair.sql', None, '-- Nothing.\n'),
                     ('sql/sales/members/10_pair.sql', None, WHOLE['sql/people/members/10_pair.sql'])],
     'orphan': [('sql/people/more/10_x.sql', None, '-- X.\n')],
-    'expected': [('expected/gone.out', None, 'x\n')],
+    'expected': [('expected/gone.out', None, 'x\n'), ('expected/pair.out', 'SELECT\n', ' a | b\n---+---\n \u2068x\u2069 | y\n')],
     'opening': [('src/sales/deal.c', 'deal.c', 'trade.c')],
     'path': [('README.md', 'See', 'See src/sales/gone.c and')],
     'link': [('README.md', '](docs/errors.md)', '](docs/mistakes.md)')],

@@ -68,8 +68,12 @@ INSERT INTO crm.message_templates (id, code, channel, language, body) VALUES (98
 INSERT INTO crm.message_templates (id, code, channel, language, subject_table, body) VALUES (98504, 'offer', 'sms', 'en', 'leads', '{{name}}: {{company}}');
 SELECT r.subject, r.body, r.direction, r.links FROM crm.render_template(98501, 'contacts', 98501, '{"price": 12.500, "until": "{{unsubscribe_url}}"}') AS r;
 UPDATE crm.contacts SET created_at = '2026-03-20 23:30+01' WHERE id = 98502;
+\a
 SELECT r.subject, r.body, r.direction FROM crm.render_template(98502, 'contacts', 98502, '{"price": 1250.75}') AS r;
+\a
+\a
 SELECT r.subject, r.body, r.format FROM crm.render_template(98503, 'contacts', 98502, '{"price": [1, "b"]}') AS r;
+\a
 SELECT r.body FROM crm.render_template(98504, 'leads', 98501) AS r;
 SELECT r.body FROM crm.render_template(98504, 'contacts', 98501) AS r;
 SELECT r.body FROM crm.render_template(1, 'contacts', 98501) AS r;
@@ -86,7 +90,9 @@ SELECT (crm.retry_message(id)).state AS again FROM crm.outbound_messages WHERE s
 UPDATE crm.sending_settings SET link_base = 'https://acme.example/m/', track_opens = true;
 CREATE TEMP TABLE given AS SELECT * FROM crm.claim_messages('s1', as_of => now() + interval '1 second');
 CREATE FUNCTION pg_temp.shown(text) RETURNS text LANGUAGE sql AS $$ SELECT regexp_replace($1, '([uco]|<m)\d+\.(\d+)\.[A-Za-z0-9_-]{22}', '\1-token-\2', 'g') $$;
+\a
 SELECT attempt, maybe_sent, pg_temp.shown(message_id) AS message_id, address, subject, pg_temp.shown(body) AS body, direction, pg_temp.shown(headers::text) AS headers FROM given ORDER BY address, subject;
+\a
 SELECT count(*) AS for_another FROM crm.claim_messages('s2', as_of => now() + interval '1 second');
 SELECT count(*) AS tokens_kept FROM crm.outbound_messages AS m, given AS g WHERE m.id = g.id AND m.body LIKE '%acme.example/m/%';
 -- one leaves between claim and start

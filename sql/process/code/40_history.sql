@@ -44,10 +44,10 @@ BEGIN
     FROM (SELECT DISTINCT ON (v.subject_id) v.subject_id, v.stage_id
           FROM unnest(subject_ids, stage_ids, entered_at) AS v (subject_id, stage_id, at)
           ORDER BY v.subject_id, v.at DESC) AS l
-    LEFT JOIN crm.stage_periods AS p
-        ON p.tenant_id = tenant AND p.subject_table = record_history.subject_table
-        AND p.subject_id = l.subject_id AND upper_inf(p.period)
-    WHERE p.stage_id IS DISTINCT FROM l.stage_id
+    -- a look for each, whatever the planner thinks of how many there are
+    WHERE (SELECT p.stage_id FROM crm.stage_periods AS p
+           WHERE p.tenant_id = tenant AND p.subject_table = record_history.subject_table
+             AND p.subject_id = l.subject_id AND upper_inf(p.period)) IS DISTINCT FROM l.stage_id
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION 'history of % % does not end in the stage the row is in', subject_table, bad

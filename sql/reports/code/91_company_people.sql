@@ -85,6 +85,7 @@ BEGIN
            lead((x.x ->> 4)::double precision, 1, 'Infinity') OVER (PARTITION BY x.x ->> 2 ORDER BY (x.x ->> 3)::integer) AS most, p.cost
     FROM jsonb_array_elements(words -> 'products') AS x (x)
     JOIN crm.products AS p ON p.tenant_id = t AND p.source_system = 'demo' AND p.source_id = x.x ->> 0;
+    ANALYZE demo_offers;
     CREATE TEMPORARY TABLE demo_prices ON COMMIT DROP AS
     SELECT p.id AS product_id, tenant.base_currency::text AS currency, NULL::bigint AS price_book_id, p.list_price AS price, p.cost
     FROM crm.products AS p WHERE p.tenant_id = t AND p.source_system = 'demo'
@@ -94,6 +95,7 @@ BEGIN
     JOIN crm.prices AS x ON x.tenant_id = t AND x.price_book_id = b.id
     JOIN crm.products AS p ON p.tenant_id = t AND p.id = x.product_id
     WHERE b.tenant_id = t AND b.source_system = 'demo';
+    ANALYZE demo_prices;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_products(bigint, date, crm.tenants, jsonb) IS 'Products, exchange rates and price lists of a generated company.';
@@ -148,6 +150,7 @@ BEGIN
                                        i) * jsonb_array_length(j.industry -> 3))::integer AS form) AS p
         CROSS JOIN LATERAL (SELECT CASE WHEN NOT k.person THEN k.heads END AS employees) AS z
     ) AS d;
+    ANALYZE demo_accounts;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_accounts_drawn(integer, bigint, date, crm.tenants, jsonb, date[], double precision[]) IS
@@ -157,7 +160,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_accounts(seed bigint, until date, t
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -200,6 +203,7 @@ BEGIN
     CREATE TEMPORARY TABLE demo_known ON COMMIT DROP AS
     SELECT a.*, c.id AS account_id, c.name, c.owner_id, c.team_id, c.territory_id, c.created_at, c.website
     FROM demo_accounts AS a JOIN crm.accounts AS c ON c.tenant_id = t AND c.source_system = 'demo' AND c.source_id = 'account-' || a.i;
+    ANALYZE demo_known;
 
     INSERT INTO crm.contacts (tenant_id, name, account_id, title, language, owner_id, team_id, source_system, source_id, created_at)
     SELECT t, CASE WHEN a.person THEN a.plain ELSE (n.first ->> 0) || ' ' || (n.last ->> 0) END, a.account_id,
@@ -228,6 +232,7 @@ BEGIN
     SELECT DISTINCT ON (c.account_id) c.account_id, c.id AS contact_id, c.name, p.value AS email
     FROM crm.contacts AS c JOIN crm.contact_points AS p ON p.tenant_id = t AND p.contact_id = c.id AND p.kind = 'email'
     WHERE c.tenant_id = t AND c.source_system = 'demo' ORDER BY c.account_id, c.id;
+    ANALYZE demo_contacts;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_accounts(bigint, date, crm.tenants, jsonb,

@@ -5,8 +5,7 @@
 CREATE OR REPLACE FUNCTION crm_internal.demo_purchases_drawn(seed bigint, until date, words jsonb, days date[], pace double precision[], n_stages integer)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -33,6 +32,7 @@ BEGIN
         ) AS x
         JOIN demo_known AS a ON a.i = x.i
     ) AS d;
+    ANALYZE demo_tries;
     -- the first deal of an account, and others until one is won
     CREATE TEMPORARY TABLE demo_deals ON COMMIT DROP AS
     SELECT f.*, f.came + f.takes AS ends
@@ -46,7 +46,7 @@ BEGIN
         WHERE crm_internal.demo_uniform(seed, 'ever asked', d.i) > 0.05
     ) AS f
     WHERE NOT f.over AND f.came < finish + 40;
-
+    ANALYZE demo_deals;
     CREATE TEMPORARY TABLE demo_customers ON COMMIT DROP AS
     SELECT c.i, c.ends AS won, pace[least(floor(c.ends)::integer, cardinality(pace))] AS done,
            34 * exp(0.6 * crm_internal.demo_normal(seed, 'order rate', c.i)) AS gap,
@@ -68,6 +68,7 @@ BEGIN
     LEFT JOIN (SELECT b.i, max(b.at) AS last, max(b.n) AS n FROM demo_buys AS b GROUP BY b.i) AS b ON b.i = c.i
     CROSS JOIN LATERAL (SELECT CASE WHEN crm_internal.demo_uniform(seed, 'stays', c.i::bigint * 64 + coalesce(b.n, 0) + 1) <= c.leaves
                                     THEN coalesce(b.last, c.won) + 5 ELSE finish + 400 END AS left_at) AS g;
+    ANALYZE demo_lives;
     -- what would have been won after that is lost
     INSERT INTO demo_deals (i, k, key, source, family, worth, source_name, account_id, lost_at, wins, came, takes, ends)
     SELECT d.i, d.k, d.key, d.source, d.family, d.worth, d.source_name, d.account_id, d.lost_at, w.wins, p.came, l.takes, p.came + l.takes
@@ -90,7 +91,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_deals(seed bigint, until date, tena
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -118,6 +119,7 @@ BEGIN
     FROM (SELECT w.*, w.came + w.takes * coalesce(sum(w.share) OVER (PARTITION BY w.key ORDER BY w.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0)
                       / sum(w.share) OVER (PARTITION BY w.key) AS x FROM way AS w) AS w
     WHERE w.x < finish;
+    ANALYZE demo_steps;
     CREATE TEMPORARY TABLE demo_lines ON COMMIT DROP AS
     SELECT d.key, a.account_id, o.product_id, o.name AS product_name, greatest(1, least(80, round(d.worth / o.worth)))::numeric AS quantity, p.price, p.cost,
         a.currency, p.price_book_id,
@@ -127,6 +129,7 @@ BEGIN
     JOIN demo_offers AS o ON o.family = d.family AND d.worth >= o.least AND d.worth < o.most
     JOIN demo_prices AS p ON p.product_id = o.product_id AND p.currency = a.currency
     WHERE d.came < finish;
+    ANALYZE demo_lines;
 
     INSERT INTO crm.opportunities (tenant_id, name, account_id, contact_id, product_id, pipeline_id, stage_id, amount, currency, expected_close_date,
         close_date,
@@ -153,6 +156,7 @@ BEGIN
     SELECT o.id AS opportunity_id, substr(o.source_id, 6)::bigint AS key, o.amount, o.name, o.account_id, o.contact_id, o.owner_id, o.team_id, o.created_at,
         o.closed_at
     FROM crm.opportunities AS o WHERE o.tenant_id = t AND o.source_system = 'demo';
+    ANALYZE demo_made;
     INSERT INTO crm.opportunity_lines (tenant_id, opportunity_id, product_id, quantity, unit_price, unit_cost, discount_percent)
     SELECT t, m.opportunity_id, l.product_id, l.quantity, l.price, l.cost, l.discount FROM demo_lines AS l
         JOIN demo_made AS m ON m.key = l.key ORDER BY m.opportunity_id;
@@ -165,7 +169,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_deal_history(seed bigint, until dat
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -191,7 +195,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_activities(seed bigint, until date,
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

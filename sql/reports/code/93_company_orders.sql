@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_orders(seed bigint, until date, ten
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -19,6 +19,7 @@ BEGIN
     FROM demo_deals AS d WHERE d.wins AND d.ends < finish
     UNION ALL
     SELECT 'again-' || b.key, b.i, b.key * 4, NULL, b.at FROM demo_buys AS b;
+    ANALYZE demo_orders;
     DELETE FROM demo_orders AS o WHERE o.x >= finish;
     CREATE TEMPORARY TABLE demo_order_lines ON COMMIT DROP AS
     SELECT o.source_id, l.product_id, l.quantity, l.price, l.cost, l.discount FROM demo_orders AS o JOIN demo_lines AS l ON l.key = o.deal
@@ -41,6 +42,7 @@ BEGIN
     JOIN demo_offers AS f ON f.family = l.family AND l.worth >= f.least AND l.worth < f.most
     JOIN demo_prices AS p ON p.product_id = f.product_id AND p.currency = l.currency
     ORDER BY l.source_id, f.product_id, l.line);
+    ANALYZE demo_order_lines;
 
     INSERT INTO crm.orders (tenant_id, number, account_id, contact_id, opportunity_id, kind, state, ordered_at, currency, price_book_id, amount, margin,
         channel,
@@ -74,7 +76,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_returns(seed bigint, until date, te
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -113,7 +115,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_quotas(seed bigint, until date, ten
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -37,7 +37,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_tickets_drawn(seed bigint, until da
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -67,6 +67,7 @@ BEGIN
         ) AS v
     ) AS w
     WHERE w.came < finish;
+    ANALYZE demo_requests;
     CREATE TEMPORARY TABLE demo_ticket_steps ON COMMIT DROP AS
     SELECT r.key, v.n, v.code, v.x, crm_internal.demo_at(v.x, days, tenant.time_zone) + v.n * interval '1 second' AS at
     FROM demo_requests AS r
@@ -74,6 +75,7 @@ BEGIN
                                (4, CASE WHEN r.waits IS NOT NULL THEN 'open' END, r.back), (5, 'resolved', r.solved), (6, 'closed', r.solved + 4)) AS v (n,
                                    code, x)
     WHERE v.code IS NOT NULL AND v.x < finish;
+    ANALYZE demo_ticket_steps;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_tickets_drawn(bigint, date, crm.tenants, jsonb, date[]) IS 'Draws the tickets of a generated company and their steps.';
@@ -82,7 +84,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_tickets(seed bigint, until date, te
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -113,6 +115,7 @@ BEGIN
     SELECT k.id AS ticket_id, substr(k.source_id, 8)::bigint AS key, k.channel, k.subject, k.contact_id, k.owner_id, k.team_id, k.resolved_at, k.created_at,
         k.stage_entered_at
     FROM crm.tickets AS k WHERE k.tenant_id = t AND k.source_system = 'demo';
+    ANALYZE demo_asked;
     PERFORM crm.record_history('tickets', array_agg(k.ticket_id ORDER BY s.key, s.n), array_agg((stage ->> s.code)::bigint ORDER BY s.key, s.n),
         array_agg(s.at ORDER BY s.key, s.n))
     FROM demo_ticket_steps AS s JOIN demo_asked AS k ON k.key = s.key;
@@ -146,7 +149,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_surveys(seed bigint, until date, te
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_leads_drawn(size integer, seed bigi
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -55,6 +55,7 @@ BEGIN
         CROSS JOIN LATERAL (SELECT words -> 'industries' -> width_bucket(crm_internal.demo_uniform(seed, 'lead industry', i), industries) AS industry) AS n
     ) AS x
     JOIN (SELECT o.product_id, row_number() OVER (ORDER BY o.product_id) AS n FROM demo_offers AS o) AS o ON o.n = x.offer;
+    ANALYZE demo_lead_rows;
     DELETE FROM demo_lead_rows AS r WHERE r.came >= finish;
     -- when they were answered, and found to be worth it
     CREATE TEMPORARY TABLE demo_lead_ways ON COMMIT DROP AS
@@ -66,6 +67,7 @@ BEGIN
         ELSE 4.4 END + 1.3 * crm_internal.demo_normal(seed, 'lead answer', r.key)) / 540 AS x) AS x
     CROSS JOIN LATERAL (SELECT CASE WHEN x.x < r.ends - 0.02 AND x.x < finish
         AND (r.converts OR crm_internal.demo_uniform(seed, 'lead answered', r.key) < 0.75) THEN x.x END AS answered) AS a;
+    ANALYZE demo_lead_ways;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_leads_drawn(integer, bigint, date, crm.tenants, jsonb, date[], double precision[]) IS
@@ -75,7 +77,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_lead_rows(seed bigint, until date, 
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -134,7 +136,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_leads(size integer, seed bigint, un
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

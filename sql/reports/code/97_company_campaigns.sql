@@ -16,6 +16,7 @@ BEGIN
           FROM unnest(days) AS d (day) CROSS JOIN LATERAL (SELECT crm_analytics.month_number(d.day, words ->> 'calendar')) AS m (n)) AS q
     GROUP BY q.year, q.quarter
     HAVING min(q.day) < until AND max(q.day) >= until - 900;
+    ANALYZE demo_quarters;
     INSERT INTO crm.campaigns (tenant_id, code, name, objective, channels, status, begins_on, ends_on, seed, hand_over, source_system, source_id)
     SELECT t, format(words -> 'campaign' ->> 1, q.year), format(words -> 'campaign' ->> 0, translate(q.year::text, '0123456789', words ->> 'digits')),
            'acquisition', '{search}', CASE WHEN max(q.ends_on) < until THEN 'finished' ELSE 'running' END, min(q.begins_on), max(q.ends_on),
@@ -52,7 +53,7 @@ CREATE OR REPLACE FUNCTION crm_internal.demo_letters(size integer, seed bigint, 
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-SET enable_nestloop = off SET jit = off
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

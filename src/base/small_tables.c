@@ -1,0 +1,138 @@
+/*
+ * small_tables.c
+ *	  What the planner is told of tables of the CRM that hold few rows.
+ *
+ * A plan that is kept outlives the size its tables had when it was made: of
+ * triggers and functions, and of the server's own checks of foreign keys.  In an
+ * empty table all indexes that begin with the tenant look alike, so the planner
+ * takes any of them, or reads the whole table, and a company that moves in by
+ * one long transaction pays for that with each row: every one of them reads all
+ * that came before.  Autovacuum cannot help, since it sees no row that is not
+ * committed.
+ *
+ * So a table of the CRM is never taken for smaller than crm.assumed_rows, and
+ * while nobody has counted it, for one of a single tenant and with unique ids:
+ * that the tenant is given narrows nothing down, that the id is leaves one row.
+ * For a table that stays small this means an index where a scan of its one page
+ * would do, which costs next to nothing.  A thousand rows are enough for the key
+ * to win over an index of which only the tenant is given, and few enough for
+ * reports over empty tables not to look worth compiling (jit).
+ */
+#include "base/crm.h"
+
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_statistic.h"
+#include "nodes/pathnodes.h"
+#include "optimizer/plancat.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/selfuncs.h"
+#include "utils/syscache.h"
+
+/* rows of a page: those of the CRM's tables are 100 to 400 bytes */
+#define ROWS_OF_PAGE 20
+#define ENTRIES_OF_PAGE 150
+
+int			crm_assumed_rows = 1000;
+static get_relation_info_hook_type earlier_info_hook = NULL;
+static get_relation_stats_hook_type earlier_stats_hook = NULL;
+
+static bool
+is_of_crm(Oid relation)
+{
+	Oid			namespace = get_rel_namespace(relation);
+
+	return OidIsValid(namespace) &&
+		(namespace == get_namespace_oid("crm", true) ||
+		 namespace == get_namespace_oid("crm_internal", true));
+}
+
+/*
+ * Sizes are all that is changed here: indexes and statistics stay what they are.
+ * A parent of partitions has no size of its own.
+ */
+static void
+assume_rows(PlannerInfo *root, Oid relation, bool parent, RelOptInfo *rel)
+{
+	ListCell   *lc;
+
+	if (earlier_info_hook)
+		earlier_info_hook(root, relation, parent, rel);
+	if (parent || rel->tuples >= crm_assumed_rows || !is_of_crm(relation))
+		return;
+
+	rel->tuples = crm_assumed_rows;
+	rel->pages = Max(rel->pages, 1 + crm_assumed_rows / ROWS_OF_PAGE);
+	foreach(lc, rel->indexlist)
+	{
+		IndexOptInfo *index = (IndexOptInfo *) lfirst(lc);
+
+		/* partial ones as well: that one is empty today says nothing */
+		index->tuples = Max(index->tuples, crm_assumed_rows);
+		index->pages = Max(index->pages, 1 + crm_assumed_rows / ENTRIES_OF_PAGE);
+	}
+}
+
+/* A row of pg_statistic that says how many values a column has, as its stadistinct does. */
+static HeapTuple
+distinct_statistics(Oid relation, AttrNumber column, float4 distinct)
+{
+	Relation	catalog = table_open(StatisticRelationId, AccessShareLock);
+	Datum		values[Natts_pg_statistic] = {0};
+	bool		nulls[Natts_pg_statistic] = {0};
+	HeapTuple	tuple;
+
+	values[Anum_pg_statistic_starelid - 1] = ObjectIdGetDatum(relation);
+	values[Anum_pg_statistic_staattnum - 1] = Int16GetDatum(column);
+	values[Anum_pg_statistic_stawidth - 1] = Int32GetDatum(sizeof(int64));
+	values[Anum_pg_statistic_stadistinct - 1] = Float4GetDatum(distinct);
+	for (int i = 0; i < STATISTIC_NUM_SLOTS; i++)
+	{
+		/* kinds, operators and collations stay 0: empty slots */
+		nulls[Anum_pg_statistic_stanumbers1 - 1 + i] = true;
+		nulls[Anum_pg_statistic_stavalues1 - 1 + i] = true;
+	}
+	tuple = heap_form_tuple(RelationGetDescr(catalog), values, nulls);
+	table_close(catalog, AccessShareLock);
+	return tuple;
+}
+
+/* Until a table is counted it is one tenant's, and each row has an id of its own. */
+static bool
+assume_values(PlannerInfo *root, RangeTblEntry *rte, AttrNumber column,
+			  VariableStatData *vardata)
+{
+	char	   *name;
+	float4		distinct;
+
+	if (earlier_stats_hook && earlier_stats_hook(root, rte, column, vardata))
+		return true;
+	if (crm_assumed_rows == 0 || rte->rtekind != RTE_RELATION || column <= 0 ||
+		!is_of_crm(rte->relid) ||
+		SearchSysCacheExists3(STATRELATTINH, ObjectIdGetDatum(rte->relid), Int16GetDatum(column),
+							  BoolGetDatum(rte->inh)))
+		return false;
+	name = get_attname(rte->relid, column, true);
+	if (name == NULL)
+		return false;
+	if (strcmp(name, "tenant_id") == 0)
+		distinct = 1;
+	else if (strcmp(name, "id") == 0)
+		distinct = -1;
+	else
+		return false;
+	vardata->statsTuple = distinct_statistics(rte->relid, column, distinct);
+	vardata->freefunc = heap_freetuple;
+	vardata->acl_ok = true;
+	return true;
+}
+
+void
+crm_small_tables_init(void)
+{
+	earlier_info_hook = get_relation_info_hook;
+	get_relation_info_hook = assume_rows;
+	earlier_stats_hook = get_relation_stats_hook;
+	get_relation_stats_hook = assume_values;
+}
