@@ -69,4 +69,33 @@ row "mix model, 260 weeks x 12 channels, searched and validated" \
     "SELECT crm.mix_model_fit(week, revenue, spend, NULL, '{\"holdout\": 26, \"season\": 52.18, \"trend\": true}') FROM weeks" "$numpy" "numpy-grid-alone" 2
 row "the same with 200 draws for intervals" \
     "SELECT crm.mix_model_fit(week, revenue, spend, NULL, '{\"holdout\": 26, \"season\": 52.18, \"trend\": true, \"bootstrap\": 200}') FROM weeks" "$numpy" "numpy-grid-alone" 2.5
+
+# journeys: a hundred thousand members go one step, in passes of twenty thousand as the worker does them; the figure is for a million
+people=${JOURNEY_MEMBERS:-100000}
+sql >/dev/null <<SQL || status=1
+INSERT INTO crm.contacts (tenant_id, id, name) SELECT 1, i, 'Person ' || i FROM generate_series(1, $people) AS i;
+SELECT crm.define_journey('{"name": "bench", "steps": [{"do": "wait", "for": "1 day"}, {"do": "branch", "where": "$.department == \"x\""}, {"do": "wait", "for": "1 day"}]}');
+SELECT crm.publish_journey('bench');
+SELECT cardinality(crm_internal.enter_journey(j, a.ids, array_fill(now(), ARRAY[$people]), 'hand', now()))
+FROM crm.journeys AS j, (SELECT array_agg(i::bigint ORDER BY i) AS ids FROM generate_series(1, $people) AS i) AS a;
+CREATE SCHEMA bench;
+CREATE FUNCTION bench.cpu() RETURNS numeric LANGUAGE sql AS 'SELECT split_part(pg_read_file(''/proc/self/schedstat''), '' '', 1)::numeric / 1e9';
+CREATE PROCEDURE bench.one_step(as_of timestamptz) LANGUAGE plpgsql AS 'BEGIN FOR i IN 1 .. $people / 20000 LOOP PERFORM crm.run_journeys(as_of, 20000); COMMIT; END LOOP; END';
+VACUUM ANALYZE;
+SQL
+for step in wait branch; do     # both in the same order for every member, so a pass is one step
+    took=$(q <<SQL | tail -1
+SELECT bench.cpu() AS begun \gset
+CALL bench.one_step(now() + interval '1 day 1 minute');
+SELECT round((bench.cpu() - :begun) * 1000000 / $people, 1);
+SQL
+)
+    plain=$(q <<SQL | tail -1
+SELECT bench.cpu() AS begun \gset
+UPDATE crm.journey_members SET arrived_at = now(), due_at = due_at + interval '1 second';
+SELECT round((bench.cpu() - :begun) * 1000000 / $people, 1);
+SQL
+)
+    line "1M journey members, one step ($step), of $people" "${took}s" "${plain}s SQL-update-alone" "$(ratio "$took" "$plain")x" "< 30s" "$(verdict "$took" '<=' 30)"
+done
 exit $status
