@@ -8,7 +8,8 @@
  * all others, so that it is what the writer said and not what a later trigger
  * has filled in.  It has to be what the column would hold anyway: its default in
  * a new row, what is there in a row that is changed.  Anything else is refused,
- * or put back where programs are known to send such a value with every row.
+ * or put back where programs are known to send such a value with every row.  A
+ * moment at which something was done may also be the present one.
  *
  * Writers whom the table's row security does not bind are those who may say
  * what was: the owner, and functions with the owner's rights.  So may whoever
@@ -32,6 +33,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
+#include "utils/timestamp.h"
 
 #include "access/identity_kept.h"
 #include "access/written.h"
@@ -40,7 +42,9 @@ typedef enum WrittenRule
 {
 	WRITTEN_KEEP,				/* another value is refused */
 	WRITTEN_TAKE,				/* another value is put back without a word */
-	WRITTEN_WRITER				/* the user who writes, or nobody */
+	WRITTEN_WRITER,				/* the user who writes, or nobody */
+	WRITTEN_MOMENT,				/* the present moment, or none */
+	WRITTEN_ONCE				/* what a new row was given stays */
 } WrittenRule;
 
 /* What a new row holds in a column that a statement leaves out. */
@@ -137,6 +141,10 @@ build_written(const void *key, MemoryContext context)
 			c->rule = WRITTEN_TAKE;
 		else if (strcmp(rule, "writer") == 0)
 			c->rule = WRITTEN_WRITER;
+		else if (strcmp(rule, "moment") == 0)
+			c->rule = WRITTEN_MOMENT;
+		else if (strcmp(rule, "once") == 0)
+			c->rule = WRITTEN_ONCE;
 		else
 			continue;			/* open to statements after all */
 		c->att = att;
@@ -230,11 +238,37 @@ is_writer(Form_pg_attribute att, Datum value, bool isnull)
 	return isnull || nobody || att->atttypid != INT8OID || DatumGetInt64(value) == user;
 }
 
+/*
+ * What functions with the rights of their caller write when they have done
+ * something: whoever writes it by hand can say no more than that it is now, or
+ * that it has not happened.
+ */
+static bool
+is_present_moment(Form_pg_attribute att, Datum value, bool isnull)
+{
+	TimestampTz t;
+
+	if (isnull)
+		return true;
+	if (att->atttypid != TIMESTAMPTZOID)
+		return false;
+	t = DatumGetTimestampTz(value);
+	return t >= GetCurrentTransactionStartTimestamp() && t <= GetCurrentTimestamp();
+}
+
 static void
 refuse_value(Relation rel, const WrittenColumn *c)
 {
 	char	   *name = NameStr(TupleDescAttr(RelationGetDescr(rel), c->att - 1)->attname);
 
+	if (c->rule == WRITTEN_ONCE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("column \"%s\" of table \"%s\" stays as it was given to the new row",
+						name, RelationGetRelationName(rel)),
+				 errdetail("The value given is another one: %s.", c->reason),
+				 errhint("Make another row."),
+				 errtablecol(rel, c->att)));
 	ereport(ERROR,
 			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 			 errmsg("column \"%s\" of table \"%s\" is written by the CRM", name,
@@ -275,9 +309,12 @@ crm_written_row(FunctionCallInfo fcinfo, TriggerData *trigdata, HeapTuple tuple)
 
 		if (update)
 			mine = heap_getattr(trigdata->tg_trigtuple, c->att, desc, &mine_null);
-		else if (c->makes == DEFAULT_UNKNOWN ||
+		else if (c->makes == DEFAULT_UNKNOWN || c->rule == WRITTEN_ONCE ||
 				 (c->rule == WRITTEN_WRITER && is_writer(att, look->values[c->att - 1],
 														 look->nulls[c->att - 1])))
+			continue;
+		if (c->rule == WRITTEN_MOMENT && is_present_moment(att, look->values[c->att - 1],
+														   look->nulls[c->att - 1]))
 			continue;
 		if (crm_same_value(att, look->values[c->att - 1], look->nulls[c->att - 1], mine, mine_null))
 			continue;

@@ -26,6 +26,20 @@ INSERT INTO crm.campaign_members (tenant_id, campaign_id, lead_id, held_out, dra
 INSERT INTO crm.touches (tenant_id, kind, channel, lead_id) SELECT 1, 'click', 'email', l.id FROM crm.leads AS l WHERE l.tenant_id = 1;
 INSERT INTO crm.message_templates (tenant_id, code, channel, subject, body) VALUES (1, 'forged', 'email', 'x', 'x');
 INSERT INTO crm.outbound_messages (tenant_id, subject_id, purpose, address, body) SELECT 1, c.id, (SELECT min(p.code) FROM crm.message_purposes AS p WHERE p.tenant_id = 1), 'x@example.com', 'x' FROM crm.contacts AS c WHERE c.tenant_id = 1;
+INSERT INTO crm.quotes (tenant_id, number, account_id, pipeline_id, stage_id, currency, issued_on, valid_until, rounding, minor_units, owner_id)
+SELECT 1, 'W' || o.id, o.account_id, p.pipeline_id, p.id, o.currency, '2026-01-01', 'infinity', 'line', 2, u.id
+FROM crm.orders AS o JOIN crm.stages AS p ON p.tenant_id = 1 AND p.code = 'draft' JOIN crm.users AS u ON u.db_role = 'attack_agent_1' WHERE o.tenant_id = 1 AND o.id % 29 = 0;
+INSERT INTO crm.quote_lines (tenant_id, quote_id, product_id, unit_price, price_includes_tax) SELECT 1, q.id, (SELECT min(p.id) FROM crm.products AS p WHERE p.tenant_id = 1), 1, false FROM crm.quotes AS q;
+INSERT INTO crm.invoices (tenant_id, account_id, currency, rounding, minor_units, owner_id, kind)
+SELECT 1, o.account_id, o.currency, 'line', 2, u.id, CASE WHEN o.id % 2 = 0 THEN 'invoice' ELSE 'credit_note' END FROM crm.orders AS o, crm.users AS u WHERE o.tenant_id = 1 AND o.id % 27 = 0 AND u.db_role = 'attack_agent_1';
+-- others are posted: what is no part of the document is written all the same
+UPDATE crm.invoices AS i SET state = 'posted', number = 'W' || i.id, issued_on = '2026-01-01', due_on = '2026-02-01', posted_at = '2026-01-01', bill_to = '{}' WHERE i.tenant_id = 1 AND i.id % 3 = 0;
+INSERT INTO crm.invoice_lines (tenant_id, invoice_id, product_id, unit_price, price_includes_tax) SELECT 1, i.id, (SELECT min(p.id) FROM crm.products AS p WHERE p.tenant_id = 1), 1, false FROM crm.invoices AS i;
+UPDATE crm.accounts AS a SET owner_id = u.id FROM crm.users AS u WHERE a.tenant_id = 1 AND a.id % 2 = 0 AND u.db_role = 'attack_agent_1';
+INSERT INTO crm.payments (tenant_id, number, account_id, received_on, amount, currency) SELECT 1, 'W' || a.id, a.id, '2026-01-01', 1, 'USD' FROM crm.accounts AS a WHERE a.tenant_id = 1;
+INSERT INTO crm.payment_allocations (tenant_id, invoice_id, payment_id, amount, source_amount)
+SELECT 1, i.id, p.id, 1, 1 FROM crm.invoices AS i JOIN crm.payments AS p ON p.tenant_id = 1 AND p.account_id = i.account_id WHERE i.tenant_id = 1;
+INSERT INTO crm.winback_members (tenant_id, campaign, account_id, arm, started_on) SELECT 1, 'x', a.id, 'treated', '2026-01-01' FROM crm.accounts AS a WHERE a.tenant_id = 1 AND a.id % 3 = 0;
 SET session_replication_role = origin;
 SET SESSION AUTHORIZATION attack_owner;
 SET crm.tenant = 1;
@@ -44,6 +58,8 @@ SELECT r.relation, r.subject, r.class, a.attname AS name, a.attnum, format_type(
             WHEN f.user_key THEN (SELECT u.id::text FROM crm.users AS u WHERE u.db_role = 'attack_colleague_1')
             WHEN a.atttypid = 'bytea'::regtype THEN '\xabcdef'
             WHEN a.atttypid = 'date'::regtype THEN '2019-03-04'
+            WHEN a.attname = 'arm' THEN 'control'
+            WHEN a.atttypid = 'jsonb'::regtype THEN '{"forged": 1}'
             WHEN a.atttypid = 'text'::regtype THEN 'USD'
             WHEN a.attname ~ '_id$' THEN NULL
             ELSE '37' END AS forged
@@ -53,7 +69,9 @@ LEFT JOIN pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM pg_constraint AS k WHERE k.conrelid = r.relation AND k.contype = 'f' AND k.confrelid = 'crm.users'::regclass
                                    AND a.attnum = ANY (k.conkey) AND a.attname NOT IN ('tenant_id', 'owner_id')) AS user_key) AS f
 WHERE r.class IN ('owned', 'child', 'work', 'catalogue')
-  AND (a.atttypid = 'timestamptz'::regtype OR a.atttypid = 'bytea'::regtype OR f.user_key OR a.attname ~ '_count$' OR a.attname ~ '^base_'
+  AND (a.atttypid = 'timestamptz'::regtype OR a.atttypid = 'bytea'::regtype OR f.user_key OR a.attname ~ '(_count$|^base_|^rows_|^attempts$)'
+       -- what callers may not give to functions either
+       OR EXISTS (SELECT FROM crm.column_rules AS k WHERE k.purposes @> '{*}' AND k.rule = 'keep' AND k.column_name = a.attname AND k.table_name = r.subject)
        OR EXISTS (SELECT FROM crm.column_rules AS k WHERE k.purposes @> '{write}' AND k.column_name = a.attname AND k.table_name IN ('*', r.subject)));
 -- what refers to another record is forged with another record of its table
 UPDATE attack.columns AS c

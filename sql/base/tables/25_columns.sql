@@ -12,7 +12,7 @@ CREATE TABLE crm.column_rules (
     declared_at timestamptz,
     CONSTRAINT column_rules_pkey PRIMARY KEY (id),
     CONSTRAINT column_rules_purposes_check CHECK (purposes <> '{}' AND array_position(purposes, NULL) IS NULL),
-    CONSTRAINT column_rules_rule_check CHECK (rule IN ('keep', 'fill', 'take', 'join', 'least', 'greatest', 'sum', 'with', 'from', 'writer')),
+    CONSTRAINT column_rules_rule_check CHECK (rule IN ('keep', 'fill', 'take', 'join', 'least', 'greatest', 'sum', 'with', 'from', 'writer', 'moment', 'once')),
     CONSTRAINT column_rules_other_check CHECK ((rule IN ('with', 'from')) = (other IS NOT NULL)),
     CONSTRAINT column_rules_reason_check CHECK (reason <> '')
 );
@@ -33,7 +33,8 @@ COMMENT ON COLUMN crm.column_rules.rule IS
 'keep: the target''s value stays, callers may not give one; fill: the target''s, else the source''s; take: the source''s, else the target''s; join: '
 'elements of both lists or keys of both objects, the target''s first; least, greatest, sum of both; with: goes where the column other went; from: '
 'fill, from the source''s column other. Of write: keep, another value than the CRM''s is refused; take, the CRM''s is put in its place; writer, the user who '
-'writes or NULL, and never changed; fill, open after all.';
+'writes or NULL, and never changed; moment, the time at which it is written or NULL, by functions with the rights of '
+'their caller; once, what the new row was given; fill, open after all.';
 COMMENT ON COLUMN crm.column_rules.other IS 'The other column of with and from.';
 COMMENT ON COLUMN crm.column_rules.reason IS 'Why the column is an exception.';
 COMMENT ON COLUMN crm.column_rules.declared_at IS 'Transaction in which the CRM declared it last; NULL: a rule of the owner''s.';

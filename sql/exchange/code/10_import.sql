@@ -313,15 +313,18 @@ $$;
 COMMENT ON FUNCTION crm.import_deferred(regclass, text) IS
     'Constraints of a table that wait for the end of the transaction: IMMEDIATE while an import runs, DEFERRED after it.';
 
+-- security definer: the counts are the CRM's, whoever imports
 CREATE OR REPLACE FUNCTION crm.import_count(batch crm.import_batches)
 RETURNS crm.import_batches
-LANGUAGE plpgsql VOLATILE
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
     counted crm.import_batches;
+    tenant CONSTANT bigint := crm.tenant_id();
 BEGIN
+    PERFORM crm_internal.require('import_batches', batch.id, 'change');
     UPDATE crm.import_batches AS b
     SET rows_read = n.read, rows_inserted = n.inserted, rows_updated = n.updated, rows_unchanged = n.unchanged, rows_bad = n.bad, finished_at =
         clock_timestamp(),
@@ -329,17 +332,18 @@ BEGIN
                     FROM (SELECT r.column_name AS column, (array_agg(r.reason ORDER BY r.line))[1] AS reason, r.hint, count(*) AS rows, min(r.line) AS
                         first_line,
                                  (array_agg(r.line ORDER BY r.line))[1:20] AS lines
-                          FROM crm.import_rows AS r WHERE r.tenant_id = batch.tenant_id AND r.batch_id = batch.id AND r.state = 'bad'
+                          FROM crm.import_rows AS r WHERE r.tenant_id = tenant AND r.batch_id = batch.id AND r.state = 'bad'
                           GROUP BY r.column_name, r.sqlstate, r.hint ORDER BY count(*) DESC, min(r.line) LIMIT 50) AS p)
     FROM (SELECT count(*) AS read, count(*) FILTER (WHERE r.state = 'inserted') AS inserted, count(*) FILTER (WHERE r.state = 'updated') AS updated,
                  count(*) FILTER (WHERE r.state = 'unchanged') AS unchanged, count(*) FILTER (WHERE r.state IN ('bad', 'pending')) AS bad
-          FROM crm.import_rows AS r WHERE r.tenant_id = batch.tenant_id AND r.batch_id = batch.id) AS n
-    WHERE b.tenant_id = batch.tenant_id AND b.id = batch.id
+          FROM crm.import_rows AS r WHERE r.tenant_id = tenant AND r.batch_id = batch.id) AS n
+    WHERE b.tenant_id = tenant AND b.id = batch.id
     RETURNING b.* INTO counted;
     RETURN counted;
 END
 $$;
 COMMENT ON FUNCTION crm.import_count(crm.import_batches) IS 'Counts what became of the rows of a batch, and gathers what was wrong with them.';
+SELECT crm.declare_function('crm.import_count', 'agent');
 
 -- hash joins: nothing has counted the rows of a batch yet, and nested loops over two guesses of one row take for ever
 CREATE OR REPLACE FUNCTION crm.import_run(batch crm.import_batches)
@@ -468,10 +472,16 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no import batch %', batch_id USING ERRCODE = 'no_data_found', HINT = 'crm.import_batches lists them.';
     END IF;
+    -- its rows are the creator's to write: what is in them must not be done with the rights of somebody else
+    IF batch.owner_id IS DISTINCT FROM crm.user_id() THEN
+        RAISE EXCEPTION 'import batch % is somebody else''s', batch.id
+            USING ERRCODE = 'insufficient_privilege',
+                  HINT = 'Whoever ran it tries it again or takes it back. To do so yourself, look at its rows in crm.import_rows first, then set its owner_id.';
+    END IF;
     RETURN batch;
 END
 $$;
-COMMENT ON FUNCTION crm.require_import_batch(bigint) IS 'The batch, or an error.';
+COMMENT ON FUNCTION crm.require_import_batch(bigint) IS 'The batch, which has to be the caller''s, or an error: P0002, 42501.';
 
 CREATE OR REPLACE FUNCTION crm.retry_import(batch_id bigint)
 RETURNS crm.import_batches

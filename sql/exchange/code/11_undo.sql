@@ -35,6 +35,7 @@ BEGIN
         JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[cardinality(k.conkey)]
         LEFT JOIN crm.registry AS x ON x.relation = k.conrelid
         WHERE k.confrelid = target AND k.contype = 'f' AND k.conparentid = 0 AND x.class IS DISTINCT FROM 'log'
+          AND has_table_privilege(k.conrelid, 'SELECT')
     LOOP
         PERFORM crm.undo_refuse(batch,
             format('r.state = ''inserted'' AND EXISTS (SELECT FROM %s AS c WHERE c.tenant_id = r.tenant_id AND c.%I = r.target_id %s)',
@@ -45,7 +46,7 @@ BEGIN
                      AND e.table_name = %L AND e.row_id = c.id)', link.name) ELSE '' END::text), format('rows of %s refer to it', link.name));
     END LOOP;
     FOR link IN SELECT l.relation, l.subject, l.column_name, l.target_column FROM crm.table_links() AS l JOIN crm.registry AS x ON x.relation = l.relation
-                WHERE l.target_column IS NOT NULL AND x.class <> 'log' LOOP
+                WHERE l.target_column IS NOT NULL AND x.class <> 'log' AND has_table_privilege(l.relation, 'SELECT') LOOP
         PERFORM crm.undo_refuse(batch,
             format('r.state = ''inserted'' AND EXISTS (SELECT FROM %s AS c WHERE c.tenant_id = r.tenant_id AND c.%I = %L AND c.%I = r.target_id)',
                                               link.relation::regclass, link.target_column, batch.target_table, link.column_name),
@@ -133,6 +134,28 @@ END
 $$;
 COMMENT ON FUNCTION crm.undo_created(crm.import_batches) IS 'Deletes what lookups of a batch have created and nobody uses.';
 
+-- security definer: the count is the CRM's, whoever undoes
+CREATE OR REPLACE FUNCTION crm.undo_count(batch_id bigint)
+RETURNS crm.import_batches
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    tenant CONSTANT bigint := crm.tenant_id();
+    counted crm.import_batches;
+BEGIN
+    PERFORM crm_internal.require('import_batches', batch_id, 'change');
+    UPDATE crm.import_batches AS b
+    SET rows_undone = (SELECT count(*) FROM crm.import_rows AS r WHERE r.tenant_id = tenant AND r.batch_id = undo_count.batch_id AND r.state = 'undone')
+    WHERE b.tenant_id = tenant AND b.id = undo_count.batch_id
+    RETURNING b.* INTO counted;
+    RETURN counted;
+END
+$$;
+COMMENT ON FUNCTION crm.undo_count(bigint) IS 'Counts what of a batch was taken back.';
+SELECT crm.declare_function('crm.undo_count', 'agent');
+
 CREATE OR REPLACE FUNCTION crm.undo_import(batch_id bigint)
 RETURNS crm.import_batches
 LANGUAGE plpgsql VOLATILE
@@ -145,7 +168,6 @@ DECLARE
     target CONSTANT regclass := crm.require_registered(batch.target_table, 'import');
     parts CONSTANT jsonb[] := ARRAY(SELECT p FROM crm.import_parts(batch) AS p);
     history CONSTANT boolean := batch.mapping ? 'history' AND current_setting('crm.history_reason') = '';
-    undone bigint;
 BEGIN
     PERFORM crm.because('undo_import');
     IF crm.has_access('admin') THEN
@@ -159,7 +181,7 @@ BEGIN
     IF history THEN
         PERFORM crm.begin_history(format('undo of import batch %s', batch.id));
     END IF;
-    undone := crm.undo_lines(batch, 'updated', format('WITH extra AS (DELETE FROM crm.contact_points AS c USING crm.import_extras AS e
+    PERFORM crm.undo_lines(batch, 'updated', format('WITH extra AS (DELETE FROM crm.contact_points AS c USING crm.import_extras AS e
             WHERE c.tenant_id = %1$s AND e.tenant_id = %1$s AND e.batch_id = %2$s AND e.table_name = ''contact_points'' AND e.row_id = c.id
             AND e.target_id = ANY ($1))
         UPDATE %3$s AS t SET %4$s FROM crm.import_rows AS r CROSS JOIN LATERAL jsonb_populate_record(NULL::%3$s, r.before) AS p
@@ -168,15 +190,14 @@ BEGIN
         (SELECT string_agg(DISTINCT format('%I = p.%I', n.name, n.name), ', ')
          FROM (SELECT c.name FROM crm.import_columns(batch, parts) AS c UNION ALL SELECT p ->> 'name' FROM unnest(parts) AS p WHERE (p ->> 'self')::boolean)
              AS n)::text));
-    undone := undone + crm.undo_lines(batch, 'inserted', format('DELETE FROM %s AS t WHERE t.tenant_id = %s AND t.id = ANY ($1)', target::regclass,
+    PERFORM crm.undo_lines(batch, 'inserted', format('DELETE FROM %s AS t WHERE t.tenant_id = %s AND t.id = ANY ($1)', target::regclass,
         batch.tenant_id));
     PERFORM crm.undo_created(batch);
     IF history THEN
         PERFORM crm.end_history();
     END IF;
-    UPDATE crm.import_batches AS b SET undone_at = clock_timestamp(), rows_undone = undone
-    WHERE b.tenant_id = batch.tenant_id AND b.id = batch.id RETURNING b.* INTO batch;
-    RETURN batch;
+    UPDATE crm.import_batches AS b SET undone_at = clock_timestamp() WHERE b.tenant_id = batch.tenant_id AND b.id = batch.id;
+    RETURN crm.undo_count(batch_id);
 END
 $$;
 COMMENT ON FUNCTION crm.undo_import(bigint) IS

@@ -25,9 +25,12 @@ CREATE TABLE crm.import_batches (
 CREATE INDEX import_batches_owner_id_idx ON crm.import_batches (tenant_id, owner_id);
 COMMENT ON TABLE crm.import_batches IS 'One row for each call of crm.import_table: what came from where, and how it ended.';
 SELECT crm.declare_table('crm.import_batches', '{"class": "owned", "private": true, "personal": ["problems"]}');
-SELECT crm.declare_column('import_batches', 'started_at', '{write}', 'fill', 'written by the functions of imports with the rights of who imports');
-SELECT crm.declare_column('import_batches', 'finished_at', '{write}', 'fill', 'written by the functions of imports with the rights of who imports');
-SELECT crm.declare_column('import_batches', 'undone_at', '{write}', 'fill', 'written by the functions of imports with the rights of who imports');
+SELECT crm.declare_column('import_batches', c, '{write}', 'once', 'it says what was imported')
+FROM unnest('{source_name,source_system,target_table,mapping}'::text[]) AS c;
+SELECT crm.declare_column('import_batches', 'started_at', '{write}', 'keep', 'it is when the import began');
+SELECT crm.declare_column('import_batches', c, '{write}', 'keep', 'counted by crm.import_count()')
+FROM unnest('{rows_read,rows_inserted,rows_updated,rows_unchanged,rows_bad,rows_undone,problems,finished_at}'::text[]) AS c;
+SELECT crm.declare_column('import_batches', 'undone_at', '{write}', 'moment', 'written by crm.undo_import() with the rights of who undoes');
 COMMENT ON COLUMN crm.import_batches.owner_id IS 'User who ran it, and who alone of the agents sees its rows; NULL: a role that is none, seen by such roles.';
 COMMENT ON COLUMN crm.import_batches.rows_read IS 'Rows of the source. Always the sum of inserted, updated, unchanged and bad.';
 COMMENT ON COLUMN crm.import_batches.source_name IS 'Table the rows were read from.';

@@ -66,9 +66,10 @@ SELECT crm.declare_table('crm.outbound_messages', '{
             "suppressed": "A message was kept back: the person may not get it.", "cancelled": "A message was called off."}}}');
 SELECT crm.declare_column('outbound_messages', 'claimed_by', '{write}', 'keep', 'written by the functions of sending');
 SELECT crm.declare_column('outbound_messages', 'claimed_until', '{write}', 'keep', 'written by the functions of sending');
-SELECT crm.declare_column('outbound_messages', 'started_at', '{write}', 'fill', 'emptied by crm.retry_message() with the rights of who queues it again');
+SELECT crm.declare_column('outbound_messages', 'started_at', '{write}', 'moment', 'emptied by crm.retry_message() with the rights of who queues it again');
+SELECT crm.declare_column('outbound_messages', 'attempts', '{write}', 'keep', 'counted by the functions of sending');
 SELECT crm.declare_column('outbound_messages', 'sent_at', '{write}', 'keep', 'written by the functions of sending');
-SELECT crm.declare_column('outbound_messages', 'failed_at', '{write}', 'fill', 'emptied by crm.retry_message() with the rights of who queues it again');
+SELECT crm.declare_column('outbound_messages', 'failed_at', '{write}', 'moment', 'emptied by crm.retry_message() with the rights of who queues it again');
 SELECT crm.declare_column('outbound_messages', 'provider_id', '{write}', 'keep', 'written by the functions of sending');
 SELECT crm.declare_column('outbound_messages', 'due_at', '{write}', 'fill', 'who queues a message says when it is to go');
 SELECT crm.declare_column('outbound_messages', 'expires_at', '{write}', 'fill', 'who queues a message says until when it is of use');

@@ -44,14 +44,16 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    RAISE EXCEPTION 'number, version and rounding of quote "%" stay as they are', OLD.number
+    RAISE EXCEPTION 'number, version, rounding and acceptance of quote "%" stay as they are', OLD.number
         USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Make another quote.';
 END
 $$;
-COMMENT ON FUNCTION crm_internal.keep_quote() IS 'Row trigger of quotes: what its amounts and its number rest on is not changed.';
+COMMENT ON FUNCTION crm_internal.keep_quote() IS 'Row trigger of quotes: what its amounts and its number rest on is not changed, nor who accepted it when.';
 CREATE OR REPLACE TRIGGER quotes_before_keep BEFORE UPDATE ON crm.quotes FOR EACH ROW
     WHEN (OLD.number IS DISTINCT FROM NEW.number OR OLD.revision IS DISTINCT FROM NEW.revision OR OLD.rounding IS DISTINCT FROM NEW.rounding
-          OR OLD.minor_units IS DISTINCT FROM NEW.minor_units OR OLD.round_total_to IS DISTINCT FROM NEW.round_total_to)
+          OR OLD.minor_units IS DISTINCT FROM NEW.minor_units OR OLD.round_total_to IS DISTINCT FROM NEW.round_total_to
+          OR OLD.accepted_at IS NOT NULL AND OLD.stage_id = NEW.stage_id AND (OLD.accepted_at IS DISTINCT FROM NEW.accepted_at
+              OR OLD.accepted_by IS DISTINCT FROM NEW.accepted_by OR OLD.accepted_from IS DISTINCT FROM NEW.accepted_from))
     EXECUTE FUNCTION crm_internal.keep_quote();
 
 -- runs after the guard of stages, which lets the row through

@@ -273,7 +273,8 @@ SELECT crm.declare_column('leads', 'merged_into_id', '{*,write}', 'keep', 'writt
 SELECT crm.declare_column('leads', 'disqualification_reason', '{*}', 'keep', 'written by crm.disqualify_lead()');
 SELECT crm.declare_column('leads', 'disqualification_note', '{*}', 'keep', 'written by crm.disqualify_lead()');
 SELECT crm.declare_column('leads', 'recycle_at', '{*}', 'keep', 'written by crm.disqualify_lead()');
-SELECT crm.declare_column('leads', 'recycle_at', '{write}', 'fill', 'whoever disqualifies a lead says when it comes back');
+SELECT crm.declare_column('leads', c, '{write}', 'fill', 'whoever disqualifies a lead says why, and when it comes back')
+FROM unnest('{recycle_at,disqualification_reason,disqualification_note}'::text[]) AS c;
 SELECT crm.declare_column('leads', 'recycle_count', '{*,write}', 'keep', 'counted by the trigger of leads');
 SELECT crm.declare_column('leads', 'first_response_at', '{open,capture,write}', 'keep', 'written by the trigger of activities');
 SELECT crm.declare_column('leads', 'first_response_at', '{merge}', 'least', 'whoever was answered first was answered');

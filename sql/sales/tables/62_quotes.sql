@@ -112,8 +112,10 @@ COMMENT ON COLUMN crm.quotes.accepted_by IS 'Who accepted it, in their own words
 COMMENT ON COLUMN crm.quotes.accepted_from IS 'Where it was accepted from: an address of the network, or a letter.';
 COMMENT ON COLUMN crm.quotes.decline_note IS 'Why it was declined.';
 SELECT crm.declare_column('quotes', 'number', '{convert}', 'keep', 'versions take it over, other documents have their own');
-SELECT crm.declare_column('quotes', 'token_hash', '{*}', 'keep', 'a token is for one version');
+SELECT crm.declare_column('quotes', 'token_hash', '{*,write}', 'keep', 'a token is for one version');
 SELECT crm.declare_column('quotes', 'accepted_at', '{*}', 'keep', 'a version is accepted for itself');
+SELECT crm.declare_column('quotes', c, '{write}', 'fill', 'whoever is told of it enters it, with crm.move(); what was accepted stays so')
+FROM unnest('{accepted_at,accepted_by,accepted_from,decline_note}'::text[]) AS c;
 SELECT crm.declare_column('quotes', 'accepted_by', '{*}', 'keep', 'a version is accepted for itself');
 SELECT crm.declare_column('quotes', 'accepted_from', '{*}', 'keep', 'a version is accepted for itself');
 SELECT crm.declare_column('quotes', 'decline_note', '{*}', 'keep', 'a version is declined for itself');

@@ -113,19 +113,19 @@ COMMENT ON COLUMN crm.invoices.settled_amount IS
 'What of it has been paid or credited; of a credit note what of it has been used. Kept by crm.payment_allocations.';
 COMMENT ON COLUMN crm.invoices.paid_at IS 'When the last of it was settled; NULL: something is open.';
 COMMENT ON COLUMN crm.invoices.reversed_at IS 'When it was taken back as a whole; NULL: it was not.';
-SELECT crm.declare_column('invoices', 'number', '{*}', 'keep', 'each document has its own number');
+SELECT crm.declare_column('invoices', 'number', '{*,write}', 'keep', 'each document has its own number');
 SELECT crm.declare_column('invoices', 'state', '{*}', 'keep', 'documents begin as drafts, and are posted by crm.post_invoice()');
 SELECT crm.declare_column('invoices', 'issued_on', '{convert}', 'keep', 'each document has its own day');
 SELECT crm.declare_column('invoices', 'due_on', '{convert}', 'keep', 'each document has its own day');
-SELECT crm.declare_column('invoices', 'posted_at', '{*}', 'keep', 'each document is posted for itself');
-SELECT crm.declare_column('invoices', 'posted_by', '{*}', 'keep', 'each document is posted for itself');
-SELECT crm.declare_column('invoices', 'bill_to', '{*}', 'keep', 'written when a document is posted');
+SELECT crm.declare_column('invoices', 'posted_at', '{*,write}', 'keep', 'each document is posted for itself');
+SELECT crm.declare_column('invoices', 'posted_by', '{*,write}', 'keep', 'each document is posted for itself');
+SELECT crm.declare_column('invoices', 'bill_to', '{*,write}', 'keep', 'written when a document is posted');
 SELECT crm.declare_column('invoices', 'kind', '{convert}', 'keep', 'said by whoever makes the document');
 SELECT crm.declare_column('invoices', 'reverses', '{convert}', 'keep', 'said by whoever makes the document');
 SELECT crm.declare_column('invoices', 'corrects_invoice_id', '{convert}', 'keep', 'said by whoever makes the document');
 SELECT crm.declare_column('invoices', 'settled_amount', '{*}', 'keep', 'the sum of what is allocated to this document');
 SELECT crm.declare_column('invoices', 'paid_at', '{*}', 'keep', 'follows what is allocated to this document');
-SELECT crm.declare_column('invoices', 'reversed_at', '{*}', 'keep', 'each document is reversed for itself');
+SELECT crm.declare_column('invoices', 'reversed_at', '{*,write}', 'keep', 'each document is reversed for itself');
 SELECT crm.declare_column('invoices', 'reason', '{convert}', 'keep', 'each document has its own');
 
 CREATE TABLE crm.invoice_lines (
@@ -228,6 +228,9 @@ SELECT crm.declare_table('crm.payments', '{
     "personal": ["reference"],
     "events": {"name": "payment", "columns": ["number", "account_id", "received_at", "amount", "currency", "method", "reverses_payment_id"],
         "kinds": {"reversed": {"column": "reversed_at", "set": true}}, "meaning": {"reversed": "It was taken back, such as a cheque that bounced."}}}');
+SELECT crm.declare_column('payments', 'received_at', '{write}', 'fill', 'the bank says when; created_at says when it was written down');
+SELECT crm.declare_column('payments', 'reversed_at', '{*,write}', 'keep', 'written by crm.reverse_payment()');
+SELECT crm.declare_column('payments', 'recorded_by', '{write}', 'writer', 'nobody writes in the name of a colleague');
 COMMENT ON COLUMN crm.payments.number IS 'Number for people, of the series payments where none is given; unique in the tenant.';
 COMMENT ON COLUMN crm.payments.account_id IS 'Customer who paid.';
 COMMENT ON COLUMN crm.payments.received_at IS 'When the money came.';
@@ -273,6 +276,7 @@ COMMENT ON TABLE crm.payment_allocations IS
 'Which invoice was paid with which payment or credit note, and how much. Rows are only added; one is taken back by another (crm.reverse_allocation).';
 SELECT crm.declare_table('crm.payment_allocations', '{"class": "child", "import": true,
     "parent": {"invoice_id": "invoices", "payment_id": "payments", "credit_note_id": "invoices"}}');
+SELECT crm.declare_column('payment_allocations', 'allocated_at', '{write}', 'keep', 'it is when it was allocated');
 COMMENT ON COLUMN crm.payment_allocations.invoice_id IS 'The invoice that is paid.';
 COMMENT ON COLUMN crm.payment_allocations.payment_id IS 'Payment it is paid with; NULL: a credit note.';
 COMMENT ON COLUMN crm.payment_allocations.credit_note_id IS 'Credit note it is settled with; NULL: a payment.';

@@ -63,7 +63,7 @@ CREATE INDEX article_versions_author_id_idx ON crm.article_versions (tenant_id, 
 CREATE INDEX article_versions_search_idx ON crm.article_versions USING gin (search) WHERE is_published;
 COMMENT ON TABLE crm.article_versions IS 'Texts of articles, version by version and language by language; old ones are kept.';
 SELECT crm.declare_table('crm.article_versions', '{"class": "child", "parent": {"article_id": "articles"}}');
-SELECT crm.declare_column('article_versions', 'published_at', '{write}', 'fill', 'written by crm.publish_article() with the rights of who publishes');
+SELECT crm.declare_column('article_versions', 'published_at', '{write}', 'moment', 'written by crm.publish_article() with the rights of who publishes');
 SELECT crm.declare_column('article_versions', 'author_id', '{write}', 'writer', 'nobody writes in the name of a colleague');
 COMMENT ON COLUMN crm.article_versions.search IS 'Words of title (weight A) and body (weight C): folded, so that spellings of Persian and Arabic letters meet, and as English stems.';
 COMMENT ON COLUMN crm.article_versions.article_id IS 'The article.';

@@ -76,6 +76,35 @@ COMMENT ON FUNCTION crm_analytics.churn_risks(date, integer, double precision) I
 'the base currency: what it would bring over a year if it stayed, beyond what is expected of it. Where the active model knows no leaving (or none is active), '
 'only customers whose usual gap has passed are listed, and the odds of having left are taken from how far.';
 
+-- security definer: who is treated and who is left alone is the CRM's draw, whoever begins a campaign
+CREATE OR REPLACE FUNCTION crm.enrol_winback(campaign text, control_share double precision, as_of date, account_ids bigint[], p_alive double precision[], value_at_stake numeric[])
+RETURNS SETOF crm.winback_members
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER ROWS 100
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    tenant CONSTANT bigint := crm.tenant_id();
+BEGIN
+    PERFORM crm_internal.require('accounts', a, 'change') FROM unnest(account_ids) AS a;
+    IF EXISTS (SELECT FROM crm.winback_members AS w WHERE w.tenant_id = tenant AND w.campaign = enrol_winback.campaign) THEN
+        RAISE EXCEPTION 'win-back campaign "%" is there already or has no name', campaign USING ERRCODE = 'duplicate_object', HINT = 'Give another name.';
+    END IF;
+    -- the arm is a hash of campaign and customer: nobody can choose it, and it can be checked
+    RETURN QUERY
+    INSERT INTO crm.winback_members AS w (tenant_id, campaign, account_id, arm, started_on, p_alive_at_start, value_at_stake)
+    SELECT tenant, enrol_winback.campaign, r.id,
+           CASE WHEN ((hashtextextended(enrol_winback.campaign || '/' || r.id, 0) >> 11) & 9007199254740991) / 9007199254740992.0 < control_share THEN 'control' ELSE 'treated' END,
+           as_of, r.p, r.value
+    FROM unnest(account_ids, p_alive, value_at_stake) AS r (id, p, value)
+    RETURNING w.*;
+END
+$$;
+COMMENT ON FUNCTION crm.enrol_winback(text, double precision, date, bigint[], double precision[], numeric[]) IS
+'Splits accounts that the caller may change into the two arms of a new win-back campaign: what crm.start_winback() does with the customers who are gone. '
+'Errors: P0002 and 42501 for an account of somebody else, 42710 for a campaign that is there.';
+SELECT crm.declare_function('crm.enrol_winback', 'agent');
+
 CREATE OR REPLACE FUNCTION crm.start_winback(campaign text, control_share double precision DEFAULT 0.2,
     as_of date DEFAULT crm.local_day(crm.tenant_id(), now()),
     least_value numeric DEFAULT 0)
@@ -89,18 +118,17 @@ BEGIN
         RAISE EXCEPTION 'control_share must lie between 0 and 1' USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Without a control group there is no telling what the campaign did.';
     END IF;
-    IF campaign IS NULL OR campaign = '' OR EXISTS (SELECT FROM crm.winback_members AS w WHERE w.tenant_id = crm.tenant_id() AND w.campaign = start_winback.campaign) THEN
-        RAISE EXCEPTION 'win-back campaign "%" is there already or has no name', campaign USING ERRCODE = 'duplicate_object';
+    IF campaign IS NULL OR campaign = '' THEN
+        RAISE EXCEPTION 'win-back campaign "%" is there already or has no name', campaign USING ERRCODE = 'duplicate_object', HINT = 'Give another name.';
     END IF;
-    -- the arm is a hash of campaign and customer: nobody can choose it, and it can be checked
+    -- an agent starts one with their own customers: others that they see are not theirs to draw
     RETURN QUERY
-    INSERT INTO crm.winback_members AS w (tenant_id, campaign, account_id, arm, started_on, p_alive_at_start, value_at_stake)
-    SELECT r.tenant_id, start_winback.campaign, r.account_id,
-           CASE WHEN ((hashtextextended(start_winback.campaign || '/' || r.account_id, 0) >> 11) & 9007199254740991) / 9007199254740992.0 < control_share THEN 'control' ELSE 'treated' END,
-           as_of, r.p_alive, r.value_at_stake
-    FROM crm_analytics.churn_risks(as_of, 0) AS r
-    WHERE r.value_at_stake >= least_value
-    RETURNING w.*;
+    SELECT w.* FROM (
+        SELECT array_agg(r.account_id ORDER BY r.account_id) AS ids, array_agg(r.p_alive ORDER BY r.account_id) AS alive,
+               array_agg(r.value_at_stake ORDER BY r.account_id) AS stakes
+        FROM crm_analytics.churn_risks(as_of, 0) AS r
+        WHERE r.value_at_stake >= least_value AND crm.can_change_row('crm.accounts', r.account_id)
+    ) AS g, LATERAL crm.enrol_winback(start_winback.campaign, control_share, as_of, g.ids, g.alive, g.stakes) AS w;
 END
 $$;
 COMMENT ON FUNCTION crm.start_winback(text, double precision, date, numeric) IS

@@ -28,8 +28,8 @@ COMMENT ON TABLE crm.value_models IS
 'Fitted models of purchases and spend, one row a version. One is active; which one is decided by crm.activate_value_model and taken back by '
 'crm.revert_value_model.';
 SELECT crm.declare_table('crm.value_models', '{"class": "catalogue"}');
-SELECT crm.declare_column('value_models', 'activated_at', '{write}', 'fill', 'written by the functions of models with the rights of who fits');
-SELECT crm.declare_column('value_models', 'fitted_at', '{write}', 'fill', 'written by the functions of models with the rights of who fits');
+SELECT crm.declare_column('value_models', 'activated_at', '{write}', 'moment', 'written by the functions of models with the rights of who fits');
+SELECT crm.declare_column('value_models', 'fitted_at', '{write}', 'keep', 'it is when the model was fitted');
 COMMENT ON COLUMN crm.value_models.parameters IS
 'r, alpha, a, b (BG/NBD, MBG/NBD), r, alpha, s, beta (Pareto/NBD) or r, alpha (NBD: nobody leaves); time in weeks.';
 COMMENT ON COLUMN crm.value_models.spend_parameters IS 'p, q, gamma of Gamma-Gamma; NULL where spend could not be fitted.';
@@ -65,7 +65,7 @@ COMMENT ON TABLE crm.rfm_edges IS
 'What all customers together are like: quintile edges by which one is scored, and the figures that its own are drawn towards, kept so that a score means the '
 'same until they are renewed (crm.renew_rfm_edges), and so that the worth of one customer is found without reading the others.';
 SELECT crm.declare_table('crm.rfm_edges', '{"class": "catalogue"}');
-SELECT crm.declare_column('rfm_edges', 'computed_at', '{write}', 'fill', 'written by crm.renew_rfm_edges() with the rights of who calls it');
+SELECT crm.declare_column('rfm_edges', 'computed_at', '{write}', 'moment', 'written by crm.renew_rfm_edges() with the rights of who calls it');
 COMMENT ON COLUMN crm.rfm_edges.recency IS 'Edges of days since the last order.';
 COMMENT ON COLUMN crm.rfm_edges.frequency IS 'Edges of the number of days with an order.';
 COMMENT ON COLUMN crm.rfm_edges.monetary IS 'Edges of the revenue.';
@@ -135,6 +135,8 @@ CREATE TABLE crm.winback_members (
 CREATE INDEX winback_members_account_id_idx ON crm.winback_members (tenant_id, account_id);
 COMMENT ON TABLE crm.winback_members IS 'Customers of a win-back campaign, split at random into those treated and a held-out control group.';
 SELECT crm.declare_table('crm.winback_members', '{"class": "child", "parent": {"account_id": "accounts"}}');
+SELECT crm.declare_column('winback_members', c, '{write}', 'keep', 'said by crm.start_winback() when the campaign began')
+FROM unnest('{campaign,account_id,arm,started_on,p_alive_at_start,value_at_stake}'::text[]) AS c;
 COMMENT ON COLUMN crm.winback_members.campaign IS 'Name of the campaign.';
 COMMENT ON COLUMN crm.winback_members.arm IS 'treated or control.';
 COMMENT ON COLUMN crm.winback_members.started_on IS 'Day the campaign began.';
