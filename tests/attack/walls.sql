@@ -115,3 +115,45 @@ END
 $$;
 SELECT attack.expect(string_agg(r.role || ' ' || attack.changeable(r.role), ', ') = 'attack_agent_1 same, attack_colleague_1 same, attack_manager_1 same', 'what may be changed is what an UPDATE changes: '
     || string_agg(r.role || ' ' || attack.changeable(r.role), ', ')) FROM unnest('{attack_agent_1,attack_colleague_1,attack_manager_1}'::name[]) AS r (role);
+
+-- ---- an import is taken back and tried again by who ran it: its rows are theirs to write ----
+SELECT set_config('attack.hidden', (SELECT min(a.id)::text FROM crm.accounts AS a JOIN crm.users AS u ON u.db_role = 'attack_colleague_1' AND u.id = a.owner_id WHERE a.tenant_id = 1), false) AS hidden \gset
+SELECT attack.expect(attack.refused(format($q$DO $d$
+DECLARE b bigint;
+BEGIN
+    CREATE TEMP TABLE staged ON COMMIT DROP AS SELECT 'k1'::text AS k, 'Staged'::text AS n;
+    GRANT SELECT ON staged TO attack_agent_1;
+    SET LOCAL ROLE attack_agent_1;
+    b := (crm.import_table('staged', '{"target": "accounts", "source_system": "x", "key": "k", "columns": {"name": "n"}}')).id;
+    UPDATE crm.import_rows SET state = 'updated', target_id = %s, before = '{"name": "Forged"}' WHERE batch_id = b;
+    SET LOCAL ROLE %s;
+    PERFORM crm.%s(b);
+END $d$ $q$, :hidden, r, f)) = '42501', f || ' of an agent''s batch by ' || r)
+FROM unnest('{attack_manager_1,attack_admin_1}'::text[]) AS r, unnest('{undo_import,retry_import}'::text[]) AS f;
+SELECT attack.expect(attack.refused($q$DO $d$
+DECLARE b crm.import_batches;
+BEGIN
+    CREATE TEMP TABLE staged ON COMMIT DROP AS SELECT 'k1'::text AS k, 'Staged'::text AS n;
+    GRANT SELECT ON staged TO attack_agent_1;
+    SET LOCAL ROLE attack_agent_1;
+    b := crm.import_table('staged', '{"target": "accounts", "source_system": "x", "key": "k", "columns": {"name": "n"}}');
+    b := crm.undo_import(b.id);
+    IF b.rows_undone <> 1 OR b.rows_inserted <> 1 THEN RAISE SQLSTATE 'ATT01'; END IF;
+END $d$ $q$) = 'done', 'an agent takes their own import back');
+
+-- ---- no answer before the question, nothing said tomorrow ----
+SELECT attack.expect(attack.refused(format($q$DO $d$
+DECLARE k bigint;
+BEGIN
+    SET LOCAL ROLE attack_agent_1;
+    INSERT INTO crm.tickets (subject) VALUES ('x') RETURNING id INTO k;
+    INSERT INTO crm.ticket_messages (ticket_id, channel, direction, author_kind, body, sent_at) VALUES (k, 'mail', %L, %L, 'x', %L);
+END $d$ $q$, v.direction, v.kind, v.at)) = v.wanted, format('%s message of %s: %s', v.direction, v.at, v.wanted))
+FROM (VALUES ('out', 'agent', timestamptz '1999-01-01', '22023'), ('out', 'agent', '2999-01-01', '22023'), ('in', 'customer', '2999-01-01', '22023'), ('in', 'customer', '1999-01-01', 'done')) AS v (direction, kind, at, wanted);
+SELECT attack.expect(attack.refused(format($q$DO $d$
+DECLARE m crm.ticket_messages;
+BEGIN
+    SET LOCAL ROLE attack_agent_1;
+    m := crm.receive_message('mail', 'late', from_address => 'late@late.example', external_id => '<late@late>', thread_id => 'late', sent_at => '2999-01-01');
+    IF m.sent_at > clock_timestamp() THEN RAISE SQLSTATE 'ATT01'; END IF;
+END $d$ $q$)) = 'done', 'a mail whose sender has the wrong day is received all the same');

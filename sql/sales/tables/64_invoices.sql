@@ -115,6 +115,7 @@ COMMENT ON COLUMN crm.invoices.paid_at IS 'When the last of it was settled; NULL
 COMMENT ON COLUMN crm.invoices.reversed_at IS 'When it was taken back as a whole; NULL: it was not.';
 SELECT crm.declare_column('invoices', 'number', '{*,write}', 'keep', 'each document has its own number');
 SELECT crm.declare_column('invoices', 'state', '{*}', 'keep', 'documents begin as drafts, and are posted by crm.post_invoice()');
+SELECT crm.declare_column('invoices', 'state', '{write}', 'fill', 'what posts a document is looked at by its triggers, whoever posts it');
 SELECT crm.declare_column('invoices', 'issued_on', '{convert}', 'keep', 'each document has its own day');
 SELECT crm.declare_column('invoices', 'due_on', '{convert}', 'keep', 'each document has its own day');
 SELECT crm.declare_column('invoices', 'posted_at', '{*,write}', 'keep', 'each document is posted for itself');

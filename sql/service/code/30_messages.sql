@@ -23,6 +23,49 @@ CREATE OR REPLACE TRIGGER ticket_messages_before_place
     BEFORE INSERT ON crm.ticket_messages
     FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_place();
 
+-- Clocks go by what messages say, so nobody answers before they were asked, or tomorrow. Whom row security does not bind may say what was.
+CREATE OR REPLACE FUNCTION crm_internal.check_message_time() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    asked_at timestamptz;
+BEGIN
+    IF NOT row_security_active(TG_RELID) OR coalesce(current_setting('crm.history_reason', true), '') <> ''
+       OR coalesce(current_setting('crm.written_kept', true), '') = 'on' THEN
+        RETURN NEW;
+    END IF;
+    IF NEW.direction = 'out' THEN
+        SELECT k.created_at INTO asked_at FROM crm.tickets AS k WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.ticket_id;
+    END IF;
+    IF NEW.sent_at < asked_at OR NEW.sent_at > clock_timestamp() + interval '5 minutes' THEN
+        RAISE EXCEPTION 'a message cannot have been sent at %', NEW.sent_at
+            USING ERRCODE = 'invalid_parameter_value', COLUMN = 'sent_at',
+                  DETAIL = CASE WHEN NEW.sent_at < asked_at THEN 'Its ticket is there since ' || asked_at || '.' ELSE 'It is not that late yet.' END,
+                  HINT = 'Leave sent_at out, or say when it was. Who loads history calls crm.begin_history(reason) first.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.check_message_time() IS
+'Row trigger of messages: an answer is not older than its ticket, and nothing was said in the future. Error 22023.';
+CREATE OR REPLACE TRIGGER ticket_messages_before_time
+    BEFORE INSERT OR UPDATE OF sent_at, direction ON crm.ticket_messages
+    FOR EACH ROW WHEN (NEW.sent_at <> now()) EXECUTE FUNCTION crm_internal.check_message_time();
+
+-- Clocks of senders go wrong, and their messages are taken in all the same.
+CREATE OR REPLACE FUNCTION crm.message_time(said_at timestamptz, tenant_id bigint, answers_ticket_id bigint)
+RETURNS timestamptz
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT greatest(least(message_time.said_at, clock_timestamp()),
+                    (SELECT k.created_at FROM crm.tickets AS k WHERE k.tenant_id = message_time.tenant_id AND k.id = message_time.answers_ticket_id))
+$$;
+COMMENT ON FUNCTION crm.message_time(timestamptz, bigint, bigint) IS
+'When a message was sent whose sender says when: not later than now, and an answer not before its ticket.';
+
 -- Clocks are the fold of events, so messages are told as events, and what a message no longer says is withdrawn: whether it was
 -- changed, deleted, or went to another ticket by a merge or a split. The messages of a ticket that is gone stay history.
 CREATE OR REPLACE FUNCTION crm_internal.message_event(direction text, author_kind text, is_public boolean)

@@ -270,7 +270,8 @@ BEGIN
         author_address => receive_message.from_address, subject => receive_message.subject,
         external_id => receive_message.external_id, thread_id => receive_message.thread_id,
         in_reply_to => coalesce(receive_message.in_reply_to, lines ->> 'in-reply-to'),
-        attachments => receive_message.attachments, sent_at => receive_message.sent_at);
+        attachments => receive_message.attachments,
+        sent_at => crm.message_time(receive_message.sent_at, t, CASE kind WHEN 'agent' THEN ticket END));
     IF fresh THEN
         PERFORM crm.route_ticket(ticket);
     END IF;
