@@ -26,6 +26,22 @@ $$;
 COMMENT ON FUNCTION crm_internal.number_sequence(bigint, bigint, integer, bigint) IS
 'The sequence of an ordinary series, in a year (0: of all), made where it is not there.';
 
+CREATE OR REPLACE FUNCTION crm_internal.number_taken(tenant bigint, document text, number text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN CASE document
+        WHEN 'quotes' THEN EXISTS (SELECT FROM crm.quotes AS q WHERE q.tenant_id = tenant AND q.number = number_taken.number)
+        WHEN 'orders' THEN EXISTS (SELECT FROM crm.orders AS o WHERE o.tenant_id = tenant AND o.number = number_taken.number)
+        WHEN 'payments' THEN EXISTS (SELECT FROM crm.payments AS p WHERE p.tenant_id = tenant AND p.number = number_taken.number)
+        ELSE EXISTS (SELECT FROM crm.invoices AS i WHERE i.tenant_id = tenant AND i.number = number_taken.number) END;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.number_taken(bigint, text, text) IS 'Whether a document of a kind has a number already.';
+
 CREATE OR REPLACE FUNCTION crm_internal.next_number(tenant bigint, document text, on_date date)
 RETURNS text
 LANGUAGE plpgsql VOLATILE
@@ -37,6 +53,7 @@ DECLARE
     year integer;
     period integer;
     n bigint;
+    answer text;
 BEGIN
     SELECT x.* INTO s FROM crm.number_series AS x WHERE x.tenant_id = tenant AND x.document = next_number.document;
     IF s.id IS NULL THEN
@@ -45,18 +62,65 @@ BEGIN
     END IF;
     year := CASE s.year_of WHEN 'jalali' THEN (crm.to_jalali(on_date)).year ELSE extract(year FROM on_date)::integer END;
     period := CASE s.resets WHEN 'year' THEN year ELSE 0 END;
-    IF s.kind = 'gapless' THEN
-        INSERT INTO crm_internal.number_counters AS c (tenant_id, series_id, year, last_number) VALUES (tenant, s.id, period, s.first_number)
-        ON CONFLICT ON CONSTRAINT number_counters_pkey DO UPDATE SET last_number = c.last_number + 1
-        RETURNING c.last_number INTO n;
-    ELSE
-        n := nextval(crm_internal.number_sequence(tenant, s.id, period, s.first_number));
-    END IF;
-    RETURN replace(replace(s.pattern, '{year}', year::text), '{number}', lpad(n::text, greatest(s.digits, length(n::text)), '0'));
+    -- a number that a document was given by hand, such as one brought from elsewhere, is used: the series goes on after it and never stands still
+    LOOP
+        IF s.kind = 'gapless' THEN
+            INSERT INTO crm_internal.number_counters AS c (tenant_id, series_id, year, last_number) VALUES (tenant, s.id, period, s.first_number)
+            ON CONFLICT ON CONSTRAINT number_counters_pkey DO UPDATE SET last_number = c.last_number + 1
+            RETURNING c.last_number INTO n;
+        ELSE
+            n := nextval(crm_internal.number_sequence(tenant, s.id, period, s.first_number));
+        END IF;
+        answer := replace(replace(s.pattern, '{year}', year::text), '{number}', lpad(n::text, greatest(s.digits, length(n::text)), '0'));
+        EXIT WHEN NOT crm_internal.number_taken(tenant, document, answer);
+    END LOOP;
+    RETURN answer;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.next_number(bigint, text, date) IS
-'The next number of a company''s series for a document of a day. Of a gapless series it locks the series until the transaction ends.';
+'The next number of a company''s series for a document of a day; numbers that documents have already are passed over. Of a gapless series it locks the series '
+'until the transaction ends.';
+
+CREATE OR REPLACE FUNCTION crm_internal.check_number(tenant bigint, document text, number text)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    s crm.number_series;
+    parts text[];
+    has_year boolean;
+    this_year integer;
+    last bigint;
+BEGIN
+    SELECT x.* INTO s FROM crm.number_series AS x WHERE x.tenant_id = tenant AND x.document = check_number.document AND x.kind = 'gapless';
+    IF s.id IS NULL THEN
+        RETURN;
+    END IF;
+    has_year := s.pattern ~ '\{year\}';
+    parts := regexp_match(number, '^' || replace(replace(regexp_replace(s.pattern, '([^[:alnum:]{}])', '\\\1', 'g'), '{year}', '([0-9]{4})'),
+                                                 '{number}', '([0-9]{1,18})') || '$');
+    IF parts IS NULL THEN
+        RETURN;
+    END IF;
+    this_year := CASE s.year_of WHEN 'jalali' THEN (crm.to_jalali(crm.local_day(tenant, now()))).year
+                                ELSE extract(year FROM crm.local_day(tenant, now()))::integer END;
+    -- years that have passed are brought from elsewhere; the series passes over what it finds there
+    IF has_year AND parts[1]::integer < this_year THEN
+        RETURN;
+    END IF;
+    SELECT c.last_number INTO last FROM crm_internal.number_counters AS c
+    WHERE c.tenant_id = tenant AND c.series_id = s.id AND c.year = CASE s.resets WHEN 'year' THEN parts[1]::integer ELSE 0 END;
+    IF parts[cardinality(parts)]::bigint >= coalesce(last + 1, s.first_number) THEN
+        RAISE EXCEPTION 'number "%" is one that the gapless series of "%" gives itself', number, document USING ERRCODE = 'invalid_parameter_value',
+            DETAIL = 'A document that is deleted would leave a gap, and the series would come to a number that is taken.',
+            HINT = 'Leave the number out: the document gets the next one. What was numbered elsewhere comes before first_number of the series.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.check_number(bigint, text, text) IS
+'Refuses a number given by hand that a gapless series has yet to give, this year or later. Error 22023.';
 
 CREATE OR REPLACE FUNCTION crm_internal.keep_series()
 RETURNS trigger

@@ -27,7 +27,11 @@ BEGIN
     NEW.minor_units := coalesce(NEW.minor_units, rule.minor_units);
     NEW.issued_on := coalesce(NEW.issued_on, crm.local_day(NEW.tenant_id, now()));
     NEW.valid_until := coalesce(NEW.valid_until, NEW.issued_on + rule.days, 'infinity');
-    NEW.number := coalesce(NEW.number, crm_internal.next_number(NEW.tenant_id, 'quotes', NEW.issued_on));
+    IF NEW.number IS NULL THEN
+        NEW.number := crm_internal.next_number(NEW.tenant_id, 'quotes', NEW.issued_on);
+    ELSIF NEW.revises_quote_id IS NULL THEN
+        PERFORM crm_internal.check_number(NEW.tenant_id, 'quotes', NEW.number);
+    END IF;
     NEW.over_limit := false;
     RETURN NEW;
 END

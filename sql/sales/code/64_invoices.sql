@@ -2,6 +2,15 @@
 
 -- ---- drafts ----
 
+CREATE OR REPLACE FUNCTION crm_internal.series_of(kind text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE kind WHEN 'credit_note' THEN 'credit_notes' WHEN 'pro_forma' THEN 'pro_formas' ELSE 'invoices' END
+$$;
+COMMENT ON FUNCTION crm_internal.series_of(text) IS 'Which series of numbers (crm.number_series.document) documents of a kind have.';
+
 CREATE OR REPLACE FUNCTION crm_internal.fill_invoice()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -18,7 +27,13 @@ BEGIN
             RAISE EXCEPTION 'a document with lines in % cannot become one in %', OLD.currency, NEW.currency
                 USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Delete its lines first, or make another document.';
         END IF;
+        IF NEW.number IS DISTINCT FROM OLD.number AND NEW.number IS NOT NULL THEN
+            PERFORM crm_internal.check_number(NEW.tenant_id, crm_internal.series_of(NEW.kind), NEW.number);
+        END IF;
         RETURN NEW;
+    END IF;
+    IF NEW.number IS NOT NULL THEN
+        PERFORM crm_internal.check_number(NEW.tenant_id, crm_internal.series_of(NEW.kind), NEW.number);
     END IF;
     IF NEW.state <> 'draft' THEN
         RAISE EXCEPTION 'a document begins as a draft' USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -45,7 +60,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.fill_invoice() IS
 'Row trigger of invoices: they begin as drafts, rounded by the company''s rules or as what they correct; the currency stays once there are lines.';
-CREATE OR REPLACE TRIGGER invoices_before_fill BEFORE INSERT OR UPDATE OF currency ON crm.invoices
+CREATE OR REPLACE TRIGGER invoices_before_fill BEFORE INSERT OR UPDATE OF currency, number ON crm.invoices
     FOR EACH ROW EXECUTE FUNCTION crm_internal.fill_invoice();
 
 CREATE OR REPLACE FUNCTION crm_internal.retax_lines()
@@ -181,8 +196,7 @@ BEGIN
                     FROM crm.accounts AS a LEFT JOIN crm.contacts AS c ON c.tenant_id = a.tenant_id AND c.id = NEW.contact_id
                     WHERE a.tenant_id = NEW.tenant_id AND a.id = NEW.account_id);
     -- last: a gapless series is locked from here until the transaction ends
-    NEW.number := coalesce(NEW.number, crm_internal.next_number(NEW.tenant_id,
-        CASE NEW.kind WHEN 'credit_note' THEN 'credit_notes' WHEN 'pro_forma' THEN 'pro_formas' ELSE 'invoices' END, NEW.issued_on));
+    NEW.number := coalesce(NEW.number, crm_internal.next_number(NEW.tenant_id, crm_internal.series_of(NEW.kind), NEW.issued_on));
     RETURN NEW;
 END
 $$;
@@ -231,7 +245,7 @@ AS $$
 DECLARE
     -- no part of the document: who looks after it, what it is settled with, and what the owner's own fields say
     allowed text[] := '{owner_id,team_id,shared_user_ids,shared_team_ids,custom,version,updated_at,settled_amount,paid_at,'
-                      'reversed_at}';
+                      'reversed_at,dunning_level,dunned_at}';
     changed text;
 BEGIN
     IF TG_OP = 'UPDATE' THEN

@@ -11,7 +11,11 @@ AS $$
 BEGIN
     -- security definer: series are the company's, whoever writes a payment down
     NEW.received_on := crm.local_day(NEW.tenant_id, NEW.received_at);
-    NEW.number := coalesce(NEW.number, crm_internal.next_number(NEW.tenant_id, 'payments', NEW.received_on));
+    IF NEW.number IS NULL THEN
+        NEW.number := crm_internal.next_number(NEW.tenant_id, 'payments', NEW.received_on);
+    ELSE
+        PERFORM crm_internal.check_number(NEW.tenant_id, 'payments', NEW.number);
+    END IF;
     NEW.reversed_at := NULL;
     RETURN NEW;
 END
@@ -235,7 +239,10 @@ BEGIN
             CONTINUE WHEN NOT EXISTS (SELECT FROM crm.invoices AS i WHERE i.tenant_id = t AND i.id = wanted.invoice_id AND i.settled_amount < i.total_amount
                                       FOR NO KEY UPDATE);
         END IF;
-        INSERT INTO crm.payment_allocations AS a (tenant_id, invoice_id, payment_id, amount) VALUES (t, wanted.invoice_id, p.id, wanted.amount)
+        -- what is written down late was paid when the money came; money that lay there pays now
+        INSERT INTO crm.payment_allocations AS a (tenant_id, invoice_id, payment_id, amount, allocated_at)
+        VALUES (t, wanted.invoice_id, p.id, wanted.amount, CASE WHEN p.created_at = now() THEN greatest(p.received_at, (
+                    SELECT i.posted_at FROM crm.invoices AS i WHERE i.tenant_id = t AND i.id = wanted.invoice_id)) ELSE now() END)
         RETURNING a.* INTO made;
         RETURN NEXT made;
     END LOOP;

@@ -29,6 +29,8 @@ CREATE TABLE crm.invoices (
     settled_amount numeric(20,4) NOT NULL DEFAULT 0,
     paid_at timestamptz,
     reversed_at timestamptz,
+    dunning_level smallint NOT NULL DEFAULT 0,
+    dunned_at timestamptz,
     owner_id bigint DEFAULT crm.user_id(),
     team_id bigint,
     shared_user_ids bigint[] NOT NULL DEFAULT '{}',
@@ -113,6 +115,8 @@ COMMENT ON COLUMN crm.invoices.settled_amount IS
 'What of it has been paid or credited; of a credit note what of it has been used. Kept by crm.payment_allocations.';
 COMMENT ON COLUMN crm.invoices.paid_at IS 'When the last of it was settled; NULL: something is open.';
 COMMENT ON COLUMN crm.invoices.reversed_at IS 'When it was taken back as a whole; NULL: it was not.';
+COMMENT ON COLUMN crm.invoices.dunning_level IS 'Last level of dunning that was raised (crm.dunnings); 0: none.';
+COMMENT ON COLUMN crm.invoices.dunned_at IS 'When that was; NULL: never.';
 SELECT crm.declare_column('invoices', 'number', '{*,write}', 'keep', 'each document has its own number');
 SELECT crm.declare_column('invoices', 'state', '{*}', 'keep', 'documents begin as drafts, and are posted by crm.post_invoice()');
 SELECT crm.declare_column('invoices', 'state', '{write}', 'fill', 'what posts a document is looked at by its triggers, whoever posts it');
@@ -127,6 +131,8 @@ SELECT crm.declare_column('invoices', 'corrects_invoice_id', '{convert}', 'keep'
 SELECT crm.declare_column('invoices', 'settled_amount', '{*}', 'keep', 'the sum of what is allocated to this document');
 SELECT crm.declare_column('invoices', 'paid_at', '{*}', 'keep', 'follows what is allocated to this document');
 SELECT crm.declare_column('invoices', 'reversed_at', '{*,write}', 'keep', 'each document is reversed for itself');
+SELECT crm.declare_column('invoices', 'dunning_level', '{*,write}', 'keep', 'written by crm.raise_dunning()');
+SELECT crm.declare_column('invoices', 'dunned_at', '{*,write}', 'keep', 'written by crm.raise_dunning()');
 SELECT crm.declare_column('invoices', 'reason', '{convert}', 'keep', 'each document has its own');
 
 CREATE TABLE crm.invoice_lines (
