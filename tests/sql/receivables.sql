@@ -117,7 +117,7 @@ SELECT i.id, i.dunning_level FROM crm.invoices AS i WHERE i.id IN (60010, 60011)
 SELECT crm.promise_payment(60010, crm.local_day(1, now()) - 1);
 SELECT crm.promise_payment(60010, 'infinity');
 SELECT crm.dispute_invoice(60010, '');
-SELECT crm.dispute_invoice(1, 'x');
+SELECT crm.dispute_invoice(99999, 'x');
 -- what was paid is neither dunned nor promised
 SELECT amount FROM crm.record_payment(602, 70, 'EUR', now(), NULL, NULL, '[{"invoice_id": 60010}]');
 \set VERBOSITY sqlstate

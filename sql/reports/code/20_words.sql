@@ -47,7 +47,11 @@ AS $$
       "need": "نیاز اصلی", "wallet": "سهم ما از خرید مشتری", "last_order": "آخرین سفارش", "ordered": "سفارش‌ها",
       "ordered_month": "سفارش‌ها در هر ماه",
       "next": "مشتریان برتر: چه در پیش است", "orders_n": "سفارش", "activities_n": "فعالیت", "orders_12_months": "سفارش‌های ۱۲ ماه",
-      "revenue_12_months": "مبلغ سفارش‌های ۱۲ ماه"}'::jsonb
+      "revenue_12_months": "مبلغ سفارش‌های ۱۲ ماه",
+      "open_balance": "مانده حساب", "overdue_amount": "معوق", "payment_days": "میانگین روزهای تا پرداخت",
+      "open_receivables": "مطالبات باز", "overdue_receivables": "مطالبات معوق", "mean_payment_days_12_months": "میانگین روزهای تا پرداخت",
+      "open_invoices": "فاکتورهای باز", "invoices_n": "فاکتور", "invoice_number": "شماره", "due": "سررسید", "open": "مانده",
+      "days_overdue": "روز تأخیر"}'::jsonb
     ELSE
     '{"clv": "Worth, 12 months ahead", "p_alive": "Still a customer", "next_order": "Next order", "churn_on": "Counts as gone on",
       "promises": "Promises kept",
@@ -55,7 +59,10 @@ AS $$
       "no_model": "no model in use", "answers": "answers",
       "need": "Needs most", "wallet": "Our share of its spend", "last_order": "Last order", "ordered": "Ordered", "ordered_month": "Ordered by month",
       "next": "Best customers: what comes next", "orders_n": "orders", "activities_n": "activities",
-      "orders_12_months": "Orders, 12 months", "revenue_12_months": "Ordered, 12 months"}'::jsonb
+      "orders_12_months": "Orders, 12 months", "revenue_12_months": "Ordered, 12 months", "open_balance": "Owes us", "overdue_amount": "Overdue",
+      "payment_days": "Mean days to pay", "open_receivables": "Receivables", "overdue_receivables": "Overdue receivables",
+      "mean_payment_days_12_months": "Mean days to pay", "open_invoices": "Open invoices", "invoices_n": "invoices", "invoice_number": "Number", "due": "Due",
+      "open": "Open", "days_overdue": "Days overdue"}'::jsonb
     END
 $$;
 COMMENT ON FUNCTION crm_analytics.report_customer_words(text) IS 'Words for what a customer is worth and how it is kept; part of report_words.';

@@ -49,7 +49,18 @@ BEGIN
             'value', crm_analytics.report_date(((totals ->> 'last_activity_at')::timestamptz AT TIME ZONE s.zone)::date, s.lang),
             'note', crm.figure_text((totals ->> 'activities')::float8, 'number', s.lang) || ' ' || (w ->> 'activities_n')),
         jsonb_build_object('label', w ->> 'need', 'value', CASE doc #>> '{needs,main}' WHEN 'unknown' THEN w ->> 'unknown' ELSE doc #>> '{needs,main}' END),
-        jsonb_build_object('label', w ->> 'wallet', 'value', doc #> '{wallet,share}', 'format', 'percent')), s.options);
+        jsonb_build_object('label', w ->> 'wallet', 'value', doc #> '{wallet,share}', 'format', 'percent'))
+        -- of customers that were invoiced
+        || CASE WHEN doc #>> '{receivables,open_invoices}' = '0' AND doc #>> '{receivables,paid_invoices}' = '0'
+                     AND (doc #>> '{receivables,open_balance}')::numeric = 0 THEN '[]'::jsonb
+                ELSE jsonb_build_array(
+                    jsonb_build_object('label', w ->> 'open_balance', 'value', doc #> '{receivables,open_balance}',
+                        'note', crm.figure_text((doc #>> '{receivables,open_invoices}')::float8, 'number', s.lang) || ' ' || (w ->> 'invoices_n') || ' · '
+                                || s.currency),
+                    jsonb_build_object('label', w ->> 'overdue_amount', 'value', doc #> '{receivables,overdue_amount}',
+                        'note', crm.figure_text((doc #>> '{receivables,overdue_invoices}')::float8, 'number', s.lang) || ' ' || (w ->> 'invoices_n'),
+                        'tone', CASE WHEN doc #>> '{receivables,overdue_invoices}' <> '0' THEN 'bad' END),
+                    jsonb_build_object('label', w ->> 'payment_days', 'value', doc #> '{receivables,mean_payment_days}', 'format', 'number')) END, s.options);
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.report_customer_figures(jsonb, text) IS
@@ -100,6 +111,16 @@ BEGIN
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(c ->> 'name', c ->> 'title',
                                 (SELECT string_agg(p ->> 'value', ', ') FROM (SELECT p FROM jsonb_array_elements(c -> 'points') AS p LIMIT 3) AS y))), '[]')
                      FROM (SELECT c FROM jsonb_array_elements(doc -> 'contacts') AS c LIMIT 12) AS x)), s.options));
+    IF jsonb_array_length(doc #> '{receivables,open}') > 0 THEN
+        page := page || crm_analytics.report_card(w ->> 'open_invoices', NULL,
+            crm.draw_chart('table', jsonb_build_object(
+                'columns', jsonb_build_array(jsonb_build_object('label', w ->> 'invoice_number'), jsonb_build_object('label', w ->> 'due'),
+                    jsonb_build_object('label', w ->> 'open', 'format', 'number'), jsonb_build_object('label', w ->> 'days_overdue', 'format', 'number')),
+                'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(o ->> 'number', crm_analytics.report_date((o ->> 'due_on')::date, s.lang), o -> 'open',
+                                             o -> 'overdue_days') ORDER BY x.n), '[]')
+                         FROM (SELECT e.o, e.n FROM jsonb_array_elements(doc #> '{receivables,open}') WITH ORDINALITY AS e (o, n) ORDER BY e.n LIMIT 12) AS x)),
+                s.options), true);
+    END IF;
     IF doc -> 'service' <> 'null' THEN
         page := page || crm_analytics.report_card(w ->> 'tickets', NULL,
             crm.draw_chart('table', jsonb_build_object(

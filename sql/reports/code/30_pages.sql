@@ -288,7 +288,7 @@ BEGIN
         SELECT jsonb_agg(jsonb_build_object('label', coalesce(w ->> d.metric, d.metric),
                     'value', d.value, 'format', CASE d.unit WHEN 'share' THEN 'percent' WHEN 'count' THEN 'number' WHEN 'days' THEN 'number' WHEN 'hours' THEN 'number' WHEN 'minutes' THEN 'number' ELSE 'compact' END,
                     'note', CASE WHEN d.unit IN ('share', 'count') THEN NULL ELSE coalesce(w ->> d.unit, d.unit) END,
-                    'tone', CASE WHEN d.metric IN ('overdue_activities', 'missing_rates') AND d.value > 0 THEN 'bad' END))
+                    'tone', CASE WHEN d.metric IN ('overdue_activities', 'missing_rates', 'overdue_receivables') AND d.value > 0 THEN 'bad' END))
         INTO tiles FROM crm_analytics.dashboard AS d
         WHERE d.tenant_id = mine AND d.area = part AND NOT (d.metric = 'missing_rates' AND d.value = 0);
         IF tiles IS NOT NULL THEN

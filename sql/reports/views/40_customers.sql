@@ -175,6 +175,33 @@ COMMENT ON FUNCTION crm_analytics.dashboard_service(bigint) IS
 'The service rows of crm_analytics.dashboard. Merged tickets are left out; promises are service clocks begun in the last 30 days, those overdue by now '
 'counted as broken; satisfied: answers 4 and 5 of csat surveys.';
 
+CREATE OR REPLACE FUNCTION crm_analytics.dashboard_receivables(tenant_id bigint)
+RETURNS TABLE (area text, metric text, value numeric, unit text)
+LANGUAGE sql STABLE ROWS 3
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT 'sales', m.metric, m.value, m.unit
+    FROM crm.tenants AS t
+    CROSS JOIN LATERAL (SELECT (now() AT TIME ZONE t.time_zone)::date AS day) AS d
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(x.open * r.rate), 0) AS open, coalesce(sum(x.overdue * r.rate), 0) AS overdue
+        FROM (SELECT i.currency, sum(i.total_amount - i.settled_amount) AS open,
+                     sum(i.total_amount - i.settled_amount) FILTER (WHERE i.due_on < d.day) AS overdue
+              FROM crm.invoices AS i WHERE i.tenant_id = t.tenant_id AND i.state = 'posted' AND i.kind = 'invoice' AND i.paid_at IS NULL GROUP BY 1) AS x
+        CROSS JOIN LATERAL (SELECT CASE WHEN x.currency = t.base_currency THEN 1
+                                        ELSE crm.exchange_rate_on(t.tenant_id, x.currency, t.base_currency, d.day) END AS rate) AS r) AS o
+    CROSS JOIN LATERAL (
+        SELECT round(avg((i.paid_at AT TIME ZONE t.time_zone)::date - i.issued_on), 1) AS days
+        FROM crm.invoices AS i
+        WHERE i.tenant_id = t.tenant_id AND i.kind = 'invoice' AND i.paid_at > now() - interval '12 months' AND i.reversed_at IS NULL AND NOT i.reverses) AS p
+    CROSS JOIN LATERAL (VALUES ('open_receivables', o.open, t.base_currency::text), ('overdue_receivables', o.overdue, t.base_currency::text),
+                               ('mean_payment_days_12_months', p.days, 'days')) AS m(metric, value, unit)
+    WHERE t.tenant_id = $1
+$$;
+COMMENT ON FUNCTION crm_analytics.dashboard_receivables(bigint) IS
+'The rows of crm_analytics.dashboard about invoices: what is open of them and what of it is overdue, in base currency at today''s rate (without what has no '
+'rate), and the mean days from the day of an invoice to its payment, of those paid in the last 12 months.';
+
 CREATE OR REPLACE FUNCTION crm_analytics.dashboard_marketing(tenant_id bigint)
 RETURNS TABLE (area text, metric text, value numeric, unit text)
 LANGUAGE sql STABLE ROWS 8
@@ -361,15 +388,23 @@ BEGIN
             'declarations', coalesce((SELECT jsonb_agg(to_jsonb(d.*) - 'tenant_id' - 'account_id' - 'account_name'
                                                                ORDER BY upper(d.period) DESC, d.declaration_id DESC)
                                       FROM crm_analytics.wallet_share AS d WHERE d.tenant_id = mine AND d.account_id = the.id), '[]'))
-        -- a room that comes later (documents, campaigns) adds its key here, from its own one place
+        -- a room that comes later adds its key here, from its own one place
     ) INTO known;
-    RETURN known || jsonb_build_object('service', crm_analytics.customer_service(the.id), 'marketing', crm_analytics.customer_marketing(the.id));
+    RETURN known || jsonb_build_object('service', crm_analytics.customer_service(the.id), 'marketing', crm_analytics.customer_marketing(the.id),
+        'receivables', (SELECT to_jsonb(r.*) - '{tenant_id,account_id,account_name}'::text[]
+                               || jsonb_build_object('open', coalesce((SELECT jsonb_agg(x.doc) FROM (
+                                      SELECT jsonb_build_object('invoice_id', i.invoice_id, 'number', i.number, 'issued_on', i.issued_on,
+                                                                'due_on', i.due_on, 'total', i.total_amount, 'open', i.open_amount, 'currency',
+                                                                i.currency, 'overdue_days', i.overdue_days) AS doc
+                                      FROM crm_analytics.open_invoices(now(), the.id) AS i ORDER BY i.due_on, i.invoice_id LIMIT 20) AS x), '[]'))
+                        FROM crm_analytics.customer_receivables AS r WHERE r.tenant_id = mine AND r.account_id = the.id));
 END
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_360(bigint) IS
 'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, orders, open, last 50 closed), '
-'activities (next and last 20), value (crm_analytics.customer_worth), needs, wallet, service (with promises and satisfaction), marketing. Amounts in base '
-'currency. Error P0002 where the account does not exist or is not to be seen.';
+'activities (next and last 20), value (crm_analytics.customer_worth), needs, wallet, service (with promises and satisfaction), marketing, receivables '
+'(crm_analytics.customer_receivables and the oldest 20 open invoices). Amounts in base currency. Error P0002 where the account does not exist '
+'or is not to be seen.';
 SELECT crm.declare_api('crm_analytics.customer_360', '{"account_id": 1}');
 
 CREATE OR REPLACE VIEW crm_analytics.orders_by_day WITH (security_invoker = true) AS
@@ -422,6 +457,8 @@ CROSS JOIN LATERAL (
     UNION ALL
     SELECT 'sales' AS area, 'overdue_activities' AS metric, o.activities AS value, 'count' AS unit
     FROM crm_analytics.overdue_activities AS o WHERE o.tenant_id = t.tenant_id
+    UNION ALL
+    SELECT e.area, e.metric, e.value, e.unit FROM crm_analytics.dashboard_receivables(t.tenant_id) AS e
     UNION ALL
     SELECT e.area, e.metric, e.value, e.unit FROM crm_analytics.dashboard_service(t.tenant_id) AS e
     UNION ALL

@@ -83,16 +83,18 @@ LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH due AS (
-        SELECT i AS doc, d AS rule, t.language, crm.local_day(tenant, as_of) AS day, i.total_amount - i.settled_amount AS open,
-               round((i.total_amount - i.settled_amount) * (d).interest_percent / 100 * (crm.local_day(tenant, as_of) - i.due_on) / 365, i.minor_units) AS interest
+        SELECT i AS doc, l AS rule, l.body, t.language, crm.local_day(tenant, as_of) AS day, i.total_amount - i.settled_amount AS open,
+               round((i.total_amount - i.settled_amount) * l.interest_percent / 100 * (crm.local_day(tenant, as_of) - i.due_on) / 365, i.minor_units)
+               AS interest
         FROM crm.invoices AS i
         JOIN crm.tenants AS t ON t.tenant_id = i.tenant_id
         CROSS JOIN LATERAL crm_internal.dunning_due(tenant, i, as_of) AS d
-        WHERE i.tenant_id = tenant AND i.id = ANY (items::bigint[]) AND (d).id IS NOT NULL
+        JOIN crm.dunning_levels AS l ON l.tenant_id = i.tenant_id AND l.id = d.id
+        WHERE i.tenant_id = tenant AND i.id = ANY (items::bigint[])
     ), raised AS (
         INSERT INTO crm.dunnings AS n (tenant_id, invoice_id, level, name, raised_at, raised_on, overdue_days, open_amount, fee_amount, interest_amount, body)
         SELECT tenant, (d.doc).id, (d.rule).level, (d.rule).name, as_of, d.day, d.day - (d.doc).due_on, d.open, (d.rule).fee, d.interest,
-               crm_internal.dunning_text((d.rule).body, d.doc, d.language, d.day, d.open, (d.rule).fee, d.interest)
+               crm_internal.dunning_text(d.body, d.doc, d.language, d.day, d.open, (d.rule).fee, d.interest)
         FROM due AS d
         ON CONFLICT ON CONSTRAINT dunnings_level_key DO NOTHING
         RETURNING n.*
@@ -112,7 +114,8 @@ AS $$
     )
     SELECT count(*) FROM raised
 $$;
-COMMENT ON FUNCTION crm_internal.dun(bigint, text[], timestamptz) IS 'Raises the levels of dunning that are due of some invoices of a company; returns how many.';
+COMMENT ON FUNCTION crm_internal.dun(bigint, text[], timestamptz) IS
+'Raises the levels of dunning that are due of some invoices of a company; returns how many.';
 
 CREATE OR REPLACE FUNCTION crm.raise_dunning(as_of timestamptz DEFAULT now(), batch integer DEFAULT 1000)
 RETURNS bigint
@@ -277,7 +280,8 @@ BEGIN
     INSERT INTO crm.invoice_lines (tenant_id, invoice_id, position, description, quantity, unit_price, price_includes_tax)
     SELECT t, made.id, x.n, raised.name || ' · ' || doc.number || x.what, 1, x.amount, false
     FROM (VALUES (1, '', raised.fee_amount),
-                 (2, format(' · %s–%s', to_char(doc.due_on, 'YYYY-MM-DD'), to_char(raised.raised_on, 'YYYY-MM-DD')), raised.interest_amount)) AS x (n, what, amount)
+                 (2, ' · ' || to_char(doc.due_on, 'YYYY-MM-DD') || '–' || to_char(raised.raised_on, 'YYYY-MM-DD'), raised.interest_amount))
+         AS x (n, what, amount)
     WHERE x.amount > 0;
     UPDATE crm.dunnings AS n SET fee_invoice_id = made.id WHERE n.tenant_id = t AND n.id = raised.id;
     SELECT i.* INTO made FROM crm.invoices AS i WHERE i.tenant_id = t AND i.id = made.id;

@@ -52,7 +52,8 @@ COMMENT ON COLUMN crm_analytics.fact_quotes.rate_missing IS 'No exchange rate is
 
 CREATE OR REPLACE VIEW crm_analytics.fact_invoices WITH (security_invoker = true) AS
 SELECT i.tenant_id, i.id AS invoice_id, i.number, i.kind, i.state,
-       i.account_id, a.name AS account_name, i.contact_id, c.name AS contact, i.order_id, o.number AS order_number, i.corrects_invoice_id,
+       i.account_id, a.name AS account_name, i.contact_id, c.name AS contact, i.order_id, o.number AS order_number,
+       i.corrects_invoice_id, x.number AS corrects_invoice_number,
        i.owner_id, u.name AS owner, i.team_id, m.name AS team,
        i.issued_on, date_trunc('month', i.issued_on::timestamp)::date AS month, i.due_on, i.posted_at,
        i.net_amount, i.tax_amount, i.total_amount, i.currency, r.rate,
@@ -72,6 +73,7 @@ CROSS JOIN LATERAL (SELECT CASE WHEN i.state = 'posted' AND i.kind = 'invoice' T
 LEFT JOIN crm.accounts AS a ON a.tenant_id = i.tenant_id AND a.id = i.account_id
 LEFT JOIN crm.contacts AS c ON c.tenant_id = i.tenant_id AND c.id = i.contact_id
 LEFT JOIN crm.orders AS o ON o.tenant_id = i.tenant_id AND o.id = i.order_id
+LEFT JOIN crm.invoices AS x ON x.tenant_id = i.tenant_id AND x.id = i.corrects_invoice_id
 LEFT JOIN crm.users AS u ON u.tenant_id = i.tenant_id AND u.id = i.owner_id
 LEFT JOIN crm.teams AS m ON m.tenant_id = i.tenant_id AND m.id = i.team_id;
 COMMENT ON VIEW crm_analytics.fact_invoices IS
@@ -84,6 +86,7 @@ COMMENT ON COLUMN crm_analytics.fact_invoices.state IS 'draft or posted.';
 COMMENT ON COLUMN crm_analytics.fact_invoices.order_id IS 'Order it is for; NULL: none.';
 COMMENT ON COLUMN crm_analytics.fact_invoices.order_number IS 'Number of that order.';
 COMMENT ON COLUMN crm_analytics.fact_invoices.corrects_invoice_id IS 'Document it corrects; NULL: none.';
+COMMENT ON COLUMN crm_analytics.fact_invoices.corrects_invoice_number IS 'Number of that document.';
 COMMENT ON COLUMN crm_analytics.fact_invoices.issued_on IS 'Day of the document; NULL: a draft without one.';
 COMMENT ON COLUMN crm_analytics.fact_invoices.month IS 'First day of the month of the document.';
 COMMENT ON COLUMN crm_analytics.fact_invoices.due_on IS 'Day on which it is to be paid at the latest.';
@@ -136,26 +139,30 @@ COMMENT ON COLUMN crm_analytics.fact_payments.reversed_at IS 'When it was taken 
 
 -- ---- the ledger ----
 
-CREATE OR REPLACE VIEW crm_analytics.effective_allocations WITH (security_invoker = true) AS
-SELECT l.tenant_id, l.id AS allocation_id, l.invoice_id, l.payment_id, l.credit_note_id, i.account_id, i.number AS invoice_number,
-       coalesce(p.number, n.number) AS source_number, i.currency, l.amount, coalesce(p.currency, n.currency) AS source_currency, l.source_amount,
+CREATE OR REPLACE VIEW crm_analytics.fact_payment_allocations WITH (security_invoker = true) AS
+SELECT l.tenant_id, l.id AS allocation_id, coalesce(p.number, n.number) AS number, l.invoice_id, i.number AS invoice_number,
+       l.payment_id, p.number AS payment_number, l.credit_note_id, n.number AS credit_note_number, i.account_id, a.name AS account_name,
+       i.currency, l.amount, coalesce(p.currency, n.currency) AS source_currency, l.source_amount,
        greatest(l.allocated_at, i.posted_at, p.received_at, n.posted_at) AS at
 FROM crm.payment_allocations AS l
 JOIN crm.invoices AS i ON i.tenant_id = l.tenant_id AND i.id = l.invoice_id
 LEFT JOIN crm.payments AS p ON p.tenant_id = l.tenant_id AND p.id = l.payment_id
-LEFT JOIN crm.invoices AS n ON n.tenant_id = l.tenant_id AND n.id = l.credit_note_id;
-COMMENT ON VIEW crm_analytics.effective_allocations IS
+LEFT JOIN crm.invoices AS n ON n.tenant_id = l.tenant_id AND n.id = l.credit_note_id
+LEFT JOIN crm.accounts AS a ON a.tenant_id = i.tenant_id AND a.id = i.account_id;
+COMMENT ON VIEW crm_analytics.fact_payment_allocations IS
 'One row = one allocation of a payment or a credit note to an invoice, with the instant from which it counts: not before both of them do.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.allocation_id IS 'The allocation.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.invoice_id IS 'The invoice that is paid.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.payment_id IS 'Payment it is paid with; NULL: a credit note.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.credit_note_id IS 'Credit note it is settled with; NULL: a payment.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.invoice_number IS 'Number of the invoice.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.source_number IS 'Number of the payment or the credit note.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.amount IS 'How much of the invoice, in its currency; below zero: taken back.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.source_currency IS 'Currency of the payment or the credit note.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.source_amount IS 'How much of the payment or the credit note, in its currency.';
-COMMENT ON COLUMN crm_analytics.effective_allocations.at IS 'From when on it counts.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.allocation_id IS 'The allocation.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.number IS 'Number of the payment or the credit note.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.invoice_id IS 'The invoice that is paid.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.invoice_number IS 'Number of the invoice.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.payment_id IS 'Payment it is paid with; NULL: a credit note.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.payment_number IS 'Number of that payment.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.credit_note_id IS 'Credit note it is settled with; NULL: a payment.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.credit_note_number IS 'Number of that credit note.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.amount IS 'How much of the invoice, in its currency; below zero: taken back.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.source_currency IS 'Currency of the payment or the credit note.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.source_amount IS 'How much of the payment or the credit note, in its currency.';
+COMMENT ON COLUMN crm_analytics.fact_payment_allocations.at IS 'From when on it counts.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_ledger WITH (security_invoker = true) AS
 SELECT i.tenant_id, i.account_id, i.posted_at AS at, i.issued_on AS day, i.kind, i.number, i.due_on,
@@ -169,9 +176,9 @@ UNION ALL
 -- money of one currency that pays an invoice of another leaves the one and comes to the other
 SELECT e.tenant_id, e.account_id, e.at, (e.at AT TIME ZONE t.time_zone)::date, 'exchange', x.number, NULL, x.currency, x.amount, 'payment_allocations',
        e.allocation_id
-FROM crm_analytics.effective_allocations AS e
+FROM crm_analytics.fact_payment_allocations AS e
 JOIN crm.tenants AS t ON t.tenant_id = e.tenant_id
-CROSS JOIN LATERAL (VALUES (e.invoice_number, e.currency, - e.amount), (e.source_number, e.source_currency, e.source_amount)) AS x (number, currency, amount)
+CROSS JOIN LATERAL (VALUES (e.invoice_number, e.currency, - e.amount), (e.number, e.source_currency, e.source_amount)) AS x (number, currency, amount)
 WHERE e.currency <> e.source_currency;
 COMMENT ON VIEW crm_analytics.customer_ledger IS
 'One row = one entry in the account of one customer: what it was invoiced (above zero), credited or paid (below zero). The sum up to an instant is what it '
@@ -200,14 +207,14 @@ BEGIN
                     ELSE 'over_90' END
         FROM crm.invoices AS i
         JOIN crm.tenants AS t ON t.tenant_id = i.tenant_id
-        CROSS JOIN LATERAL (SELECT coalesce(sum(e.amount), 0) AS settled FROM crm_analytics.effective_allocations AS e
+        CROSS JOIN LATERAL (SELECT coalesce(sum(e.amount), 0) AS settled FROM crm_analytics.fact_payment_allocations AS e
                             WHERE e.tenant_id = i.tenant_id AND e.invoice_id = i.id AND e.at <= open_invoices.as_of) AS s
         CROSS JOIN LATERAL (SELECT greatest((open_invoices.as_of AT TIME ZONE t.time_zone)::date - i.due_on, 0) AS late) AS d
         WHERE i.state = 'posted' AND i.kind = 'invoice' AND i.posted_at <= open_invoices.as_of AND i.total_amount > s.settled
           AND (open_invoices.account_id IS NULL OR i.account_id = open_invoices.account_id)
           -- what was paid in full, and of which nothing was moved since, need not be summed up
           AND (i.paid_at IS NULL OR i.paid_at > open_invoices.as_of
-               OR EXISTS (SELECT FROM crm_analytics.effective_allocations AS e
+               OR EXISTS (SELECT FROM crm_analytics.fact_payment_allocations AS e
                           WHERE e.tenant_id = i.tenant_id AND e.invoice_id = i.id AND e.at > open_invoices.as_of));
 END
 $$;
@@ -234,8 +241,9 @@ BEGIN
     SELECT n.base_currency INTO base FROM crm.tenants AS n WHERE n.tenant_id = t;
     RETURN QUERY
         SELECT x.currency, x.balance, x.open, x.overdue, x.open - x.balance, base,
-               CASE WHEN x.balance = 0 THEN 0 ELSE crm.round_money(crm.convert_currency(x.balance, x.currency, base, 'at_today', as_of => customer_balance.as_of,
-                                                                                       tenant_id => t), base) END
+               CASE WHEN x.balance = 0 THEN 0
+                    ELSE crm.round_money(crm.convert_currency(x.balance, x.currency, base, 'at_today', as_of => customer_balance.as_of, tenant_id => t),
+                                         base) END
         FROM (SELECT l.currency::text AS currency, sum(l.amount) AS balance, coalesce(max(o.open), 0) AS open, coalesce(max(o.overdue), 0) AS overdue
               FROM crm_analytics.customer_ledger AS l
               LEFT JOIN (SELECT i.currency, sum(i.open_amount) AS open, sum(i.open_amount) FILTER (WHERE i.overdue_days > 0) AS overdue
@@ -247,8 +255,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.customer_balance(bigint, timestamptz) IS
-'What a customer owed at an instant, a row for each currency it has had to do with: balance (below zero: it has credit), which is what was open of invoices less '
-'credit_amount, what of payments and credit notes was not used; what was overdue on the tenant''s day; the balance in base currency at the rate of that day. '
+'What a customer owed at an instant, a row for each currency it has had to do with: balance (below zero: it has credit), which is what was open of invoices '
+'less credit_amount, what of payments and credit notes was not used; what was overdue on the tenant''s day; the balance in base currency at the rate of '
+'that day. '
 'As far as the caller sees invoices. Errors: P0002 no such account, CR203 no rate, which names pair and day.';
 SELECT crm.declare_api('crm.customer_balance', '{"account_id": 1}');
 
@@ -344,8 +353,8 @@ SELECT r.tenant_id, r.account_id, r.account_name, r.currency, r.not_due, r.days_
        r.balance, r.oldest_due_on, r.base_balance, r.rate_missing
 FROM crm_analytics.receivables_ageing_at(now()) AS r;
 COMMENT ON VIEW crm_analytics.receivables_ageing IS
-'One row = one account and one currency in which it owes or has credit: what is open of its invoices by days overdue in the tenant''s days, what of its payments '
-'and credit notes is unused, and the balance of the two.';
+'One row = one account and one currency in which it owes or has credit: what is open of its invoices by days overdue in the tenant''s days, what of its '
+'payments and credit notes is unused, and the balance of the two.';
 COMMENT ON COLUMN crm_analytics.receivables_ageing.not_due IS 'Open and not due yet, or due today, in currency.';
 COMMENT ON COLUMN crm_analytics.receivables_ageing.days_1_30 IS 'Overdue by 1 to 30 days.';
 COMMENT ON COLUMN crm_analytics.receivables_ageing.days_31_60 IS 'Overdue by 31 to 60 days.';
@@ -369,7 +378,8 @@ CROSS JOIN LATERAL (
     FROM (SELECT l.currency, sum(l.amount) AS amount FROM crm_analytics.customer_ledger AS l
           WHERE l.tenant_id = a.tenant_id AND l.account_id = a.id AND l.at <= now() GROUP BY 1 HAVING sum(l.amount) <> 0) AS x
     CROSS JOIN LATERAL (SELECT CASE WHEN x.currency = t.base_currency THEN 1
-                                    ELSE crm.exchange_rate_on(a.tenant_id, x.currency, t.base_currency, (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
+                                    ELSE crm.exchange_rate_on(a.tenant_id, x.currency, t.base_currency,
+                                                              (now() AT TIME ZONE t.time_zone)::date) END AS rate) AS r
 ) AS b
 CROSS JOIN LATERAL (
     SELECT count(*) AS open_invoices, count(*) FILTER (WHERE i.due_on < d.day) AS overdue_invoices,
