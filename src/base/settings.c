@@ -263,7 +263,7 @@ static void
 define_planner_settings(void)
 {
 	DefineCustomIntVariable("crm.assumed_rows",
-							"Rows for which statements on small tables of the CRM are planned.",
+							"Rows for which look-ups in small tables of the CRM are planned.",
 							"Plans that are kept stay good while an empty table is filled. 0: the planner "
 							"is told what there is.",
 							&crm_assumed_rows,

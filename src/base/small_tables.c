@@ -10,21 +10,26 @@
  * that came before.  Autovacuum cannot help, since it sees no row that is not
  * committed.
  *
- * So a table of the CRM is never taken for smaller than crm.assumed_rows, and
- * while nobody has counted it, for one of a single tenant and with unique ids:
- * that the tenant is given narrows nothing down, that the id is leaves one row.
- * For a table that stays small this means an index where a scan of its one page
- * would do, which costs next to nothing.  A thousand rows are enough for the key
- * to win over an index of which only the tenant is given, and few enough for
- * reports over empty tables not to look worth compiling (jit).
+ * So in a statement that looks something up, a table of the CRM is never taken for
+ * smaller than crm.assumed_rows, and while nobody has counted it, for one of a
+ * single tenant and with unique ids: that the tenant is given narrows nothing
+ * down, that the id is leaves one row.  For a table that stays small this means an
+ * index where a scan of its one page would do, which costs next to nothing.  A
+ * thousand rows are enough for the key to win over an index of which only the
+ * tenant is given.
+ *
+ * Statements that are written anew each time, and reports, whose guesses would
+ * multiply until they look worth compiling (jit), are planned for what there is.
  */
 #include "base/crm.h"
 
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_statistic.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
 #include "optimizer/plancat.h"
+#include "optimizer/planner.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/selfuncs.h"
@@ -34,9 +39,67 @@
 #define ROWS_OF_PAGE 20
 #define ENTRIES_OF_PAGE 150
 
+/* what reads more relations is a report */
+#define MOST_RELATIONS 8
+
 int			crm_assumed_rows = 1000;
+static bool looks_up = false;	/* the statement that is planned right now */
+static planner_hook_type earlier_planner_hook = NULL;
 static get_relation_info_hook_type earlier_info_hook = NULL;
 static get_relation_stats_hook_type earlier_stats_hook = NULL;
+
+typedef struct Statement
+{
+	int			relations;
+	bool		parameters;
+} Statement;
+
+/* Counts relations, of views as well, and looks for parameters; true: it is a report. */
+static bool
+count_relations(Node *node, void *context)
+{
+	Statement  *statement = (Statement *) context;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param))
+	{
+		statement->parameters |= ((Param *) node)->paramkind == PARAM_EXTERN;
+		return false;
+	}
+	if (IsA(node, RangeTblEntry))
+		return ((RangeTblEntry *) node)->rtekind == RTE_RELATION &&
+			((RangeTblEntry *) node)->relkind != RELKIND_VIEW &&
+			++statement->relations > MOST_RELATIONS;
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, count_relations, context, QTW_EXAMINE_RTES_BEFORE);
+	return expression_tree_walker(node, count_relations, context);
+}
+
+static PlannedStmt *
+plan_statement(Query *parse, const char *text, int options, ParamListInfo parameters)
+{
+	/* planning may run functions that plan statements of theirs */
+	bool		earlier = looks_up;
+	Statement	statement = {0, parameters != NULL};
+	PlannedStmt *plan;
+
+	looks_up = crm_assumed_rows > 0 && !count_relations((Node *) parse, &statement) &&
+		statement.parameters;
+	PG_TRY();
+	{
+		if (earlier_planner_hook)
+			plan = earlier_planner_hook(parse, text, options, parameters);
+		else
+			plan = standard_planner(parse, text, options, parameters);
+	}
+	PG_FINALLY();
+	{
+		looks_up = earlier;
+	}
+	PG_END_TRY();
+	return plan;
+}
 
 static bool
 is_of_crm(Oid relation)
@@ -59,7 +122,7 @@ assume_rows(PlannerInfo *root, Oid relation, bool parent, RelOptInfo *rel)
 
 	if (earlier_info_hook)
 		earlier_info_hook(root, relation, parent, rel);
-	if (parent || rel->tuples >= crm_assumed_rows || !is_of_crm(relation))
+	if (!looks_up || parent || rel->tuples >= crm_assumed_rows || !is_of_crm(relation))
 		return;
 
 	rel->tuples = crm_assumed_rows;
@@ -108,7 +171,7 @@ assume_values(PlannerInfo *root, RangeTblEntry *rte, AttrNumber column,
 
 	if (earlier_stats_hook && earlier_stats_hook(root, rte, column, vardata))
 		return true;
-	if (crm_assumed_rows == 0 || rte->rtekind != RTE_RELATION || column <= 0 ||
+	if (!looks_up || rte->rtekind != RTE_RELATION || column <= 0 ||
 		!is_of_crm(rte->relid) ||
 		SearchSysCacheExists3(STATRELATTINH, ObjectIdGetDatum(rte->relid), Int16GetDatum(column),
 							  BoolGetDatum(rte->inh)))
@@ -131,6 +194,8 @@ assume_values(PlannerInfo *root, RangeTblEntry *rte, AttrNumber column,
 void
 crm_small_tables_init(void)
 {
+	earlier_planner_hook = planner_hook;
+	planner_hook = plan_statement;
 	earlier_info_hook = get_relation_info_hook;
 	get_relation_info_hook = assume_rows;
 	earlier_stats_hook = get_relation_stats_hook;

@@ -33,7 +33,7 @@ CROSS JOIN LATERAL (SELECT c.opportunity_id, sum(c.credit) AS credit, sum(c.amou
 JOIN crm_analytics.fact_opportunities AS d ON d.opportunity_id = s.opportunity_id GROUP BY 1 ORDER BY 1;
 SELECT crm_analytics.attribution_credits('best');
 SELECT count(*) AS of_another_year FROM crm_analytics.attribution_between(until => '2020-01-01');
-SELECT campaign, round(conversions, 4) AS conversions FROM crm_analytics.attribution_between(window_days => 10) AS a LEFT JOIN crm.campaigns AS c (tenant_id, id, code, campaign) ON c.id = a.campaign_id WHERE model = 'first' ORDER BY 1;
+SELECT campaign, round(conversions, 4) AS conversions FROM crm_analytics.attribution_between(window_days => 10) AS a LEFT JOIN crm.campaigns AS c (tenant_id, id, code, campaign) ON c.id = a.campaign_id WHERE model = 'first' ORDER BY 1, 2;
 \echo == results, rolled up the tree
 INSERT INTO crm.leads (name, campaign) VALUES ('Regress one', 'ADS'), ('Regress two', 'ads');
 SELECT code, cost, budget, leads, expected_leads, cost_per_lead, delivered, clickers, round(ctr::numeric, 4) AS ctr, won_deals, open_deals, won_amount, revenue, margin, new_customers, customer_margin, cac,

@@ -112,7 +112,7 @@ CREATE FUNCTION pg_temp.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RA
 CREATE TRIGGER refuse BEFORE UPDATE ON crm.tickets FOR EACH ROW WHEN (OLD.id = 940012) EXECUTE FUNCTION pg_temp.refuse();
 INSERT INTO crm.tickets (id, subject, created_at) VALUES (940012, 'twelve', '2026-06-01 09:00'), (940013, 'thirteen', '2026-06-01 09:00');
 SELECT crm.escalate('2026-06-01 09:48'), crm.escalate('2026-06-01 09:48');
-SELECT ticket, name, outcome, detail FROM fired WHERE ticket IN (940012, 940013);
+SELECT ticket, name, outcome, detail FROM fired WHERE ticket IN (940012, 940013) ORDER BY ticket, name;
 DROP TRIGGER refuse ON crm.tickets;
 
 -- a smaller batch, the oldest first

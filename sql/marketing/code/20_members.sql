@@ -167,7 +167,7 @@ COMMENT ON FUNCTION crm_internal.segment_subjects_deleted() IS 'Statement trigge
 CREATE OR REPLACE FUNCTION crm_internal.refresh_segment(segment crm.segments, cause text)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
-SET search_path = pg_catalog, pg_temp
+SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
