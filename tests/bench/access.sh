@@ -4,7 +4,7 @@
 set -u
 . "$REPO/tests/helpers/cluster.sh"
 n=1000000
-sql <<SQL >/dev/null
+sql <<SQL >/dev/null || exit 1
 CREATE ROLE bench_few LOGIN; CREATE ROLE bench_half LOGIN; CREATE ROLE bench_all LOGIN;
 INSERT INTO crm.users (id, name) SELECT 1000 + g, 'u' || g FROM generate_series(1, 100) AS g;
 SELECT crm.grant_access('bench_few', 'agent', 1001), crm.grant_access('bench_half', 'agent', 1003), crm.grant_access('bench_all', 'manager', 1002);
@@ -17,7 +17,7 @@ FROM generate_series(1, $n) AS g,
      (SELECT s.pipeline_id, s.id FROM crm.stages AS s JOIN crm.pipelines AS p ON p.id = s.pipeline_id AND p.subject_table = 'opportunities' ORDER BY s.id LIMIT 1) AS s;
 INSERT INTO crm.contacts (id, name, owner_id) SELECT g, 'contact ' || g, 1001 + (g * 31) % 100 FROM generate_series(1, $n) AS g;
 INSERT INTO crm.contact_points (contact_id, kind, value) SELECT 1 + (g::bigint * 31) % $n, 'email', 'c' || g || '@x.example' FROM generate_series(1, $n) AS g;
-INSERT INTO crm.opportunity_lines (opportunity_id, product_id, unit_price) SELECT 1 + (g::bigint * 31) % $n, 1, 1 FROM generate_series(1, $n) AS g;
+INSERT INTO crm.opportunity_lines (opportunity_id, product_id, unit_price, price_includes_tax) SELECT 1 + (g::bigint * 31) % $n, 1, 1, false FROM generate_series(1, $n) AS g;
 SQL
 sql -c 'VACUUM ANALYZE crm.opportunities' -c 'VACUUM ANALYZE crm.contacts' -c 'VACUUM ANALYZE crm.contact_points' -c 'VACUUM ANALYZE crm.opportunity_lines'
 

@@ -63,6 +63,12 @@ nobody() {  # after whatever went before, the connection is nobody's
 }
 
 nobody 'at first'
+# before a session has loaded the library: a connection of its own, and what is refused or set is the first it hears
+first() { psql -X -q -At -v ON_ERROR_STOP=0 -U app_one -d shop -c "$1" -c "$count" 2>&1; }
+for what in "SET crm.acting = '1,8'" "SET crm.tenant = '2'" "SET crm.written_kept = on" "SET crm.history_reason = 'x'" "SELECT crm.hand_over(1, 2)" "COPY crm.accounts TO STDOUT" \
+    "INSERT INTO crm.accounts (tenant_id, name) VALUES (1, 'x')" "UPDATE crm.accounts SET name = 'x'"; do
+    like "first in a session: $what" "$(first "$what")" 'serves users, and this transaction does not say which'
+done
 is 'an agent' "$(as app_one 3 "$count")" $'as agent\n1|3|agent|3'
 nobody 'after a transaction'
 is 'the next one' "$(as app_one 5 "$count")" $'as agent\n1|5|agent|5'
