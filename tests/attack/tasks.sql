@@ -47,6 +47,11 @@ INSERT INTO attack.tasks VALUES
 ('crm.advance_campaigns', 'SELECT tenant_id, id FROM crm.campaigns WHERE name LIKE ''probe%''',
  'UPDATE crm.campaigns SET status = ''running'', started_at = $3, ends_on = $3::date, begins_on = $3::date WHERE tenant_id = $1 AND id = $2',
  'crm.campaigns', 'id', 'SELECT status = ''finished'' FROM crm.campaigns WHERE tenant_id = $1 AND id = $2'),
+('crm.run_journeys', 'SELECT tenant_id, id FROM crm.contacts',
+ 'INSERT INTO crm.journey_members (tenant_id, journey_id, version_id, subject_table, subject_id, came_by, entered_at, place, arrived_at, due_at) '
+ 'SELECT $1, j.id, v.id, ''contacts'', $2, ''hand'', $3, 1, $3, $3 FROM crm.journeys AS j JOIN crm.journey_versions AS v ON v.tenant_id = j.tenant_id AND v.journey_id = j.id '
+ 'WHERE j.tenant_id = $1 AND j.name = ''probe''',
+ 'crm.journey_members', 'subject_id', 'SELECT left_because = ''probed'' FROM crm.journey_members WHERE tenant_id = $1 AND subject_id = $2'),
 ('crm.fold_due_rollups', 'SELECT CASE WHEN row_number() OVER (ORDER BY id) < 3 THEN 1 ELSE 0 END, id FROM crm.rollup_sources',
  'UPDATE crm.rollup_sources SET folded_at = $3 WHERE id = $2 AND $1 IS NOT NULL', 'crm.rollup_sources', 'id', 'SELECT folded_at > ''2021-01-01'' FROM crm.rollup_sources WHERE id = $2 AND $1 IS NOT NULL');
 SELECT attack.expect(count(*) = 0, 'every task is tried: ' || coalesce(string_agg(coalesce(m.function_name, t.function_name), ' '), '-'))
@@ -59,11 +64,13 @@ SET SESSION AUTHORIZATION attack_owner;
 SET crm.tenant = '1';
 SELECT (crm.define_segment('{"name": "probe", "subject_table": "leads", "age": {"column": "created_at", "from": "1 day"}}')).id AS n \gset
 SELECT (crm.define_score_model('{"name": "probe", "thresholds": [{"name": "hot", "enter": 25, "leave": 20}], "rules": [{"name": "visit", "event": "visit", "points": 10, "decay": "half_life", "period": "30 days"}]}')).id AS n \gset
+SELECT crm.define_journey('{"name": "probe", "steps": [{"do": "exit", "reason": "probed"}]}') IS NULL OR crm.publish_journey('probe') IS NULL AS n \gset
 INSERT INTO crm.tickets (tenant_id, subject, owner_id) SELECT crm.tenant_id(), 'Late ' || n, (SELECT min(u.id) FROM crm.users AS u WHERE u.tenant_id = crm.tenant_id()) FROM generate_series(1, 2) AS n;
 INSERT INTO crm.score_events (tenant_id, lead_id, kind, occurred_at) SELECT x.tenant_id, x.id, 'visit', now() FROM crm.leads AS x WHERE x.tenant_id = crm.tenant_id() ORDER BY x.id LIMIT 20;
 SET crm.tenant = :'second';
 SELECT (crm.define_segment('{"name": "probe", "subject_table": "leads", "age": {"column": "created_at", "from": "1 day"}}')).id AS n \gset
 SELECT (crm.define_score_model('{"name": "probe", "thresholds": [{"name": "hot", "enter": 25, "leave": 20}], "rules": [{"name": "visit", "event": "visit", "points": 10, "decay": "half_life", "period": "30 days"}]}')).id AS n \gset
+SELECT crm.define_journey('{"name": "probe", "steps": [{"do": "exit", "reason": "probed"}]}') IS NULL OR crm.publish_journey('probe') IS NULL AS n \gset
 INSERT INTO crm.tickets (tenant_id, subject, owner_id) SELECT crm.tenant_id(), 'Late ' || n, (SELECT min(u.id) FROM crm.users AS u WHERE u.tenant_id = crm.tenant_id()) FROM generate_series(1, 2) AS n;
 INSERT INTO crm.score_events (tenant_id, lead_id, kind, occurred_at) SELECT x.tenant_id, x.id, 'visit', now() FROM crm.leads AS x WHERE x.tenant_id = crm.tenant_id() ORDER BY x.id LIMIT 20;
 RESET crm.tenant;

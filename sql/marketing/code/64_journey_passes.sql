@@ -260,6 +260,7 @@ DECLARE
     was CONSTANT text := current_setting('crm.tenant', true);
     n bigint := 0;
     k bigint;
+    f crm_internal.failed_work;
     -- whoever does not hear events must not say that one did not come
     hears CONSTANT boolean := crm.try_lock('journey_events', 0);
 BEGIN
@@ -275,10 +276,15 @@ BEGIN
         n := n + k;
         EXIT WHEN k = 0 OR n >= batch;
     END LOOP;
-    UPDATE crm.journey_members AS m SET trouble = f.sqlstate || ': ' || f.message
-    FROM crm_internal.failed_work AS f
-    WHERE f.function_name = 'crm.run_journeys' AND f.failed_at = as_of AND f.item ~ '^\d+$' AND m.tenant_id = f.tenant_id AND m.id = f.item::bigint
-      AND m.status = 'active';
+    FOR f IN SELECT x.* FROM crm_internal.failed_work AS x
+             WHERE x.function_name = 'crm.run_journeys' AND x.failed_at = as_of AND x.item ~ '^\d+$' LOOP
+        BEGIN
+            UPDATE crm.journey_members AS m SET trouble = f.sqlstate || ': ' || f.message
+            WHERE m.tenant_id = f.tenant_id AND m.id = f.item::bigint AND m.status = 'active';
+        EXCEPTION WHEN OTHERS THEN
+            NULL;   -- a row that cannot be written at all is told by crm.health() alone
+        END;
+    END LOOP;
     PERFORM set_config('crm.tenant', coalesce(was, ''), true);
     RETURN n;
 END
