@@ -100,6 +100,17 @@ SELECT count(*) AS english_again FROM crm.search_articles('loud');
 
 -- the outbox: claimed once, the lease runs out, retried, given up
 DELETE FROM crm.events;
+-- archived by a plain UPDATE, another language published later; a ticket is its whole conversation
+SELECT count(crm.write_article('plain', 'A whistling valve', 'Turn it.', visibility => 'public', publish => true));
+UPDATE crm.articles SET state = 'archived' WHERE code = 'plain';
+SELECT count(crm.write_article('plain', 'Une vanne', 'Tourner.', language => 'fr', publish => true));
+SELECT count(*) FILTER (WHERE a.language = 'en') AS english, count(*) FILTER (WHERE a.language = 'fr') AS french
+FROM (SELECT * FROM crm.search_articles('whistling') UNION ALL SELECT * FROM crm.search_articles('vanne')) AS a;
+INSERT INTO crm.tickets (id, subject) VALUES (9971, 'two'), (9972, 'one');
+SELECT count(crm.add_ticket_message(9971, 'the valve whistles', 'internal')), count(crm.add_ticket_message(9971, 'and it leaks', 'internal')),
+       count(crm.add_ticket_message(9972, 'the valve whistles', 'internal'));
+SELECT s.ticket_id FROM crm.search_tickets('valve -leaks') AS s;
+SELECT count(*) FROM crm.search_tickets('valve') AS s;
 SELECT (crm.emit_event('test.one', payload => '{"n": 1}', dedupe_key => 'a')).payload, (crm.emit_event('test.one', payload => '{"n": 2}', dedupe_key => 'a')).payload;
 SELECT (crm.emit_event('test.later', scheduled_at => now() + interval '1 hour')).attempts;
 SELECT kind, claimed_by, attempts FROM crm.claim_events('mailer');

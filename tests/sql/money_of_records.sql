@@ -124,4 +124,26 @@ SELECT id AS lead FROM crm.capture_lead('{"name": "Conv", "email": "conv@x.examp
 SELECT opportunity_id AS deal FROM crm.convert_lead(:lead, true, '{"currency": "EUR"}') \gset
 SELECT o.amount, o.currency, o.amount_source FROM crm.opportunities AS o WHERE o.id = :deal;
 SELECT amount, currency FROM crm.capture_lead('{"name": "Toman", "email": "toman@x.example", "amount": "3000", "currency": "toman"}');
+
+-- another product on a line: its price and cost, but for a price that was agreed; the currency stays while there are lines
+INSERT INTO crm.products (id, name, list_price, cost, currency) VALUES (9801, 'Large', 100, 60, 'USD'), (9802, 'Small', 50, 10, 'USD'), (9803, 'Unpriced', NULL, NULL, 'USD');
+INSERT INTO crm.opportunities (id, name, currency) VALUES (9801, 'follows', 'USD');
+INSERT INTO crm.opportunity_lines (id, opportunity_id, product_id, quantity, unit_price) VALUES (9801, 9801, 9801, 2, NULL), (9802, 9801, 9801, 1, 95);
+UPDATE crm.opportunity_lines SET product_id = 9802 WHERE opportunity_id = 9801;
+SELECT l.id, l.unit_price, l.unit_cost, l.margin FROM crm.opportunity_lines AS l WHERE l.opportunity_id = 9801 ORDER BY 1;
+UPDATE crm.opportunity_lines SET product_id = 9801, unit_price = 80, unit_cost = 70 WHERE id = 9801;
+UPDATE crm.opportunity_lines SET product_id = 9803 WHERE id = 9802;
+SELECT l.id, l.unit_price, l.unit_cost FROM crm.opportunity_lines AS l WHERE l.opportunity_id = 9801 ORDER BY 1;
+SELECT o.amount, o.amount_source FROM crm.opportunities AS o WHERE o.id = 9801;
+UPDATE crm.opportunities SET currency = 'EUR' WHERE id = 9801;
+INSERT INTO crm.accounts (id, name) VALUES (9801, 'Acme');
+INSERT INTO crm.orders (id, account_id, currency) VALUES (9801, 9801, 'USD');
+UPDATE crm.orders SET currency = 'EUR' WHERE id = 9801;
+UPDATE crm.orders SET currency = 'USD' WHERE id = 9801;
+INSERT INTO crm.order_lines (order_id, product_id) VALUES (9801, 9801);
+UPDATE crm.orders SET currency = 'EUR' WHERE id = 9801;
+SELECT o.currency, o.amount FROM crm.orders AS o WHERE o.id = 9801;
+TRUNCATE crm.opportunity_lines;
+SELECT o.amount, o.amount_source FROM crm.opportunities AS o WHERE o.id = 9801;
+UPDATE crm.opportunities SET currency = 'EUR' WHERE id = 9801;
 ROLLBACK;

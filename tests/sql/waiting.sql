@@ -125,4 +125,26 @@ SET LOCAL crm.tenant = :'first';
 DELETE FROM crm.tickets WHERE subject = 'z1';
 SELECT pg_temp.owners('z%'), current_setting('crm.tenant') = :'first' AS still_here;
 SELECT t.transfers, t.mine FROM (SELECT count(*) AS transfers, bool_and(x.tenant_id = :second) AS mine FROM crm.ticket_transfers AS x WHERE x.to_owner_id = 9791) AS t;
+
+-- a skill learnt, a team joined, somebody who works here again: each is served what waited for it
+INSERT INTO crm.users (id, name) VALUES (9780, 'Eve');
+INSERT INTO crm.agents (user_id, capacity) VALUES (9780, 9);
+INSERT INTO crm.skills (id, code, name) VALUES (9780, 'wanted', 'Wanted');
+INSERT INTO crm.teams (id, name) VALUES (9780, 'New');
+INSERT INTO crm.queues (id, code, name, team_id, routing_method) VALUES (9780, 'new', 'New', 9780, 'longest_idle');
+SELECT count(crm.open_ticket('n1', queue => 'new')), count(crm.open_ticket('n2', queue => 'new', skill_ids => '{9780}'));
+SELECT pg_temp.owners('n%');
+INSERT INTO crm.team_memberships (team_id, user_id, valid) VALUES (9780, 9780, '[2020-01-01,)');
+SELECT pg_temp.owners('n%');
+INSERT INTO crm.user_skills (user_id, skill_id) VALUES (9780, 9780);
+SELECT pg_temp.owners('n%');
+UPDATE crm.users SET active = false WHERE id = 9780;
+SELECT count(crm.open_ticket('n3', queue => 'new'));
+SELECT pg_temp.owners('n3');
+UPDATE crm.users SET active = true WHERE id = 9780;
+SELECT pg_temp.owners('n3');
+-- and whose ticket is solved has been free since
+UPDATE crm.agents SET last_released_at = NULL WHERE user_id = 9780;
+SELECT pg_temp.done('n1');
+SELECT a.last_released_at IS NOT NULL AS noted FROM crm.agents AS a WHERE a.user_id = 9780;
 ROLLBACK;

@@ -109,7 +109,15 @@ AS $$
 DECLARE
     -- the part of a name that is the table's leaves room for the rest of it
     full_name CONSTANT text := (SELECT left(c.relname, 40) FROM pg_class AS c WHERE c.oid = relation) || name;
+    other regproc;
 BEGIN
+    -- one that a file has made by hand under such a name would be replaced, or go without a word
+    SELECT t.tgfoid INTO other FROM pg_trigger AS t
+    WHERE t.tgrelid = relation AND t.tgname = full_name AND strpos(action, 'EXECUTE FUNCTION ' || t.tgfoid::regproc || '(') = 0;
+    IF FOUND THEN
+        RAISE EXCEPTION 'trigger "%" of % calls %', full_name, relation, other
+            USING ERRCODE = 'duplicate_object', HINT = 'Give it a name that does not end in ' || name || ', which the CRM makes and takes away itself.';
+    END IF;
     IF wanted THEN
         EXECUTE format('CREATE OR REPLACE TRIGGER %I %s ON %s %s', full_name, events, relation::regclass, action);
     ELSIF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation AND t.tgname = full_name) THEN

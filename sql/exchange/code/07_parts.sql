@@ -172,6 +172,12 @@ BEGIN
                               ELSE '' END, ' UNION ALL ' ORDER BY w.n)
     INTO selected
     FROM (SELECT w.way, w.n FROM jsonb_array_elements_text(ways) WITH ORDINALITY AS w(way, n)) AS w;
+    -- what it was called before it was merged into another, or is called besides
+    IF ways ? 'source' THEN
+        selected := selected || format(' UNION ALL SELECT d.key, 0, x.subject_id, 0::bigint, x.external_id FROM d JOIN crm.external_ids AS x
+            ON x.tenant_id = %s AND x.subject_table = %L AND x.source = %L AND x.external_id = d.key', batch.tenant_id::bigint,
+            crm.subject_name(relation), batch.source_system);
+    END IF;
     IF relation = 'crm.contacts'::regclass THEN
         selected := selected || format(' UNION ALL SELECT DISTINCT d.key, 0, p.contact_id, 0::bigint, m.name FROM d
             JOIN crm.contact_points AS p ON p.tenant_id = %1$s AND p.kind = ''email'' AND p.value_key = d.address

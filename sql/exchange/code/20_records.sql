@@ -145,6 +145,20 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.forget_external_ids() IS 'Trigger: what other systems called records that are deleted is forgotten.';
 
+CREATE OR REPLACE FUNCTION crm_internal.keep_merged_name(subject text, source jsonb, target jsonb) RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    INSERT INTO crm.external_ids AS x (tenant_id, subject_table, source, external_id, subject_id)
+    SELECT (target ->> 'tenant_id')::bigint, subject, source ->> 'source_system', source ->> 'source_id', (target ->> 'id')::bigint
+    WHERE source ->> 'source_system' <> '' AND source ->> 'source_id' <> ''
+      AND (source ->> 'source_system', source ->> 'source_id') IS DISTINCT FROM (target ->> 'source_system', target ->> 'source_id')
+    ON CONFLICT ON CONSTRAINT external_ids_pkey DO NOTHING
+$$;
+COMMENT ON FUNCTION crm_internal.keep_merged_name(text, jsonb, jsonb) IS
+'What another system calls a record that was merged is a name of the one that goes on.';
+SELECT crm.declare_hook('record_merged', 'crm_internal.keep_merged_name(text, jsonb, jsonb)');
+
 CREATE OR REPLACE FUNCTION crm_internal.apply_external_ids(relation regclass) RETURNS void
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp

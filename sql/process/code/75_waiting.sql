@@ -329,11 +329,11 @@ CREATE OR REPLACE TRIGGER agents_after_zz_free_update AFTER UPDATE ON crm.agents
                        OR NEW.status IS DISTINCT FROM OLD.status OR NEW.away_until IS DISTINCT FROM OLD.away_until
                        OR NEW.calendar_id IS DISTINCT FROM OLD.calendar_id)
     EXECUTE FUNCTION crm_internal.became_free('user');
-CREATE OR REPLACE TRIGGER user_skills_after_zz_free AFTER INSERT OR UPDATE ON crm.user_skills
+CREATE OR REPLACE TRIGGER user_skills_after_zz_ready AFTER INSERT OR UPDATE ON crm.user_skills
     FOR EACH ROW EXECUTE FUNCTION crm_internal.became_free('user');
-CREATE OR REPLACE TRIGGER team_memberships_after_zz_free AFTER INSERT OR UPDATE ON crm.team_memberships
+CREATE OR REPLACE TRIGGER team_memberships_after_zz_ready AFTER INSERT OR UPDATE ON crm.team_memberships
     FOR EACH ROW EXECUTE FUNCTION crm_internal.became_free('user');
-CREATE OR REPLACE TRIGGER users_after_zz_free AFTER UPDATE ON crm.users
+CREATE OR REPLACE TRIGGER users_after_zz_ready AFTER UPDATE ON crm.users
     FOR EACH ROW WHEN (NEW.active AND NOT OLD.active) EXECUTE FUNCTION crm_internal.became_free('id');
 
 -- ---- one at a time, when asked and by the clock ----

@@ -165,6 +165,19 @@ BEGIN
         NEW.tax_category_id := NULL;
         NEW.tax_percent := NULL;
     END IF;
+    IF TG_OP = 'UPDATE' AND NEW.product_id IS DISTINCT FROM OLD.product_id THEN
+        -- what another product costs says nothing of this one; a price that was agreed, and not the one of a list, stays
+        IF NEW.unit_cost IS NOT DISTINCT FROM OLD.unit_cost THEN
+            NEW.unit_cost := NULL;
+        END IF;
+        IF NEW.unit_price IS NOT DISTINCT FROM OLD.unit_price AND EXISTS (
+            SELECT FROM crm_internal.price_for_line(NEW.tenant_id, OLD.product_id, head.book, OLD.quantity, head.currency, head.day, head.account) AS p
+            WHERE p.price = OLD.unit_price)
+        THEN
+            NEW.unit_price := NULL;
+            NEW.price_includes_tax := CASE WHEN NEW.price_includes_tax IS DISTINCT FROM OLD.price_includes_tax THEN NEW.price_includes_tax END;
+        END IF;
+    END IF;
     IF NEW.unit_price IS NULL THEN
         SELECT p.price, p.includes_tax INTO priced FROM crm_internal.price_for_line(
             NEW.tenant_id, NEW.product_id, head.book, NEW.quantity, head.currency, head.day, head.account) AS p;
@@ -271,6 +284,54 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.sum_opportunity_lines() IS
 'Statement trigger of lines: the amount of a deal is the sum of its lines, unless it was set by hand.';
+
+CREATE OR REPLACE FUNCTION crm_internal.opportunity_lines_truncated()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    tenant bigint;
+BEGIN
+    FOR tenant IN SELECT t.tenant_id FROM crm.tenants AS t LOOP
+        UPDATE crm.opportunities AS o SET amount = NULL WHERE o.tenant_id = tenant AND o.amount_source = 'lines' AND o.amount IS NOT NULL;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.opportunity_lines_truncated() IS 'Statement trigger: deals whose lines are gone have no amount of lines.';
+CREATE OR REPLACE TRIGGER opportunity_lines_after_truncate_sum AFTER TRUNCATE ON crm.opportunity_lines
+    FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.opportunity_lines_truncated();
+
+-- ---- the currency of what has lines ----
+
+-- security definer: lines count, whoever sees them
+CREATE OR REPLACE FUNCTION crm_internal.keep_currency_of_lines()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    found boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM crm.%I AS l WHERE l.tenant_id = $1 AND l.%I = $2)', TG_ARGV[0], TG_ARGV[1]) INTO found USING NEW.tenant_id, NEW.id;
+    IF found THEN
+        RAISE EXCEPTION '% % has lines in %, so it cannot become one in %', TG_TABLE_NAME, NEW.id, OLD.currency, NEW.currency
+            USING ERRCODE = 'object_not_in_prerequisite_state', COLUMN = 'currency',
+                  HINT = 'Delete its lines first; without given prices they come back priced in the new currency.';
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.keep_currency_of_lines() IS
+'Row trigger of what has lines, with the table of the lines and the column that refers to it: prices of lines are in its currency, so it stays. Error 55000.';
+CREATE OR REPLACE TRIGGER opportunities_before_currency_lines BEFORE UPDATE ON crm.opportunities
+    FOR EACH ROW WHEN (NEW.currency <> OLD.currency) EXECUTE FUNCTION crm_internal.keep_currency_of_lines('opportunity_lines', 'opportunity_id');
+CREATE OR REPLACE TRIGGER orders_before_currency_lines BEFORE UPDATE ON crm.orders
+    FOR EACH ROW WHEN (NEW.currency <> OLD.currency) EXECUTE FUNCTION crm_internal.keep_currency_of_lines('order_lines', 'order_id');
+
 CREATE OR REPLACE TRIGGER opportunity_lines_after_insert_sum AFTER INSERT ON crm.opportunity_lines
     REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_opportunity_lines();
 CREATE OR REPLACE TRIGGER opportunity_lines_after_update_sum AFTER UPDATE ON crm.opportunity_lines

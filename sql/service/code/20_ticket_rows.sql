@@ -303,7 +303,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.tickets_released() IS 'Whose ticket is closed or goes to somebody else has been free since.';
-CREATE OR REPLACE TRIGGER tickets_after_release
+CREATE OR REPLACE TRIGGER tickets_after_idle
     AFTER UPDATE ON crm.tickets
     FOR EACH ROW WHEN (OLD.owner_id IS NOT NULL AND OLD.closed_at IS NULL AND (NEW.closed_at IS NOT NULL OR NEW.owner_id IS DISTINCT FROM OLD.owner_id))
     EXECUTE FUNCTION crm_internal.tickets_released();

@@ -217,6 +217,7 @@ AS $$
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     q CONSTANT tsquery := crm.search_query(query);
+    excluded CONSTANT tsquery := (SELECT crm.words_query(p.excluded) FROM crm.search_parts(query) AS p);
 BEGIN
     RETURN QUERY
         SELECT k.id, k.subject, s.code, hit.rank, hit.snippet
@@ -227,10 +228,13 @@ BEGIN
               ORDER BY m.ticket_id, ts_rank(m.search, q) DESC) AS hit
         JOIN crm.tickets AS k ON k.tenant_id = t AND k.id = hit.ticket_id
         JOIN crm.stages AS s ON s.tenant_id = t AND s.id = k.stage_id
+        -- a ticket is its whole conversation: what is excluded stands in none of its messages
+        WHERE excluded IS NULL
+           OR NOT EXISTS (SELECT FROM crm.ticket_messages AS x WHERE x.tenant_id = t AND x.ticket_id = k.id AND x.search @@ excluded)
         ORDER BY hit.rank DESC, k.id DESC
         LIMIT max_rows;
 END
 $$;
 COMMENT ON FUNCTION crm.search_tickets(text, integer) IS
-'Tickets whose messages match, best first. The query is written as for a search engine: words, "phrases", or, -not; spellings of Persian and Arabic '
-'letters and digits meet.';
+'Tickets whose messages match, best first. The query is written as for a search engine: words, "phrases", or, -not (in none of the ticket''s '
+'messages); spellings of Persian and Arabic letters and digits meet.';

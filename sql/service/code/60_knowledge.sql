@@ -14,6 +14,17 @@ $$;
 COMMENT ON FUNCTION crm.words_query(text) IS
 'Query that is met by the folded words, or by the English stems, of a text without exclusions; NULL for NULL.';
 
+CREATE OR REPLACE FUNCTION crm.search_parts(query text)
+RETURNS TABLE (wanted text, excluded text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 1
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT string_agg(m.part[2], ' ' ORDER BY m.place) FILTER (WHERE m.part[1] = ''),
+           string_agg(m.part[2], ' or ' ORDER BY m.place) FILTER (WHERE m.part[1] = '-')
+    FROM regexp_matches(query, '(-?)("[^"]*"?|\S+)', 'g') WITH ORDINALITY AS m (part, place)
+$$;
+COMMENT ON FUNCTION crm.search_parts(text) IS 'What a query asks for, and what it excludes (any of it); NULL where there is none.';
+
 CREATE OR REPLACE FUNCTION crm.search_query(query text) RETURNS tsquery
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
@@ -23,9 +34,7 @@ AS $$
     SELECT CASE WHEN t.wanted IS NULL THEN !! crm.words_query(t.excluded)
                 WHEN t.excluded IS NULL THEN crm.words_query(t.wanted)
                 ELSE crm.words_query(t.wanted) && !! crm.words_query(t.excluded) END
-    FROM (SELECT string_agg(m.part[2], ' ' ORDER BY m.place) FILTER (WHERE m.part[1] = '') AS wanted,
-                 string_agg(m.part[2], ' or ' ORDER BY m.place) FILTER (WHERE m.part[1] = '-') AS excluded
-          FROM regexp_matches(query, '(-?)("[^"]*"?|\S+)', 'g') WITH ORDINALITY AS m (part, place)) AS t
+    FROM crm.search_parts(query) AS t
     WHERE t.wanted IS NOT NULL OR t.excluded IS NOT NULL
 $$;
 COMMENT ON FUNCTION crm.search_query(text) IS
@@ -106,6 +115,23 @@ COMMENT ON FUNCTION crm.publish_article(text, text, integer) IS
 'Makes a version (the newest unless given) the one that is read in its language, and returns it. An older number brings an older text back. Errors: '
 'P0002 where there is no such version.';
 
+CREATE OR REPLACE FUNCTION crm_internal.articles_archived()
+RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- no language is read any more: publishing one later brings back that one alone
+    UPDATE crm.article_versions AS v SET is_published = false
+    WHERE v.tenant_id = NEW.tenant_id AND v.article_id = NEW.id AND v.is_published;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.articles_archived() IS 'Row trigger: texts of an article that is archived, by whatever statement, are published no more.';
+CREATE OR REPLACE TRIGGER articles_after_archived AFTER UPDATE ON crm.articles
+    FOR EACH ROW WHEN (NEW.state = 'archived' AND OLD.state <> 'archived') EXECUTE FUNCTION crm_internal.articles_archived();
+
 CREATE OR REPLACE FUNCTION crm.archive_article(code text)
 RETURNS crm.articles
 LANGUAGE plpgsql VOLATILE
@@ -122,9 +148,6 @@ BEGIN
         RAISE EXCEPTION 'there is no article "%"', code
             USING ERRCODE = 'no_data_found', HINT = 'crm.articles lists the codes.';
     END IF;
-    -- no language is read any more: publishing one later brings back that one alone
-    UPDATE crm.article_versions AS v SET is_published = false
-    WHERE v.tenant_id = changed.tenant_id AND v.article_id = changed.id AND v.is_published;
     RETURN changed;
 END
 $$;
