@@ -427,9 +427,10 @@ BEGIN
         EXECUTE format('UPDATE crm.import_rows AS r SET state = ''unchanged'', target_id = x.subject_id, reason = ''is record '' || x.subject_id || '' by now'',
                     hint = ''It was merged into that one, which is left as it is.''
                     FROM crm.external_ids AS x
-                    WHERE r.tenant_id = %1$s AND r.batch_id = %2$s AND x.tenant_id = %1$s AND x.subject_table = %3$L AND x.source = %4$L AND x.external_id = r.source_id
+                    WHERE r.tenant_id = %1$s AND r.batch_id = %2$s AND x.tenant_id = %1$s AND x.subject_table = %3$L AND x.source = %4$L
+                      AND x.external_id = r.source_id
                       AND NOT EXISTS (SELECT FROM %5$s AS o WHERE o.tenant_id = %1$s AND o.source_system = %4$L AND o.source_id = r.source_id)',
-                   batch.tenant_id, batch.id, batch.target_table, batch.source_system, crm.subject_relation(batch.target_table));
+                   batch.tenant_id, batch.id, batch.target_table, batch.source_system, crm.subject_relation(batch.target_table)::regclass);
     END IF;
     RETURN batch;
 END

@@ -83,8 +83,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    EXECUTE format('DELETE FROM crm.contact_points AS p USING crm.contact_points AS q WHERE p.tenant_id = $1 AND p.%1$I = $2 AND q.tenant_id = $1 AND q.%1$I = $3 '
-                   'AND (q.kind, coalesce(q.value_key, q.value)) = (p.kind, coalesce(p.value_key, p.value))', column_name)
+    EXECUTE format('DELETE FROM crm.contact_points AS p USING crm.contact_points AS q WHERE p.tenant_id = $1 AND p.%1$I = $2 '
+                   'AND q.tenant_id = $1 AND q.%1$I = $3 AND (q.kind, coalesce(q.value_key, q.value)) = (p.kind, coalesce(p.value_key, p.value))', column_name)
         USING crm.tenant_id(), from_id, to_id;
     EXECUTE format('UPDATE crm.contact_points AS p SET is_primary = false WHERE p.tenant_id = $1 AND p.%1$I = $2 AND p.is_primary '
                    'AND EXISTS (SELECT FROM crm.contact_points AS q WHERE q.tenant_id = $1 AND q.%1$I = $3 AND q.kind = p.kind AND q.is_primary)', column_name)
@@ -108,7 +108,8 @@ DECLARE
 BEGIN
     FOR keys IN
         SELECT array_agg(a.attname::text) FROM pg_index AS i
-        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1]) AND a.attname <> 'tenant_id' AND a.attgenerated = ''
+        JOIN pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey[0:i.indnkeyatts - 1])
+             AND a.attname <> 'tenant_id' AND a.attgenerated = ''
         WHERE i.indrelid = crm.subject_relation(subject) AND i.indisunique AND NOT i.indisprimary
         GROUP BY i.indexrelid
     LOOP

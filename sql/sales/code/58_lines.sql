@@ -316,7 +316,8 @@ AS $$
 DECLARE
     found boolean;
 BEGIN
-    EXECUTE format('SELECT EXISTS (SELECT FROM crm.%I AS l WHERE l.tenant_id = $1 AND l.%I = $2)', TG_ARGV[0], TG_ARGV[1]) INTO found USING NEW.tenant_id, NEW.id;
+    EXECUTE format('SELECT EXISTS (SELECT FROM crm.%I AS l WHERE l.tenant_id = $1 AND l.%I = $2)', TG_ARGV[0], TG_ARGV[1])
+        INTO found USING NEW.tenant_id, NEW.id;
     IF found THEN
         RAISE EXCEPTION '% % has lines in %, so it cannot become one in %', TG_TABLE_NAME, NEW.id, OLD.currency, NEW.currency
             USING ERRCODE = 'object_not_in_prerequisite_state', COLUMN = 'currency',
