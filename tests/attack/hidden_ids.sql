@@ -91,7 +91,7 @@ BEGIN
         END LOOP;
         finding := finding || CASE WHEN made OR theirs THEN '' ELSE written END;
         SELECT count(*) INTO n FROM crm.events AS e JOIN attack.hidden AS h ON h.subject = e.subject_table AND h.id::bigint = e.subject_id WHERE e.created_at = now();
-        IF n > 0 THEN finding := finding || ' writes events'; END IF;
+        IF n > 0 AND theirs IS NOT TRUE THEN finding := finding || ' writes events'; END IF;
         RAISE SQLSTATE 'ATT00';
     EXCEPTION WHEN SQLSTATE 'ATT00' THEN NULL;
               WHEN OTHERS THEN state := SQLSTATE || ' ' || SQLERRM; IF SQLERRM LIKE '%HIDDEN%' THEN finding := 'tells in an error ' || SQLERRM; END IF;
