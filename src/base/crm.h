@@ -132,6 +132,9 @@ extern uint64 crm_config_news(void);
 extern uint64 crm_config_roles(void);
 extern Oid	crm_table_oid(const char *table, bool missing_ok);
 extern Oid	crm_table_owner(Oid relid);
+
+/* install.c */
+extern bool crm_installing(void);
 extern void crm_config_reread(void);
 extern void crm_config_init(void);
 extern void crm_small_tables_init(void);

@@ -376,6 +376,44 @@ upgrade(const char *before, StringInfo done)
 	}
 }
 
+static bool installing = false;
+
+/* Whether our own scripts are being run. */
+bool
+crm_installing(void)
+{
+	return installing;
+}
+
+/* Tables anew, or steps to this version; then all that is declared, and code. */
+static void
+run_scripts(const char *before, StringInfo done)
+{
+	installing = true;
+	PG_TRY();
+	{
+		if (before == NULL)
+		{
+			run_script(TABLES_PREFIX CRM_VERSION ".sql", false);
+			record_step(NULL, CRM_VERSION);
+			appendStringInfoString(done, "installed " CRM_VERSION);
+		}
+		else if (strcmp(before, CRM_VERSION) == 0)
+			appendStringInfoString(done, "up to date at " CRM_VERSION);
+		else
+			upgrade(before, done);
+		run_script(EXTENSION_PREFIX CRM_VERSION ".sql", true);
+		if (before != NULL)
+			run_script(TABLES_PREFIX CRM_VERSION ".sql", true);
+		run_script(CODE_PREFIX CRM_VERSION ".sql", false);
+	}
+	PG_FINALLY();
+	{
+		installing = false;
+	}
+	PG_END_TRY();
+}
+
 PG_FUNCTION_INFO_V1(crm_install);
 
 /*
@@ -425,20 +463,7 @@ crm_install(PG_FUNCTION_ARGS)
 							   caller.saved_context | SECURITY_LOCAL_USERID_CHANGE);
 
 	initStringInfo(&done);
-	if (before == NULL)
-	{
-		run_script(TABLES_PREFIX CRM_VERSION ".sql", false);
-		record_step(NULL, CRM_VERSION);
-		appendStringInfoString(&done, "installed " CRM_VERSION);
-	}
-	else if (strcmp(before, CRM_VERSION) == 0)
-		appendStringInfoString(&done, "up to date at " CRM_VERSION);
-	else
-		upgrade(before, &done);
-	run_script(EXTENSION_PREFIX CRM_VERSION ".sql", true);
-	if (before != NULL)
-		run_script(TABLES_PREFIX CRM_VERSION ".sql", true);
-	run_script(CODE_PREFIX CRM_VERSION ".sql", false);
+	run_scripts(before, &done);
 
 	AtEOXact_GUC(true, nestlevel);
 	MemoryContextSwitchTo(mine);

@@ -169,6 +169,7 @@ CREATE TABLE public.regress_visits (id bigint PRIMARY KEY, tenant_id bigint NOT 
 SELECT crm.attach_import('public.regress_visits');
 -- triggers of a stranger's table would run as the owner of the CRM, also where that owner is a member of the stranger's role
 CREATE ROLE regress_own_stranger;
+SELECT crm.detach('public.regress_old', 'import'), crm.detach('public.regress_old', 'found_by');
 ALTER TABLE public.regress_old OWNER TO regress_own_stranger;
 SELECT crm.attach_import('public.regress_old');
 ROLLBACK;

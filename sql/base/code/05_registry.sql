@@ -8,12 +8,13 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    RETURN (SELECT r.relation FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation WHERE r.subject = subject_relation.subject);
+    RETURN (SELECT r.relation FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
+            WHERE r.subject = subject_relation.subject AND (r.declared_at IS NOT NULL OR crm_internal.trusted_table(r.relation)));
 END
 $$;
 COMMENT ON FUNCTION crm.subject_relation(text) IS
 'Table that a column like subject_table means: leads for crm.leads, schema.table for a table an owner attached. '
-'NULL where none is registered under the name.';
+'NULL where none is registered under the name, or its owner can no longer act as the CRM''s.';
 
 -- tables that were dropped since have a row, but no relation
 CREATE OR REPLACE FUNCTION crm.registered_as(option text)
@@ -27,6 +28,7 @@ BEGIN
         SELECT r.subject, r.relation, r.options
         FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
         WHERE coalesce(r.options -> registered_as.option, 'false') <> 'false'
+          AND (r.declared_at IS NOT NULL OR crm_internal.trusted_table(r.relation))
         ORDER BY r.subject;
 END
 $$;
@@ -44,6 +46,10 @@ BEGIN
     SELECT r.relation INTO found
     FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
     WHERE r.subject = require_registered.subject AND coalesce(r.options -> require_registered.option, 'false') <> 'false';
+    IF found IS NOT NULL AND crm.subject_relation(subject) IS NULL THEN
+        RAISE EXCEPTION 'the owner of table % cannot act as the owner of the CRM any more', found
+            USING ERRCODE = 'insufficient_privilege', HINT = 'Give the table to the owner of the CRM, or take it out with crm.detach().';
+    END IF;
     IF found IS NULL THEN
         RAISE EXCEPTION 'table "%" is not registered for "%"', subject, option
             USING ERRCODE = 'undefined_table',
@@ -122,6 +128,9 @@ BEGIN
         EXECUTE format('CREATE OR REPLACE TRIGGER %I %s ON %s %s', full_name, events, relation::regclass, action);
     ELSIF EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = relation AND t.tgname = full_name) THEN
         EXECUTE format('DROP TRIGGER %I ON %s', full_name, relation::regclass);
+    END IF;
+    IF action ~ 'FOR EACH STATEMENT' THEN
+        PERFORM crm_internal.set_partition_triggers(relation, full_name, wanted, events, action);
     END IF;
 END
 $$;
@@ -256,7 +265,6 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     name text;
-    table_owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = table_name);
     crm_owner CONSTANT oid := (SELECT c.relowner FROM pg_class AS c WHERE c.oid = 'crm.registry'::regclass);
     other regclass;
 BEGIN
@@ -266,7 +274,7 @@ BEGIN
     END IF;
     -- What the CRM does about rows it does as its owner, and then the table's own triggers run as the owner of the CRM: whoever
     -- may put triggers on the table must be able to act as that owner anyway. That the CRM's owner is a member of the table's is not enough.
-    IF NOT pg_has_role(table_owner, crm_owner, 'USAGE') THEN
+    IF NOT crm_internal.trusted_table(table_name) THEN
         RAISE EXCEPTION 'table % does not belong to the owner of the CRM', table_name
             USING ERRCODE = 'insufficient_privilege',
                   HINT = format('ALTER TABLE %s OWNER TO %I; its triggers run with the rights of that role from then on.',

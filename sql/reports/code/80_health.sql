@@ -52,6 +52,8 @@ BEGIN
            format('ALTER TABLE %s ENABLE TRIGGER %I.', g.relation::regclass, t.tgname)
     FROM crm.registry AS g JOIN pg_trigger AS t ON t.tgrelid = g.relation WHERE t.tgenabled = 'D' AND NOT t.tgisinternal
     UNION ALL
+    SELECT f.severity, f.finding, f.subject, f.detail, f.advice FROM crm_internal.registry_faults() AS f
+    UNION ALL
     SELECT 'warning', 'missing_rate', 'tenant ' || c.tenant_id, format('amounts in %s have no rate to %s', c.currency, n.base_currency),
            'Add one to crm.exchange_rates: base sums leave these amounts out, or fail.'
     FROM (SELECT DISTINCT o.tenant_id, o.currency FROM crm.opportunities AS o UNION SELECT DISTINCT o.tenant_id, o.currency FROM crm.orders AS o) AS c
