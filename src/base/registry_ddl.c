@@ -55,12 +55,13 @@ change_of(Node *command)
 	return change;
 }
 
-/* Judge the command; the tables whose triggers are to be put anew, in a context that outlives the query. */
+/* Judge the command; the tables whose triggers are to be put anew. */
 static List *
 follow_ddl(bool dropped, const Change *change, Oid registry)
 {
 	Oid			types[4] = {BOOLOID, BOOLOID, BOOLOID, TEXTOID};
-	Datum		values[4] = {BoolGetDatum(dropped), BoolGetDatum(change->owner), BoolGetDatum(change->again), (Datum) 0};
+	Datum		values[4] = {BoolGetDatum(dropped), BoolGetDatum(change->owner),
+	BoolGetDatum(change->again), (Datum) 0};
 	char		nulls[5] = "   n";
 	MemoryContext mine = CurrentMemoryContext;
 	CrmOwnerSwitch saved;

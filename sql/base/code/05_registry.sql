@@ -9,7 +9,7 @@ AS $$
 #variable_conflict use_variable
 BEGIN
     RETURN (SELECT r.relation FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
-            WHERE r.subject = subject_relation.subject AND (r.declared_at IS NOT NULL OR crm_internal.trusted_table(r.relation)));
+            WHERE r.subject = subject_relation.subject AND (r.declared_at IS NOT NULL OR crm.trusted_table(r.relation)));
 END
 $$;
 COMMENT ON FUNCTION crm.subject_relation(text) IS
@@ -28,7 +28,7 @@ BEGIN
         SELECT r.subject, r.relation, r.options
         FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation
         WHERE coalesce(r.options -> registered_as.option, 'false') <> 'false'
-          AND (r.declared_at IS NOT NULL OR crm_internal.trusted_table(r.relation))
+          AND (r.declared_at IS NOT NULL OR crm.trusted_table(r.relation))
         ORDER BY r.subject;
 END
 $$;
@@ -274,7 +274,7 @@ BEGIN
     END IF;
     -- What the CRM does about rows it does as its owner, and then the table's own triggers run as the owner of the CRM: whoever
     -- may put triggers on the table must be able to act as that owner anyway. That the CRM's owner is a member of the table's is not enough.
-    IF NOT crm_internal.trusted_table(table_name) THEN
+    IF NOT crm.trusted_table(table_name) THEN
         RAISE EXCEPTION 'table % does not belong to the owner of the CRM', table_name
             USING ERRCODE = 'insufficient_privilege',
                   HINT = format('ALTER TABLE %s OWNER TO %I; its triggers run with the rights of that role from then on.',

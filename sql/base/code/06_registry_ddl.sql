@@ -1,6 +1,6 @@
 -- What is wrong with registered tables, and what is refused when somebody changes one.
 
-CREATE OR REPLACE FUNCTION crm_internal.trusted_table(relation regclass) RETURNS boolean
+CREATE OR REPLACE FUNCTION crm.trusted_table(relation regclass) RETURNS boolean
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -10,8 +10,9 @@ BEGIN
             FROM pg_class AS c WHERE c.oid = trusted_table.relation);
 END
 $$;
-COMMENT ON FUNCTION crm_internal.trusted_table(regclass) IS
-'Whether the owner of a table can act as the owner of the CRM anyway. The triggers that he may put on it run with the rights of the CRM''s owner, who writes its rows.';
+COMMENT ON FUNCTION crm.trusted_table(regclass) IS
+'Whether the owner of a table can act as the owner of the CRM anyway. The triggers that he may put on it run with the rights of '
+'the CRM''s owner, who writes its rows.';
 
 CREATE OR REPLACE FUNCTION crm_internal.column_faults(relation regclass)
 RETURNS TABLE (option text, fault text)
@@ -22,7 +23,8 @@ AS $$
     FROM crm.registry AS r, jsonb_each(r.options) AS o, LATERAL crm.table_option_fault(r.relation, o.key, o.value) AS f (fault)
     WHERE r.relation = column_faults.relation AND f.fault IS NOT NULL AND o.value <> 'false'
 $$;
-COMMENT ON FUNCTION crm_internal.column_faults(regclass) IS 'Options of a registered table that no longer fit it, and why: a column they need is gone or has another name.';
+COMMENT ON FUNCTION crm_internal.column_faults(regclass) IS 'Options of a registered table that no longer fit it, and why: a column '
+'they need is gone or has another name.';
 
 CREATE OR REPLACE FUNCTION crm_internal.refuse_without(relation regclass, column_name text)
 RETURNS void
@@ -68,7 +70,7 @@ BEGIN
     END IF;
     IF owner_changed THEN
         SELECT r.relation INTO alien FROM crm.registry AS r
-        WHERE r.declared_at IS NULL AND NOT crm_internal.trusted_table(r.relation)
+        WHERE r.declared_at IS NULL AND NOT crm.trusted_table(r.relation)
           AND r.relation IN (SELECT d.objid FROM pg_event_trigger_ddl_commands() AS d);
         IF FOUND THEN
             RAISE EXCEPTION 'table % is attached to the CRM, and its new owner cannot act as the owner of the CRM', alien
@@ -129,15 +131,17 @@ AS $$
     SELECT 'error', 'foreign_owner', r.subject, format('belongs to %I, who cannot act as the owner of the CRM', pg_get_userbyid(c.relowner)),
            format('ALTER TABLE %s OWNER TO %I, or crm.detach() what it was attached for: triggers on it run with the rights of the CRM''s owner.',
                   r.relation::regclass, (SELECT pg_get_userbyid(o.relowner) FROM pg_class AS o WHERE o.oid = 'crm.registry'::regclass))
-    FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation WHERE NOT crm_internal.trusted_table(r.relation)
+    FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation WHERE NOT crm.trusted_table(r.relation)
     UNION ALL
     SELECT 'error', 'lost_column', r.subject, format('option "%s" %s', f.option, f.fault),
-           CASE WHEN r.declared_at IS NULL THEN format('Give the column back, then SELECT crm.attach(%L, ''{}''); or SELECT crm.detach(%1$L, %L).', r.relation, f.option)
+           CASE WHEN r.declared_at IS NULL
+                THEN format('Give the column back, then SELECT crm.attach(%1$L, ''{}''); or SELECT crm.detach(%1$L, %2$L).', r.relation, f.option)
                 ELSE 'Give the column back, then SELECT crm.install().' END
     FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation, LATERAL crm_internal.column_faults(r.relation) AS f
     UNION ALL
     -- by the parent's: what stands there and not here
-    SELECT 'error', 'bare_partition', r.subject, format('what is written straight into partition %s is not followed: %s', p.relid, string_agg(t.tgname, ', ' ORDER BY t.tgname)),
+    SELECT 'error', 'bare_partition', r.subject,
+           concat('what is written straight into partition ', p.relid, ' is not followed: ', string_agg(t.tgname, ', ' ORDER BY t.tgname)),
            format('SELECT crm.attach(%L, ''{}'') puts the triggers on it.', r.relation)
     FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation AND c.relkind = 'p'
     CROSS JOIN LATERAL pg_partition_tree(r.relation) AS p
