@@ -191,7 +191,6 @@ COMMENT ON FUNCTION crm.merge_contacts(bigint, bigint) IS
 'relationships stay once. The first is deleted; what other systems call it is a name of the second (crm.external_ids). Errors: CR204 for a contact and '
 'itself, P0002, 42501.';
 SELECT crm.declare_function('crm.merge_contacts', 'agent');
-SELECT crm.declare_api('crm.merge_contacts', '{"source_id": 2, "target_id": 1}');
 
 CREATE OR REPLACE FUNCTION crm_internal.merged_parent(t bigint, source crm.accounts, target crm.accounts)
 RETURNS bigint
@@ -259,4 +258,3 @@ COMMENT ON FUNCTION crm.merge_accounts(bigint, bigint) IS
 'may be there once, such as a declared need, the second''s stays. The first is deleted; what other systems call it is a name of the second '
 '(crm.external_ids). Errors: CR204 for an account and itself, P0002, 42501.';
 SELECT crm.declare_function('crm.merge_accounts', 'agent');
-SELECT crm.declare_api('crm.merge_accounts', '{"source_id": 2, "target_id": 1}');
