@@ -52,6 +52,9 @@ INSERT INTO attack.tasks VALUES
  'SELECT $1, j.id, v.id, ''contacts'', $2, ''hand'', $3, 1, $3, $3 FROM crm.journeys AS j JOIN crm.journey_versions AS v ON v.tenant_id = j.tenant_id AND v.journey_id = j.id '
  'WHERE j.tenant_id = $1 AND j.name = ''probe''',
  'crm.journey_members', 'subject_id', 'SELECT left_because = ''probed'' FROM crm.journey_members WHERE tenant_id = $1 AND subject_id = $2'),
+('crm.raise_dunning', 'SELECT tenant_id, invoice_id FROM crm.invoice_lines WHERE description = ''probe''',
+ 'UPDATE crm.invoices SET issued_on = $3::date, due_on = $3::date WHERE tenant_id = $1 AND id = $2', 'crm.dunnings', 'invoice_id',
+ 'SELECT EXISTS (SELECT FROM crm.dunnings WHERE tenant_id = $1 AND invoice_id = $2)'),
 ('crm.fold_due_rollups', 'SELECT CASE WHEN row_number() OVER (ORDER BY id) < 3 THEN 1 ELSE 0 END, id FROM crm.rollup_sources',
  'UPDATE crm.rollup_sources SET folded_at = $3 WHERE id = $2 AND $1 IS NOT NULL', 'crm.rollup_sources', 'id', 'SELECT folded_at > ''2021-01-01'' FROM crm.rollup_sources WHERE id = $2 AND $1 IS NOT NULL');
 SELECT attack.expect(count(*) = 0, 'every task is tried: ' || coalesce(string_agg(coalesce(m.function_name, t.function_name), ' '), '-'))
@@ -76,6 +79,11 @@ INSERT INTO crm.score_events (tenant_id, lead_id, kind, occurred_at) SELECT x.te
 RESET crm.tenant;
 RESET SESSION AUTHORIZATION;
 INSERT INTO crm.surveys (tenant_id, code, kind, question) SELECT t.tenant_id, 'probe', 'nps', '{"en": "How?"}' FROM crm.tenants AS t;
+INSERT INTO crm.dunning_levels (tenant_id, level, name, days) SELECT t.tenant_id, 1, 'probe', 7 FROM crm.tenants AS t;
+INSERT INTO crm.invoices (tenant_id, account_id, currency, issued_on)
+SELECT t.tenant_id, (SELECT min(a.id) FROM crm.accounts AS a WHERE a.tenant_id = t.tenant_id), t.base_currency, current_date FROM crm.tenants AS t, generate_series(1, 2);
+INSERT INTO crm.invoice_lines (tenant_id, invoice_id, description, unit_price) SELECT i.tenant_id, i.id, 'probe', 10 FROM crm.invoices AS i WHERE i.state = 'draft';
+UPDATE crm.invoices AS i SET state = 'posted' FROM crm.invoice_lines AS l WHERE l.tenant_id = i.tenant_id AND l.invoice_id = i.id AND l.description = 'probe';
 INSERT INTO crm.campaigns (tenant_id, name) SELECT t.tenant_id, 'probe ' || n FROM crm.tenants AS t, generate_series(1, 2) AS n;
 INSERT INTO crm.agents (tenant_id, user_id, capacity, status) SELECT u.tenant_id, u.id, 10000, 'available' FROM crm.users AS u ON CONFLICT (tenant_id, user_id) DO UPDATE SET capacity = 10000, status = 'available';
 

@@ -12,8 +12,8 @@ SELECT g.access AS level FROM crm.grant_access('regress_crm_manager', 'manager',
 SELECT g.access AS level FROM crm.grant_access('regress_crm_agent', 'agent', :agent) AS g \gset
 
 -- what was not only inserted
-UPDATE crm.opportunities SET currency = 'EUR' WHERE id % 7 = 0 AND currency = 'USD';
-UPDATE crm.opportunities SET currency = 'JPY' WHERE id % 50 = 1;
+UPDATE crm.opportunities AS o SET currency = 'EUR' WHERE o.id % 7 = 0 AND o.currency = 'USD' AND NOT EXISTS (SELECT FROM crm.opportunity_lines AS l WHERE l.opportunity_id = o.id);
+UPDATE crm.opportunities AS o SET currency = 'JPY' WHERE o.id % 50 = 1 AND NOT EXISTS (SELECT FROM crm.opportunity_lines AS l WHERE l.opportunity_id = o.id);
 UPDATE crm.opportunities SET owner_id = :agent WHERE id % 40 = 2;
 DELETE FROM crm.opportunities WHERE id IN (SELECT o.id FROM crm.opportunities AS o WHERE NOT EXISTS (SELECT FROM crm.orders AS r WHERE r.opportunity_id = o.id)
   AND NOT EXISTS (SELECT FROM crm.leads AS l WHERE l.opportunity_id = o.id) AND o.id % 3 = 0 ORDER BY o.id LIMIT 20);

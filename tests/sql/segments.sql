@@ -53,7 +53,7 @@ SELECT e.direction, e.occurred_at - now() AS at FROM crm.segment_events AS e JOI
 -- orders, RFM
 INSERT INTO crm.accounts (id, name) VALUES (9501, 'Buyer'), (9502, 'Looker');
 SELECT (crm.define_segment('{"name": "spenders", "subject_table": "accounts", "orders": {"within": "30 days", "revenue": [100, null], "count": [2, null]}}')).uses;
-INSERT INTO crm.orders (account_id, amount, ordered_at) VALUES (9501, 80, now() - interval '29 days'), (9502, 500, now() - interval '1 day');
+INSERT INTO crm.orders (account_id, amount, ordered_at) VALUES (9501, 80, now() - interval '696 hours'), (9502, 500, now() - interval '1 day');
 SELECT count(*) FROM crm.segment_members WHERE segment = 'spenders';
 INSERT INTO crm.orders (account_id, amount, ordered_at) VALUES (9501, 30, now() - interval '1 day');
 SELECT * FROM who WHERE segment = 'spenders';

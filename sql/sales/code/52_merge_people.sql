@@ -194,17 +194,20 @@ SELECT crm.declare_function('crm.merge_contacts', 'agent');
 
 CREATE OR REPLACE FUNCTION crm_internal.merged_parent(t bigint, source crm.accounts, target crm.accounts)
 RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH RECURSIVE above (of, id, parent_id) AS (
+#variable_conflict use_variable
+BEGIN
+    RETURN (WITH RECURSIVE above (of, id, parent_id) AS (
         SELECT a.id, a.id, a.parent_id FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id IN (source.id, target.id)
         UNION
         SELECT v.of, a.id, a.parent_id FROM above AS v JOIN crm.accounts AS a ON a.tenant_id = t AND a.id = v.parent_id
     )
     SELECT CASE WHEN EXISTS (SELECT FROM above AS v WHERE v.of = target.id AND v.id = source.id) THEN source.parent_id
                 WHEN EXISTS (SELECT FROM above AS v WHERE v.of = source.id AND v.id = target.id) THEN target.parent_id
-                ELSE coalesce(target.parent_id, source.parent_id) END
+                ELSE coalesce(target.parent_id, source.parent_id) END);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.merged_parent(bigint, crm.accounts, crm.accounts) IS
 'The parent of the account that goes on, also where one of the two stands below the other.';
