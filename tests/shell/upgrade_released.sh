@@ -2,7 +2,7 @@
 # Every release that sql/upgrade/record.sh recorded becomes by its upgrade what a fresh installation is, and keeps its rows. So a
 # released file of tables that changes without a step fails here, and so does what has gone without being retired.
 # That this test notices is tried with a made-up release.
-# long: 45 s
+# long: 55 s
 set -u
 . "$REPO/tests/helpers/cluster.sh"
 . "$REPO/tests/helpers/release.sh"
