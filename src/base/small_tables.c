@@ -35,8 +35,13 @@
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
 
-/* rows of a page: those of the CRM's tables are 100 to 400 bytes */
+/*
+ * Rows of a page: those of the CRM's tables are 100 to 400 bytes.  Few rows are
+ * taken to lie on a page each, up to as many as are not read in parallel: else ten
+ * look-ups would seem dearer than reading the whole table.
+ */
 #define ROWS_OF_PAGE 20
+#define PAGES_READ_ALONE 1000
 #define ENTRIES_OF_PAGE 150
 
 /* what reads more relations is a report */
@@ -126,7 +131,8 @@ assume_rows(PlannerInfo *root, Oid relation, bool parent, RelOptInfo *rel)
 		return;
 
 	rel->tuples = crm_assumed_rows;
-	rel->pages = Max(rel->pages, 1 + crm_assumed_rows / ROWS_OF_PAGE);
+	rel->pages = Max(rel->pages, Max(Min(crm_assumed_rows, PAGES_READ_ALONE),
+									 crm_assumed_rows / ROWS_OF_PAGE));
 	foreach(lc, rel->indexlist)
 	{
 		IndexOptInfo *index = (IndexOptInfo *) lfirst(lc);
@@ -161,7 +167,10 @@ distinct_statistics(Oid relation, AttrNumber column, float4 distinct)
 	return tuple;
 }
 
-/* Until a table is counted it is one tenant's, and each row has an id of its own. */
+/*
+ * Until a table is counted it is one tenant's, each row has an id of its own, and
+ * some ten rows refer to the same one.
+ */
 static bool
 assume_values(PlannerInfo *root, RangeTblEntry *rte, AttrNumber column,
 			  VariableStatData *vardata)
@@ -183,6 +192,8 @@ assume_values(PlannerInfo *root, RangeTblEntry *rte, AttrNumber column,
 		distinct = 1;
 	else if (strcmp(name, "id") == 0)
 		distinct = -1;
+	else if (strlen(name) > 3 && strcmp(name + strlen(name) - 3, "_id") == 0)
+		distinct = -0.1;
 	else
 		return false;
 	vardata->statsTuple = distinct_statistics(rte->relid, column, distinct);
