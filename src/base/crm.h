@@ -10,6 +10,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "commands/event_trigger.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
@@ -91,6 +92,7 @@ extern void crm_cursor_fetch(Portal portal, long count);
 extern void crm_cursor_close(Portal portal);
 extern Datum crm_spi_value(uint64 row, int column, bool *isnull);
 extern Datum crm_spi_row(Oid rowtype, MemoryContext context);
+extern bool crm_push_snapshot(void);
 
 extern void crm_become(Oid owner, CrmOwnerSwitch *saved);
 extern void crm_become_self(const CrmOwnerSwitch *saved);
@@ -135,6 +137,7 @@ extern Oid	crm_table_owner(Oid relid);
 
 /* install.c */
 extern bool crm_installing(void);
+extern EventTriggerData *crm_event_trigger_data(FunctionCallInfo fcinfo, const char *function);
 extern void crm_config_reread(void);
 extern void crm_config_init(void);
 extern void crm_small_tables_init(void);

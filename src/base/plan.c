@@ -399,3 +399,13 @@ crm_take_identity(Oid owner, CrmOwnerSwitch *saved)
 						   SECURITY_NOFORCE_RLS);
 	saved->path = 0;
 }
+
+/* A snapshot where none is active; true: one was pushed, for the caller to pop. */
+bool
+crm_push_snapshot(void)
+{
+	if (ActiveSnapshotSet())
+		return false;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	return true;
+}

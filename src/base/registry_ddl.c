@@ -14,7 +14,6 @@
 #include "base/crm.h"
 
 #include "access/xact.h"
-#include "commands/event_trigger.h"
 #include "commands/extension.h"
 #include "nodes/parsenodes.h"
 #include "utils/array.h"
@@ -89,25 +88,32 @@ follow_ddl(bool dropped, const Change *change, Oid registry)
 	return tables;
 }
 
+/* What an event trigger is told; an error for whoever calls its function otherwise. */
+EventTriggerData *
+crm_event_trigger_data(FunctionCallInfo fcinfo, const char *function)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function \"%s\" was not called by the event trigger manager",
+						function)));
+	return (EventTriggerData *) fcinfo->context;
+}
+
 PG_FUNCTION_INFO_V1(crm_registry_ddl);
 
 /* crm.registry_ddl() -- event trigger */
 Datum
 crm_registry_ddl(PG_FUNCTION_ARGS)
 {
-	EventTriggerData *data = (EventTriggerData *) fcinfo->context;
+	EventTriggerData *data = crm_event_trigger_data(fcinfo, "crm.registry_ddl");
 	Oid			registry = crm_table_oid("registry", true);
 	Change		change = {true, false, false, NULL};
 	bool		dropped;
-	bool		pushed = false;
+	bool		pushed;
 	ListCell   *cell;
 	List	   *tables;
 
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by the event trigger manager",
-						"crm.registry_ddl")));
 	dropped = strcmp(data->event, "sql_drop") == 0;
 	if (!dropped)
 		change = change_of(data->parsetree);
@@ -116,11 +122,7 @@ crm_registry_ddl(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 
 	/* DETACH PARTITION CONCURRENTLY ends in a transaction that has none yet */
-	if (!ActiveSnapshotSet())
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		pushed = true;
-	}
+	pushed = crm_push_snapshot();
 	tables = follow_ddl(dropped, &change, registry);
 	foreach(cell, tables)
 	{

@@ -12,11 +12,11 @@
  *
  * So in a statement that looks something up, a table of the CRM is never taken for
  * smaller than crm.assumed_rows, and while nobody has counted it, for one of a
- * single tenant and with unique ids: that the tenant is given narrows nothing
- * down, that the id is leaves one row.  For a table that stays small this means an
- * index where a scan of its one page would do, which costs next to nothing.  A
- * thousand rows are enough for the key to win over an index of which only the
- * tenant is given.
+ * single tenant, with unique ids and ten rows to each reference: that the tenant
+ * is given narrows nothing down, that an id is leaves a few rows.  For a table
+ * that stays small this means an index where a scan of its one page would do,
+ * which costs next to nothing.  A thousand rows are enough for the key to win over
+ * an index of which only the tenant is given.
  *
  * Statements that are written anew each time, and reports, whose guesses would
  * multiply until they look worth compiling (jit), are planned for what there is.

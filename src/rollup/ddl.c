@@ -21,7 +21,6 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/event_trigger.h"
 #include "commands/trigger.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -359,21 +358,10 @@ PG_FUNCTION_INFO_V1(crm_rollup_ddl);
 Datum
 crm_rollup_ddl(PG_FUNCTION_ARGS)
 {
-	EventTriggerData *data = (EventTriggerData *) fcinfo->context;
-	bool		pushed = false;
-
-	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
-		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function \"%s\" was not called by the event trigger manager",
-						"crm.rollup_ddl")));
-
+	EventTriggerData *data = crm_event_trigger_data(fcinfo, "crm.rollup_ddl");
 	/* DETACH PARTITION CONCURRENTLY ends in a transaction that has none yet */
-	if (!ActiveSnapshotSet())
-	{
-		PushActiveSnapshot(GetTransactionSnapshot());
-		pushed = true;
-	}
+	bool		pushed = crm_push_snapshot();
+
 	if (strcmp(data->event, "sql_drop") == 0)
 		after_drop();
 	else if (strcmp(data->event, "ddl_command_start") == 0)

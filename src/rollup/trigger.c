@@ -73,10 +73,8 @@ end_of_transaction(XactEvent event, void *arg)
 			for (Level *l = top; l != NULL; l = l->below)
 			{
 				/* none is active any more, and a long group is toasted, which needs one */
-				bool		pushed = l->pending != NULL && !ActiveSnapshotSet();
+				bool		pushed = l->pending != NULL && crm_push_snapshot();
 
-				if (pushed)
-					PushActiveSnapshot(GetTransactionSnapshot());
 				append_level(l);
 				if (pushed)
 					PopActiveSnapshot();
