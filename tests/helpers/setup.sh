@@ -90,6 +90,11 @@ else
         # a distribution without it: the test of pages is skipped and says so
         if has_package chromium; then missing+=(chromium); fi
     fi
+    # reads what the browser prints
+    if [ "${1:-}" = test ] && ! command -v pdftotext >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+        has_package poppler-utils || update_lists >/dev/null 2>&1 || true
+        if has_package poppler-utils; then missing+=(poppler-utils); fi
+    fi
     # the mail server that the example sender delivers to
     if [ "${1:-}" = test ] && ! has_mail_server && command -v apt-get >/dev/null 2>&1; then
         has_package python3-aiosmtpd || update_lists >/dev/null 2>&1 || true

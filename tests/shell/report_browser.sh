@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The reports in a real browser: on a telephone, a tablet and a desk, light, dark and on paper, in both languages: every chart drawn, no text on
-# top of other text or outside its picture, no figure cut or off the screen, nothing wider than the window, nothing loaded from anywhere. make test brings Chromium where the
+# top of other text or outside its picture, no figure cut or off the screen, nothing wider than the window, nothing loaded from anywhere. Quotes, invoices, reminders and
+# statements too, which on paper are sheets of A4 with the head of the table on each. make test brings Chromium where the
 # distribution has it; skipped where there is none.
 # long: 60 s
 set -u
@@ -96,7 +97,7 @@ cat >"$WORK/check.js" <<'JS'
     document.querySelectorAll('.tile').forEach(function (t) { if (t.scrollWidth > t.clientWidth + 1) faults.push('tile too narrow: ' + t.textContent); });
     document.querySelectorAll('.card,.scroll,td,th').forEach(function (t) {
         if (t.clientWidth > 0 && t.scrollWidth > t.clientWidth + 1 && getComputedStyle(t).display !== 'none')
-            faults.push('cut in ' + (t.closest('.card').querySelector('h2') || t).textContent + ': ' + t.tagName + ' ' + t.textContent.slice(0, 40));
+            faults.push('cut in ' + ((t.closest('.card') || document).querySelector('h2,h1') || t).textContent + ': ' + t.tagName + ' ' + t.textContent.slice(0, 40));
     });
     if (document.documentElement.scrollWidth > window.innerWidth + 1) faults.push('page wider than the window');
     if (performance.getEntriesByType('resource').length > 0) faults.push('something was loaded: ' + performance.getEntriesByType('resource').map(function (r) { return r.name; }));
@@ -147,6 +148,45 @@ for language in en fa; do
 done
 check pipeline-en 8 "$WORK/pipeline-en.html" 1280,4200 --blink-settings=preferredColorScheme=0
 check dashboard-fa 5 "$WORK/dashboard-fa.html" 390,6000 --blink-settings=preferredColorScheme=0
+
+# documents: an invoice of many lines, a quote, a reminder and a statement, with names that test the escaping, the direction and the room
+sql -d "$db" >/dev/null <<'SQL' || exit 1
+INSERT INTO crm.letterheads (name, address, reach, tax_number, bank, footer) VALUES
+    ('<b>Pumps</b> & Valves, an enterprise with a name of more than common length', E'Road 7\n53111 Bonn', 'a.very.long.address.of.an.office@pumps-and-valves.example', 'DE 123 456', E'DE00 1234 5678 9012 3456 00\nBank of Bonn', 'Thank you');
+INSERT INTO crm.products (id, code, name, list_price) VALUES (1, 'P-1', 'پمپ آب <i>صنعتی</i>', 1234567.25), (2, 'a-code-of-a-product-without-any-place-to-break-it-in-two', 'Valve', 0.5);
+INSERT INTO crm.invoices (id, account_id, contact_id, terms) VALUES (1, 2, 2, repeat('Payable within thirty days. ', 8)), (2, 2, NULL, NULL);
+INSERT INTO crm.invoice_lines (invoice_id, product_id, position, quantity, discount_percent, tax_percent)
+SELECT 1, 1 + n % 2, n, 1 + n % 7, n % 3 * 2.5, CASE WHEN n % 4 > 0 THEN 19 END FROM generate_series(1, 120) AS n;
+INSERT INTO crm.invoice_lines (invoice_id, description, unit_price) VALUES (2, 'Service', 500);
+UPDATE crm.invoices SET issued_on = crm.local_day(1, now()) - 40, due_on = crm.local_day(1, now()) - 30;
+SELECT crm.post_invoice(1), crm.post_invoice(2), crm.record_payment(2, 1000000);
+INSERT INTO crm.quotes (id, account_id, subject) VALUES (1, 2, '<img src=x> an offer');
+INSERT INTO crm.quote_lines (quote_id, product_id, quantity) VALUES (1, 1, 3), (1, 2, 1);
+INSERT INTO crm.dunning_levels (level, name, days, body) VALUES (1, 'Reminder', 5, E'Dear {customer},\n{open} of {number} is overdue.');
+SELECT crm.raise_dunning(now());
+SQL
+for language in en fa; do
+    for page in "invoice:crm.invoice_page(1" "quote:crm.quote_page(1" "reminder:crm.dunning_page((SELECT min(id) FROM crm.dunnings)" "statement:crm.statement_page(2, NULL, NULL, NULL"; do
+        name=${page%%:*}
+        value "$db" "SELECT ${page#*:}, '$language')" >"$WORK/$name-$language.html" || exit 1
+        if grep -aoE '(src|href|action)="[^"]{0,60}|url\([^)]{0,60}|@import|<script|<link|<iframe|<img|on(load|click|error)=' "$WORK/$name-$language.html"; then
+            echo "$name-$language.html names something to load or run"; status=1
+        fi
+        for window in 390,3000 768,3000 1200,2600; do check "$name-$language" 0 "$WORK/$name-$language.html" $window; done
+        paper "$name-$language" "$WORK/$name-$language.html"
+        grep -aq 'MediaBox *\[0 0 59[45][.0-9]* 84[12]' "$WORK/$name-$language.pdf" || { echo "  no sheets of A4"; status=1; }
+    done
+    pages=$(grep -ac '/Type */Page$\|/Type */Page[^s]' "$WORK/invoice-$language.pdf")
+    [ "$pages" -ge 3 ] || { echo "  120 lines on $pages sheets"; status=1; }
+    if command -v pdftotext >/dev/null; then
+        # every sheet but the last one, which may hold the sums alone, begins with the head of the table, and each has its number
+        word=$([ $language = en ] && echo 'Unit price' || echo 'بهای')
+        for n in $(seq $((pages - 1))); do
+            pdftotext -f "$n" -l "$n" -layout "$WORK/invoice-$language.pdf" - | grep -q "$word" || { echo "  sheet $n of $pages has no head of the table"; status=1; }
+        done
+        [ $language = fa ] || pdftotext -f 2 -l 2 -layout "$WORK/invoice-en.pdf" - | grep -q "^ *2 */ *$pages *$" || { echo "  sheet 2 has no number"; status=1; }
+    fi
+done
 # an empty company
 sql -d "$db" -c "SET session_replication_role = replica; DELETE FROM crm.opportunities; DELETE FROM crm.stage_periods; DELETE FROM crm.activities; DELETE FROM crm.quotas" \
     -c "SELECT crm.rebuild_rollup(r.name) FROM crm.rollups AS r" >/dev/null

@@ -37,6 +37,27 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
     "direct": {"words": ["direct", "(direct)"]}}
 }$json$),
 
+('en', 'documents', $json${
+  "direction": "ltr", "group": ",", "decimal": ".", "counter": "decimal",
+  "titles": {"quote": "Quote", "order": "Order confirmation", "return": "Return", "invoice": "Invoice", "credit_note": "Credit note",
+             "pro_forma": "Pro forma invoice", "statement": "Statement of account"},
+  "marks": {"draft": "Draft: not issued yet", "pro_forma": "Pro forma: nothing is to be paid or booked by it", "reversed": "Taken back as a whole",
+            "cancelled": "Cancelled", "replaced": "Replaced by a later version", "declined": "Declined", "accepted": "Accepted", "paid": "Paid in full"},
+  "number": "Number", "version": "Version", "issued_on": "Date", "valid_until": "Valid until", "due_on": "Payable by", "ordered_on": "Ordered on",
+  "order_number": "Order", "quote_number": "Quote", "corrects": "About invoice", "returns": "Returns order", "owner": "Your contact with us",
+  "accepted_on": "Accepted on", "accepted_by": "Accepted by", "reason": "Reason", "customer": "To", "subject": "Subject",
+  "tax_number": "Tax number", "register_number": "Register number", "bank": "Bank", "terms": "Terms",
+  "line": "No.", "item": "Item", "quantity": "Quantity", "unit_price": "Unit price", "discount": "Discount", "tax": "Tax", "amount": "Amount",
+  "includes_tax": "tax included", "lines": "Items", "no_lines": "No items",
+  "net_amount": "Net amount", "tax_of": "%1$s of %2$s", "no_tax": "Tax", "rounding_amount": "Rounding", "total_amount": "Total", "currency": "Amounts in",
+  "settled": {"invoice": "Paid and credited", "credit_note": "Used"}, "open": {"invoice": "Due", "credit_note": "Stands to your credit"},
+  "payments": "Payments", "day": "Date", "what": "What", "paid_with": {"payment": "Payment", "credit_note": "Credit note", "taken_back": "Taken back"},
+  "overdue_days": "Days overdue", "open_amount": "Open", "fee_amount": "Fee", "interest_amount": "Interest", "to_pay": "To be paid",
+  "from_day": "From", "until_day": "Until", "debit": "Debit", "credit": "Credit", "balance": "Balance", "overdue_amount": "Overdue", "none": "No entries",
+  "entries": {"opening": "Carried over", "invoice": "Invoice", "credit_note": "Credit note", "payment": "Payment", "payment_reversed": "Payment taken back",
+              "exchange": "Paid in another currency"}
+}$json$),
+
 ('en', 'company', $json${
   "calendar": "gregorian", "price_level": 1, "rate_trend": 0, "phone": "+1555%s", "digits": "0123456789",
   "season": [0.9, 0.95, 1.1, 1.0, 1.0, 1.1, 0.85, 0.75, 1.1, 1.1, 1.1, 1.05],

@@ -4,6 +4,7 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
 ('fa', 'tenant', '{"currency": "IRR", "country": "IR", "zone": "Asia/Tehran", "week_start": 6, "weekend": [5], "fiscal_year_start": "jalali:01-01"}'),
 
 ('fa', 'seeds', $json${
+  "document_rules": [{"for_currency": "IRR", "minor_units": 0}],
   "pipelines": {"sales": "فروش", "leads": "سرنخ‌ها", "support": "پشتیبانی", "quotes": "پیش‌فاکتورها"},
   "discount_over_limit": "تخفیف یک سطر بیش از اختیار شماست: تأیید بخواهید (مرحلهٔ تأییدشده)",
   "stages": {
@@ -37,6 +38,30 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
     "event": {"words": ["event", "fair", "webinar", "نمایشگاه", "رویداد", "وبینار"]}, "meeting": {"words": ["meeting", "visit", "جلسه"]},
     "partner": {"words": ["همکار", "partner", "affiliate", "شریک", "شریک تجاری", "نماینده"]},
     "referral": {"words": ["referral", "word of mouth", "معرفی"]}, "direct": {"words": ["direct", "(direct)", "مستقیم"]}}
+}$json$),
+
+('fa', 'documents', $json${
+  "direction": "rtl", "digits": "۰۱۲۳۴۵۶۷۸۹", "group": "٬", "decimal": "٫", "counter": "persian",
+  "titles": {"quote": "پیشنهاد قیمت", "order": "تأیید سفارش", "return": "برگشت کالا", "invoice": "صورت‌حساب فروش", "credit_note": "اعلامیه بستانکاری",
+             "pro_forma": "پیش‌فاکتور", "statement": "گردش حساب مشتری"},
+  "marks": {"draft": "پیش‌نویس: هنوز صادر نشده است", "pro_forma": "پیش‌فاکتور: با آن چیزی پرداخت یا ثبت نمی‌شود", "reversed": "به‌تمامی برگشت خورده است",
+            "cancelled": "لغو شده",
+            "replaced": "نسخه تازه‌تری جای آن را گرفته است", "declined": "رد شده", "accepted": "پذیرفته شده", "paid": "تسویه شده"},
+  "number": "شماره", "version": "نسخه", "issued_on": "تاریخ", "valid_until": "اعتبار تا", "due_on": "مهلت پرداخت", "ordered_on": "تاریخ سفارش",
+  "order_number": "سفارش", "quote_number": "پیشنهاد", "corrects": "درباره صورت‌حساب", "returns": "برگشت سفارش", "owner": "رابط شما نزد ما",
+  "accepted_on": "تاریخ پذیرش", "accepted_by": "پذیرنده", "reason": "دلیل", "customer": "خریدار", "subject": "موضوع",
+  "tax_number": "شماره اقتصادی", "register_number": "شماره ثبت", "bank": "حساب بانکی", "terms": "شرایط",
+  "line": "ردیف", "item": "شرح", "quantity": "مقدار", "unit_price": "بهای واحد", "discount": "تخفیف", "tax": "مالیات", "amount": "مبلغ",
+  "includes_tax": "با مالیات", "lines": "اقلام", "no_lines": "بدون قلم",
+  "net_amount": "جمع بدون مالیات", "tax_of": "%1$s از %2$s", "no_tax": "مالیات", "rounding_amount": "گرد کردن", "total_amount": "جمع کل",
+  "currency": "مبالغ به", "settled": {"invoice": "پرداخت و بستانکار شده", "credit_note": "به کار رفته"},
+  "open": {"invoice": "مانده قابل پرداخت", "credit_note": "مانده به سود شما"},
+  "payments": "پرداخت‌ها", "day": "تاریخ", "what": "شرح", "paid_with": {"payment": "پرداخت", "credit_note": "اعلامیه بستانکاری", "taken_back": "برگشت"},
+  "overdue_days": "روز تأخیر", "open_amount": "مانده", "fee_amount": "کارمزد", "interest_amount": "سود تأخیر", "to_pay": "قابل پرداخت",
+  "from_day": "از", "until_day": "تا", "debit": "بدهکار", "credit": "بستانکار", "balance": "مانده", "overdue_amount": "سررسید گذشته", "none": "گردشی نیست",
+  "entries": {"opening": "مانده از پیش", "invoice": "صورت‌حساب", "credit_note": "اعلامیه بستانکاری", "payment": "پرداخت",
+              "payment_reversed": "پرداخت برگشت‌خورده",
+              "exchange": "پرداخت با ارز دیگر"}
 }$json$),
 
 ('fa', 'company', $json${

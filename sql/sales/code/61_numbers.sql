@@ -162,6 +162,11 @@ BEGIN
                  ('credit_notes', 'gapless', 'C{year}-{number}')) AS d (document, kind, pattern)
     WHERE t.tenant_id = tenant
     ON CONFLICT DO NOTHING;
+    -- nobody has seen the hundredth part of a rial: its documents are in whole ones
+    INSERT INTO crm.document_rules (tenant_id, for_currency, minor_units)
+    SELECT tenant, r.for_currency, r.minor_units
+    FROM jsonb_to_recordset(coalesce(words -> 'document_rules', '[]')) AS r (for_currency char(3), minor_units smallint)
+    ON CONFLICT DO NOTHING;
     IF NOT EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = tenant AND p.subject_table = 'quotes') THEN
         PERFORM crm.define_pipeline('quotes', jsonb_build_object(
             'name', words -> 'pipelines' ->> 'quotes', 'subject_table', 'quotes', 'is_default', true,
@@ -181,7 +186,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.seed_documents(bigint) IS
-'Gives a tenant the series of numbers of its documents (invoices and credit notes gapless) and the pipeline quotes (draft, approved, sent, accepted, declined, '
-'replaced), where it has none. Safe to call again.';
+'Gives a tenant the series of numbers of its documents (invoices and credit notes gapless), the rounding that is usual in its language, and the pipeline '
+'quotes (draft, approved, sent, accepted, declined, replaced), where it has none. Safe to call again.';
 SELECT crm.declare_function('crm.seed_documents', 'owner');
 SELECT crm.declare_hook('new_tenant', 'crm.seed_documents(bigint)');
