@@ -348,6 +348,15 @@ BEGIN
             c::text,
             CASE WHEN field.choices IS NOT NULL THEN 'Choices are ' || array_to_string(field.choices, ', ') || '; replace the text by "values".'
                  ELSE 'Correct it, or leave such cells out by "invalid": "null".' END));
+        -- what the record says already stays, also where that choice has been retired
+        IF field.type IN ('choice', 'choices') AND part ->> 'fault' <> 'false' AND spec ->> 'blank' IS DISTINCT FROM 'wipe' THEN
+            part := part || jsonb_build_object('fault', format('t.c%1$s IS NOT NULL AND v.v%1$s IS NULL AND (o.id IS NULL OR %2$s)', n::integer,
+                CASE field.type
+                    WHEN 'choice' THEN format('crm.import_choice(%s, ARRAY[o.custom ->> %L]) IS NULL', c::text, field.name)
+                    ELSE format('crm.import_choices(%s, %L, (%3$s)) IS DISTINCT FROM (%3$s)', c::text, spec ->> 'separator',
+                                format('SELECT array_agg(DISTINCT e.c) FROM jsonb_array_elements_text(CASE jsonb_typeof(o.custom -> %1$L) WHEN ''array'' '
+                                       'THEN o.custom -> %1$L ELSE ''[]'' END) AS e (c)', field.name)) END));
+        END IF;
     END IF;
     -- a new row needs a required field
     IF field.required THEN

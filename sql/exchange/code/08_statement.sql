@@ -158,7 +158,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('(SELECT CASE WHEN o.id IS NULL THEN z.z ELSE (o.custom - %L::text[]) || z.z END FROM (SELECT jsonb_strip_nulls(to_jsonb(y.*)) FROM '
     '(SELECT %s) AS y) AS z(z))',
-                  array_agg(substr(p ->> 'name', 8)) FILTER (WHERE (p ->> 'wipe')::boolean),
+                  coalesce(array_agg(substr(p ->> 'name', 8)) FILTER (WHERE (p ->> 'wipe')::boolean), '{}'),
                   string_agg(CASE WHEN jsonb_typeof(p -> 'default') <> 'null'
                                   THEN format('CASE WHEN v.v%1$s IS NOT NULL THEN to_jsonb(v.v%1$s) WHEN o.id IS NULL THEN %2$L::jsonb END AS %3$I', (p ->>
                                       'n')::integer, p -> 'default', substr(p ->> 'name', 8))
@@ -387,10 +387,12 @@ DECLARE
     finals text;
     changes text;
     populated text;
+    replaced text;
 BEGIN
     SELECT string_agg(', ' || quote_ident(c.name), '' ORDER BY c.n), string_agg(format(', s.f%s', c.n), '' ORDER BY c.n),
-           string_agg(format('%1$I = excluded.%1$I', c.name), ', ' ORDER BY c.n), string_agg(format(', p.%I AS f%s', c.name, c.n), '' ORDER BY c.n)
-    INTO columns, finals, changes, populated
+           string_agg(format('%1$I = excluded.%1$I', c.name), ', ' ORDER BY c.n), string_agg(format(', p.%I AS f%s', c.name, c.n), '' ORDER BY c.n),
+           string_agg(format('%I = s.f%s', c.name, c.n), ', ' ORDER BY c.n)
+    INTO columns, finals, changes, populated, replaced
     FROM crm.import_columns(batch, parts) WITH ORDINALITY AS c(name, final, n);
     RETURN CASE WHEN prepared THEN format($q$WITH s AS MATERIALIZED (
             SELECT r.line, r.source_id AS key_, NULL::jsonb[] AS fault_, (r.ready ->> 'old_id')::bigint AS old_id, (r.ready ->> 'differs')::boolean AS
@@ -399,12 +401,17 @@ BEGIN
             WHERE r.tenant_id = %s AND r.batch_id = %s AND r.line BETWEEN $1 AND $2 AND r.state = 'pending')$q$, populated::text, target::regclass,
                 batch.tenant_id::bigint, batch.id::bigint)
         ELSE crm.import_judged(batch, parts) END
-        || format($q$, new AS (
+        -- a row that is there is changed, not entered again: what a new row of the same columns would lack is none of its business
+        || format($q$, changed AS (
+            UPDATE %s AS t SET %s FROM s WHERE t.tenant_id = %s AND t.id = s.old_id AND s.fault_ IS NULL AND s.differs_
+            RETURNING t.id, t.source_id, %s AS hash
+        )$q$, target::regclass, coalesce(replaced, 'source_id = t.source_id')::text, batch.tenant_id::bigint, crm.import_hash(target, 't'))
+        || format($q$, entered AS (
             INSERT INTO %s AS t (tenant_id, source_system, source_id%s)
-            SELECT %s, %L, s.key_%s FROM s WHERE s.fault_ IS NULL AND (s.old_id IS NULL OR s.differs_) ORDER BY s.line
+            SELECT %s, %L, s.key_%s FROM s WHERE s.fault_ IS NULL AND s.old_id IS NULL ORDER BY s.line
             ON CONFLICT (tenant_id, source_system, source_id) DO UPDATE SET %s
             RETURNING t.id, t.source_id, %s AS hash
-        )
+        ), new AS (SELECT * FROM changed UNION ALL SELECT * FROM entered)
         UPDATE crm.import_rows AS r
         SET state = CASE WHEN s.fault_ IS NOT NULL THEN 'bad' WHEN s.old_id IS NULL THEN 'inserted' WHEN s.differs_ THEN 'updated' ELSE 'unchanged' END,
             target_id = coalesce(new.id, CASE WHEN s.fault_ IS NULL THEN s.old_id END), before = s.before_, row_hash = new.hash, ready = NULL, %s

@@ -242,6 +242,20 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.busy_subjects(bigint, text, bigint[]) IS 'Locks subjects, and returns those that others hold.';
 
+CREATE OR REPLACE FUNCTION crm_internal.next_queue(tenant bigint, queue_id bigint)
+RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    WITH RECURSIVE chain (id, active, next_id, place) AS (
+        SELECT q.id, false, q.escalates_to_id, 0 FROM crm.queues AS q WHERE q.tenant_id = tenant AND q.id = next_queue.queue_id
+        UNION ALL
+        SELECT q.id, q.active, q.escalates_to_id, c.place + 1
+        FROM chain AS c JOIN crm.queues AS q ON q.tenant_id = tenant AND q.id = c.next_id WHERE NOT c.active)
+    SELECT c.id FROM chain AS c WHERE c.active ORDER BY c.place LIMIT 1
+$$;
+COMMENT ON FUNCTION crm_internal.next_queue(bigint, bigint) IS 'The queue that a queue escalates to, past those that are off; NULL: there is none.';
+
 CREATE OR REPLACE FUNCTION crm_internal.escalation_act(
     tenant bigint, subject_type text, subject_id bigint, step bigint, metric text, due_at timestamptz, as_of timestamptz)
 RETURNS jsonb
@@ -298,11 +312,10 @@ BEGIN
                             RETURNING jsonb_build_object(''from'', $3, ''to'', k.priority)', relation)
                 INTO answer USING tenant, subject_id, subject ->> 'priority';
         WHEN 'move_queue' THEN
-            EXECUTE format('UPDATE %s AS k SET queue_id = q.escalates_to_id, owner_id = NULL
-                            FROM crm.queues AS q
-                            WHERE k.tenant_id = $1 AND k.id = $2 AND q.tenant_id = $1 AND q.id = k.queue_id AND q.escalates_to_id IS NOT NULL
-                            RETURNING jsonb_build_object(''from'', q.id, ''to'', k.queue_id)', relation)
-                INTO answer USING tenant, subject_id;
+            EXECUTE format('UPDATE %s AS k SET queue_id = $4, owner_id = NULL WHERE k.tenant_id = $1 AND k.id = $2 AND k.queue_id = $3 AND $4 IS NOT NULL
+                            RETURNING jsonb_build_object(''from'', $3, ''to'', k.queue_id)', relation)
+                INTO answer USING tenant, subject_id, (subject ->> 'queue_id')::bigint,
+                                  crm_internal.next_queue(tenant, (subject ->> 'queue_id')::bigint);
             IF answer IS NOT NULL THEN
                 decision := crm_internal.route_record(tenant, subject_type, subject_id, false, as_of);
                 answer := answer || jsonb_build_object('owner', decision.user_id);

@@ -190,6 +190,57 @@ COMMENT ON FUNCTION crm.is_away(bigint, bigint) IS
 'Whether a user of the caller''s tenant is given nothing new: not active any more, or away by a hand-over that runs (crm.hand_over with ends_at).';
 SELECT crm.declare_function('crm.is_away', 'reader');
 
+-- ---- what is made of another record, or given to somebody ----
+
+CREATE OR REPLACE FUNCTION crm.carry_owned(target anyelement, source record, purpose text)
+RETURNS anyelement
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    facts jsonb;
+    heir bigint;
+BEGIN
+    target := crm.carry_row(target, source, purpose);
+    facts := to_jsonb(target);
+    IF facts ->> 'owner_id' IS NULL OR NOT crm.is_away((facts ->> 'owner_id')::bigint) THEN
+        RETURN target;
+    END IF;
+    -- in the order of who comes nearest: the other record's owner where two become one, who does it, and who has the account
+    heir := (SELECT u.id
+             FROM unnest(ARRAY[CASE WHEN purpose = 'merge' THEN (to_jsonb(source) ->> 'owner_id')::bigint END,
+                               CASE WHEN purpose NOT IN ('merge', 'follow_up') THEN crm.user_id() END,
+                               CASE WHEN purpose NOT IN ('merge', 'follow_up', 'copy') THEN
+                                   (SELECT a.owner_id FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = (facts ->> 'account_id')::bigint) END])
+                  WITH ORDINALITY AS u (id, place)
+             WHERE u.id IS NOT NULL AND NOT crm.is_away(u.id)
+             ORDER BY u.place LIMIT 1);
+    -- two that become one and were both of people who left stay where they are: crm.hand_over() says whose they are
+    RETURN CASE WHEN heir IS NULL AND purpose = 'merge' THEN target
+                ELSE jsonb_populate_record(target, jsonb_build_object('owner_id', heir)) END;
+END
+$$;
+COMMENT ON FUNCTION crm.carry_owned(anyelement, record, text) IS
+'crm.carry_row() for tables with an owner: what is made of another record does not go to somebody who has left or is away, but to whoever makes it, else to '
+'the owner of its account, else to nobody; of two records that become one, to the other''s owner; a follow-up is left to the rules.';
+
+CREATE OR REPLACE FUNCTION crm.check_new_owner(owner_id bigint)
+RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF crm.is_away(owner_id) THEN
+        RAISE EXCEPTION 'user % is not active, or away, and is given nothing', owner_id
+            USING ERRCODE = 'invalid_parameter_value', COLUMN = 'owner_id', HINT = 'Name somebody who is there, or leave owner_id out.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm.check_new_owner(bigint) IS 'Refuses to give work to somebody who has left or is away. Error 22023.';
+
 -- ---- what is opened again ----
 
 CREATE OR REPLACE FUNCTION crm_internal.reopened_to() RETURNS trigger

@@ -56,9 +56,23 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := l.tenant_id;
-    named CONSTANT bigint := CASE WHEN l.company_key <> '' THEN
-        (SELECT a.id FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = l.company_key ORDER BY a.id LIMIT 1) END;
+    called bigint[] := CASE WHEN l.company_key <> '' THEN
+        ARRAY(SELECT a.id FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = l.company_key ORDER BY a.id LIMIT 10) END;
+    named bigint := CASE WHEN cardinality(called) = 1 THEN called[1] WHEN l.account_id = ANY (called) THEN l.account_id END;
 BEGIN
+    -- of several companies of one name none is taken by chance
+    IF cardinality(called) > 1 AND named IS NULL AND num_nonnulls(given, of_contact, l.account_id) = 0 THEN
+        called := ARRAY(SELECT a.id FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = ANY (called) AND a.country = l.country ORDER BY a.id);
+        IF cardinality(called) <> 1 THEN
+            RAISE EXCEPTION 'several accounts are called "%"', l.company
+                USING ERRCODE = 'cardinality_violation', HINT = 'Say which one in account_id, or merge them.',
+                      DETAIL = (SELECT 'They are ' || string_agg(a.id || ' "' || a.name || '"', ', ' ORDER BY a.id) || '.'
+                                FROM crm.accounts AS a
+                                WHERE a.tenant_id = t AND a.name_key = l.company_key
+                                  AND crm.can_see(a.owner_id, a.team_id, a.shared_user_ids, a.shared_team_ids));
+        END IF;
+        named := called[1];
+    END IF;
     IF given IS NOT NULL AND NOT EXISTS (SELECT FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = given) THEN
         RAISE EXCEPTION 'there is no account %', given USING ERRCODE = 'no_data_found';
     END IF;
@@ -68,7 +82,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.conversion_account(crm.leads, bigint, bigint) IS
-'The account of a lead that is there already, and how it is known: given, contact, name; none. Error P0002 where the one that is given is not there.';
+'The account of a lead that is there already, and how it is known: given, contact, name; none. Of several of one name '
+'the one of the lead''s country. Errors: P0002 where the one that is given is not there, '
+'21000 where several have the name and nothing tells which.';
 
 CREATE OR REPLACE FUNCTION crm_internal.contact_of_lead(l crm.leads, known bigint, account bigint, given jsonb)
 RETURNS bigint
@@ -281,7 +297,8 @@ COMMENT ON FUNCTION crm.convert_lead(bigint, boolean, jsonb, bigint, bigint, jso
 'given nor known leaves it incomplete (crm_analytics.incomplete_records). Activities, consent, tags, addresses and '
 'score are carried; the lead stays, closed, with links. A second call, at the same time '
 'or later, returns what the first made. Errors: P0002 a lead, contact or account that is not there; 42501 a lead that may not be changed; 42703 a '
-'column that cannot be given for the opportunity, with the others named; 55000 a lead that is disqualified or merged; CR107 a pipeline without a stage '
+'column that cannot be given for the opportunity, with the others named; 55000 a lead that is disqualified or merged; 21000 several accounts of '
+'the company''s name and nothing that tells which; CR107 a pipeline without a stage '
 'done or won; errors of the guard of stages.';
 SELECT crm.declare_api('crm.convert_lead', '{"lead_id": 1, "open_opportunity": true, "opportunity": {"amount": 5000}}');
 SELECT crm.declare_function('crm.convert_lead', 'agent');

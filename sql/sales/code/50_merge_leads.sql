@@ -81,7 +81,7 @@ BEGIN
     PERFORM crm.move_children('leads', source.id, target.id);
     -- as it is now: what followed above may have changed it
     SELECT l.* INTO target FROM crm.leads AS l WHERE l.tenant_id = t AND l.id = target.id;
-    merged := crm.carry_row(target, crm_internal.with_full_phone(source, target), 'merge');
+    merged := crm.carry_owned(target, crm_internal.with_full_phone(source, target), 'merge');
     merged.consent := crm_internal.joined_consent(target.consent, source.consent);
     RETURN crm.update_row(target, merged);
 END

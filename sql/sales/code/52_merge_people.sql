@@ -172,7 +172,7 @@ BEGIN
     SELECT c.* INTO source FROM crm.contacts AS c WHERE c.tenant_id = t AND c.id = source_id;
     SELECT c.* INTO target FROM crm.contacts AS c WHERE c.tenant_id = t AND c.id = target_id;
     PERFORM crm.keep_incomplete(false);
-    merged := crm.carry_row(target, source, 'merge');
+    merged := crm.carry_owned(target, source, 'merge');
     IF target.preferences ? 'consent' OR source.preferences ? 'consent' THEN
         merged.preferences := merged.preferences || jsonb_build_object('consent', crm_internal.joined_consent(
             coalesce(target.preferences -> 'consent', '{}'), coalesce(source.preferences -> 'consent', '{}')));
@@ -239,7 +239,7 @@ BEGIN
         rate := crm.exchange_rate_on(t, source.currency, target.currency, crm.local_day(t, now()));
         source.annual_revenue := round(source.annual_revenue * rate, 4);
     END IF;
-    merged := crm.carry_row(target, source, 'merge');
+    merged := crm.carry_owned(target, source, 'merge');
     merged.parent_id := crm_internal.merged_parent(t, source, target);
     -- the tree first, so that it is one at any moment
     UPDATE crm.accounts AS a SET parent_id = merged.parent_id

@@ -202,7 +202,7 @@ BEGIN
     IF deal.id IS NULL THEN
         RAISE EXCEPTION 'opportunity % does not exist, or is not visible to you', quote_opportunity.opportunity_id USING ERRCODE = 'no_data_found';
     END IF;
-    made := crm.carry_row(crm.given_row(NULL::crm.quotes, given, 'open'), deal, 'convert');
+    made := crm.carry_owned(crm.given_row(NULL::crm.quotes, given, 'open'), deal, 'convert');
     made.opportunity_id := deal.id;
     made.subject := coalesce(made.subject, deal.name);
     IF made.account_id IS NULL THEN
@@ -339,7 +339,7 @@ BEGIN
     IF q.accepted_at IS NOT NULL THEN
         RAISE EXCEPTION 'quote "%" was accepted', q.number USING ERRCODE = 'CR802', HINT = 'Change the order, or make another quote.';
     END IF;
-    made := crm.carry_row(crm.given_row(NULL::crm.quotes, given, 'open'), q, 'convert');
+    made := crm.carry_owned(crm.given_row(NULL::crm.quotes, given, 'open'), q, 'convert');
     made.number := q.number;
     made.revision := q.revision + 1;
     made.revises_quote_id := q.id;
@@ -380,7 +380,7 @@ BEGIN
     IF made.id IS NOT NULL THEN
         RETURN made;
     END IF;
-    made := crm.carry_row(NULL::crm.orders, q, 'convert');
+    made := crm.carry_owned(NULL::crm.orders, q, 'convert');
     made.quote_id := q.id;
     made.ordered_at := as_of;
     made.number := crm_internal.next_number(q.tenant_id, 'orders', crm.local_day(q.tenant_id, as_of));

@@ -430,7 +430,7 @@ BEGIN
                 HINT = 'Each says order_line_id and, unless all that is left is meant, quantity.';
         END IF;
     END IF;
-    made := crm.carry_row(crm.given_row(NULL::crm.invoices, given, 'open'), ordered, 'convert');
+    made := crm.carry_owned(crm.given_row(NULL::crm.invoices, given, 'open'), ordered, 'convert');
     made.kind := invoice_order.kind;
     made.order_id := ordered.id;
     made := crm.insert_row(made);
@@ -481,7 +481,7 @@ DECLARE
     line crm.invoice_lines;
     new_line crm.invoice_lines;
 BEGIN
-    made := crm.carry_row(NULL::crm.invoices, doc, 'convert');
+    made := crm.carry_owned(NULL::crm.invoices, doc, 'convert');
     made.kind := counter_document.kind;
     made.corrects_invoice_id := doc.id;
     made.reverses := whole;

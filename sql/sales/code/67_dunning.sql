@@ -272,7 +272,7 @@ BEGIN
         RAISE EXCEPTION 'this dunning asks for neither fee nor interest' USING ERRCODE = 'object_not_in_prerequisite_state',
             HINT = 'See crm.dunning_levels.';
     END IF;
-    made := crm.carry_row(NULL::crm.invoices, doc, 'convert');
+    made := crm.carry_owned(NULL::crm.invoices, doc, 'convert');
     made.kind := 'invoice';
     made.reverses := false;
     made.order_id := NULL;

@@ -27,6 +27,22 @@ CREATE OR REPLACE TRIGGER tickets_before_defaults
     BEFORE INSERT ON crm.tickets
     FOR EACH ROW EXECUTE FUNCTION crm_internal.tickets_defaults();
 
+CREATE OR REPLACE FUNCTION crm.queue_that_goes_on(tenant bigint, queue_id bigint)
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN CASE WHEN EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = tenant AND q.id = queue_that_goes_on.queue_id AND NOT q.active)
+                THEN coalesce((SELECT q.id FROM crm.queues AS q WHERE q.tenant_id = tenant AND q.active ORDER BY q.is_default DESC, q.id LIMIT 1), queue_id)
+                ELSE queue_id END;
+END
+$$;
+COMMENT ON FUNCTION crm.queue_that_goes_on(bigint, bigint) IS
+'Where work for a queue goes: there, or, where that one is off, to the default queue (crm.default_queue()). '
+'Where no queue is in use it stays where it was meant to go.';
+
 -- named to run after the guard of stages, which fills stage_entered_at
 CREATE OR REPLACE FUNCTION crm_internal.tickets_tally() RETURNS trigger
 LANGUAGE plpgsql
@@ -36,6 +52,7 @@ AS $$
 DECLARE
     old_type text;
     new_type text;
+    reopened boolean := false;
 BEGIN
     -- a retired type cannot be chosen. It stays where it is, and is no reason to lose a mail, a history or a part of a ticket
     IF (TG_OP = 'INSERT' AND NEW.closed_at IS NULL AND NEW.split_from_id IS NULL OR TG_OP = 'UPDATE' AND NEW.type <> OLD.type)
@@ -44,7 +61,21 @@ BEGIN
         RAISE EXCEPTION 'ticket type "%" is no longer in use', NEW.type
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Choose an active one of crm.ticket_types.';
     END IF;
+    SELECT s.type INTO new_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
     IF TG_OP = 'UPDATE' THEN
+        IF OLD.stage_id <> NEW.stage_id THEN
+            SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
+            reopened := new_type IN ('open', 'on_hold') AND old_type NOT IN ('open', 'on_hold');
+        END IF;
+        IF reopened THEN
+            -- whoever left does not get it back, nor a queue that is off
+            IF NEW.owner_id IS NOT NULL AND crm.is_away(NEW.owner_id, NEW.tenant_id) THEN
+                NEW.owner_id := NULL;
+            END IF;
+            IF NEW.queue_id = OLD.queue_id THEN
+                NEW.queue_id := crm.queue_that_goes_on(NEW.tenant_id, NEW.queue_id);
+            END IF;
+        END IF;
         IF OLD.queue_id <> NEW.queue_id OR OLD.owner_id <> NEW.owner_id THEN
             NEW.transfer_count := OLD.transfer_count + 1;
         END IF;
@@ -56,24 +87,19 @@ BEGIN
         IF OLD.stage_id = NEW.stage_id THEN
             RETURN NEW;
         END IF;
-        SELECT s.type INTO old_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = OLD.stage_id;
     END IF;
-    SELECT s.type INTO new_type FROM crm.stages AS s WHERE s.tenant_id = NEW.tenant_id AND s.id = NEW.stage_id;
     IF new_type IN ('done', 'won') AND old_type IS DISTINCT FROM new_type THEN
         NEW.resolved_at := CASE WHEN TG_OP = 'INSERT' THEN coalesce(NEW.resolved_at, NEW.stage_entered_at) ELSE NEW.stage_entered_at END;
-    ELSIF new_type IN ('open', 'on_hold') AND old_type NOT IN ('open', 'on_hold') THEN
+    ELSIF reopened THEN
         NEW.reopen_count := OLD.reopen_count + 1;
         NEW.merged_into_id := NULL;
-        -- whoever left does not get it back
-        IF NEW.owner_id IS NOT NULL AND crm.is_away(NEW.owner_id, NEW.tenant_id) THEN
-            NEW.owner_id := NULL;
-        END IF;
     END IF;
     RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.tickets_tally() IS
-'Keeps resolved_at, reopen_count, transfer_count and the team of a ticket; refuses a type that is retired (22023).';
+'Keeps resolved_at, reopen_count, transfer_count and the team of a ticket; one that is opened again leaves an owner who is gone and a queue that is off. '
+'Refuses a type that is retired (22023).';
 CREATE OR REPLACE TRIGGER tickets_before_tally
     BEFORE INSERT OR UPDATE ON crm.tickets
     FOR EACH ROW EXECUTE FUNCTION crm.if_changed('tickets_tally', 'type,queue_id,owner_id,stage_id');

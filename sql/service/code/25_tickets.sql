@@ -50,6 +50,7 @@ AS $$
 DECLARE
     made crm.tickets;
 BEGIN
+    PERFORM crm.check_new_owner(open_ticket.owner_id);
     made.subject := open_ticket.subject;
     made.description := open_ticket.description;
     made.channel := open_ticket.channel;
@@ -79,7 +80,7 @@ COMMENT ON FUNCTION crm.open_ticket(text, text, text, bigint, bigint, text, text
 'Opens a ticket and gives it to an agent by the rules of its queue (route false: leaves it unassigned). queue is a code; account defaults to the '
 'contact''s, team and process to the queue''s. columns: {column: value}, any column of crm.tickets that crm.column_rules does not keep, your own '
 'included; it comes before the other arguments. Returns the ticket. Errors: 42704 for an unknown queue, 23503 for an unknown contact, type or '
-'priority, 42703 for an unknown column, with the known ones named.';
+'priority, 42703 for an unknown column, with the known ones named; 22023 for an owner who has left or is away.';
 SELECT crm.declare_api('crm.open_ticket', '{"subject": "Printer on fire", "channel": "phone", "priority": "high"}');
 
 CREATE OR REPLACE FUNCTION crm.reopen_ticket(ticket_id bigint, reason text DEFAULT NULL)
@@ -166,6 +167,7 @@ BEGIN
     IF num_nonnulls(q, transfer_ticket.owner_id) = 0 THEN
         RAISE EXCEPTION 'a transfer needs a queue or an owner' USING ERRCODE = 'null_value_not_allowed';
     END IF;
+    PERFORM crm.check_new_owner(transfer_ticket.owner_id);
     UPDATE crm.tickets AS k
     SET queue_id = coalesce(q, k.queue_id), owner_id = transfer_ticket.owner_id
     WHERE k.tenant_id = t AND k.id = ticket.id
@@ -178,7 +180,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.transfer_ticket(bigint, text, bigint, boolean) IS
-'Hands a ticket over to another queue, another owner or both; without an owner it is given out anew by the rules of the queue. Returns the ticket.';
+'Hands a ticket over to another queue, another owner or both; without an owner it is given out anew by the rules of the queue. Returns the ticket. '
+'Errors: 22023 for an owner who has left or is away, 42704 for a queue that is not there or off.';
 SELECT crm.declare_api('crm.transfer_ticket', '{"ticket_id": 1, "queue": "support"}');
 
 CREATE OR REPLACE FUNCTION crm.follow_ticket(ticket_id bigint, user_id bigint DEFAULT NULL, contact_id bigint DEFAULT NULL)

@@ -9,8 +9,12 @@ AS $$
 DECLARE
     next_id bigint;
 BEGIN
+    -- what a migration does not say follows from what it does say: who writes from which side, and the ticket's channel from the ticket
+    NEW.direction := coalesce(NEW.direction, CASE NEW.author_kind WHEN 'customer' THEN 'in' WHEN 'agent' THEN 'out' ELSE
+                                             CASE WHEN NEW.author_user_id IS NOT NULL THEN 'out' ELSE 'in' END END);
+    NEW.author_kind := coalesce(NEW.author_kind, CASE NEW.direction WHEN 'in' THEN 'customer' ELSE 'agent' END);
     LOOP
-        SELECT k.merged_into_id INTO next_id FROM crm.tickets AS k
+        SELECT k.merged_into_id, coalesce(NEW.channel, k.channel) INTO next_id, NEW.channel FROM crm.tickets AS k
         WHERE k.tenant_id = NEW.tenant_id AND k.id = NEW.ticket_id;
         EXIT WHEN next_id IS NULL;
         NEW.ticket_id := next_id;
@@ -18,7 +22,9 @@ BEGIN
     RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.ticket_messages_place() IS 'A message to a merged ticket goes to the ticket that goes on in its place.';
+COMMENT ON FUNCTION crm_internal.ticket_messages_place() IS 'A message to a merged ticket goes to the ticket that goes on in its place. '
+'Without a channel it came by that of its ticket; without a direction or an author, '
+'one follows from the other.';
 CREATE OR REPLACE TRIGGER ticket_messages_before_place
     BEFORE INSERT ON crm.ticket_messages
     FOR EACH ROW EXECUTE FUNCTION crm_internal.ticket_messages_place();
@@ -95,10 +101,12 @@ BEGIN
             OR EXISTS (SELECT FROM crm.ticket_followers AS f
                        WHERE f.tenant_id = k.tenant_id AND f.ticket_id = k.id AND f.contact_id = speaks_for_asker.contact_id);
     END IF;
-    -- else somebody without a contact who asked by this address
+    -- else somebody without a contact who asked by this address: not a stranger who comes to what a
+    -- contact has asked, and is the first to write by mail
     RETURN address IS NULL
         OR crm.fold_text(address) = (SELECT crm.fold_text(m.author_address) FROM crm.ticket_messages AS m
                                      WHERE m.tenant_id = k.tenant_id AND m.ticket_id = k.id AND m.direction = 'in' AND m.author_contact_id IS NULL
+                                       AND (k.contact_id IS NULL OR k.created_at >= least(m.sent_at, m.created_at))
                                      ORDER BY m.sent_at, m.id LIMIT 1);
 END
 $$;
@@ -113,16 +121,17 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    IF kind IS NULL OR kind NOT IN ('message.ignored', 'ticket.reopen_refused') THEN
+    IF kind IS NULL OR kind NOT IN ('message.ignored', 'message.queue_off', 'ticket.reopen_refused') THEN
         RAISE EXCEPTION 'no event of messages is called "%"', kind
-            USING ERRCODE = 'invalid_parameter_value', HINT = 'They are message.ignored and ticket.reopen_refused.';
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'They are message.ignored, message.queue_off and ticket.reopen_refused.';
     END IF;
     PERFORM crm_internal.require('tickets', ticket_id, 'see');
     PERFORM crm_internal.write_event(kind, CASE WHEN ticket_id IS NOT NULL THEN 'tickets' END, ticket_id, payload);
 END
 $$;
 COMMENT ON FUNCTION crm.note_message_event(text, bigint, jsonb) IS
-'Writes the event message.ignored or ticket.reopen_refused, for crm.receive_message(). Errors: 22023 another kind, P0002 a ticket the caller does not see.';
+'Writes the event message.ignored, message.queue_off or ticket.reopen_refused, for crm.receive_message(). Errors: 22023 another kind, '
+'P0002 a ticket the caller does not see.';
 SELECT crm.declare_function('crm.note_message_event', 'agent');
 
 CREATE OR REPLACE FUNCTION crm_internal.resume_waiting(k crm.tickets)
@@ -132,6 +141,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
+    -- what a stage requires is asked of people, not of the customer who answers
+    PERFORM crm.keep_incomplete();
     PERFORM crm.move_row(k, k.id, (crm.first_stage(k.tenant_id, k.pipeline_id, '{open}', 'open')).code);
 EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' OR SQLSTATE 'CR107' THEN
     -- what a customer says is kept whatever the process thinks of it
@@ -140,6 +151,38 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.resume_waiting(crm.tickets) IS
 'Takes a ticket that waits to the open stage of its process; what the process says against it is written down.';
+
+CREATE OR REPLACE FUNCTION crm_internal.resume_answered(tenants bigint[], ids bigint[])
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET enable_seqscan = off        -- from the messages by keys, also by a plan kept from when there were none
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET jit = off
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- messages that are imported are answers of long ago
+    IF tenants IS NULL OR coalesce(current_setting('crm.history_reason', true), '') <> '' THEN
+        RETURN;
+    END IF;
+    PERFORM crm_internal.resume_waiting(k.*)
+    FROM (SELECT DISTINCT n.tenant_id, n.ticket_id
+          FROM unnest(tenants, ids) AS c (tenant, id)
+          JOIN crm.ticket_messages AS n ON n.tenant_id = c.tenant AND n.id = c.id
+          JOIN crm.tickets AS w ON w.tenant_id = n.tenant_id AND w.id = n.ticket_id AND w.closed_at IS NULL
+               AND n.sent_at >= least(w.stage_entered_at, now())    -- what this transaction moved has entered now
+          -- values, no joins: joined by a plan kept from when there was nothing, all would be read; who speaks is asked last
+          WHERE CASE WHEN (SELECT s.type FROM crm.stages AS s WHERE s.tenant_id = w.tenant_id AND s.id = w.stage_id) = 'on_hold'
+                          AND coalesce((SELECT q.answer_resumes FROM crm.queues AS q WHERE q.tenant_id = w.tenant_id AND q.id = w.queue_id), true)
+                     THEN crm_internal.speaks_for_asker(w.*, n.author_contact_id, n.author_address) ELSE false END) AS a
+    JOIN crm.tickets AS k ON k.tenant_id = a.tenant_id AND k.id = a.ticket_id;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.resume_answered(bigint[], bigint[]) IS
+'Takes tickets that wait for the customer out of waiting, of those of these messages that are '
+'the customer''s and came since: new, marked as what they are, or moved here.';
 
 CREATE OR REPLACE FUNCTION crm_internal.ticket_messages_new() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
@@ -168,18 +211,9 @@ BEGIN
               GROUP BY n.tenant_id, n.ticket_id) AS a
         WHERE k.tenant_id = a.tenant_id AND k.id = a.ticket_id AND (k.first_response_at IS NULL OR k.first_response_at > a.first_at);
     END IF;
-    -- messages that are imported are answers of long ago
-    IF 'customer_message' = ANY (told) AND coalesce(current_setting('crm.history_reason', true), '') = '' THEN
-        PERFORM crm_internal.resume_waiting(k.*)
-        FROM (SELECT DISTINCT n.tenant_id, n.ticket_id FROM new_rows AS n
-              JOIN crm.tickets AS w ON w.tenant_id = n.tenant_id AND w.id = n.ticket_id AND w.closed_at IS NULL
-                   AND n.sent_at >= least(w.stage_entered_at, now())    -- what this transaction moved has entered now
-              WHERE crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'customer_message'
-                -- values, no joins: joined by a plan kept from when there was nothing, all would be read; who speaks is asked last
-                AND CASE WHEN (SELECT s.type FROM crm.stages AS s WHERE s.tenant_id = w.tenant_id AND s.id = w.stage_id) = 'on_hold'
-                              AND coalesce((SELECT q.answer_resumes FROM crm.queues AS q WHERE q.tenant_id = w.tenant_id AND q.id = w.queue_id), true)
-                         THEN crm_internal.speaks_for_asker(w.*, n.author_contact_id, n.author_address) ELSE false END) AS a
-        JOIN crm.tickets AS k ON k.tenant_id = a.tenant_id AND k.id = a.ticket_id;
+    IF 'customer_message' = ANY (told) THEN
+        PERFORM crm_internal.resume_answered(array_agg(n.tenant_id), array_agg(n.id))
+        FROM new_rows AS n WHERE crm_internal.message_event(n.direction, n.author_kind, n.is_public) = 'customer_message';
     END IF;
     RETURN NULL;
 END
@@ -255,6 +289,11 @@ BEGIN
     WHERE (o.ticket_id, o.sent_at, crm_internal.message_event(o.direction, o.author_kind, o.is_public))
           IS DISTINCT FROM (n.ticket_id, n.sent_at, v.event);
     PERFORM crm_internal.retell_messages(c.tenants, c.ids, c.old_tickets, c.old_times, c.new_tickets, c.new_times, c.new_events);
+    -- the customer's answer is one as well when it was taken for something else before, or came to another ticket
+    IF 'customer_message' = ANY (c.new_events) THEN
+        PERFORM crm_internal.resume_answered(array_agg(m.tenant), array_agg(m.id))
+        FROM unnest(c.tenants, c.ids, c.new_events) AS m (tenant, id, event) WHERE m.event = 'customer_message';
+    END IF;
     RETURN NULL;
 END
 $$;
@@ -336,23 +375,35 @@ BEGIN
         RAISE EXCEPTION 'ticket % does not exist, or is not visible to you', ticket_id USING ERRCODE = 'no_data_found';
     END IF;
     PERFORM crm.keep_incomplete(false);
-    follow_up := crm.carry_row(follow_up, ticket, 'follow_up');
+    follow_up := crm.carry_owned(follow_up, ticket, 'follow_up');
     follow_up.description := body;
     follow_up.channel := channel;
     follow_up.follow_up_of_id := ticket.id;
-    IF EXISTS (SELECT FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id AND NOT q.active) THEN
-        follow_up.queue_id := crm.default_queue();
-    END IF;
-    -- nothing goes to somebody who has left: the queue gives it out
-    IF crm_internal.left_us(t, follow_up.owner_id) THEN
-        follow_up.owner_id := NULL;
-    END IF;
+    follow_up.queue_id := crm.queue_that_goes_on(t, ticket.queue_id);
     RETURN crm.insert_row(follow_up);
 END
 $$;
 COMMENT ON FUNCTION crm.open_follow_up(bigint, text, text) IS
 'Opens the ticket that goes on from a solved one, with what that says (crm.column_rules, follow_up). Error P0002 where it is not there or not seen.';
 SELECT crm.declare_function('crm.open_follow_up', 'agent');
+
+-- security definer: what a customer answers opens the ticket again although a stage asks more of people than it holds
+CREATE OR REPLACE FUNCTION crm.reopen_for_answer(ticket_id bigint)
+RETURNS crm.tickets
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM crm_internal.require('tickets', ticket_id, 'see');
+    PERFORM crm.keep_incomplete();
+    RETURN crm.reopen_ticket(ticket_id);
+END
+$$;
+COMMENT ON FUNCTION crm.reopen_for_answer(bigint) IS
+'crm.reopen_ticket() for a customer''s answer: what the stage requires and nobody has filled leaves the ticket incomplete '
+'(crm_analytics.incomplete_records). Errors: P0002 where it is not there or not seen, and what else the process says (CR101 and on).';
+SELECT crm.declare_function('crm.reopen_for_answer', 'agent');
 
 -- The ticket that a late answer to a solved one goes to. All late answers to a ticket go to one follow-up, or to what came of that.
 CREATE OR REPLACE FUNCTION crm.ticket_for_answer(ticket crm.tickets, body text, channel text, sent_at timestamptz)
@@ -372,7 +423,7 @@ BEGIN
         IF sent_at <= ticket.closed_at + coalesce(
                (SELECT q.reopen_window FROM crm.queues AS q WHERE q.tenant_id = t AND q.id = ticket.queue_id), '7 days') THEN
             BEGIN
-                RETURN crm.reopen_ticket(ticket.id);
+                RETURN crm.reopen_for_answer(ticket.id);
             EXCEPTION WHEN SQLSTATE 'CR101' OR SQLSTATE 'CR102' OR SQLSTATE 'CR103' OR SQLSTATE 'CR104' OR SQLSTATE 'CR105' THEN
                 -- what a customer says is kept whatever the process thinks of it
                 PERFORM crm.note_message_event('ticket.reopen_refused', ticket.id, jsonb_build_object('error', SQLERRM));
@@ -462,7 +513,7 @@ BEGIN
             CASE WHEN add_ticket_message.author_contact_id IS NOT NULL OR kind <> 'customer' OR add_ticket_message.author_user_id IS NOT NULL
                       THEN add_ticket_message.author_contact_id
                  WHEN add_ticket_message.author_address IS NULL THEN ticket.contact_id
-                 ELSE crm.message_sender(way, add_ticket_message.author_address) END,
+                 ELSE crm.message_sender_in(way, add_ticket_message.author_address, ticket.id) END,
             add_ticket_message.author_address,
             coalesce(add_ticket_message.is_public, add_ticket_message.direction <> 'internal'),
             add_ticket_message.subject, add_ticket_message.body, add_ticket_message.external_id, add_ticket_message.thread_id,
@@ -492,5 +543,7 @@ SELECT crm.declare_event('message.ignored', 'A message of a machine was not take
     '{"channel": {"type": "string"}, "from_address": {"type": ["string", "null"]}, "subject": {"type": ["string", "null"]},
         "external_id": {"type": ["string", "null"]},
       "reason": {"type": ["string", "null"]}}');
+SELECT crm.declare_event('message.queue_off', 'A message came to a queue that is off, and no other is in use: it waits there.',
+    '{"queue": {"type": "string"}}');
 SELECT crm.declare_event('ticket.reopen_refused', 'A message came to a closed ticket, which the process did not open again.', '{"error": {"type": "string"}}');
 SELECT crm.declare_event('ticket.resume_refused', 'A customer answered a waiting ticket, which the process did not resume.', '{"error": {"type": "string"}}');

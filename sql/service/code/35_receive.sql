@@ -2,7 +2,7 @@
 -- Functions here are PL/pgSQL, because each message asks them: a SQL function with a path of its own is parsed and planned
 -- anew by every statement that calls it.
 
-CREATE OR REPLACE FUNCTION crm.message_sender(channel text, from_address text)
+CREATE OR REPLACE FUNCTION crm.message_sender_in(channel text, from_address text, ticket_id bigint)
 RETURNS bigint
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -11,16 +11,40 @@ AS $$
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
     address_kind CONSTANT text := CASE channel WHEN 'mail' THEN 'email' WHEN 'phone' THEN 'phone' END;
+    address CONSTANT text := CASE WHEN address_kind IS NULL THEN crm.fold_text(from_address)
+                                  ELSE crm.contact_point_key(address_kind, from_address) END;
+    -- as in "Mina Karimi <office@example.com>"
+    display CONSTANT text := crm.name_key(btrim(substring(from_address FROM '^(.*)<[^<]*>\s*$'), E' "\''));
 BEGIN
-    RETURN (SELECT p.contact_id FROM crm.contact_points AS p
-            WHERE p.tenant_id = t AND p.contact_id IS NOT NULL
-              AND p.value_key = CASE WHEN address_kind IS NULL THEN crm.fold_text(from_address)
-                                     ELSE crm.contact_point_key(address_kind, from_address) END
+    -- an address of several people: whoever has to do with the ticket, else who signs so
+    RETURN (SELECT c.id
+            FROM crm.contact_points AS p
+            JOIN crm.contacts AS c ON c.tenant_id = p.tenant_id AND c.id = p.contact_id
+            LEFT JOIN crm.tickets AS k ON k.tenant_id = t AND k.id = message_sender_in.ticket_id
+            WHERE p.tenant_id = t AND p.value_key = address
               AND (address_kind IS NULL OR p.kind = address_kind OR address_kind = 'phone' AND p.kind = 'mobile')
-            ORDER BY p.id LIMIT 1);
+            ORDER BY coalesce(c.id = k.contact_id, false) DESC,
+                     EXISTS (SELECT FROM crm.ticket_messages AS m WHERE m.tenant_id = t AND m.ticket_id = k.id AND m.author_contact_id = c.id) DESC,
+                     coalesce(c.name_key = display, false) DESC, coalesce(c.account_id = k.account_id, false) DESC, p.id
+            LIMIT 1);
 END
 $$;
-COMMENT ON FUNCTION crm.message_sender(text, text) IS 'The contact with an address, as a channel gives it; the oldest of several. NULL: nobody is known by it.';
+COMMENT ON FUNCTION crm.message_sender_in(text, text, bigint) IS
+'The contact with an address, as a channel gives it. Of several: the one of the ticket, else one who has written in it, '
+'else whose name stands before the address, else one of the ticket''s account, else the oldest. NULL: nobody is known by it.';
+
+CREATE OR REPLACE FUNCTION crm.message_sender(channel text, from_address text)
+RETURNS bigint
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN crm.message_sender_in(channel, from_address, NULL);
+END
+$$;
+COMMENT ON FUNCTION crm.message_sender(text, text) IS
+'The contact with an address, as a channel gives it; of several the one whose name stands before the address, else the oldest. NULL: nobody is known by it.';
 
 CREATE OR REPLACE FUNCTION crm.message_agent(channel text, from_address text)
 RETURNS bigint
@@ -90,12 +114,21 @@ BEGIN
         WHEN from_address ~* '(^|[<\s"''(])(mailer-daemon|postmaster|mail-daemon|mailerdaemon)(@|[>\s"'')]|$)' THEN 'mailer-daemon'
         WHEN lines ->> 'content-type' ~* 'report-type\s*=\s*"?(delivery-status|disposition-notification)' THEN 'delivery report'
         WHEN lines ->> 'x-failed-recipients' IS NOT NULL THEN 'delivery report'
+        WHEN lines ->> 'x-auto-response-suppress' ~* '\mall\M' THEN 'auto-reply'
+        -- what programs write into headlines, whole or before a colon, in the languages they write it in
+        WHEN subject ~* '^\s*(delivery status notification \((failure|delay)\)|undelivered mail returned to sender|'
+                        'mail delivery (failed: returning message to sender|subsystem|failure)|failure notice|undeliverable:.*|'
+                        'returned mail: see transcript for details)\s*$' THEN 'delivery report'
+        WHEN subject ~* '^\s*(automatic reply|auto(-|\s)?reply|out of (the )?office( reply)?|automatische antwort|abwesenheitsnotiz|'
+                        'réponse automatique|respuesta automática|risposta automatica|автоответ|автоматический ответ|'
+                        'پاسخ خودکار)\s*:' THEN 'auto-reply'
         WHEN coalesce(lines ->> 'x-autoreply', lines ->> 'x-autorespond', lines ->> 'x-auto-reply') !~* '^no$' THEN 'auto-reply' END;
 END
 $$;
 COMMENT ON FUNCTION crm.automatic_mail(text, text, jsonb) IS
 'Why a mail is taken for one that a machine wrote: auto-submitted, precedence (bulk, junk, list), null sender, mailer-daemon, delivery report, '
-'auto-reply. NULL: somebody wrote it. headers: {name: value}, names in any case. An address that is NULL is not known, an empty one is the null sender.';
+'auto-reply; headlines count that programs alone write, such as "Automatic reply: ...". NULL: somebody wrote it. '
+'headers: {name: value}, names in any case. An address that is NULL is not known, an empty one is the null sender.';
 
 CREATE OR REPLACE FUNCTION crm.message_ids(ids text)
 RETURNS text[]
@@ -146,7 +179,7 @@ BEGIN
         -- only from somebody who has to do with the ticket: numbers can be guessed
         SELECT k.id INTO ticket FROM crm.tickets AS k
         WHERE k.tenant_id = t AND k.id = substring(message_ticket.subject FROM '\[#([0-9]{1,18})\]')::bigint
-          AND (k.contact_id = sender_id OR agent_id IS NOT NULL
+          AND (k.contact_id = crm.message_sender_in(message_ticket.channel, message_ticket.from_address, k.id) OR agent_id IS NOT NULL
                OR EXISTS (SELECT FROM crm.ticket_followers AS f
                           WHERE f.tenant_id = t AND f.ticket_id = k.id AND f.contact_id = sender_id)
                OR EXISTS (SELECT FROM crm.ticket_messages AS m
@@ -186,15 +219,28 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    made crm.tickets;
+    -- where no queue is in use it waits where it was meant to go, and that is said
+    into_off CONSTANT bigint := (SELECT q.id FROM crm.queues AS q
+                                 WHERE q.tenant_id = t AND q.code = open_received_ticket.queue AND NOT q.active AND crm.queue_that_goes_on(t, q.id) = q.id);
 BEGIN
     PERFORM crm.keep_incomplete();
-    RETURN crm.open_ticket(subject, description, channel, contact_id, queue => open_received_ticket.queue, route => false,
-                           columns => open_received_ticket.columns);
+    IF into_off IS NULL THEN
+        RETURN crm.open_ticket(subject, description, channel, contact_id, queue => crm.queue_in_use(open_received_ticket.queue), route => false,
+                               columns => open_received_ticket.columns);
+    END IF;
+    made := crm.open_ticket(subject, description, channel, contact_id, route => false,
+                            columns => jsonb_build_object('queue_id', into_off) || open_received_ticket.columns);
+    PERFORM crm.note_message_event('message.queue_off', made.id, jsonb_build_object('queue', open_received_ticket.queue));
+    RETURN made;
 END
 $$;
 COMMENT ON FUNCTION crm.open_received_ticket(text, text, text, bigint, text, jsonb) IS
 'crm.open_ticket() of crm.receive_message(): required fields that a message cannot fill leave the ticket incomplete '
-'(crm_analytics.incomplete_records), and lose nothing. Not given to anybody yet. Errors as crm.open_ticket.';
+'(crm_analytics.incomplete_records), and lose nothing; a queue that is off is replaced by the default one, where there is one. '
+'Not given to anybody yet. Errors as crm.open_ticket.';
 SELECT crm.declare_function('crm.open_received_ticket', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.receive_message(
@@ -245,6 +291,7 @@ BEGIN
     agent := crm.message_agent(receive_message.channel, receive_message.from_address);
     ticket := crm.message_ticket(receive_message.channel, sender, receive_message.from_address, receive_message.subject, receive_message.thread_id,
                                  concat_ws(' ', lines ->> 'references', lines ->> 'in-reply-to', receive_message.in_reply_to), agent);
+    sender := crm.message_sender_in(receive_message.channel, receive_message.from_address, ticket);
     IF ticket IS NULL AND machine IS NOT NULL THEN
         -- nobody waits for an answer to it; whoever wants to know reads the outbox
         PERFORM crm.note_message_event('message.ignored', NULL, jsonb_build_object('channel', receive_message.channel,
@@ -259,8 +306,7 @@ BEGIN
     IF ticket IS NULL THEN
         fresh := true;
         opened := crm.open_received_ticket(coalesce(nullif(btrim(receive_message.subject), ''), left(btrim(receive_message.body), 80), '-'),
-                                           receive_message.body, receive_message.channel, sender,
-                                           crm.queue_in_use(receive_message.queue), receive_message.columns);
+                                           receive_message.body, receive_message.channel, sender, receive_message.queue, receive_message.columns);
         ticket := opened.id;
     END IF;
     made := crm.add_ticket_message(
@@ -281,7 +327,8 @@ $$;
 COMMENT ON FUNCTION crm.receive_message(text, text, text, text, text, text, text, text, boolean, jsonb, timestamptz, jsonb, jsonb) IS
 'What a mailbox, chat or telephone gateway calls for each incoming message: stores it once (external_id), finds the ticket by the messages it answers '
 '(in_reply_to: one id, or several as in References), its conversation or [#number] in the headline from somebody known to the ticket, and opens a '
-'ticket otherwise, in the default queue where the one named is off (crm.default_queue()). The author is the contact or, in a ticket of somebody else, '
+'ticket otherwise, in the default queue where the one named is off (crm.default_queue()); where none is in use it waits in the one named, and an event '
+'message.queue_off says so. The author is the contact or, in a ticket of somebody else, '
 'the user with the address; a stranger''s message is nobody''s. What a machine wrote (automatic, or by crm.automatic_mail() with the headers of the mail) '
 'is kept where it belongs to a ticket, but neither reopens one nor counts as an answer; otherwise it opens nothing: the result is NULL, and an event '
 'message.ignored is written. headers: {name: value}; References and In-Reply-To among them are used. columns: of the ticket that is opened, as for '

@@ -57,7 +57,7 @@ BEGIN
     IF source.closed_at IS NULL AND target.closed_at IS NOT NULL THEN
         target := crm.reopen_ticket(target.id);
     END IF;
-    RETURN crm.update_row(target, crm.carry_row(target, source, 'merge'));
+    RETURN crm.update_row(target, crm.carry_owned(target, source, 'merge'));
 END
 $$;
 COMMENT ON FUNCTION crm.merge_tickets(bigint, bigint) IS
@@ -101,7 +101,8 @@ BEGIN
         RAISE EXCEPTION 'nothing would be left of ticket %', source.id
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave at least one message behind.';
     END IF;
-    made := crm.carry_row(made, source, 'copy');
+    made := crm.carry_owned(made, source, 'copy');
+    made.queue_id := crm.queue_that_goes_on(t, made.queue_id);
     made.subject := coalesce(split_ticket.subject, source.subject);
     made.description := first_body;
     made.split_from_id := source.id;
