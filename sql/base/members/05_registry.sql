@@ -405,7 +405,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Levels are reader, agent, manager, admin and owner.';
     END IF;
     IF NOT EXISTS (SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-                   WHERE n.nspname || '.' || p.proname = function_name) THEN
+                   -- the second half by its index: every function there is would be looked at else, for every declaration
+                   WHERE p.proname = split_part(function_name, '.', 2) AND n.nspname || '.' || p.proname = function_name) THEN
         RAISE EXCEPTION 'there is no function "%" to give a level', function_name USING ERRCODE = 'undefined_function',
             HINT = 'Write its name with its schema and without arguments.';
     END IF;
@@ -433,7 +434,7 @@ DECLARE
     wrong text;
 BEGIN
     SELECT p.proargnames INTO names FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE n.nspname || '.' || p.proname = function_name;
+    WHERE p.proname = split_part(function_name, '.', 2) AND n.nspname || '.' || p.proname = function_name;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no function "%" to offer to applications', function_name USING ERRCODE = 'undefined_function',
             HINT = 'Write its name with its schema and without arguments.';

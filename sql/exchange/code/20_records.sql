@@ -3,6 +3,19 @@
 -- Everything runs with the rights of the caller, through the table: row security, triggers and checks hold as for any
 -- writer. What a caller may say of a row is decided by crm.column_rules (purpose "open"), as for captures.
 
+CREATE OR REPLACE FUNCTION crm.holds_records(relation regclass, class text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN coalesce(class IN ('owned', 'work', 'child', 'catalogue', 'configuration'), false) AND crm.column_exists(relation, 'tenant_id')
+           AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = 'id' AND a.atttypid = 'bigint'::regtype);
+END
+$$;
+COMMENT ON FUNCTION crm.holds_records(regclass, text) IS
+'Whether rows of a table of this class are records with an id that somebody besides the owner may write.';
+
 CREATE OR REPLACE FUNCTION crm.entities()
 RETURNS TABLE (entity text, relation regclass, class text, options jsonb)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 60
@@ -11,8 +24,7 @@ AS $$
     SELECT r.subject, r.relation, r.class, r.options
     FROM crm.registry AS r
     JOIN pg_class AS c ON c.oid = r.relation
-    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'id' AND a.atttypid = 'bigint'::regtype AND NOT a.attisdropped
-    WHERE r.class IN ('owned', 'work', 'child', 'catalogue', 'configuration') AND crm.column_exists(r.relation, 'tenant_id')
+    WHERE crm.holds_records(r.relation, r.class)
     ORDER BY r.subject
 $$;
 COMMENT ON FUNCTION crm.entities() IS
@@ -27,11 +39,8 @@ AS $$
 DECLARE
     found regclass;
 BEGIN
-    -- as crm.entities() has it, for one of them
     SELECT r.relation INTO found FROM crm.registry AS r
-    WHERE r.subject = require_entity.entity AND r.class IN ('owned', 'work', 'child', 'catalogue', 'configuration')
-      AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = r.relation AND a.attname = 'tenant_id')
-      AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = r.relation AND a.attname = 'id' AND a.atttypid = 'bigint'::regtype);
+    WHERE r.subject = require_entity.entity AND crm.holds_records(r.relation, r.class);
     IF found IS NULL THEN
         RAISE EXCEPTION 'there is no entity "%"', entity
             USING ERRCODE = 'undefined_table', HINT = (SELECT 'Known are ' || string_agg(e.entity, ', ') || '.' FROM crm.entities() AS e);
@@ -163,9 +172,9 @@ CREATE OR REPLACE FUNCTION crm_internal.apply_external_ids(relation regclass) RE
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm_internal.set_trigger(apply_external_ids.relation, '_after_delete_names', e.entity IS NOT NULL, 'AFTER DELETE',
+    SELECT crm_internal.set_trigger(r.relation, '_after_delete_names', crm.holds_records(r.relation, r.class), 'AFTER DELETE',
         format('REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.forget_external_ids(%L)', r.subject))
-    FROM crm.registry AS r LEFT JOIN crm.entities() AS e ON e.relation = r.relation
+    FROM crm.registry AS r
     WHERE r.relation = apply_external_ids.relation
 $$;
 COMMENT ON FUNCTION crm_internal.apply_external_ids(regclass) IS 'Names of records in other systems go with the records of a table.';
