@@ -18,8 +18,9 @@ AS $$
     ORDER BY c.relname
 $$;
 COMMENT ON FUNCTION crm_internal.table_rules(regclass) IS
-'Class of every table that has one, or of one of them, and the columns that say whose its rows are: owner (no rights for others), lookup (all read), configuration (admins '
-'write), catalogue (managers write), log (nobody writes directly), owned (agents write what is theirs), work and child (agents write).';
+'Class of every table that has one, or of one of them, and the columns that say whose its rows are: owner (no rights for others), lookup '
+'(all read), configuration (admins write), catalogue (managers write), log (nobody writes directly), owned (agents write '
+'what is theirs), work and child (agents write).';
 
 CREATE OR REPLACE FUNCTION crm_internal.function_rules()
 RETURNS TABLE (function regprocedure, class text)
@@ -73,7 +74,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    RETURN (SELECT string_agg(CASE WHEN a.attnotnull THEN c.condition ELSE '(' || quote_ident(l.column_name) || ' IS NULL OR ' || c.condition || ')' END, ' AND '
+    RETURN (SELECT string_agg(CASE WHEN a.attnotnull THEN c.condition
+                                   ELSE '(' || quote_ident(l.column_name) || ' IS NULL OR ' || c.condition || ')' END, ' AND '
                       ORDER BY l.column_name)
     FROM crm.table_links(as_parents.relation) AS l
     JOIN pg_attribute AS a ON a.attrelid = l.relation AND a.attname = l.column_name

@@ -3,19 +3,6 @@
 -- Everything runs with the rights of the caller, through the table: row security, triggers and checks hold as for any
 -- writer. What a caller may say of a row is decided by crm.column_rules (purpose "open"), as for captures.
 
-CREATE OR REPLACE FUNCTION crm.holds_records(relation regclass, class text) RETURNS boolean
-LANGUAGE plpgsql STABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-BEGIN
-    RETURN coalesce(class IN ('owned', 'work', 'child', 'catalogue', 'configuration'), false) AND crm.column_exists(relation, 'tenant_id')
-           AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = 'id' AND a.atttypid = 'bigint'::regtype);
-END
-$$;
-COMMENT ON FUNCTION crm.holds_records(regclass, text) IS
-'Whether rows of a table of this class are records with an id that somebody besides the owner may write.';
-
 CREATE OR REPLACE FUNCTION crm.entities()
 RETURNS TABLE (entity text, relation regclass, class text, options jsonb)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 60
