@@ -61,7 +61,9 @@ SELECT attack.expect(count(*) = 0, 'every task is tried: ' || coalesce(string_ag
 FROM crm.maintenance_tasks AS m FULL JOIN attack.tasks AS t USING (function_name)
 WHERE (m.function_name IS NULL OR t.function_name IS NULL)
   -- works by column of any table, past triggers: tests/shell/sealed.sh tries it
-  AND m.function_name IS DISTINCT FROM 'crm.reseal_due';
+  AND m.function_name IS DISTINCT FROM 'crm.reseal_due'
+  -- makes and drops whole partitions, of no company: tests/sql/audit.sql tries it
+  AND m.function_name IS DISTINCT FROM 'crm.keep_audit';
 
 SET SESSION AUTHORIZATION attack_owner;
 SET crm.tenant = '1';

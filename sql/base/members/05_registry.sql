@@ -51,7 +51,11 @@ AS $$
     ('events', 'events', '{tenant_id}',
      'What is announced of rows: {"name": first word of the kinds, "columns": [columns], "kinds": {word: {"column": ..., "to", "set" or "stage": ...}}, '
      '"only": [words], "subject": {"id": column, "table" or "table_in": ...}, "meaning": {word: text}}; see docs/howto/events.md. false: nothing.'),
-    ('personal', 'array', '{}', 'Columns that say something of a person.')
+    ('personal', 'array', '{}', 'Columns that say something of a person.'),
+    ('audit', 'boolean or "always"', '{tenant_id}',
+     'Changes of rows are written into crm.audit_log where crm.start_audit() was called ("always": everywhere). True unless said otherwise, but for classes '
+     'owner, lookup and log.'),
+    ('secret', 'array', '{}', 'Columns whose values are nobody''s business: the log of changes tells that they changed, and nothing else.')
 $$;
 COMMENT ON FUNCTION crm.table_options() IS
 'What crm.declare_table() and crm.attach() can say of a table: option, type of its value, columns the table needs for it, meaning.';
@@ -214,7 +218,7 @@ DECLARE
 BEGIN
     SELECT o.* INTO known FROM crm.table_options() AS o WHERE o.option = table_option_fault.option;
     CASE known.type
-        WHEN 'boolean', 'boolean or "automatic"', 'boolean or "own"' THEN
+        WHEN 'boolean', 'boolean or "automatic"', 'boolean or "own"', 'boolean or "always"' THEN
             IF jsonb_typeof(value) <> 'boolean' AND known.type <> 'boolean or ' || value::text THEN
                 RETURN format('must be %s', known.type);
             END IF;
