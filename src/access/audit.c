@@ -314,7 +314,7 @@ make_salt(void)
 }
 
 static Bitmapset *
-changed_columns(const CrmAuditPlan *plan, TupleDesc desc, HeapTuple before, HeapTuple after)
+audit_changed_columns(const CrmAuditPlan *plan, TupleDesc desc, HeapTuple before, HeapTuple after)
 {
 	Bitmapset  *changed = NULL;
 
@@ -347,7 +347,7 @@ hidden_columns(const CrmAuditPlan *plan, TupleDesc desc, HeapTuple row, const Bi
 }
 
 static Datum
-change_of(CrmAuditPlan *plan, TupleDesc desc, HeapTuple before, HeapTuple after, Bitmapset *changed)
+audit_change_of(CrmAuditPlan *plan, TupleDesc desc, HeapTuple before, HeapTuple after, Bitmapset *changed)
 {
 	CrmRowShape *shape = plan->whole;
 	int			nhidden;
@@ -364,7 +364,7 @@ change_of(CrmAuditPlan *plan, TupleDesc desc, HeapTuple before, HeapTuple after,
 		shape = crm_changed_shape(&plan->changes, plan->context, desc,
 								  told ? told : bms_make_singleton(0));
 	}
-	return crm_change_jsonb(shape, after, before, desc, hidden, nhidden);
+	return crm_change_jsonb(shape, after, before, desc, hidden, nhidden, true);
 }
 
 /*
@@ -386,11 +386,11 @@ crm_audit_row(CrmAuditPlan *plan, TupleDesc desc, HeapTuple before, HeapTuple af
 		return;
 	if (before && after)
 	{
-		*changed = changed_columns(plan, desc, before, after);
+		*changed = audit_changed_columns(plan, desc, before, after);
 		if (*changed == NULL)
 			return;
 	}
-	change = change_of(plan, desc, before, after, *changed);
+	change = audit_change_of(plan, desc, before, after, *changed);
 	(void) GetTopFullTransactionId();	/* before the number is drawn */
 	note = crm_note_make(&audit_notes);
 	note->tenant = tenant;

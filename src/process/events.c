@@ -143,7 +143,7 @@ tell(Happening *h, const char *kind)
 {
 	if (h->payload == (Datum) 0)
 		h->payload = crm_change_jsonb(h->shape, h->after, h->before, h->desc, h->hidden,
-									  h->nhidden);
+									  h->nhidden, false);
 	note_event(h->plan, kind, h->tenant, h->id, h->subject, h->payload);
 }
 

@@ -121,6 +121,76 @@ SELECT action, change - 'old' #- '{new,since}' AS change FROM crm.audit_log WHER
 SELECT table_name, active FROM crm.audit_choices ORDER BY tenant_id, table_name;
 ROLLBACK;
 
+-- ---- a record as it was; undelete ----
+BEGIN;
+SET LOCAL crm.tenant = '1';
+\set VERBOSITY terse
+SELECT crm.record_as_of('accounts', 1, '2020-01-01 UTC');
+\set VERBOSITY default
+SELECT table_name, active FROM crm.start_audit();
+INSERT INTO crm.users (id, tenant_id, name, email, access) VALUES (9001, 1, 'Mia Manager', 'mia@audit.example', 'manager'), (9002, 1, 'Al Agent', 'al@audit.example', 'agent');
+SELECT (crm.grant_access('audit_manager', 'manager', 9001)).access, (crm.grant_access('audit_agent', 'agent', 9002)).access;
+INSERT INTO crm.accounts (id, name, industry, owner_id) VALUES (9001, 'Acme', 'steel', 9001);
+INSERT INTO crm.contacts (id, name, account_id, owner_id, custom, created_at) VALUES (9001, 'Ada', 9001, 9002, '{}', '2020-02-03');
+INSERT INTO crm.contact_points (id, contact_id, kind, value) VALUES (9001, 9001, 'email', 'ada@acme.example'), (9002, 9001, 'email', 'ada@home.example');
+-- as if the rest were done on later days: the log cannot be written by hand, so its guard is put aside
+UPDATE crm.contacts SET name = 'Ada King' WHERE id = 9001;
+UPDATE crm.contacts SET name = 'Ada Lovelace' WHERE id = 9001;
+SET LOCAL session_replication_role = replica;
+UPDATE crm.audit_choices SET since = now() - interval '10 days' WHERE tenant_id = 1;
+UPDATE crm.audit_log AS a SET at = now() - (4 - n) * interval '1 day'
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM crm.audit_log WHERE table_name = 'contacts' AND record_id = 9001) AS o WHERE o.id = a.id;
+SET LOCAL session_replication_role = origin;
+SELECT d, crm.record_as_of('contacts', 9001, now() - make_interval(days => 4 - d)) ->> 'name' AS name FROM generate_series(0, 4) AS d;
+SELECT crm.record_as_of('contacts', 9001, now()) = to_jsonb(c) - crm_internal.untold_columns('crm.contacts') AS is_what_it_is FROM crm.contacts AS c WHERE id = 9001;
+SET ROLE audit_agent;
+SELECT crm.record_as_of('contacts', 9001, now() - interval '2 days') ->> 'name' AS name;
+SELECT crm.record_as_of('accounts', 9001);
+RESET ROLE;
+\set VERBOSITY terse
+SELECT crm.record_as_of('contacts', 9001, '2020-01-01 UTC');
+\set VERBOSITY default
+SELECT crm.record_as_of('contacts', 123456);
+SELECT crm.record_as_of('audit_log', 1);
+SELECT crm.record_as_of(NULL, 1);
+SELECT crm.undelete('contacts', 9001);
+CREATE TEMP TABLE was AS SELECT 'contacts' AS t, to_jsonb(c) AS j FROM crm.contacts AS c WHERE id = 9001 UNION ALL
+    SELECT 'contact_points', to_jsonb(c) FROM crm.contact_points AS c WHERE contact_id = 9001;
+SET LOCAL crm.cause = 'asked to go';
+DELETE FROM crm.contacts WHERE id = 9001;
+SET LOCAL crm.cause = '';
+SELECT table_name, record_id, db_role = session_user AS by_me, cause FROM crm.audit_log WHERE action = 'delete' ORDER BY id;
+SET ROLE audit_agent;
+SELECT crm.record_as_of('contacts', 9001);
+SELECT crm.undelete('contacts', 9001);
+RESET ROLE;
+SET ROLE audit_manager;
+SELECT crm.record_as_of('contacts', 9001) IS NULL AS gone, crm.record_as_of('contacts', 9001, now() - interval '1 day') ->> 'name' AS yesterday;
+SELECT crm.undelete('contacts', 9001) ->> 'name' AS name;
+SELECT crm.undelete('contacts', 9001);
+SELECT crm.undelete('stages', 1);
+SELECT crm.undelete('access_grants', 1);
+RESET ROLE;
+SELECT w.t, count(*) AS rows, bool_and(w.j - '{updated_at,version}'::text[] = n.j - '{updated_at,version}'::text[]) AS as_they_were
+FROM was AS w LEFT JOIN (SELECT to_jsonb(c) AS j FROM crm.contacts AS c UNION ALL SELECT to_jsonb(c) FROM crm.contact_points AS c) AS n
+    ON n.j -> 'id' = w.j -> 'id' AND n.j ? 'contact_id' = w.j ? 'contact_id'
+GROUP BY w.t ORDER BY w.t;
+SELECT table_name, action, user_id, cause FROM crm.audit_log WHERE cause = 'undelete' ORDER BY id;
+-- a parent that is gone has to come back first
+DELETE FROM crm.contacts WHERE id = 9001;
+DELETE FROM crm.accounts WHERE id = 9001;
+\set VERBOSITY sqlstate
+SELECT crm.undelete('contacts', 9001);
+\set VERBOSITY default
+SELECT crm.undelete('accounts', 9001) ->> 'name' AS account, crm.undelete('contacts', 9001) ->> 'name' AS contact;
+ROLLBACK;
+
+-- every audited table: a row that is deleted and put back is what it was, and no secret of a table is in the log
+SELECT a.attrelid::regclass AS "table", a.attname AS secret_in_clear
+FROM crm.registry AS r JOIN crm_internal.audit_plan(r.subject) AS p ON true JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attnum > 0 AND NOT a.attisdropped
+WHERE a.attname ~ '(token|password|secret|api_key|private_key)' AND a.attname !~ '(_hash|s_only)$' AND a.atttypid <> 'crm.sealed_text'::regtype
+  AND NOT coalesce(r.options -> 'secret' ? a.attname::text, false) AND a.atttypid IN ('text'::regtype, 'bytea'::regtype);
+
 -- ---- partitions ----
 BEGIN;
 SELECT table_name, active FROM crm.start_audit('accounts');
@@ -145,7 +215,23 @@ SELECT crm.keep_audit(now() + interval '5 years') AS made_and_none_dropped;
 UPDATE crm.tenants SET audit_kept = '1 year' WHERE tenant_id = 1;
 SELECT crm.keep_audit(now()) AS kept_a_year;
 SELECT count(*) FROM crm.audit_log WHERE table_name = 'accounts';
+SELECT crm.keep_audit(now() + interval '10 years', 1000) > 4 AS dropped_unsealed;
+CREATE FUNCTION pg_temp.seal() RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE n bigint := 0;
+BEGIN
+    -- others of the server, such as autovacuum, may be at work: who seals comes again
+    FOR i IN 1 .. 100 LOOP
+        n := n + crm.seal_audit();
+        EXIT WHEN NOT EXISTS (SELECT FROM crm.verify_audit() AS v WHERE v.result = 'not sealed');
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+    RETURN n;
+END $$;
+SET LOCAL crm.tenant = '1';
+SELECT pg_temp.seal() > 0 AS sealed;
 SELECT crm.keep_audit(now() + interval '10 years', 1000) > 4 AS dropped;
+SELECT result, entries FROM crm.verify_audit() ORDER BY 1;
+SELECT kind, count(*) FROM crm.audit_seals GROUP BY kind ORDER BY kind;
 SELECT count(*) FROM crm.audit_log WHERE table_name = 'accounts';
 ROLLBACK;
 DROP ROLE audit_app;

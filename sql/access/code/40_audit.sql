@@ -7,7 +7,7 @@ RETURNS TABLE (always boolean, withheld boolean)
 LANGUAGE sql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT coalesce(r.options -> 'audit', 'false') = '"always"', coalesce(r.class, '') = 'owner'
+    SELECT coalesce(r.options -> 'audit', 'false') = '"always"', coalesce(r.class, 'owner') = 'owner'
     FROM crm.registry AS r
     WHERE r.subject = audit_plan.subject
       AND coalesce(r.options -> 'audit', to_jsonb(coalesce(r.class, '') IN ('configuration', 'catalogue', 'owned', 'work', 'child'))) <> 'false'
@@ -186,10 +186,13 @@ DECLARE
     part regclass;
 BEGIN
     -- made by itself and then attached: that keeps nobody from writing
-    EXECUTE format('CREATE TABLE crm_internal.%I (LIKE crm.audit_log INCLUDING DEFAULTS INCLUDING COMMENTS)', name);
+    EXECUTE format('CREATE TABLE crm_internal.%I (LIKE crm.audit_log INCLUDING DEFAULTS INCLUDING COMMENTS, CONSTRAINT %I PRIMARY KEY (tenant_id, id))',
+                   name, name || '_pkey');
+    EXECUTE format('CREATE INDEX %I ON crm_internal.%I (tenant_id, table_name, record_id)', name || '_record_idx', name);
     part := format('crm_internal.%I', name)::regclass;
-    EXECUTE format('COMMENT ON TABLE %s IS %L', part::regclass, format('Changes from %s until before %s (UTC).', since, until));
-    EXECUTE format('ALTER TABLE crm.audit_log ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', part::regclass, since || ' 00:00:00+00', until || ' 00:00:00+00');
+    EXECUTE format('COMMENT ON TABLE %s IS %L', part::regclass, 'Changes from ' || since || ' until before ' || until || ' (UTC).');
+    EXECUTE format('ALTER TABLE crm.audit_log ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
+                   part::regclass, since || ' 00:00:00+00', until || ' 00:00:00+00');
     PERFORM crm_internal.guard_audit('crm.audit_log');
     RETURN part;
 END
@@ -206,19 +209,23 @@ AS $$
 DECLARE
     since date;
     until date;
+    name text;
 BEGIN
     SELECT crm_internal.month_of(min(o.at)), crm_internal.month_of(max(o.at)) + interval '1 month' INTO since, until FROM crm_internal.audit_log_other AS o;
     IF since IS NULL OR EXISTS (SELECT FROM crm_internal.audit_partitions() AS p
                                 WHERE p.since < until::timestamp AT TIME ZONE 'UTC' AND p.until > since::timestamp AT TIME ZONE 'UTC') THEN
         RETURN false;
     END IF;
+    name := 'audit_log_' || to_char(since, 'YYYY_MM');
     ALTER TABLE crm.audit_log DETACH PARTITION crm_internal.audit_log_other;
-    EXECUTE format('ALTER TABLE crm_internal.audit_log_other RENAME TO %I', 'audit_log_' || to_char(since, 'YYYY_MM'));
-    EXECUTE format('ALTER TABLE crm.audit_log ATTACH PARTITION crm_internal.%I FOR VALUES FROM (%L) TO (%L)', 'audit_log_' || to_char(since, 'YYYY_MM'),
+    EXECUTE format('ALTER TABLE crm_internal.audit_log_other RENAME TO %I', name);
+    EXECUTE format('ALTER INDEX crm_internal.audit_log_other_pkey RENAME TO %I', name || '_pkey');
+    EXECUTE format('ALTER INDEX crm_internal.audit_log_other_record_idx RENAME TO %I', name || '_record_idx');
+    EXECUTE format('ALTER TABLE crm.audit_log ATTACH PARTITION crm_internal.%I FOR VALUES FROM (%L) TO (%L)', name,
                    since || ' 00:00:00+00', until || ' 00:00:00+00');
-    EXECUTE format('COMMENT ON TABLE crm_internal.%I IS %L', 'audit_log_' || to_char(since, 'YYYY_MM'),
-                   format('Changes from %s until before %s (UTC).', since, until));
-    CREATE TABLE crm_internal.audit_log_other PARTITION OF crm.audit_log DEFAULT;
+    EXECUTE format('COMMENT ON TABLE crm_internal.%I IS %L', name, 'Changes from ' || since || ' until before ' || until || ' (UTC).');
+    CREATE TABLE crm_internal.audit_log_other PARTITION OF crm.audit_log (CONSTRAINT audit_log_other_pkey PRIMARY KEY (tenant_id, id)) DEFAULT;
+    CREATE INDEX audit_log_other_record_idx ON crm_internal.audit_log_other (tenant_id, table_name, record_id);
     COMMENT ON TABLE crm_internal.audit_log_other IS 'Changes of months for which there was no partition yet, so that none is ever lost.';
     COMMENT ON COLUMN crm_internal.audit_log_other.tenant_id IS 'As in crm.audit_log, like all columns.';
     PERFORM crm_internal.guard_audit('crm.audit_log');
@@ -249,13 +256,21 @@ BEGIN
             RETURN false;
         END IF;
     END LOOP;
+    -- what is not sealed yet goes when it is
+    IF crm.key_ids() IS NOT NULL AND crm_internal.is_unsealed(part.relation) THEN
+        RETURN false;
+    END IF;
     EXECUTE format('ALTER TABLE crm.audit_log DETACH PARTITION %s', part.relation::regclass);
     EXECUTE format('DROP TABLE %s', part.relation::regclass);
+    IF crm.key_ids() IS NOT NULL THEN
+        PERFORM crm_internal.seal_dropped(part.since, part.until);
+    END IF;
     UPDATE crm_internal.audit_state AS s SET dropped_before = part.until WHERE s.dropped_before < part.until;
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.drop_audit_partition(timestamptz) IS 'Drops the oldest month of the log of changes where nobody keeps it any longer; whether it did.';
+COMMENT ON FUNCTION crm_internal.drop_audit_partition(timestamptz) IS
+'Drops the oldest month of the log of changes where nobody keeps it any longer; whether it did.';
 
 CREATE OR REPLACE FUNCTION crm_internal.audit_has(part regclass, tenant bigint)
 RETURNS boolean
@@ -271,6 +286,22 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.audit_has(regclass, bigint) IS 'Whether a partition of the log of changes has entries of a company.';
+
+CREATE OR REPLACE FUNCTION crm_internal.is_unsealed(part regclass)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    found boolean;
+BEGIN
+    EXECUTE format('SELECT EXISTS (SELECT FROM crm.tenants AS t WHERE EXISTS (SELECT FROM %s AS p WHERE p.tenant_id = t.tenant_id
+                    AND p.id > coalesce((SELECT max(s.to_id) FROM crm.audit_seals AS s WHERE s.tenant_id = t.tenant_id), 0)))', part::regclass) INTO found;
+    RETURN found;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.is_unsealed(regclass) IS 'Whether a partition of the log of changes has entries that are not sealed.';
 
 CREATE OR REPLACE FUNCTION crm_internal.add_audit_months(as_of timestamptz)
 RETURNS bigint

@@ -1,7 +1,8 @@
 -- The log of changes: what happened to every record, who did it, when, from where and why.
 --
 -- Nobody but the triggers of audited tables writes here (src/access/audit.c), straight into the partition of the month. There are two
--- indexes and no condition: each costs as much as writing the entry.
+-- indexes and no condition: each costs as much as writing the entry. Keys and indexes are those of the partitions, which have them by
+-- themselves: those that a partition has from its table stop pg_restore --clean.
 
 CREATE TABLE crm.audit_log (
     tenant_id bigint NOT NULL,
@@ -20,10 +21,14 @@ CREATE TABLE crm.audit_log (
     change jsonb,
     withheld boolean,
     salt bigint,
-    digest bytea,
-    CONSTRAINT audit_log_pkey PRIMARY KEY (tenant_id, id, at)
+    digest bytea
 ) PARTITION BY RANGE (at);
-CREATE INDEX audit_log_record_idx ON crm.audit_log (tenant_id, table_name, record_id);
+-- before the table is registered: what is done to one that is asks for the triggers of its partitions
+CREATE TABLE crm_internal.audit_log_other PARTITION OF crm.audit_log (CONSTRAINT audit_log_other_pkey PRIMARY KEY (tenant_id, id)) DEFAULT;
+CREATE INDEX audit_log_other_record_idx ON crm_internal.audit_log_other (tenant_id, table_name, record_id);
+COMMENT ON TABLE crm_internal.audit_log_other IS 'Changes of months for which there was no partition yet, so that none is ever lost.';
+COMMENT ON COLUMN crm_internal.audit_log_other.tenant_id IS 'As in crm.audit_log, like all columns.';
+
 COMMENT ON TABLE crm.audit_log IS
 'Changes of records, one row each: written by trigger for whoever writes, where crm.start_audit() was called; never changed (CR607). People see the changes of '
 'records they see; of records that are gone, managers and above. Rows lie in partitions by month, in schema crm_internal.';
@@ -49,10 +54,6 @@ COMMENT ON COLUMN crm.audit_log.withheld IS 'True: a table of the owner''s alone
 COMMENT ON COLUMN crm.audit_log.salt IS 'Random number that goes into the hash of the change.';
 COMMENT ON COLUMN crm.audit_log.digest IS 'Hash of a change that was taken out since; NULL: the change is there.';
 
-CREATE TABLE crm_internal.audit_log_other PARTITION OF crm.audit_log DEFAULT;
-COMMENT ON TABLE crm_internal.audit_log_other IS 'Changes of months for which there was no partition yet, so that none is ever lost.';
-COMMENT ON COLUMN crm_internal.audit_log_other.tenant_id IS 'As in crm.audit_log, like all columns.';
-
 CREATE TABLE crm.audit_choices (
     tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
     table_name text COLLATE "C" NOT NULL DEFAULT '*',
@@ -69,15 +70,54 @@ COMMENT ON COLUMN crm.audit_choices.active IS 'Whether changes are written.';
 COMMENT ON COLUMN crm.audit_choices.since IS 'Since when.';
 
 CREATE TABLE crm_internal.audit_state (
-    only_row boolean NOT NULL DEFAULT true,
     dropped_before timestamptz NOT NULL DEFAULT '-infinity',
-    CONSTRAINT audit_state_pkey PRIMARY KEY (only_row),
-    CONSTRAINT audit_state_only_row_check CHECK (only_row)
+    mark_id bigint,
+    mark_xact xid8,
+    mark_server bigint
 );
 COMMENT ON TABLE crm_internal.audit_state IS 'How far the upkeep of the log of changes has come. One row.';
-COMMENT ON COLUMN crm_internal.audit_state.only_row IS 'True.';
 COMMENT ON COLUMN crm_internal.audit_state.dropped_before IS 'Changes before were dropped, as their time to be kept was over.';
+COMMENT ON COLUMN crm_internal.audit_state.mark_id IS 'Changes up to this number are sealed next, when all transactions are over that may hold one; NULL: none are due.';
+COMMENT ON COLUMN crm_internal.audit_state.mark_xact IS 'These are transactions before this one.';
+COMMENT ON COLUMN crm_internal.audit_state.mark_server IS 'Number of the server whose transactions are meant.';
 INSERT INTO crm_internal.audit_state DEFAULT VALUES;
 
+CREATE TABLE crm.audit_seals (
+    tenant_id bigint NOT NULL DEFAULT crm.tenant_id(),
+    number bigint NOT NULL,
+    kind text NOT NULL DEFAULT 'entries',
+    month date NOT NULL,
+    from_id bigint NOT NULL,
+    to_id bigint NOT NULL,
+    entries bigint NOT NULL,
+    rows_hash bytea NOT NULL,
+    previous bytea NOT NULL,
+    hash bytea NOT NULL,
+    sealed_at timestamptz NOT NULL,
+    key_id text NOT NULL,
+    signature bytea NOT NULL,
+    CONSTRAINT audit_seals_pkey PRIMARY KEY (tenant_id, number),
+    CONSTRAINT audit_seals_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.tenants (tenant_id),
+    CONSTRAINT audit_seals_kind_check CHECK (kind IN ('entries', 'dropped'))
+);
+COMMENT ON TABLE crm.audit_seals IS
+'Seals of the log of changes: each is signed, and says of some entries what they hash to, and which seal came before it. Written by crm.seal_audit() and never '
+'changed (CR607); crm.verify_audit() compares.';
+SELECT crm.declare_table('crm.audit_seals', '{"class": "log", "events": false}');
+COMMENT ON COLUMN crm.audit_seals.tenant_id IS 'Company whose changes are sealed.';
+COMMENT ON COLUMN crm.audit_seals.number IS 'Number of the seal, 1, 2, 3 and so on.';
+COMMENT ON COLUMN crm.audit_seals.kind IS 'entries: of changes. dropped: that the changes of the month were dropped, as their time to be kept was over.';
+COMMENT ON COLUMN crm.audit_seals.month IS 'Month of the changes, in UTC: a seal is of one month.';
+COMMENT ON COLUMN crm.audit_seals.from_id IS 'It is of the changes of the month with numbers after this one';
+COMMENT ON COLUMN crm.audit_seals.to_id IS 'and up to this one.';
+COMMENT ON COLUMN crm.audit_seals.entries IS 'How many they are.';
+COMMENT ON COLUMN crm.audit_seals.rows_hash IS 'Their hash (crm.audit_digest()).';
+COMMENT ON COLUMN crm.audit_seals.previous IS 'Hash of the seal before; of the first one 32 bytes of zero.';
+COMMENT ON COLUMN crm.audit_seals.hash IS 'Hash of all this (crm.audit_seal_hash()).';
+COMMENT ON COLUMN crm.audit_seals.sealed_at IS 'When it was made.';
+COMMENT ON COLUMN crm.audit_seals.key_id IS 'Id of the key of the key file by which it was signed.';
+COMMENT ON COLUMN crm.audit_seals.signature IS 'Ed25519 signature of hash.';
+
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('seal_audit', 82, 'crm.seal_audit', NULL, '1 minute', 200000),
     ('keep_audit', 84, 'crm.keep_audit', NULL, '1 hour', 12);

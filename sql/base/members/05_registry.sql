@@ -53,7 +53,7 @@ AS $$
      '"only": [words], "subject": {"id": column, "table" or "table_in": ...}, "meaning": {word: text}}; see docs/howto/events.md. false: nothing.'),
     ('personal', 'array', '{}', 'Columns that say something of a person.'),
     ('audit', 'boolean or "always"', '{tenant_id}',
-     'Changes of rows are written into crm.audit_log where crm.start_audit() was called ("always": everywhere). True unless said otherwise, but for classes '
+     'Changes of rows are written into the log of changes where it is switched on ("always": everywhere). True unless said otherwise, but for classes '
      'owner, lookup and log.'),
     ('secret', 'array', '{}', 'Columns whose values are nobody''s business: the log of changes tells that they changed, and nothing else.')
 $$;

@@ -37,5 +37,6 @@ BEGIN
         'FOR EACH STATEMENT ' || call);
 END
 $$;
-COMMENT ON FUNCTION crm_internal.apply_events(regclass) IS 'Triggers that announce what happens to the rows of a table (option events), and write it into the log of changes (option audit).';
+COMMENT ON FUNCTION crm_internal.apply_events(regclass) IS
+'Triggers that announce what happens to the rows of a table (option events), and write it into the log of changes (option audit).';
 SELECT crm.declare_hook('table', 'crm_internal.apply_events(regclass)');
