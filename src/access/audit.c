@@ -347,7 +347,8 @@ hidden_columns(const CrmAuditPlan *plan, TupleDesc desc, HeapTuple row, const Bi
 }
 
 static Datum
-audit_change_of(CrmAuditPlan *plan, TupleDesc desc, HeapTuple before, HeapTuple after, Bitmapset *changed)
+audit_change_of(CrmAuditPlan *plan, TupleDesc desc, HeapTuple before, HeapTuple after,
+				Bitmapset *changed)
 {
 	CrmRowShape *shape = plan->whole;
 	int			nhidden;
@@ -436,7 +437,8 @@ crm_audit_truncate(PG_FUNCTION_ARGS)
 		!TRIGGER_FIRED_BY_TRUNCATE(trigdata->tg_event) || trigdata->tg_trigger->tgnargs != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("crm.audit_truncate must be a trigger before TRUNCATE, with one argument")));
+				 errmsg("crm.audit_truncate must be a trigger before TRUNCATE, with one argument"),
+				 errhint("crm.start_audit() makes it.")));
 	rel = trigdata->tg_relation;
 	plan = rel->rd_rel->relkind == RELKIND_RELATION ?
 		crm_audit_plan(RelationGetRelid(rel), trigdata->tg_trigger->tgargs[0]) : NULL;

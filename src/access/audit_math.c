@@ -18,7 +18,7 @@
 #include <string.h>
 
 static unsigned char *
-put_number(unsigned char *p, int64_t number)
+put_int64(unsigned char *p, int64_t number)
 {
 	uint64_t	n = (uint64_t) number;
 
@@ -36,7 +36,7 @@ crm_audit_hash_change(int64_t salt, const void *change, size_t len, unsigned cha
 	crypto_generichash_state state;
 	unsigned char head[8];
 
-	(void) put_number(head, salt);
+	(void) put_int64(head, salt);
 	(void) crypto_generichash_init(&state, NULL, 0, CRM_AUDIT_HASH_BYTES);
 	(void) crypto_generichash_update(&state, head, sizeof(head));
 	(void) crypto_generichash_update(&state, change, len);
@@ -55,7 +55,7 @@ crm_audit_hash_entry(crypto_generichash_state *state, const CrmAuditEntry *entry
 	for (int i = 0; i < CRM_AUDIT_NUMBERS; i++)
 	{
 		*p++ = entry->nulls[i];
-		p = put_number(p, entry->nulls[i] ? 0 : entry->numbers[i]);
+		p = put_int64(p, entry->nulls[i] ? 0 : entry->numbers[i]);
 	}
 	*p++ = entry->withheld;
 	for (int i = 0; i < CRM_AUDIT_TEXTS; i++)
@@ -104,7 +104,7 @@ crm_audit_hash_seal(const CrmAuditSeal *seal, unsigned char *out)
 	memcpy(p, name, sizeof(name));
 	p += sizeof(name);
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-		p = put_number(p, numbers[i]);
+		p = put_int64(p, numbers[i]);
 	memcpy(p, seal->rows, CRM_AUDIT_HASH_BYTES);
 	memcpy(p + CRM_AUDIT_HASH_BYTES, seal->previous, CRM_AUDIT_HASH_BYTES);
 	(void) crypto_generichash(out, CRM_AUDIT_HASH_BYTES, message, sizeof(message), NULL, 0);

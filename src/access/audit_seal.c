@@ -49,7 +49,6 @@ month_at(Digest *d, TimestampTz at)
 	struct pg_tm tm;
 	fsec_t		fsec;
 	int32		month;
-	TimestampTz start;
 
 	if (d->at != NULL && at >= d->from && at < d->until)
 		return d->at;
@@ -58,10 +57,9 @@ month_at(Digest *d, TimestampTz at)
 				(errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE),
 				 errmsg("timestamp out of range")));
 	month = date2j(tm.tm_year, tm.tm_mon, 1) - POSTGRES_EPOCH_JDATE;
-	start = (TimestampTz) month * USECS_PER_DAY;
-	d->from = start;
-	d->until = (TimestampTz) (date2j(tm.tm_mon == 12 ? tm.tm_year + 1 : tm.tm_year,
-									 tm.tm_mon == 12 ? 1 : tm.tm_mon + 1, 1) - POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
+	d->from = (TimestampTz) month * USECS_PER_DAY;
+	d->until = (TimestampTz) (date2j(tm.tm_year + tm.tm_mon / 12, tm.tm_mon % 12 + 1, 1) -
+							  POSTGRES_EPOCH_JDATE) * USECS_PER_DAY;
 	d->at = NULL;
 	for (int i = 0; i < d->nmonths; i++)
 		if (d->months[i].month == month)
@@ -258,7 +256,7 @@ argument_of_length(FunctionCallInfo fcinfo, int argument, size_t len, const char
 }
 
 static Datum
-bytes_of(const unsigned char *bytes, size_t len)
+bytea_of_bytes(const unsigned char *bytes, size_t len)
 {
 	bytea	   *out = palloc(VARHDRSZ + len);
 
@@ -289,7 +287,7 @@ crm_audit_seal_hash(PG_FUNCTION_ARGS)
 	memcpy(seal.previous, argument_of_length(fcinfo, 9, CRM_AUDIT_HASH_BYTES, "a hash"),
 		   CRM_AUDIT_HASH_BYTES);
 	crm_audit_hash_seal(&seal, hash);
-	PG_RETURN_DATUM(bytes_of(hash, sizeof(hash)));
+	PG_RETURN_DATUM(bytea_of_bytes(hash, sizeof(hash)));
 }
 
 /* The id of a key as it is written; 0: it is none. */
@@ -314,7 +312,7 @@ crm_audit_signature(PG_FUNCTION_ARGS)
 
 	crm_audit_sign(crm_derived_key(CRM_KEY_AUDIT, crm_current_key(), PG_GETARG_INT64(0)), hash,
 				   signature);
-	PG_RETURN_DATUM(bytes_of(signature, sizeof(signature)));
+	PG_RETURN_DATUM(bytea_of_bytes(signature, sizeof(signature)));
 }
 
 PG_FUNCTION_INFO_V1(crm_audit_public_key);
@@ -329,7 +327,7 @@ crm_audit_public_key(PG_FUNCTION_ARGS)
 	if (id == 0 || !crm_key_is_known(id))
 		PG_RETURN_NULL();
 	crm_audit_public(crm_derived_key(CRM_KEY_AUDIT, id, PG_GETARG_INT64(0)), public_key);
-	PG_RETURN_DATUM(bytes_of(public_key, sizeof(public_key)));
+	PG_RETURN_DATUM(bytea_of_bytes(public_key, sizeof(public_key)));
 }
 
 PG_FUNCTION_INFO_V1(crm_audit_signed);
@@ -338,7 +336,8 @@ PG_FUNCTION_INFO_V1(crm_audit_signed);
 Datum
 crm_audit_signed(PG_FUNCTION_ARGS)
 {
-	const unsigned char *key = argument_of_length(fcinfo, 0, CRM_AUDIT_PUBLIC_BYTES, "a public key");
+	const unsigned char *key = argument_of_length(fcinfo, 0, CRM_AUDIT_PUBLIC_BYTES,
+												  "a public key");
 	const unsigned char *hash = argument_of_length(fcinfo, 1, CRM_AUDIT_HASH_BYTES, "a hash");
 	const unsigned char *signature = argument_of_length(fcinfo, 2, CRM_AUDIT_SIGNATURE_BYTES,
 														"a signature");
@@ -348,7 +347,7 @@ crm_audit_signed(PG_FUNCTION_ARGS)
 
 PG_FUNCTION_INFO_V1(crm_write_audit);
 
-/* crm.write_audit() -- what this transaction has noted is written now, not at the end of the statement */
+/* crm.write_audit() -- what this transaction has noted is written now */
 Datum
 crm_write_audit(PG_FUNCTION_ARGS)
 {

@@ -53,6 +53,8 @@ AS $$
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     chosen crm.audit_choices;
+    hook regprocedure;
+    changed regclass;
 BEGIN
     IF tenant IS NULL THEN
         RAISE EXCEPTION 'it is not clear whose changes are to be audited'
@@ -77,11 +79,17 @@ BEGIN
     IF table_name IS NULL THEN
         DELETE FROM crm.audit_choices AS c WHERE c.tenant_id = tenant AND c.table_name <> '*' AND c.active IS DISTINCT FROM choose_audit.active;
     END IF;
-    PERFORM crm_internal.apply_table(r.relation) FROM crm.registry AS r, crm_internal.audit_plan(r.subject) AS p
-    WHERE NOT p.always AND (choose_audit.table_name IS NULL OR r.subject = choose_audit.table_name)
-      AND crm_internal.is_audited(r.relation) IS DISTINCT FROM EXISTS (
-          SELECT FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid
-          WHERE t.tgrelid IN (SELECT b FROM crm_internal.tables_below(r.relation) AS b) AND f.proname = 'audit_truncate');
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('audit') AS h LOOP
+        FOR changed IN
+            SELECT r.relation FROM crm.registry AS r, crm_internal.audit_plan(r.subject) AS p
+            WHERE NOT p.always AND (choose_audit.table_name IS NULL OR r.subject = choose_audit.table_name)
+              AND crm_internal.is_audited(r.relation) IS DISTINCT FROM EXISTS (
+                  SELECT FROM pg_trigger AS t JOIN pg_proc AS f ON f.oid = t.tgfoid
+                  WHERE t.tgrelid IN (SELECT b FROM crm_internal.tables_below(r.relation) AS b) AND f.proname = 'audit_truncate')
+        LOOP
+            EXECUTE format('SELECT %s($1)', hook::regproc) USING changed;
+        END LOOP;
+    END LOOP;
     RETURN chosen;
 END
 $$;
@@ -175,6 +183,23 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.audit_partitions() IS 'Partitions of the log of changes, and of when their entries are; NULL: the one for all others.';
 
+CREATE OR REPLACE FUNCTION crm_internal.own_audit_partition(part regclass)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    owner CONSTANT name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class AS c WHERE c.oid = 'crm.audit_log'::regclass);
+BEGIN
+    -- a superuser or the worker may be who makes it
+    IF owner <> current_user THEN
+        EXECUTE format('ALTER TABLE %s OWNER TO %I', part::regclass, owner);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.own_audit_partition(regclass) IS 'Gives a partition of the log of changes to the owner of the log.';
+
 CREATE OR REPLACE FUNCTION crm_internal.add_audit_partition(since date, until date)
 RETURNS regclass
 LANGUAGE plpgsql VOLATILE
@@ -189,6 +214,7 @@ BEGIN
     EXECUTE format('CREATE TABLE crm_internal.%I (LIKE crm.audit_log INCLUDING DEFAULTS INCLUDING COMMENTS, CONSTRAINT %I PRIMARY KEY (tenant_id, id))',
                    name, name || '_pkey');
     EXECUTE format('CREATE INDEX %I ON crm_internal.%I (tenant_id, table_name, record_id)', name || '_record_idx', name);
+    PERFORM crm_internal.own_audit_partition(format('crm_internal.%I', name)::regclass);
     part := format('crm_internal.%I', name)::regclass;
     EXECUTE format('COMMENT ON TABLE %s IS %L', part::regclass, 'Changes from ' || since || ' until before ' || until || ' (UTC).');
     EXECUTE format('ALTER TABLE crm.audit_log ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)',
@@ -226,6 +252,7 @@ BEGIN
     EXECUTE format('COMMENT ON TABLE crm_internal.%I IS %L', name, 'Changes from ' || since || ' until before ' || until || ' (UTC).');
     CREATE TABLE crm_internal.audit_log_other PARTITION OF crm.audit_log (CONSTRAINT audit_log_other_pkey PRIMARY KEY (tenant_id, id)) DEFAULT;
     CREATE INDEX audit_log_other_record_idx ON crm_internal.audit_log_other (tenant_id, table_name, record_id);
+    PERFORM crm_internal.own_audit_partition('crm_internal.audit_log_other');
     COMMENT ON TABLE crm_internal.audit_log_other IS 'Changes of months for which there was no partition yet, so that none is ever lost.';
     COMMENT ON COLUMN crm_internal.audit_log_other.tenant_id IS 'As in crm.audit_log, like all columns.';
     PERFORM crm_internal.guard_audit('crm.audit_log');

@@ -66,4 +66,5 @@ SELECT crm.declare_function('crm.audit_public_key', 'admin');
 CREATE FUNCTION crm.audit_signed(public_key bytea, hash bytea, signature bytea) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_audit_signed';
-COMMENT ON FUNCTION crm.audit_signed(bytea, bytea, bytea) IS 'Whether a hash was signed by the holder of a public key (Ed25519). Error 22023 for wrong lengths.';
+COMMENT ON FUNCTION crm.audit_signed(bytea, bytea, bytea) IS
+'Whether a hash was signed by the holder of a public key (Ed25519). Error 22023 for wrong lengths.';

@@ -77,7 +77,8 @@ CREATE TABLE crm_internal.audit_state (
 );
 COMMENT ON TABLE crm_internal.audit_state IS 'How far the upkeep of the log of changes has come. One row.';
 COMMENT ON COLUMN crm_internal.audit_state.dropped_before IS 'Changes before were dropped, as their time to be kept was over.';
-COMMENT ON COLUMN crm_internal.audit_state.mark_id IS 'Changes up to this number are sealed next, when all transactions are over that may hold one; NULL: none are due.';
+COMMENT ON COLUMN crm_internal.audit_state.mark_id IS
+'Changes up to this number are sealed next, when all transactions are over that may hold one; NULL: none are due.';
 COMMENT ON COLUMN crm_internal.audit_state.mark_xact IS 'These are transactions before this one.';
 COMMENT ON COLUMN crm_internal.audit_state.mark_server IS 'Number of the server whose transactions are meant.';
 INSERT INTO crm_internal.audit_state DEFAULT VALUES;

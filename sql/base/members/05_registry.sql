@@ -498,7 +498,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.declare_hook(text, text) IS
 'Hangs a function of a later room into something that an earlier room does, without the earlier one knowing of it. Points: new_tenant '
-'(tenant_id bigint), table (regclass: puts on a table what its registration asks for), readable_relations (relations that every reader may '
+'(tenant_id bigint), table (regclass: puts on a table what its registration asks for), audit (regclass: the same, when the audit of a table was switched), '
+'readable_relations (relations that every reader may '
 'read), access (role name, level text: rights in schemas that are not the CRM''s), '
 'escalation_action.NAME (what a step of an escalation with that action does), lead_captured, lead_score. Error 42883 where there is '
 'no such function.';

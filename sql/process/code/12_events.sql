@@ -40,3 +40,4 @@ $$;
 COMMENT ON FUNCTION crm_internal.apply_events(regclass) IS
 'Triggers that announce what happens to the rows of a table (option events), and write it into the log of changes (option audit).';
 SELECT crm.declare_hook('table', 'crm_internal.apply_events(regclass)');
+SELECT crm.declare_hook('audit', 'crm_internal.apply_events(regclass)');
