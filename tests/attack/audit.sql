@@ -16,7 +16,7 @@ BEGIN
     END LOOP;
 END $$;
 CREATE FUNCTION attack.verdict(anchor text DEFAULT NULL) RETURNS text LANGUAGE sql AS $$
-    SELECT string_agg(concat_ws(' ', v.result, v.detail), '; ' ORDER BY v.result, v.detail) FROM crm.verify_audit(anchor) AS v WHERE v.result NOT IN ('whole', 'not sealed')
+    SELECT string_agg(concat_ws(' ', v.result, v.detail), '; ' ORDER BY v.result, v.detail) FROM crm.verify_audit(anchor) AS v WHERE v.result NOT IN ('verified', 'not sealed')
 $$;
 SET crm.tenant = :'second';
 SELECT crm.start_audit() IS NULL AS n \gset

@@ -115,8 +115,9 @@ BEGIN
     END IF;
     SELECT array_agg(x) INTO running FROM pg_snapshot_xip(pg_current_snapshot()) AS x
     WHERE x < state.mark_xact AND x IS DISTINCT FROM pg_current_xact_id_if_assigned()
-      -- of other databases of the server
-      AND NOT EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.backend_xid = x::xid AND a.datname <> current_database());
+      -- of other databases of the server, and autovacuum, hold none
+      AND NOT EXISTS (SELECT FROM pg_stat_activity AS a
+                      WHERE a.backend_xid = x::xid AND (a.datname <> current_database() OR a.backend_type = 'autovacuum worker'));
     -- transactions of the server on which a copy of this database was taken are over
     IF running IS NOT NULL AND state.mark_server = crm.server_number() THEN
         UPDATE crm_internal.audit_state AS s SET mark_id = state.mark_id, mark_xact = state.mark_xact, mark_server = state.mark_server
@@ -279,7 +280,7 @@ BEGIN
         detail := 'the seal of the anchor is not there: what it sealed was made anew, or is gone';
         RETURN NEXT;
     END IF;
-    result := 'whole'; seal := nullif(last_number, 0); from_id := 0; to_id := last_to; entries := whole; detail := format('%s seals', checked);
+    result := 'verified'; seal := nullif(last_number, 0); from_id := 0; to_id := last_to; entries := whole; detail := 'seals: ' || checked;
     RETURN NEXT;
     SELECT count(*) INTO entries FROM crm.audit_log AS a WHERE a.tenant_id = tenant AND a.id > last_to;
     IF entries > 0 THEN
@@ -298,7 +299,7 @@ COMMENT ON FUNCTION crm.verify_audit(text) IS
 'Compares the log of changes of the current company with its seals, and with an anchor that was kept elsewhere. A row for each finding: broken seal '
 '(a seal was '
 'changed, or is missing), changed log (entries were changed, taken out or put in; entries is how many are there), other log (the anchor''s seal is not there); '
-'then one of result whole, with how many entries are as they were sealed, and where there are any, not sealed and taken out. Nobody is kept from '
+'then one of result verified, with how many entries are as they were sealed, and where there are any, not sealed and taken out. Nobody is kept from '
 'writing. Errors: 22023 for what is no anchor of the company, CR601 without a key file.';
 SELECT crm.declare_function('crm.verify_audit', 'admin');
 
