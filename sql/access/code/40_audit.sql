@@ -160,7 +160,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.guard_audit(regclass) IS 'Puts the triggers that refuse changes onto the log of changes and each of its partitions.';
-SELECT crm_internal.guard_audit('crm.audit_log');
 
 -- ---- partitions ----
 
@@ -199,6 +198,26 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.own_audit_partition(regclass) IS 'Gives a partition of the log of changes to the owner of the log.';
+
+CREATE OR REPLACE FUNCTION crm_internal.add_other_audit()
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF to_regclass('crm_internal.audit_log_other') IS NULL THEN
+        CREATE TABLE crm_internal.audit_log_other PARTITION OF crm.audit_log (CONSTRAINT audit_log_other_pkey PRIMARY KEY (tenant_id, id)) DEFAULT;
+        CREATE INDEX audit_log_other_record_idx ON crm_internal.audit_log_other (tenant_id, table_name, record_id);
+        COMMENT ON TABLE crm_internal.audit_log_other IS 'Changes of months for which there was no partition yet, so that none is ever lost.';
+        COMMENT ON COLUMN crm_internal.audit_log_other.tenant_id IS 'As in crm.audit_log, like all columns.';
+        PERFORM crm_internal.own_audit_partition('crm_internal.audit_log_other');
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.add_other_audit() IS 'Makes the partition of the log of changes for what has no month, where it is not there.';
+SELECT crm_internal.add_other_audit();
+SELECT crm_internal.guard_audit('crm.audit_log');
 
 CREATE OR REPLACE FUNCTION crm_internal.add_audit_partition(since date, until date)
 RETURNS regclass
@@ -250,11 +269,7 @@ BEGIN
     EXECUTE format('ALTER TABLE crm.audit_log ATTACH PARTITION crm_internal.%I FOR VALUES FROM (%L) TO (%L)', name,
                    since || ' 00:00:00+00', until || ' 00:00:00+00');
     EXECUTE format('COMMENT ON TABLE crm_internal.%I IS %L', name, 'Changes from ' || since || ' until before ' || until || ' (UTC).');
-    CREATE TABLE crm_internal.audit_log_other PARTITION OF crm.audit_log (CONSTRAINT audit_log_other_pkey PRIMARY KEY (tenant_id, id)) DEFAULT;
-    CREATE INDEX audit_log_other_record_idx ON crm_internal.audit_log_other (tenant_id, table_name, record_id);
-    PERFORM crm_internal.own_audit_partition('crm_internal.audit_log_other');
-    COMMENT ON TABLE crm_internal.audit_log_other IS 'Changes of months for which there was no partition yet, so that none is ever lost.';
-    COMMENT ON COLUMN crm_internal.audit_log_other.tenant_id IS 'As in crm.audit_log, like all columns.';
+    PERFORM crm_internal.add_other_audit();
     PERFORM crm_internal.guard_audit('crm.audit_log');
     RETURN true;
 END

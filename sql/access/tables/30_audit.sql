@@ -23,12 +23,6 @@ CREATE TABLE crm.audit_log (
     salt bigint,
     digest bytea
 ) PARTITION BY RANGE (at);
--- before the table is registered: what is done to one that is asks for the triggers of its partitions
-CREATE TABLE crm_internal.audit_log_other PARTITION OF crm.audit_log (CONSTRAINT audit_log_other_pkey PRIMARY KEY (tenant_id, id)) DEFAULT;
-CREATE INDEX audit_log_other_record_idx ON crm_internal.audit_log_other (tenant_id, table_name, record_id);
-COMMENT ON TABLE crm_internal.audit_log_other IS 'Changes of months for which there was no partition yet, so that none is ever lost.';
-COMMENT ON COLUMN crm_internal.audit_log_other.tenant_id IS 'As in crm.audit_log, like all columns.';
-
 COMMENT ON TABLE crm.audit_log IS
 'Changes of records, one row each: written by trigger for whoever writes, where crm.start_audit() was called; never changed (CR607). People see the changes of '
 'records they see; of records that are gone, managers and above. Rows lie in partitions by month, in schema crm_internal.';
