@@ -6,11 +6,12 @@
 #ifndef CRM_EVENTS_H
 #define CRM_EVENTS_H
 
-#include "base/changes.h"
-#include "base/notes.h"
+#include "process/notes.h"
 #include "process/process.h"
 
 #include "access/xact.h"
+
+#define SHAPES 16				/* sets of changed columns whose shape is kept */
 
 typedef enum RuleWhen
 {
@@ -34,9 +35,17 @@ typedef struct EventColumn
 {
 	AttrNumber	number;
 	const char *name;
+	bool		by_value;
+	int16		length;
 	bool		personal;		/* only that it changed is told */
 	bool		has_rule;		/* a rule tells of its changes */
 } EventColumn;
+
+typedef struct ChangedShape
+{
+	Bitmapset  *columns;
+	CrmRowShape *shape;
+} ChangedShape;
 
 typedef struct EventPlan
 {
@@ -54,7 +63,8 @@ typedef struct EventPlan
 	EventColumn *columns;
 	int			nrules;
 	EventRule  *rules;
-	CrmChanges	changes;
+	int			nshapes;
+	ChangedShape shapes[SHAPES];
 } EventPlan;
 
 typedef struct EventNote
@@ -70,6 +80,7 @@ typedef struct EventNote
 
 /* events_plan.c */
 extern EventPlan *crm_event_plan(Oid relid, const char *subject);
+extern CrmRowShape *crm_changed_shape(EventPlan *plan, TupleDesc desc, Bitmapset *changed);
 
 /* events_write.c */
 extern void crm_write_events(const EventNote *notes, int n);

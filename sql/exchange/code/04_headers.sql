@@ -214,7 +214,9 @@ AS $$
     SELECT p.target, p.name, p.called FROM crm.import_synonyms_people() AS p
     UNION ALL SELECT s.target, s.name, s.called FROM crm.import_synonyms_sales() AS s
     UNION ALL SELECT v.target, v.name, v.called FROM crm.import_synonyms_service() AS v
+    UNION ALL SELECT r.target, r.name, r.called FROM crm.import_synonyms_russian() AS r
 $$;
 COMMENT ON FUNCTION crm.import_synonyms() IS
-'What other systems call the columns of a table (* for all tables); #key the key, #first and #last the halves of a name, email.other a contact point with a '
+'What other systems call the columns of a table (* for all tables); #key the key, #first and #last the halves of a name, '
+'#country the country of telephone numbers, email.other a contact point with a '
 'label. For crm.suggest_mapping().';

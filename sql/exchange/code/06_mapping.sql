@@ -14,6 +14,7 @@ AS $$
     ('mapping', 'history', 'array', NULL, 'Steps through the stages, in their order: [{"stage": code, "at": source column}, ..., {"at": source column}].'),
     ('mapping', 'exported_at', 'text', NULL, 'When the source was exported: where a row without any date begins.'),
     ('mapping', 'dry_run', 'boolean', NULL, 'Only tell what would happen.'),
+    ('mapping', 'country_column', 'text', NULL, 'Source column with the country of telephone numbers, where the target has none.'),
     ('format', 'date_order', 'choice', '{any,ymd,dmy,mdy,jalali,epoch,epoch_ms,excel}', 'How dates are written.'),
     ('format', 'time_zone', 'text', NULL, 'Zone of instants that name none; without it the tenant''s.'),
     ('format', 'decimal', 'choice', '{.,",",/}', 'Sign before the decimals of numbers.'),
@@ -28,6 +29,8 @@ AS $$
     ('column', 'column', 'texts', NULL, 'Source column, or several.'),
     ('column', 'value', 'scalar', NULL, 'A constant in place of a source column.'),
     ('column', 'join', 'text', NULL, 'What stands between several source columns; a blank.'),
+    ('column', 'otherwise', 'texts', NULL, 'Source column, or several, used where the others are empty.'),
+    ('column', 'several', 'choice', '{error,first}', 'What a cell with several values (a;b) is to a lookup: an error (default), or its first one.'),
     ('column', 'values', 'object', NULL, '{text of the source: text that takes its place, null for none}.'),
     ('column', 'lookup', 'text', NULL, 'Table in which the text is looked up.'),
     ('column', 'missing', 'choice', '{error,null,create}', 'What happens where the lookup finds nothing: error (default), null or create.'),
@@ -161,8 +164,8 @@ BEGIN
         RAISE EXCEPTION '% says "inactive", which is for owners that are looked up', place USING ERRCODE = 'invalid_parameter_value',
             HINT = 'Leave it out, or say "lookup": "users" of "owner_id".';
     END IF;
-    IF spec ?| '{missing,pipeline}' AND NOT spec ? 'lookup' THEN
-        RAISE EXCEPTION '% says "missing" or "pipeline" of a lookup, and there is none', place USING ERRCODE = 'invalid_parameter_value', HINT =
+    IF spec ?| '{missing,pipeline,several}' AND NOT spec ? 'lookup' THEN
+        RAISE EXCEPTION '% says "missing", "several" or "pipeline" of a lookup, and there is none', place USING ERRCODE = 'invalid_parameter_value', HINT =
             'Say in which table to look up: "lookup".';
     END IF;
     IF spec ? 'pipeline' AND NOT EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = crm.tenant_id() AND p.code = spec ->> 'pipeline') THEN
@@ -266,6 +269,11 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT array_agg(DISTINCT c.name)
     FROM (SELECT jsonb_array_elements_text(crm.import_spec(e.value) -> 'column') AS name FROM jsonb_each(mapping -> 'columns') AS e
+          UNION ALL
+          SELECT jsonb_array_elements_text(crm.import_spec(e.value -> 'otherwise') -> 'column') FROM jsonb_each(mapping -> 'columns') AS e
+          WHERE jsonb_typeof(e.value) = 'object' AND e.value ? 'otherwise'
+          UNION ALL
+          SELECT mapping ->> 'country_column'
           UNION ALL
           SELECT jsonb_array_elements_text(crm.import_spec(mapping -> 'key') -> 'column')
           UNION ALL

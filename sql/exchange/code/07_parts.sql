@@ -51,6 +51,11 @@ LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT CASE WHEN spec ? 'value' THEN format('%L::text', nullif(spec ->> 'value', ''))
+                -- of a cell with several values the first; where a column is empty another one
+                WHEN spec ->> 'several' = 'first' THEN format('nullif(btrim(split_part(%s, '';'', 1)), '''')',
+                            crm.import_cell_expression(spec - 'several', is_number)::text)
+                WHEN spec ? 'otherwise' THEN format('coalesce(%s, %s)', crm.import_cell_expression(spec - 'otherwise', is_number)::text,
+                            crm.import_cell_expression(spec - 'otherwise' || crm.import_spec(spec -> 'otherwise'), is_number)::text)
                 ELSE format('crm.import_cell(r.data, %L::text[], %L, %L::text[], %L::jsonb, %L)',
                             ARRAY(SELECT jsonb_array_elements_text(spec -> 'column')), coalesce(spec ->> 'join', ' '),
                             ARRAY(SELECT jsonb_array_elements_text(CASE jsonb_typeof(spec -> 'nothing') WHEN 'array' THEN spec -> 'nothing' WHEN 'string'
@@ -138,6 +143,21 @@ COMMENT ON FUNCTION crm.import_type_part(text, integer, regtype, integer, jsonb,
 
 -- ---- names that become ids ----
 
+-- "Sara Weber (sara@corp.example)" and "Sara Weber <sara@corp.example>" say who is meant twice
+CREATE OR REPLACE FUNCTION crm.import_signed_address(value text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT substring(value FROM '[^[:space:]]\s*[(<]\s*([^()<>@[:space:]]+@[^()<>[:space:]]+)\s*[)>]\s*$') $$;
+COMMENT ON FUNCTION crm.import_signed_address(text) IS 'The e-mail address in brackets behind a name; NULL: there is none.';
+
+CREATE OR REPLACE FUNCTION crm.import_signed_name(value text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT CASE WHEN crm.import_signed_address(value) IS NULL THEN value ELSE btrim(regexp_replace(value, '[(<][^()<>]*[)>]\s*$', '')) END $$;
+COMMENT ON FUNCTION crm.import_signed_name(text) IS 'A name without an e-mail address in brackets behind it.';
+
 CREATE OR REPLACE FUNCTION crm.import_ways(relation regclass, spec jsonb, batch crm.import_batches)
 RETURNS text
 LANGUAGE plpgsql STABLE
@@ -152,7 +172,8 @@ DECLARE
     selected text;
     name_key CONSTANT text := CASE WHEN crm.column_exists(relation, 'name_key') THEN 'm.name_key' ELSE 'crm.name_key(m.name)' END;
 BEGIN
-    SELECT string_agg(format('SELECT d.key, %s AS way, m.id, %s AS within, %s AS label FROM d JOIN %s AS m ON m.tenant_id = %s AND ', w.n::integer,
+    SELECT string_agg(format('SELECT d.key, CASE WHEN %L AND d.signed THEN 0 ELSE %s END AS way, m.id, %s AS within, %s AS label FROM d JOIN %s AS m '
+                                    'ON m.tenant_id = %s AND ', w.way = 'email', w.n::integer,
                              CASE WHEN in_pipeline THEN 'm.pipeline_id' ELSE '0::bigint' END,
                              CASE WHEN crm.column_exists(relation, 'name') THEN 'm.name' ELSE 'm.id::text' END, relation::regclass, batch.tenant_id::bigint)
                       || CASE w.way WHEN 'source' THEN format('m.source_system = %L AND m.source_id = d.key', batch.source_system)
@@ -187,7 +208,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.import_ways(regclass, jsonb, crm.import_batches) IS
-'Query over keys d (key, folded, address) that gives the rows each may mean: key, way (the first that finds something counts), id, within, label.';
+'Query over keys d (key, folded, address, signed: with an address in brackets) that gives the rows each '
+'may mean: key, way (the first that finds something counts), id, within, label.';
 
 CREATE OR REPLACE FUNCTION crm.import_lookup(relation regclass, n integer, spec jsonb, batch crm.import_batches, within text)
 RETURNS text
@@ -199,7 +221,9 @@ AS $$
             SELECT DISTINCT ON (f.key, f.within) f.key, f.within, f.ids[1] AS id, cardinality(f.ids) > 1 AS many, f.labels
             FROM (SELECT w.key, w.within, w.way, array_agg(w.id ORDER BY w.id) AS ids, array_agg(format('"%%s" (id %%s)', w.label, w.id) ORDER BY w.id) AS
                 labels
-                  FROM (WITH d AS MATERIALIZED (SELECT DISTINCT t.c%1$s AS key, crm.name_key(t.c%1$s) AS folded, crm.normalize_email(t.c%1$s) AS address
+                  FROM (WITH d AS MATERIALIZED (SELECT DISTINCT t.c%1$s AS key, crm.name_key(crm.import_signed_name(t.c%1$s)) AS folded,
+                                                       crm.normalize_email(coalesce(crm.import_signed_address(t.c%1$s), t.c%1$s)) AS address,
+                                                       crm.import_signed_address(t.c%1$s) IS NOT NULL AS signed
                                                 FROM t WHERE t.c%1$s IS NOT NULL)
                         %2$s) AS w GROUP BY w.key, w.within, w.way) AS f
             ORDER BY f.key, f.within, f.way) AS l%1$s ON l%1$s.key = t.c%1$s%3$s$q$,
@@ -379,7 +403,9 @@ AS $$
     -- several addresses of one cell; NULL where one of them is none
     SELECT CASE WHEN count(*) FILTER (WHERE crm.contact_point_key(kind, p.value, coalesce(country, '')) IS NULL) = 0 THEN array_agg(p.value ORDER BY p.n) END
     FROM (SELECT btrim(x) AS value, n
-          FROM regexp_split_to_table(value, CASE kind WHEN 'email' THEN '[;,\n]' WHEN 'post' THEN '\x01' ELSE '[;\n]' END) WITH ORDINALITY AS u(x, n)) AS p
+          FROM regexp_split_to_table(value, CASE kind WHEN 'email' THEN '[;,\n]' WHEN 'post' THEN '\x01'
+                                                  -- a comma stands between numbers, and before an extension
+                                                  WHEN 'web' THEN '[;\n]' ELSE '[;\n]|,\s*(?=[+(]|[0-9][0-9 ()-]{6})' END) WITH ORDINALITY AS u(x, n)) AS p
     WHERE p.value <> ''
 $$;
 COMMENT ON FUNCTION crm.import_point_values(text, text, text) IS 'The addresses or numbers of a cell; NULL where one of them is none of its kind.';

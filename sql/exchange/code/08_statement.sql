@@ -97,6 +97,9 @@ BEGIN
         ) AS u ORDER BY u.key <> 'pipeline_id', u.key
     LOOP
         n := n + 1;
+        IF country IS NULL AND batch.mapping ? 'country_column' THEN
+            country := crm.import_cell_expression(jsonb_build_object('column', jsonb_build_array(batch.mapping -> 'country_column')), false);
+        END IF;
         IF given.key = 'pipeline_id' AND given.spec ? 'lookup' THEN
             pipeline := format('l%s.id', n);
         ELSIF given.key = 'country' THEN

@@ -60,6 +60,9 @@ AS $$
                      WHEN bool_and(crm.import_number(s, ',', NULL) IS NOT NULL) AND NOT bool_and(crm.import_number(s, '.', NULL) IS NOT NULL) THEN
                          '{"decimal": ","}' END
          FROM unnest(sample) AS s)
+    -- nobody writes the month first before full stops
+    WHEN kind = 'date' AND (SELECT bool_and(s ~ '^\s*[0-3]?[0-9]\.[01]?[0-9]\.(19|20)[0-9][0-9]\M') FROM unnest(sample) AS s)
+         AND (SELECT bool_or(crm.import_date(s, 'any', 'UTC') IS NULL) FROM unnest(sample) AS s) THEN '{"date_order": "dmy"}'::jsonb
     ELSE
         (SELECT CASE WHEN NOT bool_or(d.fails) FILTER (WHERE d.o = 'any') THEN NULL
                      ELSE (SELECT CASE WHEN count(*) = 1 THEN jsonb_build_object('date_order', min(w.o)) END FROM (
@@ -84,7 +87,8 @@ DECLARE
 BEGIN
     -- columns that are called like a key first; then any text that tells all rows apart, but no amount, no date and nothing else that is so by chance
     FOR candidate IN
-        SELECT a.attname, min(CASE y.target WHEN suggest_key.target THEN 1 WHEN '*' THEN 2 ELSE 3 END) AS rank
+        SELECT a.attname, min(CASE WHEN crm.import_name_key(a.attname) IN ('id', 'recordid') THEN 0
+                               WHEN y.target = suggest_key.target THEN 1 WHEN y.target = '*' THEN 2 ELSE 3 END) AS rank
         FROM pg_attribute AS a
         LEFT JOIN crm.import_synonyms() AS y ON y.name = '#key' AND y.target IN ('*', suggest_key.target)
              AND crm.import_name_key(a.attname) IN (SELECT crm.import_name_key(c) FROM unnest(y.called) AS c)
@@ -120,7 +124,45 @@ COMMENT ON FUNCTION crm.suggest_key(regclass, text) IS
 'The column of a staged table that tells its rows apart: one that is called a key before any other, even where it holds a value twice (a notice says so); '
 'error 22023 where there is none.';
 
-CREATE OR REPLACE FUNCTION crm.suggest_column(source regclass, target text, name text, column_name text)
+CREATE OR REPLACE FUNCTION crm.suggest_values(source regclass, target text, name text, column_name text)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    t CONSTANT bigint := crm.tenant_id();
+    cells text[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM crm.import_value_synonyms() AS y WHERE y.name = suggest_values.name AND y.target IN ('*', suggest_values.target)) THEN
+        RETURN '{}';
+    END IF;
+    EXECUTE format('SELECT array_agg(x.v) FROM (SELECT DISTINCT btrim(s.%1$I::text) AS v FROM %2$s AS s LIMIT 1000) AS x WHERE x.v <> %3$L',
+                   column_name, source::regclass, '') INTO cells;
+    -- what is called like one of ours needs no other name
+    RETURN (SELECT coalesce(jsonb_object_agg(c.cell, y.ours), '{}')
+            FROM unnest(cells) AS c (cell)
+            JOIN crm.import_value_synonyms() AS y ON y.name = suggest_values.name AND y.target IN ('*', suggest_values.target)
+                 AND crm.import_name_key(c.cell) IN (SELECT crm.import_name_key(w) FROM unnest(y.called || CASE WHEN c.cell <> y.ours THEN y.ours END) AS w)
+            WHERE CASE name
+                WHEN 'stage_id' THEN
+                    NOT EXISTS (SELECT FROM crm.stages AS s JOIN crm.pipelines AS p ON p.tenant_id = s.tenant_id AND p.id = s.pipeline_id
+                                WHERE s.tenant_id = t AND p.subject_table = suggest_values.target
+                                  AND crm.import_name_key(c.cell) IN (crm.import_name_key(s.code), crm.import_name_key(s.name)))
+                    AND EXISTS (SELECT FROM crm.stages AS s JOIN crm.pipelines AS p ON p.tenant_id = s.tenant_id AND p.id = s.pipeline_id
+                                WHERE s.tenant_id = t AND p.subject_table = suggest_values.target AND s.code = y.ours AND s.active)
+                WHEN 'pipeline_id' THEN
+                    NOT EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = t
+                                AND crm.import_name_key(c.cell) IN (crm.import_name_key(p.code), crm.import_name_key(p.name)))
+                    AND EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = t AND p.code = y.ours)
+                ELSE true END);
+END
+$$;
+COMMENT ON FUNCTION crm.suggest_values(regclass, text, text, text) IS
+'"values" of a mapping for a column: what other systems call values of ours (crm.import_value_synonyms()), where it stands in the source and nothing here has '
+'that name itself.';
+
+CREATE OR REPLACE FUNCTION crm.suggest_column(source regclass, target text, name text, candidates text[], source_system text, key text)
 RETURNS jsonb
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -130,7 +172,12 @@ DECLARE
     goes_to CONSTANT regclass := crm.subject_relation(target);
     type regtype;
     looked_up record;
-    spec jsonb := jsonb_build_object('column', column_name);
+    chosen text := candidates[1];
+    candidate text;
+    n bigint;
+    most bigint := 0;
+    spec jsonb := '{}';
+    replaced jsonb;
 BEGIN
     SELECT a.atttypid INTO type FROM pg_attribute AS a WHERE a.attrelid = goes_to AND a.attname = name AND a.attnum > 0;
     SELECT r.subject, r.relation INTO looked_up
@@ -138,14 +185,38 @@ BEGIN
     JOIN crm.registered_as('found_by') AS r ON r.relation = k.confrelid
     WHERE k.conrelid = goes_to AND k.contype = 'f' AND type = 'bigint'::regtype LIMIT 1;
     IF FOUND THEN
-        spec := spec || jsonb_build_object('lookup', looked_up.subject)
-             || CASE WHEN crm.import_creates(looked_up.relation) AND looked_up.subject <> target THEN '{"missing": "create"}' ELSE '{}' END::jsonb;
+        -- the column with ids of what was imported before, else the one with names
+        FOREACH candidate IN ARRAY candidates LOOP
+            EXECUTE format('SELECT count(*) FROM %s AS s WHERE split_part(s.%I::text, '';'', 1) IN (SELECT %s)', source::regclass, candidate,
+                           CASE WHEN looked_up.subject = target THEN format('x.%I::text FROM %s AS x', key, source::regclass)
+                                WHEN crm.column_exists(looked_up.relation, 'source_id') THEN
+                                    format('x.source_id FROM %s AS x WHERE x.tenant_id = %L AND x.source_system = %L', looked_up.relation::regclass,
+                                           crm.tenant_id(), source_system)
+                                ELSE 'NULL' END) INTO n;
+            IF n > most THEN
+                chosen := candidate;
+                most := n;
+            END IF;
+        END LOOP;
+        spec := jsonb_build_object('lookup', looked_up.subject);
+        IF most > 0 THEN
+            EXECUTE format('SELECT count(*) FROM %s AS s WHERE s.%I::text LIKE ''%%;%%''', source::regclass, chosen) INTO n;
+            spec := spec || CASE WHEN n > 0 THEN '{"several": "first"}' ELSE '{}' END::jsonb;
+        -- an id that is not known makes no record called like it
+        ELSIF crm.import_name_key(chosen) !~ '.ids?$' AND crm.import_creates(looked_up.relation) AND looked_up.subject <> target THEN
+            spec := spec || '{"missing": "create"}';
+        END IF;
+    ELSIF target = 'leads' AND name = 'phone' AND cardinality(candidates) > 1 THEN
+        spec := jsonb_build_object('otherwise', candidates[2]);
     END IF;
-    RETURN CASE WHEN spec - 'column' = '{}' THEN to_jsonb(column_name) ELSE spec END;
+    replaced := crm.suggest_values(source, target, name, chosen);
+    spec := jsonb_build_object('column', chosen) || spec || CASE WHEN replaced = '{}' THEN '{}' ELSE jsonb_build_object('values', replaced) END;
+    RETURN CASE WHEN spec - 'column' = '{}' THEN to_jsonb(chosen) ELSE spec END;
 END
 $$;
-COMMENT ON FUNCTION crm.suggest_column(regclass, text, text, text) IS
-    'What a mapping may say of one column: its source, and a lookup where it refers to another table.';
+COMMENT ON FUNCTION crm.suggest_column(regclass, text, text, text[], text, text) IS
+'What a mapping may say of one column: its source of several that have a fitting name (of a reference the one that holds ids of what the same source system '
+'brought before), a lookup where it refers to another table, and values of ours in place of theirs.';
 
 CREATE OR REPLACE FUNCTION crm.suggest_formats(source regclass, target text, columns jsonb)
 RETURNS jsonb
@@ -175,7 +246,13 @@ BEGIN
                            part.from_column, source::regclass) INTO sample;
             pooled := pooled || coalesce(sample, '{}');
             written := crm.suggest_format(sample, kind);
-            IF written IS NOT NULL THEN
+            -- sizes are often given in words or ranges, and are no reason to lose a company
+            IF kind = 'number' AND part.key IN ('employees', 'annual_revenue')
+               AND (SELECT bool_or(NOT EXISTS (SELECT FROM unnest('{.,",",NULL}'::text[]) AS d WHERE crm.import_number(s, d, NULL) IS NOT NULL))
+                    FROM unnest(sample) AS s) THEN
+                RAISE NOTICE 'what is no number in column "%" is left out', part.from_column;
+                columns := columns || jsonb_build_object(part.key, jsonb_build_object('column', part.from_column, 'invalid', 'null'));
+            ELSIF written IS NOT NULL THEN
                 columns := columns || jsonb_build_object(part.key, jsonb_build_object('column', part.from_column) || written);
             END IF;
         END LOOP;
@@ -186,6 +263,89 @@ END
 $$;
 COMMENT ON FUNCTION crm.suggest_formats(regclass, text, jsonb) IS
     'Columns of a mapping with how their numbers and dates are written, where the values leave no doubt.';
+
+CREATE OR REPLACE FUNCTION crm.import_first_stage(target text)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN (SELECT s.code FROM crm.pipelines AS p JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.pipeline_id = p.id
+    WHERE p.tenant_id = crm.tenant_id() AND p.subject_table = import_first_stage.target
+            ORDER BY p.is_default DESC, p.id, s.is_initial DESC, s.position LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION crm.import_first_stage(text) IS 'Code of the stage in which records of a table begin; NULL: it has no stages.';
+
+CREATE OR REPLACE FUNCTION crm.suggest_sources(source regclass, target text)
+RETURNS TABLE (name text, candidates text[])
+LANGUAGE sql STABLE ROWS 40
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- a column is called like ours, or as others call ours, with or without "id" behind it; the better name first
+    WITH relation (oid) AS (SELECT crm.subject_relation(target)),
+    headers AS (
+        SELECT a.attname::text AS attname, a.attnum, crm.import_name_key(a.attname) AS key
+        FROM pg_attribute AS a WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped
+    ), ours AS (
+        SELECT t.name, EXISTS (SELECT FROM pg_attribute AS g WHERE g.attrelid = relation.oid AND g.attname = t.name AND g.atttypid = 'int8'::regtype
+                               AND g.attname LIKE '%\_id') AS refers
+        FROM relation, crm.import_targets(relation.oid) AS t
+        WHERE t.kind <> 'column' OR t.name NOT IN ('updated_at', 'stage_entered_at', 'custom')
+        UNION
+        SELECT y.name, false FROM relation, crm.import_synonyms() AS y
+        WHERE y.target = suggest_sources.target AND (y.name IN ('#first', '#last', '#country')
+              OR split_part(y.name, '.', 1) <> y.name AND split_part(y.name, '.', 1) = ANY (crm.import_point_kinds(relation.oid)))
+    ), fits AS (
+        SELECT o.name, h.attname, h.attnum,
+               least(CASE WHEN h.key = crm.import_name_key(o.name) THEN 0 END,
+                     (SELECT min(c.n) FROM crm.import_synonyms() AS y, unnest(y.called) WITH ORDINALITY AS c (called, n)
+                      WHERE y.target IN ('*', suggest_sources.target) AND y.name = o.name AND crm.import_name_key(c.called) = h.key),
+                     CASE WHEN o.refers THEN
+                         (SELECT 1000 + min(c.n) FROM crm.import_synonyms() AS y, unnest(y.called) WITH ORDINALITY AS c (called, n)
+                          WHERE y.target IN ('*', suggest_sources.target) AND y.name = o.name
+                            AND crm.import_name_key(c.called) = regexp_replace(h.key, 'ids?$', '')) END) AS place
+        FROM ours AS o CROSS JOIN headers AS h
+    )
+    SELECT f.name, array_agg(f.attname ORDER BY f.place, f.attnum) FROM fits AS f WHERE f.place IS NOT NULL GROUP BY f.name
+$$;
+COMMENT ON FUNCTION crm.suggest_sources(regclass, text) IS
+'For each column of a target (and #first, #last, #country) the columns of a staged table that have a fitting name, the best one first.';
+
+CREATE OR REPLACE FUNCTION crm.suggest_roles(source regclass, column_name text)
+RETURNS boolean
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    known boolean;
+BEGIN
+    EXECUTE format($q$SELECT bool_and(EXISTS (SELECT FROM crm.import_value_synonyms() AS y WHERE y.name = 'roles'
+                             AND crm.import_name_key(s.%1$I::text) IN (SELECT crm.import_name_key(w) FROM unnest(y.called || y.ours) AS w)))
+                      FROM %2$s AS s WHERE btrim(s.%1$I::text) NOT IN ('', '-None-')$q$, column_name, source::regclass) INTO known;
+    RETURN coalesce(known, false);
+END
+$$;
+COMMENT ON FUNCTION crm.suggest_roles(regclass, text) IS
+'Whether a column with types of companies says throughout what the roles of an account say: customer, prospect, partner ...';
+
+CREATE OR REPLACE FUNCTION crm.suggest_name(columns jsonb, halves text[])
+RETURNS jsonb
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    -- halves before a whole name that is one of them or a headline; who has no name is called by the headline, or else by the address
+    SELECT CASE WHEN n.source IS NULL THEN '{}'
+                WHEN n.otherwise = '[]' THEN jsonb_build_object('name', n.source)
+                ELSE jsonb_build_object('name', jsonb_build_object('column', n.source, 'otherwise', n.otherwise -> 0)) END
+    FROM (SELECT CASE WHEN cardinality(halves) = 2 THEN to_jsonb(halves) END AS source,
+                 CASE WHEN columns ? 'name' AND columns ->> 'name' <> ALL (halves) THEN jsonb_build_array(columns -> 'name')
+                      WHEN jsonb_typeof(columns -> 'email') = 'string' THEN jsonb_build_array(columns -> 'email') ELSE '[]' END AS otherwise) AS n
+$$;
+COMMENT ON FUNCTION crm.suggest_name(jsonb, text[]) IS
+'The name of a person in a mapping: first and last name, or where they are empty the whole name or the e-mail address; {} where the columns say it already.';
 
 CREATE OR REPLACE FUNCTION crm.suggest_mapping(source regclass, target text, source_system text DEFAULT 'export')
 RETURNS jsonb
@@ -200,53 +360,49 @@ DECLARE
     used text[] := '{}';
     halves text[];
     first_stage text;
+    closed jsonb;
+    nothing jsonb;
     mapping jsonb;
     rest text;
 BEGIN
-    FOR found IN
-        -- a column is called like ours, or as others call ours; each is used once, the better name first
-        SELECT DISTINCT ON (w.name) w.name, w.attname FROM (
-            SELECT t.name, a.attname::text AS attname, a.attnum, CASE WHEN crm.import_name_key(a.attname) = crm.import_name_key(t.name) THEN 0 ELSE s.place
-                END AS place
-            FROM crm.import_targets(relation) AS t
-            JOIN pg_attribute AS a ON a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped
-            LEFT JOIN LATERAL (SELECT min(c.n) AS place FROM crm.import_synonyms() AS y, unnest(y.called) WITH ORDINALITY AS c(called, n)
-                               WHERE y.target IN ('*', suggest_mapping.target) AND y.name = t.name AND crm.import_name_key(c.called) =
-                                   crm.import_name_key(a.attname)) AS s ON true
-            WHERE t.kind <> 'column' OR t.name NOT IN ('updated_at', 'stage_entered_at', 'closed_at', 'custom')
-            UNION ALL
-            SELECT y.name, a.attname::text, a.attnum, c.n
-            FROM crm.import_synonyms() AS y, unnest(y.called) WITH ORDINALITY AS c(called, n), pg_attribute AS a
-            WHERE y.target = suggest_mapping.target AND (y.name IN ('#first', '#last')
-                   OR split_part(y.name, '.', 1) <> y.name AND split_part(y.name, '.', 1) = ANY (crm.import_point_kinds(relation)))
-              AND a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped
-              AND crm.import_name_key(c.called) = crm.import_name_key(a.attname)) AS w
-        WHERE w.place IS NOT NULL ORDER BY w.name, w.place, w.attnum
-    LOOP
+    mapping := jsonb_build_object('target', target, 'source_system', source_system, 'key', crm.suggest_key(source, target));
+    FOR found IN SELECT c.name, c.candidates FROM crm.suggest_sources(source, target) AS c ORDER BY c.name LOOP
         IF found.name IN ('#first', '#last') THEN
-            halves := halves || found.attname;
+            halves := halves || found.candidates[1];
+        ELSIF found.name = '#country' THEN
+            IF NOT crm.column_exists(relation, 'country') THEN
+                mapping := mapping || jsonb_build_object('country_column', found.candidates[1]);
+            END IF;
+        ELSIF found.name = 'closed_at' THEN
+            closed := to_jsonb(found.candidates[1]);
+        ELSIF found.name = 'roles' AND NOT crm.suggest_roles(source, found.candidates[1]) THEN
+            CONTINUE;
         ELSE
-            columns := columns || jsonb_build_object(found.name, crm.suggest_column(source, target, found.name, found.attname));
+            columns := columns || jsonb_build_object(found.name, crm.suggest_column(source, target, found.name, found.candidates, source_system,
+                                                                                    mapping ->> 'key'));
+            used := used || ARRAY[coalesce(columns #>> ARRAY[found.name, 'column'], columns ->> found.name), columns #>> ARRAY[found.name, 'otherwise']];
+            CONTINUE;
         END IF;
-        used := used || found.attname;
+        used := used || found.candidates[1];
     END LOOP;
-    IF cardinality(halves) = 2 AND NOT columns ? 'name' OR cardinality(halves) = 2 AND columns ->> 'name' = ANY (halves) THEN
-        columns := columns || jsonb_build_object('name', to_jsonb(halves));
-    END IF;
-    mapping := crm.suggest_formats(source, target, columns);
+    columns := columns || crm.suggest_name(columns, halves);
+    mapping := crm.suggest_formats(source, target, columns) || mapping;
     columns := mapping -> 'columns';
-    mapping := mapping || jsonb_build_object('target', target, 'source_system', source_system, 'key', crm.suggest_key(source, target));
-    IF crm.column_exists(relation, 'stage_id') AND columns ? 'created_at' THEN
-        -- the day of its creation is the first step of its history
-        SELECT s.code INTO first_stage FROM crm.pipelines AS p JOIN crm.stages AS s ON s.tenant_id = p.tenant_id AND s.pipeline_id = p.id
-        WHERE p.tenant_id = crm.tenant_id() AND p.subject_table = target ORDER BY p.is_default DESC, p.id, s.is_initial DESC, s.position LIMIT 1;
-        IF first_stage IS NOT NULL THEN
-            mapping := mapping || jsonb_build_object('history', jsonb_build_array(jsonb_build_object('stage', first_stage, 'at', columns -> 'created_at')));
-            columns := columns - 'created_at';
-        END IF;
+    IF crm.column_exists(relation, 'stage_id') AND (columns ? 'created_at' OR closed IS NOT NULL) THEN
+        -- the day of its creation is the first step of its history, that of its end the last one
+        first_stage := crm.import_first_stage(target);
+        mapping := mapping || jsonb_build_object('history',
+            CASE WHEN columns ? 'created_at' AND first_stage IS NOT NULL
+                 THEN jsonb_build_array(jsonb_build_object('stage', first_stage, 'at', columns -> 'created_at')) ELSE '[]' END
+            || CASE WHEN closed IS NOT NULL AND NOT columns ? 'close_date' THEN jsonb_build_array(jsonb_build_object('at', closed)) ELSE '[]' END);
+        columns := columns - 'created_at';
+        mapping := CASE WHEN mapping -> 'history' = '[]' THEN mapping - 'history' ELSE mapping END;
     END IF;
+    EXECUTE format('SELECT jsonb_agg(DISTINCT e.value) FROM %s AS s CROSS JOIN LATERAL jsonb_each_text(to_jsonb(s.*)) AS e WHERE e.value IN (%L, %L, %L)',
+                   source::regclass, '-None-', 'No owner', '--None--') INTO nothing;
+    mapping := mapping || CASE WHEN nothing IS NULL THEN '{}' ELSE jsonb_build_object('nothing', nothing) END;
     SELECT string_agg(format('"%s"', a.attname), ', ' ORDER BY a.attnum) INTO rest FROM pg_attribute AS a
-    WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (used) AND a.attname <> mapping ->> 'key';
+    WHERE a.attrelid = source AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (array_remove(used, NULL)) AND a.attname <> mapping ->> 'key';
     IF rest IS NOT NULL THEN
         RAISE NOTICE 'columns that the mapping leaves out: %', rest USING HINT = 'Name them in "columns": custom fields are "custom.name".';
     END IF;

@@ -213,10 +213,13 @@ DECLARE
     subject CONSTANT text := part -> 'spec' ->> 'lookup';
     relation CONSTANT regclass := crm.subject_relation(subject);
     create_one CONSTANT text :=
-        format('WITH made AS (INSERT INTO %1$s AS t (tenant_id, name, source_system, source_id) SELECT %2$s, k.k, %3$L, k.k FROM unnest($1::text[]) AS k(k)
+        format('WITH made AS (INSERT INTO %1$s AS t (tenant_id, name, source_system, source_id%6$s)
+        SELECT %2$s, crm.import_signed_name(k.k), %3$L, k.k%7$s FROM unnest($1::text[]) AS k(k)
         ON CONFLICT (tenant_id, source_system, source_id) DO NOTHING RETURNING t.id)
         INSERT INTO crm.import_extras (tenant_id, batch_id, table_name, row_id) SELECT %2$s, %4$s, %5$L, m.id FROM made AS m',
-        relation::regclass, batch.tenant_id::bigint, batch.source_system, batch.id::bigint, subject);
+        relation::regclass, batch.tenant_id::bigint, batch.source_system, batch.id::bigint, subject,
+        CASE WHEN crm.column_exists(relation, 'email') THEN ', email' ELSE '' END,
+        CASE WHEN crm.column_exists(relation, 'email') THEN ', crm.normalize_email(crm.import_signed_address(k.k))' ELSE '' END);
     missing text[];
     one text;
     message text;
@@ -437,6 +440,31 @@ END
 $$;
 COMMENT ON FUNCTION crm.import_start(regclass, jsonb) IS 'Opens a batch and reads the rows of its source.';
 
+CREATE OR REPLACE FUNCTION crm.import_closing_step(mapping jsonb)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    relation CONSTANT regclass := crm.subject_relation(mapping ->> 'target');
+    steps jsonb;
+BEGIN
+    -- when a row was closed is the last step of its history; the guard would say it was now
+    IF mapping ? 'history' OR NOT coalesce(mapping -> 'columns' ? 'closed_at', false) OR relation IS NULL
+       OR NOT crm.column_exists(relation, 'stage_id') OR crm.import_spec(mapping #> '{columns,closed_at}') ? 'value' THEN
+        RETURN mapping;
+    END IF;
+    steps := jsonb_build_array(jsonb_build_object('at', mapping #> '{columns,closed_at}'));
+    IF mapping -> 'columns' ? 'created_at' AND crm.import_first_stage(mapping ->> 'target') IS NOT NULL THEN
+        steps := jsonb_build_array(jsonb_build_object('stage', crm.import_first_stage(mapping ->> 'target'), 'at', mapping #> '{columns,created_at}')) || steps;
+    END IF;
+    RETURN mapping || jsonb_build_object('history', steps, 'columns', (mapping -> 'columns') - '{closed_at,created_at}'::text[]);
+END
+$$;
+COMMENT ON FUNCTION crm.import_closing_step(jsonb) IS
+'A mapping in which a closed_at among the columns is the last step of the history, after the day of creation, where it says no history of its own.';
+
 CREATE OR REPLACE FUNCTION crm.import_table(source regclass, mapping jsonb)
 RETURNS crm.import_batches
 LANGUAGE plpgsql VOLATILE
@@ -446,6 +474,7 @@ AS $$
 DECLARE
     batch crm.import_batches;
 BEGIN
+    mapping := crm.import_closing_step(mapping);
     PERFORM crm.check_import_mapping(mapping);
     IF mapping -> 'dry_run' IS DISTINCT FROM 'true' THEN
         RETURN crm.import_run(crm.import_start(source, mapping));

@@ -244,15 +244,18 @@ COMMENT ON FUNCTION crm_internal.busy_subjects(bigint, text, bigint[]) IS 'Locks
 
 CREATE OR REPLACE FUNCTION crm_internal.next_queue(tenant bigint, queue_id bigint)
 RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    WITH RECURSIVE chain (id, active, next_id, place) AS (
+#variable_conflict use_variable
+BEGIN
+    RETURN (WITH RECURSIVE chain (id, active, next_id, place) AS (
         SELECT q.id, false, q.escalates_to_id, 0 FROM crm.queues AS q WHERE q.tenant_id = tenant AND q.id = next_queue.queue_id
         UNION ALL
         SELECT q.id, q.active, q.escalates_to_id, c.place + 1
         FROM chain AS c JOIN crm.queues AS q ON q.tenant_id = tenant AND q.id = c.next_id WHERE NOT c.active)
-    SELECT c.id FROM chain AS c WHERE c.active ORDER BY c.place LIMIT 1
+    SELECT c.id FROM chain AS c WHERE c.active ORDER BY c.place LIMIT 1);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.next_queue(bigint, bigint) IS 'The queue that a queue escalates to, past those that are off; NULL: there is none.';
 
