@@ -33,11 +33,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    RETURN CASE document
-        WHEN 'quotes' THEN EXISTS (SELECT FROM crm.quotes AS q WHERE q.tenant_id = tenant AND q.number = number_taken.number)
-        WHEN 'orders' THEN EXISTS (SELECT FROM crm.orders AS o WHERE o.tenant_id = tenant AND o.number = number_taken.number)
-        WHEN 'payments' THEN EXISTS (SELECT FROM crm.payments AS p WHERE p.tenant_id = tenant AND p.number = number_taken.number)
-        ELSE EXISTS (SELECT FROM crm.invoices AS i WHERE i.tenant_id = tenant AND i.number = number_taken.number) END;
+    CASE document
+        WHEN 'quotes' THEN RETURN EXISTS (SELECT FROM crm.quotes AS q WHERE q.tenant_id = tenant AND q.number = number_taken.number);
+        WHEN 'orders' THEN RETURN EXISTS (SELECT FROM crm.orders AS o WHERE o.tenant_id = tenant AND o.number = number_taken.number);
+        WHEN 'payments' THEN RETURN EXISTS (SELECT FROM crm.payments AS p WHERE p.tenant_id = tenant AND p.number = number_taken.number);
+        ELSE RETURN EXISTS (SELECT FROM crm.invoices AS i WHERE i.tenant_id = tenant AND i.number = number_taken.number);
+    END CASE;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.number_taken(bigint, text, text) IS 'Whether a document of a kind has a number already.';

@@ -36,39 +36,52 @@ COMMENT ON FUNCTION crm_internal.rounded_lines(bigint[], bigint[], integer[], nu
 
 CREATE OR REPLACE FUNCTION crm_internal.rounded_to(amount numeric, multiple numeric)
 RETURNS numeric
-LANGUAGE sql IMMUTABLE
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT CASE WHEN multiple IS NULL THEN amount ELSE round(amount / multiple) * multiple END $$;
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- not in SQL: with a search path of its own that would be parsed and planned by each call
+    RETURN CASE WHEN multiple IS NULL THEN amount ELSE round(amount / multiple) * multiple END;
+END
+$$;
 COMMENT ON FUNCTION crm_internal.rounded_to(numeric, numeric) IS
 'The multiple nearest to an amount, the larger one of two; the amount itself where there is none.';
 
 -- ---- lines say what their document is worth ----
 
--- security definer: the sum is that of all lines, whoever changes one
-CREATE OR REPLACE FUNCTION crm_internal.sum_document_lines()
+-- Where lines are rounded one by one, each knows its amounts by itself, before it is written: the most usual documents are not written twice. It is
+-- what rounded_lines says of a line that stands alone.
+-- security definer: how a document is rounded does not depend on what its writer sees
+CREATE OR REPLACE FUNCTION crm_internal.price_line()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    touched jsonb;
-    tenant bigint;
+    units integer;
+    percent CONSTANT numeric := coalesce(NEW.tax_percent, 0);
+    amount numeric;
 BEGIN
-    -- the transition tables are read by themselves first; what is written is of one company at a time
-    EXECUTE format('SELECT jsonb_object_agg(x.tenant_id, x.ids) FROM (SELECT b.tenant_id, array_agg(b.id) AS ids FROM (%s) AS b GROUP BY b.tenant_id) AS x',
-                   format(CASE TG_OP WHEN 'UPDATE' THEN 'SELECT n.tenant_id, n.%1$I AS id FROM lines AS n UNION SELECT o.tenant_id, o.%1$I FROM old_lines AS o'
-                                     ELSE 'SELECT DISTINCT l.tenant_id, l.%1$I AS id FROM lines AS l' END, TG_ARGV[0])) INTO touched;
-    FOR tenant IN SELECT k::bigint FROM jsonb_object_keys(touched) AS k LOOP
-        EXECUTE format('SELECT crm_internal.%I($1, $2)', TG_ARGV[1])
-            USING tenant, ARRAY(SELECT i::bigint FROM jsonb_array_elements_text(touched -> tenant::text) AS i);
-    END LOOP;
-    RETURN NULL;
+    IF TG_TABLE_NAME = 'quote_lines' THEN
+        SELECT h.minor_units INTO units FROM crm.quotes AS h WHERE h.tenant_id = NEW.tenant_id AND h.id = NEW.quote_id AND h.rounding = 'line';
+    ELSE
+        SELECT h.minor_units INTO units FROM crm.invoices AS h WHERE h.tenant_id = NEW.tenant_id AND h.id = NEW.invoice_id AND h.rounding = 'line';
+    END IF;
+    IF units IS NOT NULL THEN
+        amount := round(NEW.quantity * NEW.unit_price * (100 - NEW.discount_percent) * 0.01, units);
+        NEW.tax_amount := round(amount * percent / CASE WHEN NEW.price_includes_tax THEN 100 + percent ELSE 100 END, units);
+        NEW.net_amount := CASE WHEN NEW.price_includes_tax THEN amount - NEW.tax_amount ELSE amount END;
+        NEW.gross_amount := NEW.net_amount + NEW.tax_amount;
+    END IF;
+    RETURN NEW;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.sum_document_lines() IS
-'Statement trigger of lines, with the column that refers to their document and the function of crm_internal that prices documents: amounts of lines '
-'and documents follow what is said of the lines, also where somebody writes an amount.';
+COMMENT ON FUNCTION crm_internal.price_line() IS
+'Row trigger of lines of quotes and invoices: amounts of those that are rounded one by one, also where somebody writes an amount.';
+CREATE OR REPLACE TRIGGER quote_lines_before_price BEFORE INSERT OR UPDATE ON crm.quote_lines FOR EACH ROW EXECUTE FUNCTION crm_internal.price_line();
+CREATE OR REPLACE TRIGGER invoice_lines_before_price BEFORE INSERT OR UPDATE ON crm.invoice_lines FOR EACH ROW EXECUTE FUNCTION crm_internal.price_line();
 
 -- ---- quotes ----
 
@@ -80,31 +93,63 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     given record;
+    doc bigint;
+    sums record;
 BEGIN
-    SELECT array_agg(l.quote_id) AS documents, array_agg(l.id) AS ids, array_agg(l.position) AS places,
-           array_agg(l.quantity * l.unit_price * (100 - l.discount_percent) * 0.01) AS amounts, array_agg(coalesce(l.tax_percent, 0)) AS percents,
-           array_agg(l.price_includes_tax) AS included, array_agg(h.rounding = 'line') AS alone, array_agg(h.minor_units::integer) AS units INTO given
-    FROM crm.quotes AS h JOIN crm.quote_lines AS l ON l.tenant_id = tenant AND l.quote_id = h.id
-    WHERE h.tenant_id = tenant AND h.id = ANY (price_quote_lines.documents);
-    UPDATE crm.quote_lines AS l SET net_amount = r.net, tax_amount = r.tax, gross_amount = r.gross
-    FROM crm_internal.rounded_lines(given.documents, given.ids, given.places, given.amounts, given.percents, given.included, given.alone, given.units) AS r
-    WHERE l.tenant_id = tenant AND l.id = r.id AND (l.net_amount <> r.net OR l.tax_amount <> r.tax OR l.gross_amount <> r.gross);
-    UPDATE crm.quotes AS h SET net_amount = s.net, tax_amount = s.tax, over_limit = s.over_limit
-    FROM (SELECT i.id, coalesce(sum(l.net_amount), 0) AS net, coalesce(sum(l.tax_amount), 0) AS tax, coalesce(bool_or(l.over_limit), false) AS over_limit
-          FROM unnest(price_quote_lines.documents) AS i (id) LEFT JOIN crm.quote_lines AS l ON l.tenant_id = tenant AND l.quote_id = i.id
-          GROUP BY i.id) AS s
-    WHERE h.tenant_id = tenant AND h.id = s.id AND (h.net_amount <> s.net OR h.tax_amount <> s.tax OR h.over_limit <> s.over_limit);
+    IF EXISTS (SELECT FROM crm.quotes AS h WHERE h.tenant_id = tenant AND h.id = ANY (documents) AND h.rounding <> 'line') THEN
+        SELECT array_agg(l.quote_id) AS documents, array_agg(l.id) AS ids, array_agg(l.position) AS places,
+               array_agg(l.quantity * l.unit_price * (100 - l.discount_percent) * 0.01) AS amounts, array_agg(coalesce(l.tax_percent, 0)) AS percents,
+               array_agg(l.price_includes_tax) AS included, array_agg(false) AS alone, array_agg(h.minor_units::integer) AS units INTO given
+        FROM crm.quotes AS h JOIN crm.quote_lines AS l ON l.tenant_id = tenant AND l.quote_id = h.id
+        WHERE h.tenant_id = tenant AND h.id = ANY (price_quote_lines.documents) AND h.rounding <> 'line';
+        UPDATE crm.quote_lines AS l SET net_amount = r.net, tax_amount = r.tax, gross_amount = r.gross
+        FROM crm_internal.rounded_lines(given.documents, given.ids, given.places, given.amounts, given.percents, given.included, given.alone, given.units) AS r
+        WHERE l.tenant_id = tenant AND l.id = r.id AND (l.net_amount <> r.net OR l.tax_amount <> r.tax OR l.gross_amount <> r.gross);
+    END IF;
+    -- one by one: a plan that is kept costs a tenth of one that is made for each statement
+    FOREACH doc IN ARRAY documents LOOP
+        SELECT coalesce(sum(l.net_amount), 0) AS net, coalesce(sum(l.tax_amount), 0) AS tax, coalesce(bool_or(l.over_limit), false) AS over_limit INTO sums
+        FROM crm.quote_lines AS l WHERE l.tenant_id = tenant AND l.quote_id = doc;
+        UPDATE crm.quotes AS h SET net_amount = sums.net, tax_amount = sums.tax, over_limit = sums.over_limit
+        WHERE h.tenant_id = tenant AND h.id = doc AND (h.net_amount <> sums.net OR h.tax_amount <> sums.tax OR h.over_limit <> sums.over_limit);
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.price_quote_lines(bigint, bigint[]) IS 'Amounts of the lines of quotes of a company, and of the quotes.';
 
+-- security definer: the sum is that of all lines, whoever changes one
+CREATE OR REPLACE FUNCTION crm_internal.sum_quote_lines()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    touched record;
+BEGIN
+    -- what is written is of one company at a time
+    IF TG_OP = 'UPDATE' THEN
+        FOR touched IN SELECT b.tenant_id, array_agg(b.id) AS ids
+                       FROM (SELECT n.tenant_id, n.quote_id AS id FROM lines AS n UNION SELECT o.tenant_id, o.quote_id FROM old_lines AS o) AS b GROUP BY 1 LOOP
+            PERFORM crm_internal.price_quote_lines(touched.tenant_id, touched.ids);
+        END LOOP;
+    ELSE
+        FOR touched IN SELECT l.tenant_id, array_agg(DISTINCT l.quote_id) AS ids FROM lines AS l GROUP BY 1 LOOP
+            PERFORM crm_internal.price_quote_lines(touched.tenant_id, touched.ids);
+        END LOOP;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.sum_quote_lines() IS
+'Statement trigger of lines of quotes: amounts of quotes, and of lines of those that are rounded as a whole, follow what is said of the lines.';
 CREATE OR REPLACE TRIGGER quote_lines_after_insert_sum AFTER INSERT ON crm.quote_lines
-    REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_document_lines('quote_id', 'price_quote_lines');
+    REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_quote_lines();
 CREATE OR REPLACE TRIGGER quote_lines_after_update_sum AFTER UPDATE ON crm.quote_lines
     REFERENCING OLD TABLE AS old_lines NEW TABLE AS lines FOR EACH STATEMENT
-    EXECUTE FUNCTION crm_internal.sum_document_lines('quote_id', 'price_quote_lines');
+    EXECUTE FUNCTION crm_internal.sum_quote_lines();
 CREATE OR REPLACE TRIGGER quote_lines_after_delete_sum AFTER DELETE ON crm.quote_lines
-    REFERENCING OLD TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_document_lines('quote_id', 'price_quote_lines');
+    REFERENCING OLD TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_quote_lines();
 
 -- security definer: the sums are those of all lines
 CREATE OR REPLACE FUNCTION crm_internal.total_quote()
@@ -145,31 +190,64 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     given record;
+    doc bigint;
+    sums record;
 BEGIN
-    SELECT array_agg(l.invoice_id) AS documents, array_agg(l.id) AS ids, array_agg(l.position) AS places,
-           array_agg(l.quantity * l.unit_price * (100 - l.discount_percent) * 0.01) AS amounts, array_agg(coalesce(l.tax_percent, 0)) AS percents,
-           array_agg(l.price_includes_tax) AS included, array_agg(h.rounding = 'line') AS alone, array_agg(h.minor_units::integer) AS units INTO given
-    FROM crm.invoices AS h JOIN crm.invoice_lines AS l ON l.tenant_id = tenant AND l.invoice_id = h.id
-    WHERE h.tenant_id = tenant AND h.id = ANY (price_invoice_lines.documents);
-    UPDATE crm.invoice_lines AS l SET net_amount = r.net, tax_amount = r.tax, gross_amount = r.gross
-    FROM crm_internal.rounded_lines(given.documents, given.ids, given.places, given.amounts, given.percents, given.included, given.alone, given.units) AS r
-    WHERE l.tenant_id = tenant AND l.id = r.id AND (l.net_amount <> r.net OR l.tax_amount <> r.tax OR l.gross_amount <> r.gross);
-    UPDATE crm.invoices AS h SET net_amount = s.net, tax_amount = s.tax
-    FROM (SELECT i.id, coalesce(sum(l.net_amount), 0) AS net, coalesce(sum(l.tax_amount), 0) AS tax
-          FROM unnest(price_invoice_lines.documents) AS i (id) LEFT JOIN crm.invoice_lines AS l ON l.tenant_id = tenant AND l.invoice_id = i.id
-          GROUP BY i.id) AS s
-    WHERE h.tenant_id = tenant AND h.id = s.id AND (h.net_amount <> s.net OR h.tax_amount <> s.tax);
+    IF EXISTS (SELECT FROM crm.invoices AS h WHERE h.tenant_id = tenant AND h.id = ANY (documents) AND h.rounding <> 'line') THEN
+        SELECT array_agg(l.invoice_id) AS documents, array_agg(l.id) AS ids, array_agg(l.position) AS places,
+               array_agg(l.quantity * l.unit_price * (100 - l.discount_percent) * 0.01) AS amounts, array_agg(coalesce(l.tax_percent, 0)) AS percents,
+               array_agg(l.price_includes_tax) AS included, array_agg(false) AS alone, array_agg(h.minor_units::integer) AS units INTO given
+        FROM crm.invoices AS h JOIN crm.invoice_lines AS l ON l.tenant_id = tenant AND l.invoice_id = h.id
+        WHERE h.tenant_id = tenant AND h.id = ANY (price_invoice_lines.documents) AND h.rounding <> 'line';
+        UPDATE crm.invoice_lines AS l SET net_amount = r.net, tax_amount = r.tax, gross_amount = r.gross
+        FROM crm_internal.rounded_lines(given.documents, given.ids, given.places, given.amounts, given.percents, given.included, given.alone, given.units) AS r
+        WHERE l.tenant_id = tenant AND l.id = r.id AND (l.net_amount <> r.net OR l.tax_amount <> r.tax OR l.gross_amount <> r.gross);
+    END IF;
+    -- one by one: a plan that is kept costs a tenth of one that is made for each statement
+    FOREACH doc IN ARRAY documents LOOP
+        SELECT coalesce(sum(l.net_amount), 0) AS net, coalesce(sum(l.tax_amount), 0) AS tax INTO sums
+        FROM crm.invoice_lines AS l WHERE l.tenant_id = tenant AND l.invoice_id = doc;
+        UPDATE crm.invoices AS h SET net_amount = sums.net, tax_amount = sums.tax
+        WHERE h.tenant_id = tenant AND h.id = doc AND (h.net_amount <> sums.net OR h.tax_amount <> sums.tax);
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.price_invoice_lines(bigint, bigint[]) IS 'Amounts of the lines of invoices of a company, and of the invoices.';
 
+-- security definer: the sum is that of all lines, whoever changes one
+CREATE OR REPLACE FUNCTION crm_internal.sum_invoice_lines()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    touched record;
+BEGIN
+    -- what is written is of one company at a time
+    IF TG_OP = 'UPDATE' THEN
+        FOR touched IN SELECT b.tenant_id, array_agg(b.id) AS ids
+                       FROM (SELECT n.tenant_id, n.invoice_id AS id FROM lines AS n
+                             UNION SELECT o.tenant_id, o.invoice_id FROM old_lines AS o) AS b GROUP BY 1 LOOP
+            PERFORM crm_internal.price_invoice_lines(touched.tenant_id, touched.ids);
+        END LOOP;
+    ELSE
+        FOR touched IN SELECT l.tenant_id, array_agg(DISTINCT l.invoice_id) AS ids FROM lines AS l GROUP BY 1 LOOP
+            PERFORM crm_internal.price_invoice_lines(touched.tenant_id, touched.ids);
+        END LOOP;
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.sum_invoice_lines() IS
+'Statement trigger of lines of invoices: amounts of invoices, and of lines of those that are rounded as a whole, follow what is said of the lines.';
 CREATE OR REPLACE TRIGGER invoice_lines_after_insert_sum AFTER INSERT ON crm.invoice_lines
-    REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_document_lines('invoice_id', 'price_invoice_lines');
+    REFERENCING NEW TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_invoice_lines();
 CREATE OR REPLACE TRIGGER invoice_lines_after_update_sum AFTER UPDATE ON crm.invoice_lines
     REFERENCING OLD TABLE AS old_lines NEW TABLE AS lines FOR EACH STATEMENT
-    EXECUTE FUNCTION crm_internal.sum_document_lines('invoice_id', 'price_invoice_lines');
+    EXECUTE FUNCTION crm_internal.sum_invoice_lines();
 CREATE OR REPLACE TRIGGER invoice_lines_after_delete_sum AFTER DELETE ON crm.invoice_lines
-    REFERENCING OLD TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_document_lines('invoice_id', 'price_invoice_lines');
+    REFERENCING OLD TABLE AS lines FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.sum_invoice_lines();
 
 -- security definer: the sums are those of all lines
 CREATE OR REPLACE FUNCTION crm_internal.total_invoice()
