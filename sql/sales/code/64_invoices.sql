@@ -234,6 +234,24 @@ CREATE OR REPLACE TRIGGER invoices_after_update_use AFTER UPDATE ON crm.invoices
     WHEN (OLD.state = 'draft' AND NEW.state = 'posted' AND NEW.corrects_invoice_id IS NOT NULL AND (NEW.kind = 'credit_note' OR NEW.reverses))
     EXECUTE FUNCTION crm_internal.use_credit_note();
 
+CREATE OR REPLACE FUNCTION crm_internal.mark_reversed()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- security definer: what took it back counts, whoever sees that
+    NEW.reversed_at := (SELECT i.posted_at FROM crm.invoices AS i
+                        WHERE i.tenant_id = OLD.tenant_id AND i.corrects_invoice_id = OLD.id AND i.reverses AND i.state = 'posted');
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.mark_reversed() IS
+'Row trigger of invoices: a document is taken back when a posted one takes it back, whatever is written, the owner''s hand included.';
+CREATE OR REPLACE TRIGGER invoices_before_reversed BEFORE UPDATE ON crm.invoices FOR EACH ROW
+    WHEN (OLD.reversed_at IS DISTINCT FROM NEW.reversed_at) EXECUTE FUNCTION crm_internal.mark_reversed();
+
 -- ---- what is posted stays ----
 
 CREATE OR REPLACE FUNCTION crm_internal.keep_posted()

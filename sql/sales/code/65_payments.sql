@@ -23,6 +23,23 @@ $$;
 COMMENT ON FUNCTION crm_internal.fill_payment() IS 'Row trigger of payments: their day, and a number that nobody gave.';
 CREATE OR REPLACE TRIGGER payments_before_fill BEFORE INSERT ON crm.payments FOR EACH ROW EXECUTE FUNCTION crm_internal.fill_payment();
 
+CREATE OR REPLACE FUNCTION crm_internal.mark_payment_reversed()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- security definer: what took it back counts, whoever sees that
+    NEW.reversed_at := (SELECT p.received_at FROM crm.payments AS p WHERE p.tenant_id = OLD.tenant_id AND p.reverses_payment_id = OLD.id);
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.mark_payment_reversed() IS
+'Row trigger of payments: one is taken back when another takes it back, whatever is written, the owner''s hand included.';
+CREATE OR REPLACE TRIGGER payments_before_reversed BEFORE UPDATE ON crm.payments FOR EACH ROW
+    WHEN (OLD.reversed_at IS DISTINCT FROM NEW.reversed_at) EXECUTE FUNCTION crm_internal.mark_payment_reversed();
+
 CREATE OR REPLACE FUNCTION crm_internal.settle_invoice()
 RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER
