@@ -56,6 +56,24 @@ INSERT INTO rules (rule, least, most, least_large, most_large, figure) VALUES
 ('surveys answered', 0.25, 0.6, 0.35, 0.5, $$SELECT count(score)::numeric / count(*) FROM crm.survey_responses WHERE tenant_id = {t}$$),
 ('satisfaction, of 5', 3, 4.7, 3.5, 4.6, $$SELECT avg(r.score) FROM crm.survey_responses AS r JOIN crm.surveys AS s ON s.tenant_id = {t} AND s.id = r.survey_id AND s.kind = 'csat' WHERE r.tenant_id = {t}$$),
 ('net promoter score', -10, 75, 10, 65, $$SELECT 100 * avg(CASE WHEN r.score > 8 THEN 1 WHEN r.score < 7 THEN -1 ELSE 0 END) FROM crm.survey_responses AS r JOIN crm.surveys AS s ON s.tenant_id = {t} AND s.id = r.survey_id AND s.kind = 'nps' WHERE r.tenant_id = {t} AND r.score IS NOT NULL$$),
+('documents dated after the end', 0, 0, 0, 0, $$SELECT (SELECT count(*) FROM crm.quotes WHERE tenant_id = {t} AND greatest(created_at, closed_at, accepted_at) >= {u}) + (SELECT count(*) FROM crm.invoices WHERE tenant_id = {t} AND greatest(posted_at, paid_at, dunned_at) >= {u})
+  + (SELECT count(*) FROM crm.payments WHERE tenant_id = {t} AND received_at >= {u}) + (SELECT count(*) FROM crm.dunnings WHERE tenant_id = {t} AND raised_at >= {u})$$),
+('quotes accepted of those decided', 0.6, 0.98, 0.7, 0.95, $$SELECT avg((s.type = 'won')::integer) FROM crm.quotes AS q JOIN crm.stages AS s ON s.tenant_id = {t} AND s.id = q.stage_id WHERE q.tenant_id = {t} AND q.closed_at IS NOT NULL$$),
+('quotes under way', 3, 50, 8, 40, $$SELECT count(*)::numeric / {n} FROM crm.quotes WHERE tenant_id = {t} AND closed_at IS NULL$$),
+('quotes that say what their deal says', 1, 1, 1, 1, $$SELECT avg((abs(q.net_amount - o.amount) < 1)::integer) FROM crm.quotes AS q JOIN crm.opportunities AS o ON o.tenant_id = {t} AND o.id = q.opportunity_id WHERE q.tenant_id = {t}$$),
+('accepted quotes that became an order', 0.9, 1, 0.95, 1, $$SELECT avg((o.id IS NOT NULL)::integer) FROM crm.quotes AS q LEFT JOIN crm.orders AS o ON o.tenant_id = {t} AND o.quote_id = q.id WHERE q.tenant_id = {t} AND q.accepted_at IS NOT NULL$$),
+('orders of the last months that were invoiced', 0.97, 1, 0.97, 1, $$SELECT avg((i.id IS NOT NULL)::integer) FROM crm.orders AS o LEFT JOIN crm.invoices AS i ON i.tenant_id = {t} AND i.order_id = o.id WHERE o.tenant_id = {t} AND o.kind = 'sale' AND o.state <> 'cancelled'
+  AND o.ordered_on BETWEEN {u}::date - 140 AND {u}::date - 20$$),
+('invoices that do not say what their order says', 0, 0, 0, 0, $$SELECT count(*) FROM crm.invoices AS i JOIN crm.orders AS o ON o.tenant_id = {t} AND o.id = i.order_id WHERE i.tenant_id = {t} AND abs(i.net_amount - o.amount) >= 1$$),
+('gaps and doubles in the numbers of invoices', 0, 0, 0, 0, $$SELECT sum(x.last - x.n) FROM (SELECT left(number, -5), max(right(number, 5)::integer) AS last, count(DISTINCT number) AS n FROM crm.invoices WHERE tenant_id = {t} AND kind = 'invoice' AND state = 'posted' GROUP BY 1) AS x$$),
+('invoices paid after their day', 0.15, 0.6, 0.25, 0.5, $$SELECT avg((days_late > 0)::integer) FROM crm_analytics.fact_invoices WHERE tenant_id = {t} AND kind = 'invoice' AND paid_on IS NOT NULL$$),
+('days to pay', 24, 45, 27, 40, $$SELECT avg(payment_days) FROM crm_analytics.fact_invoices WHERE tenant_id = {t} AND kind = 'invoice' AND paid_on IS NOT NULL$$),
+('invoices that customers were reminded of', 0.08, 0.45, 0.15, 0.35, $$SELECT avg((dunning_level > 0)::integer) FROM crm.invoices WHERE tenant_id = {t} AND kind = 'invoice' AND state = 'posted'$$),
+('reminders of what was paid', 0, 0, 0, 0, $$SELECT count(*) FROM crm.dunnings AS d JOIN crm.invoices AS i ON i.tenant_id = {t} AND i.id = d.invoice_id WHERE d.tenant_id = {t} AND d.raised_at > i.paid_at$$),
+('overdue of what is owed', 0.1, 0.7, 0.2, 0.55, $$SELECT sum(overdue_amount) / sum(open_balance) FROM (SELECT a.account_id, (a.days_1_30 + a.days_31_60 + a.days_61_90 + a.over_90) * a.base_balance / a.balance AS overdue_amount, a.base_balance AS open_balance
+  FROM crm_analytics.receivables_ageing_at({u}) AS a WHERE a.tenant_id = {t} AND a.balance > 0) AS x$$),
+('books that do not balance', 0, 0, 0, 0, $$SELECT count(*) FROM crm_analytics.receivables_ageing_at({u}) AS a WHERE a.tenant_id = {t} AND a.balance <> a.open_amount - a.credit_amount OR a.credit_amount < 0$$),
+('returns that were credited', 1, 20, 3, 10, $$SELECT count(*)::numeric / {n} FROM crm.invoices WHERE tenant_id = {t} AND kind = 'credit_note' AND state = 'posted'$$),
 ('segments', 3, 3, 3, 3, $$SELECT count(*) FROM crm.segments WHERE tenant_id = {t}$$),
 ('accounts in the segment of large companies', 8, 40, 15, 30, $$SELECT (SELECT members FROM crm_analytics.segment_sizes WHERE tenant_id = {t} ORDER BY segment_id LIMIT 1)::numeric / {n}$$),
 ('accounts with a custom field', 1, 1, 1, 1, $$SELECT avg((custom ? 'payment_terms')::integer) FROM crm.accounts WHERE tenant_id = {t}$$);

@@ -148,6 +148,13 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
   "praise": ["Quick and friendly.", "Solved on the first call.", "Always a pleasure."],
   "blame": ["Took too long.", "Had to explain everything twice.", "Still not solved properly."],
   "segments": {"large": "Large companies", "loyal": "Bought three times within a year", "silent": "Customers without an order for half a year"},
+  "papers": {"tax": "VAT", "percent": 20, "address": "1 Market Square\nBristol", "tax_number": "GB 123 456 789", "bank": "GB00 TEST 1234 5678 9012 34",
+    "returned": "Returned goods", "credited": "sent back", "accepted_from": "e-mail",
+    "declined": ["The price is above our budget.", "We have chosen another supplier."],
+    "methods": [["transfer", 8], ["card", 2]], "terms": "Payable within 30 days, without deduction.",
+    "levels": [["Payment reminder", 10, "Dear {customer},\nperhaps it has escaped you: {open} of {number} was due on {due}."],
+               ["Second reminder", 25, "Dear {customer},\n{open} of {number} has been due for {days} days. Please pay within a week."],
+               ["Final notice", 45, "Dear {customer},\nthis is our last reminder of {open} for {number}, due since {due}."]]},
   "fields": {"payment_terms": ["Terms of payment", "In advance", "30 days", "60 days"], "contract_until": ["Contract until"]}
 }$json$)
 ON CONFLICT (language, area) DO UPDATE SET words = EXCLUDED.words WHERE texts.words IS DISTINCT FROM EXCLUDED.words;

@@ -157,6 +157,13 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
   "praise": ["سریع و خوش‌برخورد.", "با نخستین تماس حل شد.", "همیشه خوب."],
   "blame": ["بسیار دیر شد.", "همه چیز را دو بار گفتیم.", "هنوز درست حل نشده."],
   "segments": {"large": "شرکت‌های بزرگ", "loyal": "سه خرید در یک سال", "silent": "مشتریان بی‌سفارش در نیم سال"},
+  "papers": {"tax": "مالیات بر ارزش افزوده", "percent": 10, "address": "خیابان بازار، پلاک ۱\nتهران", "tax_number": "۱۲۳۴۵۶۷۸۹", "bank": "۱۲۳-۴۵۶-۷۸۹",
+    "returned": "کالای برگشتی", "credited": "برگشت کالا",
+    "accepted_from": "ایمیل", "declined": ["بها از بودجه ما بیشتر است.", "تأمین‌کننده دیگری را برگزیدیم."],
+    "methods": [["حواله", 8], ["چک", 2]], "terms": "پرداخت در سی روز، بدون کسر.",
+    "levels": [["یادآوری پرداخت", 10, "{customer} گرامی،\nشاید از یاد رفته باشد: {open} از {number} در {due} سررسید شده است."],
+               ["یادآوری دوم", 25, "{customer} گرامی،\n{days} روز از سررسید {open} برای {number} گذشته است. لطفاً تا یک هفته بپردازید."],
+               ["آخرین یادآوری", 45, "{customer} گرامی،\nاین آخرین یادآوری ما برای {open} از {number} است که سررسید آن {due} بوده است."]]},
   "fields": {"payment_terms": ["شرایط پرداخت", "نقدی", "۳۰ روزه", "۶۰ روزه"], "contract_until": ["پایان قرارداد"]}
 }$json$)
 ON CONFLICT (language, area) DO UPDATE SET words = EXCLUDED.words WHERE texts.words IS DISTINCT FROM EXCLUDED.words;

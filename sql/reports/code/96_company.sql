@@ -43,6 +43,10 @@ BEGIN
     PERFORM crm_internal.demo_activities(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_orders(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_returns(seed, until, tenant, words, days);
+    PERFORM crm_internal.demo_paper_rules(tenant, words -> 'papers');
+    PERFORM crm_internal.demo_quotes(seed, until, tenant, words -> 'papers', days);
+    PERFORM crm_internal.demo_invoices(seed, until, tenant, words -> 'papers', days);
+    PERFORM crm_internal.demo_papers_after(seed, until, tenant, words -> 'papers');
     PERFORM crm_internal.demo_quotas(seed, until, tenant, words);
     PERFORM crm_internal.demo_campaigns(size, seed, until, tenant, words, days);
     PERFORM crm_internal.demo_leads(size, seed, until, tenant, words, days, pace);
@@ -56,7 +60,7 @@ BEGIN
     DROP TABLE IF EXISTS pg_temp.demo_offers, pg_temp.demo_prices, pg_temp.demo_accounts, pg_temp.demo_known, pg_temp.demo_contacts, pg_temp.demo_tries,
         pg_temp.demo_deals, pg_temp.demo_customers, pg_temp.demo_buys, pg_temp.demo_lives, pg_temp.demo_steps, pg_temp.demo_lines, pg_temp.demo_made,
         pg_temp.demo_orders, pg_temp.demo_order_lines, pg_temp.demo_requests, pg_temp.demo_ticket_steps, pg_temp.demo_asked, pg_temp.demo_lead_rows,
-        pg_temp.demo_lead_ways;
+        pg_temp.demo_lead_ways, pg_temp.demo_quoted, pg_temp.demo_billed;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.fill_company(integer, bigint, date,
@@ -94,6 +98,9 @@ BEGIN
     UNION ALL SELECT 'opportunities', count(*) FROM crm.opportunities AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'stage periods', count(*) FROM crm.stage_periods AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'orders', count(*) FROM crm.orders AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'quotes', count(*) FROM crm.quotes AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'invoices', count(*) FROM crm.invoices AS x WHERE x.tenant_id = tenant.tenant_id
+    UNION ALL SELECT 'payments', count(*) FROM crm.payments AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'tickets', count(*) FROM crm.tickets AS x WHERE x.tenant_id = tenant.tenant_id
     UNION ALL SELECT 'activities', count(*) FROM crm.activities AS x WHERE x.tenant_id = tenant.tenant_id;
 END
