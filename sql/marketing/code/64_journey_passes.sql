@@ -123,6 +123,51 @@ $$;
 COMMENT ON FUNCTION crm_internal.hear_event(crm.events, timestamptz) IS
 'What an event does in journeys: people reach the goal, leave, go on from where they waited for it, or enter; each at its instant.';
 
+CREATE OR REPLACE FUNCTION crm_internal.try_event(e crm.events, as_of timestamptz)
+RETURNS boolean
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM crm_internal.hear_event(e, as_of);
+    RETURN true;
+EXCEPTION WHEN serialization_failure OR deadlock_detected OR lock_not_available THEN
+    RAISE;      -- the whole pass is done again
+WHEN OTHERS THEN
+    PERFORM crm_internal.note_failed_work('crm.run_journeys', e.tenant_id, 'event ' || e.id, SQLSTATE, SQLERRM, as_of);
+    RETURN false;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.try_event(crm.events, timestamptz) IS
+'Hears an event, or writes down why it could not be heard and when it is tried again; whether it was heard.';
+
+-- What could not be heard does not hold up what came later, so it is read off the subscription all the same, and tried again from the outbox.
+CREATE OR REPLACE FUNCTION crm_internal.hear_failed_events(tenant bigint, as_of timestamptz)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    f record;
+    n bigint := 0;
+BEGIN
+    FOR f IN SELECT w.item, x AS event FROM crm_internal.failed_work AS w
+             -- other items are ids of members and journeys
+             JOIN crm.events AS x ON x.tenant_id = w.tenant_id AND x.id = CASE WHEN w.item LIKE 'event %' THEN substr(w.item, 7)::bigint END
+             WHERE w.function_name = 'crm.run_journeys' AND w.tenant_id = tenant AND w.retry_at <= as_of ORDER BY x.id LOOP
+        IF crm_internal.try_event(f.event, as_of) THEN
+            DELETE FROM crm_internal.failed_work AS w WHERE w.function_name = 'crm.run_journeys' AND w.tenant_id = tenant AND w.item = f.item;
+            n := n + 1;
+        END IF;
+    END LOOP;
+    RETURN n;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.hear_failed_events(bigint, timestamptz) IS
+'Tries once more the events of a company that journeys could not hear and whose time has come; how many were heard.';
+
 CREATE OR REPLACE FUNCTION crm_internal.hear_journey_events(as_of timestamptz)
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE
@@ -137,17 +182,12 @@ DECLARE
 BEGIN
     FOR t IN SELECT s.tenant_id FROM crm.event_subscriptions AS s WHERE s.name = 'crm.journeys' AND s.active ORDER BY 1 LOOP
         PERFORM set_config('crm.tenant', t::text, true);
+        n := n + crm_internal.hear_failed_events(t, as_of);
         LOOP
             heard := 0;
             FOR e IN SELECT * FROM crm.read_events('crm.journeys', 'crm.run_journeys', 500) LOOP
                 heard := heard + 1;
-                BEGIN
-                    PERFORM crm_internal.hear_event(e, as_of);
-                EXCEPTION WHEN serialization_failure OR deadlock_detected OR lock_not_available THEN
-                    RAISE;      -- the whole pass is done again
-                WHEN OTHERS THEN
-                    PERFORM crm_internal.note_failed_work('crm.run_journeys', t, 'event ' || e.id, SQLSTATE, SQLERRM, as_of);
-                END;
+                PERFORM crm_internal.try_event(e, as_of);
             END LOOP;
             EXIT WHEN heard = 0;
             PERFORM crm.acknowledge_events('crm.journeys', 'crm.run_journeys');
