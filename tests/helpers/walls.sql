@@ -92,7 +92,8 @@ BEGIN
         IF n > 1200 THEN
             BEGIN
                 EXECUTE format('DELETE FROM %s AS t WHERE hashtext(t::text) %% $1 <> 0', t.relation) USING (n / 600)::integer;
-            EXCEPTION WHEN foreign_key_violation OR object_not_in_prerequisite_state THEN
+            -- what is posted stays (CR801)
+            EXCEPTION WHEN foreign_key_violation OR object_not_in_prerequisite_state OR SQLSTATE 'CR801' THEN
                 NULL;
             END;
         END IF;

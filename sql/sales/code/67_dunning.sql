@@ -56,18 +56,22 @@ AS $$
 DECLARE
     money CONSTANT text := ' ' || invoice.currency;
     answer text := body;
-    word record;
+    words jsonb;
 BEGIN
-    -- one pass over the text: what is filled in may hold braces of its own
+    SELECT x.words INTO words FROM crm_internal.texts AS x WHERE x.area = 'documents' AND x.language = dunning_text.language;
+    -- one pass over the text: what is filled in may hold braces of its own; figures have the digits of the language, codes of documents and currencies stay
     SELECT string_agg(coalesce(CASE p.word
         WHEN 'number' THEN invoice.number
         WHEN 'customer' THEN coalesce(invoice.bill_to ->> 'contact', invoice.bill_to ->> 'name')
-        WHEN 'open' THEN round(open, invoice.minor_units) || money
-        WHEN 'due' THEN CASE language WHEN 'fa' THEN crm.format_jalali(invoice.due_on, 'YYYY/MM/DD') ELSE to_char(invoice.due_on, 'YYYY-MM-DD') END
-        WHEN 'days' THEN (day - invoice.due_on)::text
-        WHEN 'fee' THEN round(fee, invoice.minor_units) || money
-        WHEN 'interest' THEN round(interest, invoice.minor_units) || money
-        WHEN 'total' THEN round(open + fee + interest, invoice.minor_units) || money END, '') || p.rest, '' ORDER BY p.n) INTO answer
+        ELSE translate(CASE p.word
+            WHEN 'open' THEN round(open, invoice.minor_units)::text
+            WHEN 'due' THEN CASE language WHEN 'fa' THEN crm.format_jalali(invoice.due_on, 'YYYY/MM/DD') ELSE to_char(invoice.due_on, 'YYYY-MM-DD') END
+            WHEN 'days' THEN (day - invoice.due_on)::text
+            WHEN 'fee' THEN round(fee, invoice.minor_units)::text
+            WHEN 'interest' THEN round(interest, invoice.minor_units)::text
+            WHEN 'total' THEN round(open + fee + interest, invoice.minor_units)::text END,
+            '0123456789.', coalesce(words ->> 'digits' || (words ->> 'decimal'), '0123456789.'))
+            || CASE WHEN p.word IN ('open', 'fee', 'interest', 'total') THEN money ELSE '' END END, '') || p.rest, '' ORDER BY p.n) INTO answer
     FROM (SELECT x.n, CASE WHEN x.n > 1 THEN split_part(x.part, '}', 1) END AS word,
                  CASE WHEN x.n > 1 THEN substr(x.part, strpos(x.part, '}') + 1) ELSE x.part END AS rest
           FROM string_to_table(body, '{') WITH ORDINALITY AS x (part, n)) AS p;
