@@ -253,15 +253,19 @@ LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT jsonb_build_object(
-        'value', format('l%s.id', n::integer),
+        'value', format('CASE WHEN l%1$s.many IS NOT TRUE THEN l%1$s.id END', n::integer),
+        'more', format('l%1$s.labels AS b%1$s', n::integer),
         'fault', format('t.c%1$s IS NOT NULL AND v.v%1$s IS NULL', n::integer),
-        'report', format('crm.import_fault(%L, t.c%s, ''23503'', format(%L, t.c%s), crm.import_known(%L))', name, n::integer,
-                         format('%s: %s has no "%%s"', name, r.subject), n::integer, k.relation::text),
+        'report', format('CASE WHEN cardinality(v.b%6$s) > 1 THEN crm.import_lookup_report(%1$L, t.c%6$s, %2$L, v.b%6$s) '
+                         'ELSE crm.import_fault(%1$L, t.c%6$s, ''23503'', format(%3$L, t.c%6$s), crm.import_known(%4$L)) END', name, r.subject,
+                         format('%s: %s has no "%%s"', name, r.subject), k.relation::text, NULL, n::integer),
         'join', format($q$LEFT JOIN (
-            SELECT DISTINCT ON (d.key) d.key, m.code AS id
+            SELECT d.key, (array_agg(m.code ORDER BY lower(m.code) = lower(d.key) DESC, m.code))[1] AS id,
+                   count(*) > 1 AND NOT bool_or(lower(m.code) = lower(d.key)) AS many,
+                   array_agg(format('"%%s" (code %%s)', m.name, m.code) ORDER BY m.code) AS labels
             FROM (SELECT DISTINCT t.c%1$s AS key FROM t WHERE t.c%1$s IS NOT NULL) AS d
             JOIN %2$s AS m ON %3$s (lower(m.code) = lower(d.key) OR crm.name_key(m.name) = crm.name_key(d.key))
-            ORDER BY d.key, lower(m.code) = lower(d.key) DESC, m.code) AS l%1$s ON l%1$s.key = t.c%1$s$q$,
+            GROUP BY d.key) AS l%1$s ON l%1$s.key = t.c%1$s$q$,
             n::integer, k.relation::regclass, CASE WHEN crm.column_exists(k.relation, 'tenant_id') THEN 'm.tenant_id = ' || tenant || ' AND' ELSE '' END))
     FROM crm.import_coded(target, name) AS k JOIN crm.registry AS r ON r.relation = k.relation
 $$;

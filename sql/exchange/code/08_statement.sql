@@ -330,7 +330,7 @@ BEGIN
             'future'', t.c%1$s), %2$L)', close_date ->> 'n',
                              'A planned date belongs to an open row: correct the date or the stage.'));
     END IF;
-    faults := faults || crm.import_money_faults(batch, parts) || crm.import_owner_faults(batch, parts);
+    faults := faults || crm.import_money_faults(batch, parts) || crm.import_owner_faults(batch, parts) || crm.import_user_faults(batch, parts);
     SELECT string_agg(format('%s AS f%s', c.final, c.n), ', ' ORDER BY c.n), string_agg(format('y.f%s IS DISTINCT FROM (y.o_).%I', c.n, c.name), ' OR '),
            string_agg(format('x.f%s', c.n), ', ' ORDER BY c.n)
     INTO finals, differs, names

@@ -132,3 +132,40 @@ END
 $$;
 COMMENT ON FUNCTION crm.import_owner_faults(crm.import_batches, jsonb[]) IS
 'What is wrong with rows still worked on whose owner has left; closed and done ones keep theirs.';
+
+-- the address says who somebody is, to mail, lookups and sessions: two at work with one of them are a fault, which names both
+CREATE OR REPLACE FUNCTION crm.import_user_faults(batch crm.import_batches, parts jsonb[])
+RETURNS jsonb[]
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    part CONSTANT jsonb := (SELECT p FROM unnest(parts) AS p WHERE p ->> 'name' = 'email' AND p ->> 'kind' = 'column');
+    working CONSTANT jsonb := (SELECT p FROM unnest(parts) AS p WHERE p ->> 'name' = 'active');
+    n CONSTANT integer := (part ->> 'n')::integer;
+    active text := 'true';
+    active_of_other text := 'true';
+    others text;
+BEGIN
+    IF batch.target_table <> 'users' OR part IS NULL THEN
+        RETURN '{}';
+    END IF;
+    IF working IS NOT NULL THEN
+        active := format('v.v%s IS NOT FALSE', (working ->> 'n')::integer);
+        active_of_other := format('w.v%s IS NOT FALSE', (working ->> 'n')::integer);
+    END IF;
+    others := format('(SELECT string_agg(x.label, '', '') FROM (SELECT format(''user %%s "%%s"'', u.id, u.name) AS label FROM crm.users AS u '
+                     'WHERE u.tenant_id = %s AND u.active AND u.id IS DISTINCT FROM o.id AND crm.normalize_email(u.email) = crm.normalize_email(v.v%s) '
+                     'UNION ALL SELECT format(''line %%s'', w.line) FROM v AS w '
+                     'WHERE w.line < v.line AND %s AND crm.normalize_email(w.v%s) = crm.normalize_email(v.v%s)) AS x)',
+                     batch.tenant_id, n, active_of_other::text, n, n);
+    RETURN ARRAY[jsonb_build_object(
+        'fault', format('v.v%s IS NOT NULL AND %s AND %s IS NOT NULL', n, active::text, others::text),
+        'report', format('crm.import_fault(''email'', t.c%s, ''23505'', format(''email: "%%s" is also the address of %%s'', t.c%s, %s), %L)',
+                         n, n, others::text,
+                         'Give each user an address of their own, or leave out whoever is there twice.'))];
+END
+$$;
+COMMENT ON FUNCTION crm.import_user_faults(crm.import_batches, jsonb[]) IS
+'What is wrong with users whose e-mail address is that of another user at work, who is there already or comes in an earlier line.';

@@ -314,13 +314,25 @@ COMMENT ON COLUMN crm_analytics.cohort_retention.active_customers IS 'Customers 
 
 CREATE OR REPLACE VIEW crm_analytics.outcome_factors WITH (security_invoker = true) AS
 WITH bought AS (
-    -- since when an account is a customer: its first order, or its first deal that was won
-    SELECT b.tenant_id, b.account_id, min(b.at) AS first_at
-    FROM (SELECT o.tenant_id, o.account_id, o.ordered_at AS at FROM crm.orders AS o WHERE o.kind = 'sale' AND o.state <> 'cancelled'
+    -- since when an account is a customer: its first order, or its first deal that was won; and for how long it was one by orders
+    -- that were cancelled and deals that were opened again later
+    SELECT b.tenant_id, b.account_id, min(b.at) FILTER (WHERE b.until IS NULL) AS first_at,
+           array_agg(b.at) FILTER (WHERE b.until IS NOT NULL) AS ats, array_agg(b.until) FILTER (WHERE b.until IS NOT NULL) AS untils
+    FROM (SELECT o.tenant_id, o.account_id, o.ordered_at AS at,
+                 CASE WHEN o.state = 'cancelled' THEN
+                     coalesce((SELECT max(p.until) FROM crm.past_values AS p
+                               WHERE p.tenant_id = o.tenant_id AND p.table_name = 'orders' AND p.record_id = o.id AND p.column_name = 'state'
+                                 AND p.value <> '"cancelled"'), o.ordered_at) END AS until
+          FROM crm.orders AS o WHERE o.kind = 'sale'
           UNION ALL
-          SELECT d.tenant_id, d.account_id, d.closed_at FROM crm.opportunities AS d
+          SELECT d.tenant_id, d.account_id, d.closed_at, NULL FROM crm.opportunities AS d
           JOIN crm.stages AS s ON s.tenant_id = d.tenant_id AND s.id = d.stage_id AND s.type IN ('won', 'done')
-          WHERE d.account_id IS NOT NULL) AS b
+          WHERE d.account_id IS NOT NULL
+          UNION ALL
+          SELECT d.tenant_id, d.account_id, lower(h.period), upper(h.period) FROM crm.opportunities AS d
+          JOIN crm.stage_periods AS h ON h.tenant_id = d.tenant_id AND h.subject_table = 'opportunities' AND h.subject_id = d.id AND NOT upper_inf(h.period)
+          JOIN crm.stages AS s ON s.tenant_id = h.tenant_id AND s.id = h.stage_id AND s.type IN ('won', 'done')
+          WHERE d.account_id IS NOT NULL AND d.closed_at IS NULL) AS b
     GROUP BY b.tenant_id, b.account_id
 ), changed AS (
     -- what records said when they closed and was changed since
@@ -385,7 +397,11 @@ WITH bought AS (
                               WHEN a.employees < 250 THEN '50-249' WHEN a.employees < 1000 THEN '250-999' ELSE '1000+' END),
         ('account.kind', a.kind),
         -- by what had been bought when the deal began, not by what the account is today
-        ('account.was_customer', CASE WHEN f.account_id IS NULL THEN NULL WHEN k.first_at < f.created_at THEN 'yes' ELSE 'no' END)
+        ('account.was_customer', CASE WHEN f.account_id IS NULL THEN NULL
+                                           WHEN k.first_at < f.created_at
+                                                OR EXISTS (SELECT FROM unnest(k.ats, k.untils) AS w (at, until)
+                                                           WHERE w.at < f.created_at AND w.until > f.created_at)
+                                           THEN 'yes' ELSE 'no' END)
     ) AS x(attribute, value)
     WHERE x.value IS NOT NULL
     UNION ALL

@@ -25,6 +25,38 @@ $$;
 COMMENT ON FUNCTION crm_analytics.orders_restated(date) IS
 'Orders that counted at the end of a day in the tenant''s zone and do not now, because they were cancelled since, or the other way round.';
 
+CREATE OR REPLACE FUNCTION crm_analytics.account_days_known(day date)
+RETURNS TABLE (account_id bigint, ordered_on date, purchases numeric, revenue numeric)
+LANGUAGE plpgsql STABLE ROWS 1000
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+    mine CONSTANT bigint := crm.tenant_id();
+    restated CONSTANT bigint[] := ARRAY(SELECT r.order_id FROM crm_analytics.orders_restated(account_days_known.day) AS r);
+BEGIN
+    IF restated = '{}' THEN
+        RETURN QUERY SELECT v.account_id, v.ordered_on, v.purchases::numeric, v.revenue FROM crm_analytics.account_days AS v
+                     WHERE v.tenant_id = mine AND v.ordered_on <= account_days_known.day;
+        RETURN;
+    END IF;
+    -- orders that counted otherwise then are added, or taken off
+    RETURN QUERY
+        SELECT b.account_id, b.ordered_on, sum(b.purchases), sum(b.revenue)
+        FROM (SELECT v.account_id, v.ordered_on, v.purchases::numeric AS purchases, v.revenue FROM crm_analytics.account_days AS v
+              WHERE v.tenant_id = mine AND v.ordered_on <= account_days_known.day
+              UNION ALL
+              SELECT o.account_id, o.ordered_on, (k.sign * (o.kind = 'sale')::integer)::numeric, k.sign * o.base_amount
+              FROM crm.orders AS o CROSS JOIN LATERAL (SELECT CASE o.state WHEN 'cancelled' THEN 1 ELSE -1 END) AS k (sign)
+              WHERE o.tenant_id = mine AND o.id = ANY (restated) AND o.ordered_on <= account_days_known.day) AS b
+        GROUP BY b.account_id, b.ordered_on;
+END
+$$;
+COMMENT ON FUNCTION crm_analytics.account_days_known(date) IS
+'Purchases and revenue of each account and day as they were known at the end of a day in the tenant''s zone: crm_analytics.account_days, with orders that were '
+'cancelled since, and without those that were brought back.';
+
 -- A customer as a purchase model sees it: repeat purchase days, the time of the last one, age, mean spend on a repeat day.
 CREATE OR REPLACE FUNCTION crm_analytics.purchase_histories(as_of date DEFAULT crm.local_day(crm.tenant_id(), now()), account_ids bigint[] DEFAULT NULL)
 RETURNS TABLE (tenant_id bigint, account_id bigint, first_order_on date, last_order_on date, orders bigint, purchase_days bigint,

@@ -186,14 +186,16 @@ LANGUAGE sql STABLE ROWS 12
 SET search_path = pg_catalog, pg_temp
 AS $$
     -- a customer of a month is one who bought in the silence_days before it; lost is who then does not buy for as long
-    WITH months AS (
-        SELECT g::date AS month FROM (SELECT min(d.ordered_on) AS first FROM crm_analytics.account_days AS d WHERE d.tenant_id = crm.tenant_id()) AS f,
+    WITH known AS MATERIALIZED (
+        SELECT d.* FROM crm_analytics.account_days_known(least(until, crm.local_day(crm.tenant_id(), now()))) AS d
+    ), months AS (
+        SELECT g::date AS month FROM (SELECT min(d.ordered_on) AS first FROM known AS d) AS f,
              generate_series(date_trunc('month', f.first + silence_days) + interval '1 month',
                              date_trunc('month', (least(until, crm.local_day(crm.tenant_id(), now())) - silence_days)::timestamp), interval '1 month') AS g
     ), c AS (
         SELECT m.month, d.account_id, max(d.ordered_on) FILTER (WHERE d.ordered_on >= m.month AND d.purchases > 0) IS NULL AS lost,
                sum(d.revenue) FILTER (WHERE d.ordered_on < m.month) AS revenue
-        FROM months AS m JOIN crm_analytics.account_days AS d ON d.tenant_id = crm.tenant_id() AND d.ordered_on >= m.month - silence_days AND d.ordered_on < m.month + silence_days
+        FROM months AS m JOIN known AS d ON d.ordered_on >= m.month - silence_days AND d.ordered_on < m.month + silence_days
         GROUP BY m.month, d.account_id
         HAVING count(*) FILTER (WHERE d.ordered_on < m.month AND d.purchases > 0) > 0
     )
@@ -203,7 +205,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_analytics.churn_by_month(integer, date) IS
 'One row a month whose end lies silence_days back: of the customers who bought in the silence_days before it, which share (logo_churn) and which share of '
-'the revenue (revenue_churn) did not buy in the silence_days from it on.';
+'the revenue (revenue_churn) did not buy in the silence_days from it on. Orders count as they were known on the day until.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.order_cohorts(until date DEFAULT NULL)
 RETURNS TABLE (tenant_id bigint, cohort_month date, months integer, customers bigint, active_customers bigint, retention numeric, revenue numeric,
@@ -229,8 +231,7 @@ AS $$
         SELECT f.cohort, crm_analytics.month_number(d.ordered_on, t.calendar) - f.number AS n,
                count(DISTINCT d.account_id) FILTER (WHERE d.purchases > 0) AS active, sum(d.revenue) AS revenue
         FROM t, first AS f
-        JOIN crm_analytics.account_days AS d ON d.tenant_id = crm.tenant_id() AND d.account_id = f.account_id
-        WHERE d.ordered_on <= t.last_day
+        JOIN crm_analytics.account_days_known(t.last_day) AS d ON d.account_id = f.account_id
         GROUP BY f.cohort, n
     )
     -- a month that is not over has no retention yet
