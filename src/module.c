@@ -8,6 +8,7 @@
 #include "base/crm.h"
 
 #include "access/acting.h"
+#include "access/audit.h"
 #include "access/reveal.h"
 #include "access/tokens.h"
 #include "process/process.h"
@@ -25,6 +26,7 @@ _PG_init(void)
 	crm_small_tables_init();
 	crm_acting_init();
 	crm_reveal_init();
+	crm_audit_init();
 	crm_tokens_init();
 	crm_rollup_init();
 	crm_process_init();

@@ -244,7 +244,7 @@ const unsigned char *
 crm_derived_key(CrmKeyPurpose purpose, uint32 id, int64 tenant)
 {
 	/* one for each purpose, of 8 characters */
-	static const char *const contexts[] = {"crm_seal", "crm_tags", "crm_sess"};
+	static const char *const contexts[] = {"crm_seal", "crm_tags", "crm_sess", "crm_audt"};
 	const CrmMasterKey *master;
 	DerivedKey *slot;
 

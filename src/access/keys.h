@@ -14,7 +14,8 @@ typedef enum CrmKeyPurpose
 {
 	CRM_KEY_SEAL,				/* of a tenant: its values */
 	CRM_KEY_TAG,				/* of a tenant: by which its values are compared */
-	CRM_KEY_SESSION				/* of a tenant: tokens of its users */
+	CRM_KEY_SESSION,			/* of a tenant: tokens of its users */
+	CRM_KEY_AUDIT				/* of a tenant: seals of its log of changes */
 } CrmKeyPurpose;
 
 extern uint32 crm_current_key(void);

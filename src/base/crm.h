@@ -200,7 +200,8 @@ extern CrmRowShape *crm_row_shape(TupleDesc desc, const Bitmapset *wanted);
 extern Datum crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
 						   bool strip);
 extern Datum crm_change_jsonb(CrmRowShape *shape, HeapTuple after, HeapTuple before,
-							  TupleDesc desc, const char *const *hidden, int nhidden);
+							  TupleDesc desc, const char *const *hidden, int nhidden,
+							  bool exact);
 
 /* path_columns.c */
 extern bool crm_path_columns(Datum condition, TupleDesc desc,

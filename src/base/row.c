@@ -202,10 +202,10 @@ push_document(JsonbParseState **out, JsonbValue *key, Jsonb *j, bool strip)
 	return true;
 }
 
-/* The columns of a row, as keys of an object that is open. */
+/* The columns of a row, as keys of an object that is open; within: without nulls in documents. */
 static void
 push_columns(JsonbParseState **out, CrmRowShape *shape, HeapTuple tuple, TupleDesc desc,
-			 bool strip)
+			 bool strip, bool within)
 {
 	heap_deform_tuple(tuple, desc, shape->values, shape->nulls);
 	for (int i = 0; i < shape->ncolumns; i++)
@@ -235,12 +235,12 @@ push_columns(JsonbParseState **out, CrmRowShape *shape, HeapTuple tuple, TupleDe
 		}
 		if (c->other)
 		{
-			push_document(out, &key, DatumGetJsonbP(FunctionCall1(c->other, d)), strip);
+			push_document(out, &key, DatumGetJsonbP(FunctionCall1(c->other, d)), within);
 			continue;
 		}
 		if (c->type == JSONBOID)
 		{
-			push_document(out, &key, DatumGetJsonbP(d), strip);
+			push_document(out, &key, DatumGetJsonbP(d), within);
 			continue;
 		}
 		pushJsonbValue(out, WJB_KEY, &key);
@@ -292,7 +292,7 @@ crm_row_jsonb(CrmRowShape *shape, HeapTuple tuple, TupleDesc desc, bool strip)
 	JsonbParseState *out = NULL;
 
 	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
-	push_columns(&out, shape, tuple, desc, strip);
+	push_columns(&out, shape, tuple, desc, strip, strip);
 	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&out, WJB_END_OBJECT, NULL)));
 }
 
@@ -310,11 +310,12 @@ push_key(JsonbParseState **out, const char *name)
 /*
  * What a row became and was, as {"new": {...}, "old": {...}, "hidden": [...]};
  * a row that is NULL is left out, and so is an empty list of names.  A row that
- * stands alone is without its nulls.
+ * stands alone is without its nulls, and its documents are so where they need
+ * not be exact.
  */
 Datum
 crm_change_jsonb(CrmRowShape *shape, HeapTuple after, HeapTuple before, TupleDesc desc,
-				 const char *const *hidden, int nhidden)
+				 const char *const *hidden, int nhidden, bool exact)
 {
 	JsonbParseState *out = NULL;
 	bool		strip = after == NULL || before == NULL;
@@ -324,14 +325,14 @@ crm_change_jsonb(CrmRowShape *shape, HeapTuple after, HeapTuple before, TupleDes
 	{
 		push_key(&out, "new");
 		pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
-		push_columns(&out, shape, after, desc, strip);
+		push_columns(&out, shape, after, desc, strip, strip && !exact);
 		pushJsonbValue(&out, WJB_END_OBJECT, NULL);
 	}
 	if (before != NULL)
 	{
 		push_key(&out, "old");
 		pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
-		push_columns(&out, shape, before, desc, strip);
+		push_columns(&out, shape, before, desc, strip, strip && !exact);
 		pushJsonbValue(&out, WJB_END_OBJECT, NULL);
 	}
 	if (nhidden > 0)

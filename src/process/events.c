@@ -1,6 +1,10 @@
 /*
  * events.c
- *	  crm.announce(): what happens to records is written down as events.
+ *	  crm.announce(): what happens to records is written down as events, and in
+ *	  the log of changes.
+ *
+ * One trigger of each table and one comparison of a row serve both; what is
+ * particular to the log is in access/audit.c.
  *
  * The row trigger only notes what happened; the statement trigger writes what
  * was noted, many rows by one statement.  It fires before all other triggers
@@ -15,6 +19,7 @@
  * rolled back.
  */
 #include "base/crm.h"
+#include "access/audit.h"
 #include "process/events.h"
 
 #include "commands/sequence.h"
@@ -114,6 +119,7 @@ typedef struct Happening
 	TupleDesc	desc;
 	HeapTuple	before;
 	HeapTuple	after;
+	Bitmapset  *changed;		/* columns, as the audit found; NULL: it did not look */
 	int64		tenant;
 	int64		id;
 	Datum		subject;
@@ -123,15 +129,12 @@ typedef struct Happening
 	CrmRowShape *shape;
 } Happening;
 
+/* The audit has compared all columns, where it is on. */
 static bool
-same_column(Happening *h, AttrNumber number, bool by_value, int16 length)
+same_column(Happening *h, AttrNumber number)
 {
-	bool		was_null;
-	bool		is_null;
-	Datum		was = heap_getattr(h->before, number, h->desc, &was_null);
-	Datum		is = heap_getattr(h->after, number, h->desc, &is_null);
-
-	return crm_same_stored(was, was_null, is, is_null, by_value, length);
+	return h->changed ? !bms_is_member(number, h->changed) :
+		!crm_column_changed(h->desc, h->before, h->after, number);
 }
 
 /* The payload is the same for all events of a change, and made for the first. */
@@ -140,7 +143,7 @@ tell(Happening *h, const char *kind)
 {
 	if (h->payload == (Datum) 0)
 		h->payload = crm_change_jsonb(h->shape, h->after, h->before, h->desc, h->hidden,
-									  h->nhidden);
+									  h->nhidden, false);
 	note_event(h->plan, kind, h->tenant, h->id, h->subject, h->payload);
 }
 
@@ -187,9 +190,7 @@ event_rule_holds(Happening *h, const EventRule *rule)
 		case RULE_ALWAYS:
 			return h->before == NULL;
 		case RULE_CHANGED:
-			return h->before != NULL &&
-				!same_column(h, rule->column, TupleDescAttr(h->desc, rule->column - 1)->attbyval,
-							 TupleDescAttr(h->desc, rule->column - 1)->attlen);
+			return h->before != NULL && !same_column(h, rule->column);
 		case RULE_TO:
 			return is_text(h, h->after, rule->column, rule->to) &&
 				!is_text(h, h->before, rule->column, rule->to);
@@ -223,7 +224,7 @@ tell_changes(Happening *h)
 	{
 		EventColumn *c = &plan->columns[i];
 
-		if (same_column(h, c->number, c->by_value, c->length))
+		if (same_column(h, c->number))
 			continue;
 		any = true;
 		others |= !c->has_rule;
@@ -235,7 +236,8 @@ tell_changes(Happening *h)
 	if (!any)
 		return;
 	/* an empty set, not NULL, which means all */
-	h->shape = crm_changed_shape(plan, h->desc, told ? told : bms_make_singleton(0));
+	h->shape = crm_changed_shape(&plan->changes, plan->context, h->desc,
+								 told ? told : bms_make_singleton(0));
 	for (int i = 0; i < plan->nrules; i++)
 		if (event_rule_holds(h, &plan->rules[i]))
 			tell(h, plan->rules[i].kind);
@@ -249,12 +251,11 @@ announce_row(TriggerData *trigdata)
 	Relation	rel = trigdata->tg_relation;
 	const char *subject = trigdata->tg_trigger->tgargs[0];
 	Happening	h = {0};
+	CrmAuditPlan *audit = crm_audit_plan(RelationGetRelid(rel), subject);
 	HeapTuple	row;
 	bool		isnull;
 
 	h.plan = crm_event_plan(RelationGetRelid(rel), subject);
-	if (h.plan == NULL)
-		return;
 	h.desc = RelationGetDescr(rel);
 	if (TRIGGER_FIRED_BY_INSERT(trigdata->tg_event))
 		h.after = trigdata->tg_trigtuple;
@@ -264,6 +265,10 @@ announce_row(TriggerData *trigdata)
 		if (TRIGGER_FIRED_BY_UPDATE(trigdata->tg_event))
 			h.after = trigdata->tg_newtuple;
 	}
+	if (audit)
+		crm_audit_row(audit, h.desc, h.before, h.after, &h.changed);
+	if (h.plan == NULL)
+		return;
 	row = h.after ? h.after : h.before;
 	h.tenant = DatumGetInt64(heap_getattr(row, h.plan->tenant, h.desc, &isnull));
 	h.id = DatumGetInt64(heap_getattr(row, h.plan->id, h.desc, &isnull));
@@ -296,7 +301,7 @@ PG_FUNCTION_INFO_V1(crm_announce);
 
 /*
  * crm.announce(subject) -- AFTER trigger, FOR EACH ROW and FOR EACH STATEMENT,
- * of tables of which events are announced.
+ * of tables of which events are announced, or that are audited.
  */
 Datum
 crm_announce(PG_FUNCTION_ARGS)
@@ -314,9 +319,13 @@ crm_announce(PG_FUNCTION_ARGS)
 		announce_row(trigdata);
 		if (events.unwritten >= BATCH)
 			write_events();
+		crm_audit_statement(false);
 	}
 	else
+	{
 		write_events();
+		crm_audit_statement(true);
+	}
 	return PointerGetDatum(NULL);
 }
 

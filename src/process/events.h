@@ -6,12 +6,11 @@
 #ifndef CRM_EVENTS_H
 #define CRM_EVENTS_H
 
-#include "process/notes.h"
+#include "base/changes.h"
+#include "base/notes.h"
 #include "process/process.h"
 
 #include "access/xact.h"
-
-#define SHAPES 16				/* sets of changed columns whose shape is kept */
 
 typedef enum RuleWhen
 {
@@ -35,17 +34,9 @@ typedef struct EventColumn
 {
 	AttrNumber	number;
 	const char *name;
-	bool		by_value;
-	int16		length;
 	bool		personal;		/* only that it changed is told */
 	bool		has_rule;		/* a rule tells of its changes */
 } EventColumn;
-
-typedef struct ChangedShape
-{
-	Bitmapset  *columns;
-	CrmRowShape *shape;
-} ChangedShape;
 
 typedef struct EventPlan
 {
@@ -63,8 +54,7 @@ typedef struct EventPlan
 	EventColumn *columns;
 	int			nrules;
 	EventRule  *rules;
-	int			nshapes;
-	ChangedShape shapes[SHAPES];
+	CrmChanges	changes;
 } EventPlan;
 
 typedef struct EventNote
@@ -80,7 +70,6 @@ typedef struct EventNote
 
 /* events_plan.c */
 extern EventPlan *crm_event_plan(Oid relid, const char *subject);
-extern CrmRowShape *crm_changed_shape(EventPlan *plan, TupleDesc desc, Bitmapset *changed);
 
 /* events_write.c */
 extern void crm_write_events(const EventNote *notes, int n);

@@ -81,8 +81,6 @@ read_event_columns(EventPlan *plan, const char *subject, TupleDesc desc)
 		c->number = SPI_fnumber(desc, c->name);
 		if (c->number <= 0)
 			continue;
-		c->by_value = TupleDescAttr(desc, c->number - 1)->attbyval;
-		c->length = TupleDescAttr(desc, c->number - 1)->attlen;
 		c->personal = DatumGetBool(crm_spi_value(i, 2, &isnull));
 		if (!c->personal)
 			told = bms_add_member(told, c->number);
@@ -143,27 +141,6 @@ static CrmKept event_plans = {
 	.tables = {"registry", "events"},
 	.build = build_event_plan,
 };
-
-/* The shape of the columns that changed: most changes are of a few sets of them. */
-CrmRowShape *
-crm_changed_shape(EventPlan *plan, TupleDesc desc, Bitmapset *changed)
-{
-	MemoryContext old;
-	ChangedShape *s;
-
-	for (int i = 0; i < plan->nshapes; i++)
-		if (bms_equal(plan->shapes[i].columns, changed))
-			return plan->shapes[i].shape;
-	if (plan->nshapes == SHAPES)
-		return crm_row_shape(desc, changed);
-	old = MemoryContextSwitchTo(plan->context);
-	s = &plan->shapes[plan->nshapes];
-	s->columns = bms_copy(changed);
-	s->shape = crm_row_shape(desc, changed);
-	plan->nshapes++;
-	MemoryContextSwitchTo(old);
-	return s->shape;
-}
 
 /*
  * The plan for the rows of a subject in a relation, good as long as the current

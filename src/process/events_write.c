@@ -2,25 +2,20 @@
  * events_write.c
  *	  Events put into crm.events, straight into the heap and its indexes.
  *
- * A statement of SQL for an event costs several times what writing it does: the
- * server makes a tree of executor nodes for it, and reads the conditions of the
- * table and its indexes from the catalogue.  Here what depends on the table alone
- * is kept.  That is right for the table as it comes; where the owner has given it
- * a trigger, a condition, a column with a default or partitions, events are
- * written by SQL, and so does whatever he wants happen.
+ * See straight.c for why.  That is right for the table as it comes; where the
+ * owner has given it a trigger, a condition, a column with a default or
+ * partitions, events are written by SQL, and so does whatever he wants happen.
  */
 #include "base/crm.h"
+#include "base/straight.h"
 #include "process/events.h"
 #include "access/identity.h"
 
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/transam.h"
 #include "access/xact.h"
-#include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "executor/executor.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -46,10 +41,7 @@ typedef struct EventTable
 {
 	bool		plain;			/* as it comes: nothing but the heap and its indexes */
 	AttrNumber	columns[E_COUNT];
-	EState	   *estate;			/* holds the compiled predicates of indexes */
-	int			nindexes;
-	Oid		   *indexes;
-	IndexInfo **infos;
+	CrmStraight straight;
 } EventTable;
 
 /* ---- the table ---- */
@@ -96,24 +88,12 @@ build_table(const void *key, MemoryContext context)
 	Relation	rel = table_open(crm_table_oid("events", false), AccessShareLock);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	EventTable *table = palloc0(sizeof(EventTable));
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *cell;
 
 	table->plain = is_plain(rel);
 	for (int i = 0; i < E_COUNT; i++)
 		table->columns[i] = crm_typed_column(RelationGetDescr(rel), event_columns[i],
 											 event_types[i]);
-	table->estate = CreateExecutorState();
-	table->indexes = palloc(sizeof(Oid) * Max(list_length(indexes), 1));
-	table->infos = palloc(sizeof(IndexInfo *) * Max(list_length(indexes), 1));
-	foreach(cell, indexes)
-	{
-		Relation	index = index_open(lfirst_oid(cell), AccessShareLock);
-
-		table->indexes[table->nindexes] = lfirst_oid(cell);
-		table->infos[table->nindexes++] = BuildIndexInfo(index);
-		index_close(index, AccessShareLock);
-	}
+	crm_straight_prepare(&table->straight, rel);
 	MemoryContextSwitchTo(old);
 	table_close(rel, AccessShareLock);
 	return table;
@@ -127,9 +107,11 @@ static CrmKept event_table = {
 
 /* ---- writing ---- */
 
-/* What is the same for all events of a batch */
+/* What is the same for all events of a batch, and the batch */
 typedef struct EventFrame
 {
+	const EventTable *table;
+	const EventNote *notes;
 	Datum		xact;
 	Datum		actor;
 	Datum		cause;
@@ -149,8 +131,11 @@ make_frame(EventFrame *f)
 }
 
 static void
-fill_slot(TupleTableSlot *slot, const EventTable *table, const EventFrame *f, const EventNote *note)
+fill_event(TupleTableSlot *slot, int row, const void *arg)
 {
+	const EventFrame *f = arg;
+	const EventTable *table = f->table;
+	const EventNote *note = &f->notes[row];
 	Datum		values[E_COUNT] = {
 		[E_TENANT] = Int64GetDatum(note->tenant),
 		[E_XACT] = f->xact,
@@ -165,43 +150,12 @@ fill_slot(TupleTableSlot *slot, const EventTable *table, const EventFrame *f, co
 		[E_ATTEMPTS] = Int32GetDatum(0)
 	};
 
-	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts);
 	for (int i = 0; i < E_COUNT; i++)
 	{
 		slot->tts_values[table->columns[i] - 1] = values[i];
 		slot->tts_isnull[table->columns[i] - 1] = (i == E_ACTOR && f->no_actor) ||
 			(i == E_CAUSE && f->no_cause);
 	}
-	ExecStoreVirtualTuple(slot);
-}
-
-static void
-write_straight(Relation rel, EventTable *table, const EventFrame *f, const EventNote *notes, int n)
-{
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
-	CommandId	command = GetCurrentCommandId(true);
-	Relation   *indexes = palloc(sizeof(Relation) * Max(table->nindexes, 1));
-	ResultRelInfo result = {0};
-
-	InitResultRelInfo(&result, rel, 1, NULL, 0);
-	for (int i = 0; i < table->nindexes; i++)
-		indexes[i] = index_open(table->indexes[i], RowExclusiveLock);
-	result.ri_NumIndices = table->nindexes;
-	result.ri_IndexRelationDescs = indexes;
-	result.ri_IndexRelationInfo = table->infos;
-	for (int i = 0; i < n; i++)
-	{
-		fill_slot(slot, table, f, &notes[i]);
-		table_tuple_insert(rel, slot, command, 0, NULL);
-		(void) ExecInsertIndexTuples(&result, slot, table->estate, false, false, NULL, NIL, false);
-		ResetPerTupleExprContext(table->estate);
-	}
-	for (int i = 0; i < table->nindexes; i++)
-		index_close(indexes[i], NoLock);
-	ExecDropSingleTupleTableSlot(slot);
-	/* what comes after in this transaction sees them */
-	CommandCounterIncrement();
 }
 
 static Datum
@@ -259,8 +213,10 @@ crm_write_events(const EventNote *notes, int n)
 	EventFrame	frame;
 
 	make_frame(&frame);
+	frame.table = table;
+	frame.notes = notes;
 	if (table->plain)
-		write_straight(rel, table, &frame, notes, n);
+		crm_straight_write(rel, &table->straight, n, fill_event, &frame);
 	else
 		write_by_sql(rel->rd_rel->relowner, &frame, notes, n);
 	table_close(rel, NoLock);

@@ -16,7 +16,7 @@
  * History is written as the owner of crm.stage_periods.  Its order needs no
  * lock of its own: every writer holds the row lock of the subject.
  */
-#include "process/notes.h"
+#include "base/notes.h"
 #include "process/process.h"
 #include "access/identity.h"
 

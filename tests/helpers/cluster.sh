@@ -149,12 +149,18 @@ seed_make() {       # DIR [command that installs the CRM in database crm_templat
 fresh_database() {  # name ...
     local db
     for db in "$@"; do
-        if [ "$(value postgres "SELECT count(*) FROM pg_database WHERE datname = 'crm_template'")" = 1 ]; then
+        if has_database crm_template; then
             createdb -T crm_template "$db" || return 1
         else
             createdb "$db" && sql -d "$db" -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null || return 1
         fi
     done
+}
+
+has_database() { [ "$(value postgres "SELECT count(*) FROM pg_database WHERE datname = '$1'")" = 1 ]; }
+
+copied_database() { # template, may be empty or not there; name
+    if [ -n "$1" ] && has_database "$1"; then createdb -T "$1" "$2"; else fresh_database "$2"; fi
 }
 
 # psql without surprises: no rc file, stop at the first error

@@ -102,7 +102,7 @@ script() {  # kind, name, file
     case $3 in
         *.sql)
             if [ ! -d "$CRM_DATA" ] && [ "$1" = reference ]; then report skip "$1" "$2" "$t0" "no CRM_DATA"; return; fi
-            { fresh_database "$1_$2" && limited psql -X -q -v ON_ERROR_STOP=1 -d "$1_$2" -v data="$CRM_DATA" -f "$3"; } >"$out" 2>&1; code=$?
+            { copied_database "$(begins_with "$3")" "$1_$2" && limited psql -X -q -v ON_ERROR_STOP=1 -d "$1_$2" -v data="$CRM_DATA" -f "$3"; } >"$out" 2>&1; code=$?
             dropdb --if-exists -f "$1_$2" 2>/dev/null;;
         *)  mkdir -p "$work/tmp-$2"; chmod 777 "$work/tmp-$2"
             local how=bash; [ ! -x "$3" ] || how=
@@ -178,10 +178,26 @@ for list in together alone; do
     sort -s -k1,1nr "$work/$list.unsorted" | sed 's/^[0-9]* //' >"$work/$list"
 done
 
-# ---- the one installation, which is a test too ----
+# The helper a test in SQL begins with that makes a whole database, if any. It is made once, and the test is given a copy; the
+# helper then sees that it was run.
+begins_with() { sed -nE 's/^\\ir \.\.\/helpers\/(two_tenants|walls)\.sql$/\1/p' "$1" | head -1; }
+
+# ---- the one installation, which is a test too, and beside it the database to attack ----
+seed_databases() {
+    local made tenants=
+    made=$(cat "$work/together" "$work/alone" | while read -r kind file; do case $file in *.sql) begins_with "$file";; esac; done)
+    if [ -n "$made" ]; then
+        createdb two_tenants && { sql -d two_tenants -f tests/helpers/two_tenants.sql >"$work/two_tenants.log" 2>&1 & tenants=$!; }
+    fi
+    drive regress install crm_template || return 1
+    [ -z "$tenants" ] || wait "$tenants" || { tail -20 "$work/two_tenants.log"; return 1; }
+    case $made in *walls*)
+        createdb -T two_tenants walls && sql -d walls -f tests/helpers/walls.sql >"$work/walls.log" 2>&1 || { tail -20 "$work/walls.log"; return 1; };;
+    esac
+}
 echo "building, and installing the CRM once"
 export CRASH_LOG=$work/crashes
-seed_make "$work/seed" drive regress install crm_template || { echo "0 passed, 1 failed"; exit 1; }
+seed_make "$work/seed" seed_databases || { echo "0 passed, 1 failed"; exit 1; }
 export CLUSTER STAGED_BIN STAGED_EXTENSION STAGED_LIB PG_CONFIG REPO=$repo
 
 [ "$(wc -l <"$work/together")" -lt "$JOBS" ] && JOBS=1

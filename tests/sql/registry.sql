@@ -26,6 +26,14 @@ SELECT a.attrelid::regclass AS "table", a.attname AS column_that_links_nothing
 FROM crm.registry AS r
 JOIN pg_attribute AS a ON a.attrelid = r.relation AND a.attname IN ('subject_table', 'subject_type', 'related_table') AND NOT a.attisdropped
 WHERE r.class IN ('owned', 'log', 'child', 'work') AND NOT EXISTS (SELECT FROM crm.table_links(r.relation) AS l WHERE l.target_column = a.attname);
+-- what refers to rows that go is found by an index; from a lookup table nobody deletes
+SELECT k.conrelid::regclass AS "table", k.conname AS without_index FROM pg_constraint AS k JOIN crm.registry AS r ON r.relation = k.confrelid
+WHERE k.contype = 'f' AND k.connamespace = 'crm'::regnamespace AND r.class <> 'lookup'
+  AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = k.conrelid AND k.conkey @> (i.indkey::smallint[])[0:cardinality(k.conkey) - 1]
+                  AND k.conkey <@ (i.indkey::smallint[])[0:cardinality(k.conkey) - 1]);
+-- a name is one function: an aggregate alone may also take weights
+SELECT p.proname AS overloaded FROM pg_proc AS p WHERE p.pronamespace::regnamespace::text LIKE 'crm%' GROUP BY p.pronamespace, p.proname
+HAVING count(*) > 1 AND (bool_or(p.prokind <> 'a') OR count(*) > 2);
 -- what hangs into a point is asked for there, and what is asked for is there
 SELECT DISTINCT h.point AS asked_for_nowhere FROM crm_internal.hooks AS h
 WHERE NOT EXISTS (SELECT FROM pg_proc AS p WHERE p.prosrc ~ format('hooks_at\(''%s(''\)|\.'' \|\|)', split_part(h.point, '.', 1)));

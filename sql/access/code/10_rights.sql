@@ -3,7 +3,7 @@
 -- crm.registry says of a table who sees and writes its rows, crm_internal.function_levels who may call a function; what is
 -- declared anywhere in the CRM gets its policies and rights from here.
 
-CREATE OR REPLACE FUNCTION crm_internal.table_rules()
+CREATE OR REPLACE FUNCTION crm_internal.table_rules(only_of regclass DEFAULT NULL)
 RETURNS TABLE (relation regclass, name text, class text, owner_column text, team_column text, shared boolean)
 LANGUAGE sql STABLE ROWS 100
 SET search_path = pg_catalog, pg_temp
@@ -14,12 +14,13 @@ AS $$
     FROM crm.registry AS r
     JOIN pg_class AS c ON c.oid = r.relation
     CROSS JOIN LATERAL (SELECT coalesce(r.options ->> 'owner', CASE WHEN crm.column_exists(r.relation, 'owner_id') THEN 'owner_id' END)) AS o (name)
-    WHERE r.class IS NOT NULL
+    WHERE r.class IS NOT NULL AND (only_of IS NULL OR r.relation = only_of)
     ORDER BY c.relname
 $$;
-COMMENT ON FUNCTION crm_internal.table_rules() IS
-'Class of every table that has one, and the columns that say whose its rows are: owner (no rights for others), lookup (all read), configuration (admins '
-'write), catalogue (managers write), log (nobody writes directly), owned (agents write what is theirs), work and child (agents write).';
+COMMENT ON FUNCTION crm_internal.table_rules(regclass) IS
+'Class of every table that has one, or of one of them, and the columns that say whose its rows are: owner (no rights for others), lookup '
+'(all read), configuration (admins write), catalogue (managers write), log (nobody writes directly), owned (agents write '
+'what is theirs), work and child (agents write).';
 
 CREATE OR REPLACE FUNCTION crm_internal.function_rules()
 RETURNS TABLE (function regprocedure, class text)
@@ -68,10 +69,13 @@ COMMENT ON FUNCTION crm_internal.sees_owned(text, text, boolean, boolean) IS
 -- Parents that hide: what everybody in the company sees hides no child.
 CREATE OR REPLACE FUNCTION crm_internal.as_parents(relation regclass, what text)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT string_agg(CASE WHEN a.attnotnull THEN c.condition ELSE '(' || quote_ident(l.column_name) || ' IS NULL OR ' || c.condition || ')' END, ' AND '
+#variable_conflict use_variable
+BEGIN
+    RETURN (SELECT string_agg(CASE WHEN a.attnotnull THEN c.condition
+                                   ELSE '(' || quote_ident(l.column_name) || ' IS NULL OR ' || c.condition || ')' END, ' AND '
                       ORDER BY l.column_name)
     FROM crm.table_links(as_parents.relation) AS l
     JOIN pg_attribute AS a ON a.attrelid = l.relation AND a.attname = l.column_name
@@ -82,17 +86,20 @@ AS $$
         ELSE 'crm.can_' || what || format('_record(crm.subject_table_of(%L::regclass, %I), %I)',
              (SELECT q.relation::text FROM crm.table_links(as_parents.relation) AS x JOIN crm.registry AS q ON q.subject = x.target
               WHERE x.kind = 'parent' AND x.column_name = l.options ->> 'table_of'), l.options ->> 'table_of', l.column_name) END) AS c (condition)
-    WHERE l.kind = 'parent' AND (l.target IS NULL OR p.class IN ('owned', 'child', 'log'))
+    WHERE l.kind = 'parent' AND (l.target IS NULL OR p.class IN ('owned', 'child', 'log')));
+END
 $$;
 COMMENT ON FUNCTION crm_internal.as_parents(regclass, text) IS
 'Condition by which rows of a table are seen or changed (what: see, change) as all their parents are; NULL where no parent hides anything.';
 
 CREATE OR REPLACE FUNCTION crm_internal.row_conditions(relation regclass)
 RETURNS TABLE (class text, sees text, writes text)
-LANGUAGE sql STABLE ROWS 1
+LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT r.class, coalesce('crm.in_sight(tenant_id, ' || CASE
+#variable_conflict use_variable
+BEGIN
+    RETURN QUERY SELECT r.class, coalesce('crm.in_sight(tenant_id, ' || CASE
                -- who owned a record at the time does not decide who sees its history
                WHEN p.sees IS NOT NULL THEN p.sees
                WHEN r.owner_column IS NOT NULL THEN crm_internal.sees_owned(r.owner_column, r.team_column, r.shared, u.hidden) END || ')', m.mine)
@@ -107,11 +114,11 @@ AS $$
                WHEN 'work' THEN m.mine || ' AND crm.has_access(''agent'')'
                WHEN 'child' THEN coalesce('crm.in_sight(tenant_id, ' || crm_internal.as_parents(r.relation, 'change') || ')', m.mine)
                    || ' AND crm.has_access(''agent'')' END
-    FROM crm_internal.table_rules() AS r
+    FROM crm_internal.table_rules(row_conditions.relation) AS r
     CROSS JOIN (VALUES ('tenant_id = crm.tenant_id()')) AS m (mine)
     CROSS JOIN LATERAL (SELECT crm_internal.table_is(r.relation, 'private')) AS u (hidden)
-    CROSS JOIN LATERAL (SELECT CASE WHEN r.class IN ('child', 'log') THEN crm_internal.as_parents(r.relation, 'see') END) AS p (sees)
-    WHERE r.relation = row_conditions.relation
+    CROSS JOIN LATERAL (SELECT CASE WHEN r.class IN ('child', 'log') THEN crm_internal.as_parents(r.relation, 'see') END) AS p (sees);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.row_conditions(regclass) IS
 'Conditions by which rows of a table are seen and written, by its class; writes NULL: not at all.';

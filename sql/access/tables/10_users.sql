@@ -60,7 +60,7 @@ CREATE TABLE crm.access_grants (
 CREATE UNIQUE INDEX access_grants_db_role_idx ON crm.access_grants (db_role) WHERE access <> 'application';
 COMMENT ON TABLE crm.access_grants IS
 'Access levels of database roles, written by crm.grant_access. A role that is no user works at this level for this tenant.';
-SELECT crm.declare_table('crm.access_grants', '{"class": "owner", "compiled": true}');
+SELECT crm.declare_table('crm.access_grants', '{"class": "owner", "compiled": true, "audit": true}');
 COMMENT ON COLUMN crm.access_grants.db_role IS 'Database role that has the access.';
 COMMENT ON COLUMN crm.access_grants.access IS 'Level: reader, agent, manager or admin; application: acts as users, by crm.act_as().';
 COMMENT ON COLUMN crm.access_grants.acts_up_to IS 'Highest level at which an application acts, whatever that of the user is; NULL: it is none.';

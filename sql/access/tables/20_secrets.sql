@@ -89,7 +89,7 @@ CREATE INDEX reveal_log_tag_idx ON crm.reveal_log (tenant_id, tag);
 COMMENT ON TABLE crm.reveal_log IS
 'Who read which sealed value when: a row for each value that a transaction revealed. Rows are neither changed nor deleted. Users see their own and those of '
 'people they lead, managers all.';
-SELECT crm.declare_table('crm.reveal_log', '{"class": "log", "owner": "user_id", "events": false}');
+SELECT crm.declare_table('crm.reveal_log', '{"class": "log", "owner": "user_id", "events": false, "audit": "always"}');
 COMMENT ON COLUMN crm.reveal_log.tenant_id IS 'Company whose value it was.';
 COMMENT ON COLUMN crm.reveal_log.id IS 'Number of the row.';
 COMMENT ON COLUMN crm.reveal_log.user_id IS 'User who read it; NULL: a role that is no user, such as the owner of the CRM.';
@@ -113,7 +113,7 @@ CREATE TABLE crm.token_revocations (
     CONSTRAINT token_revocations_user_id_fkey FOREIGN KEY (tenant_id, user_id) REFERENCES crm.users (tenant_id, id) ON DELETE CASCADE
 );
 COMMENT ON TABLE crm.token_revocations IS 'Users whose session tokens were revoked, written by crm.revoke_user_tokens().';
-SELECT crm.declare_table('crm.token_revocations', '{"class": "owner", "compiled": true, "events": false}');
+SELECT crm.declare_table('crm.token_revocations', '{"class": "owner", "compiled": true, "events": false, "audit": true}');
 COMMENT ON COLUMN crm.token_revocations.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.token_revocations.user_id IS 'Whose tokens.';
 COMMENT ON COLUMN crm.token_revocations.revoked_before IS 'Tokens issued until then are valid no more.';

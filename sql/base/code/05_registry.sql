@@ -150,6 +150,19 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.table_is(regclass, text) IS 'Whether an option is said of a table and is not false.';
 
+CREATE OR REPLACE FUNCTION crm.holds_records(relation regclass, class text) RETURNS boolean
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN coalesce(class IN ('owned', 'work', 'child', 'catalogue', 'configuration'), false) AND crm.column_exists(relation, 'tenant_id')
+           AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = relation AND a.attname = 'id' AND a.atttypid = 'bigint'::regtype);
+END
+$$;
+COMMENT ON FUNCTION crm.holds_records(regclass, text) IS
+'Whether rows of a table of this class are records with an id that somebody besides the owner may write.';
+
 CREATE OR REPLACE FUNCTION crm_internal.apply_compiled(relation regclass)
 RETURNS void
 LANGUAGE sql VOLATILE

@@ -51,7 +51,11 @@ AS $$
     ('events', 'events', '{tenant_id}',
      'What is announced of rows: {"name": first word of the kinds, "columns": [columns], "kinds": {word: {"column": ..., "to", "set" or "stage": ...}}, '
      '"only": [words], "subject": {"id": column, "table" or "table_in": ...}, "meaning": {word: text}}; see docs/howto/events.md. false: nothing.'),
-    ('personal', 'array', '{}', 'Columns that say something of a person.')
+    ('personal', 'array', '{}', 'Columns that say something of a person.'),
+    ('audit', 'boolean or "always"', '{tenant_id}',
+     'Changes of rows are written into the log of changes where it is switched on ("always": everywhere). True unless said otherwise, but for classes '
+     'owner, lookup and log.'),
+    ('secret', 'array', '{}', 'Columns whose values are nobody''s business: the log of changes tells that they changed, and nothing else.')
 $$;
 COMMENT ON FUNCTION crm.table_options() IS
 'What crm.declare_table() and crm.attach() can say of a table: option, type of its value, columns the table needs for it, meaning.';
@@ -214,7 +218,7 @@ DECLARE
 BEGIN
     SELECT o.* INTO known FROM crm.table_options() AS o WHERE o.option = table_option_fault.option;
     CASE known.type
-        WHEN 'boolean', 'boolean or "automatic"', 'boolean or "own"' THEN
+        WHEN 'boolean', 'boolean or "automatic"', 'boolean or "own"', 'boolean or "always"' THEN
             IF jsonb_typeof(value) <> 'boolean' AND known.type <> 'boolean or ' || value::text THEN
                 RETURN format('must be %s', known.type);
             END IF;
@@ -405,7 +409,8 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Levels are reader, agent, manager, admin and owner.';
     END IF;
     IF NOT EXISTS (SELECT FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-                   WHERE n.nspname || '.' || p.proname = function_name) THEN
+                   -- the second half by its index: every function there is would be looked at else, for every declaration
+                   WHERE p.proname = split_part(function_name, '.', 2) AND n.nspname || '.' || p.proname = function_name) THEN
         RAISE EXCEPTION 'there is no function "%" to give a level', function_name USING ERRCODE = 'undefined_function',
             HINT = 'Write its name with its schema and without arguments.';
     END IF;
@@ -433,7 +438,7 @@ DECLARE
     wrong text;
 BEGIN
     SELECT p.proargnames INTO names FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-    WHERE n.nspname || '.' || p.proname = function_name;
+    WHERE p.proname = split_part(function_name, '.', 2) AND n.nspname || '.' || p.proname = function_name;
     IF NOT FOUND THEN
         RAISE EXCEPTION 'there is no function "%" to offer to applications', function_name USING ERRCODE = 'undefined_function',
             HINT = 'Write its name with its schema and without arguments.';
@@ -493,7 +498,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.declare_hook(text, text) IS
 'Hangs a function of a later room into something that an earlier room does, without the earlier one knowing of it. Points: new_tenant '
-'(tenant_id bigint), table (regclass: puts on a table what its registration asks for), readable_relations (relations that every reader may '
+'(tenant_id bigint), table (regclass: puts on a table what its registration asks for), audit (regclass: the same, when the audit of a table was switched), '
+'readable_relations (relations that every reader may '
 'read), access (role name, level text: rights in schemas that are not the CRM''s), '
 'escalation_action.NAME (what a step of an escalation with that action does), lead_captured, lead_score. Error 42883 where there is '
 'no such function.';

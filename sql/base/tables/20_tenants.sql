@@ -31,6 +31,7 @@ CREATE TABLE crm.tenants (
     fiscal_year_start text NOT NULL DEFAULT '01-01',
     settings jsonb NOT NULL DEFAULT '{}',
     events_kept interval DEFAULT '90 days',
+    audit_kept interval,
     created_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT tenants_pkey PRIMARY KEY (tenant_id),
     CONSTRAINT tenants_name_check CHECK (name <> ''),
@@ -41,6 +42,7 @@ CREATE TABLE crm.tenants (
     CONSTRAINT tenants_week_start_check CHECK (week_start BETWEEN 1 AND 7),
     CONSTRAINT tenants_weekend_check CHECK (weekend <@ '{1,2,3,4,5,6,7}'::smallint[]),
     CONSTRAINT tenants_events_kept_check CHECK (events_kept > '0'),
+    CONSTRAINT tenants_audit_kept_check CHECK (audit_kept > '0'),
     CONSTRAINT tenants_fiscal_year_start_check CHECK (fiscal_year_start ~ '^(jalali:)?[0-9]{2}-[0-9]{2}$')
 );
 COMMENT ON TABLE crm.tenants IS 'Companies whose CRM this database is. A single company has one row, id 1, made by install().';
@@ -57,5 +59,6 @@ COMMENT ON COLUMN crm.tenants.fiscal_year_start IS 'Month and day, MM-DD, Gregor
 COMMENT ON COLUMN crm.tenants.tenant_id IS 'Number of the company.';
 COMMENT ON COLUMN crm.tenants.name IS 'Name of the company.';
 COMMENT ON COLUMN crm.tenants.language IS 'Language of its reports, ISO 639-1.';
+COMMENT ON COLUMN crm.tenants.audit_kept IS 'How long the log of changes is kept at least, by whole months (crm.keep_audit()); NULL: for ever.';
 COMMENT ON COLUMN crm.tenants.events_kept IS 'How long events are kept (crm.forget_events()); NULL: for ever.';
 COMMENT ON COLUMN crm.tenants.settings IS 'For notes of the owner''s own programs; the CRM reads nothing of it.';

@@ -11,8 +11,7 @@ AS $$
     SELECT r.subject, r.relation, r.class, r.options
     FROM crm.registry AS r
     JOIN pg_class AS c ON c.oid = r.relation
-    JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = 'id' AND a.atttypid = 'bigint'::regtype AND NOT a.attisdropped
-    WHERE r.class IN ('owned', 'work', 'child', 'catalogue', 'configuration') AND crm.column_exists(r.relation, 'tenant_id')
+    WHERE crm.holds_records(r.relation, r.class)
     ORDER BY r.subject
 $$;
 COMMENT ON FUNCTION crm.entities() IS
@@ -27,11 +26,8 @@ AS $$
 DECLARE
     found regclass;
 BEGIN
-    -- as crm.entities() has it, for one of them
     SELECT r.relation INTO found FROM crm.registry AS r
-    WHERE r.subject = require_entity.entity AND r.class IN ('owned', 'work', 'child', 'catalogue', 'configuration')
-      AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = r.relation AND a.attname = 'tenant_id')
-      AND EXISTS (SELECT FROM pg_attribute AS a WHERE a.attrelid = r.relation AND a.attname = 'id' AND a.atttypid = 'bigint'::regtype);
+    WHERE r.subject = require_entity.entity AND crm.holds_records(r.relation, r.class);
     IF found IS NULL THEN
         RAISE EXCEPTION 'there is no entity "%"', entity
             USING ERRCODE = 'undefined_table', HINT = (SELECT 'Known are ' || string_agg(e.entity, ', ') || '.' FROM crm.entities() AS e);
@@ -163,9 +159,9 @@ CREATE OR REPLACE FUNCTION crm_internal.apply_external_ids(relation regclass) RE
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm_internal.set_trigger(apply_external_ids.relation, '_after_delete_names', e.entity IS NOT NULL, 'AFTER DELETE',
+    SELECT crm_internal.set_trigger(r.relation, '_after_delete_names', crm.holds_records(r.relation, r.class), 'AFTER DELETE',
         format('REFERENCING OLD TABLE AS gone FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.forget_external_ids(%L)', r.subject))
-    FROM crm.registry AS r LEFT JOIN crm.entities() AS e ON e.relation = r.relation
+    FROM crm.registry AS r
     WHERE r.relation = apply_external_ids.relation
 $$;
 COMMENT ON FUNCTION crm_internal.apply_external_ids(regclass) IS 'Names of records in other systems go with the records of a table.';

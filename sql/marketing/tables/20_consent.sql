@@ -57,7 +57,7 @@ COMMENT ON TABLE crm.consents IS 'What people said about being written to, one r
 'statement before an instant counts, '
 'by the time it was made, whenever it was written down.';
 SELECT crm.declare_table('crm.consents', '{
-    "class": "log", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}}, "personal": ["wording", "address_key"],
+    "class": "log", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}}, "personal": ["wording", "address_key"], "audit": true,
     "events": {"name": "consent", "columns": ["purpose", "channel", "legal_basis", "source", "text_version", "stated_at"],
         "kinds": {"given": {"column": "state", "to": "given"}, "requested": {"column": "state", "to": "requested"},
             "withdrawn": {"column": "state", "to": "withdrawn"}},
@@ -104,7 +104,7 @@ CREATE TABLE crm.suppressions (
 CREATE UNIQUE INDEX suppressions_address_idx ON crm.suppressions (tenant_id, channel, address_key, reason) WHERE lifted_at IS NULL;
 COMMENT ON TABLE crm.suppressions IS 'Addresses that nothing is sent to, whatever their people agreed to: they bounce, somebody complained, a court '
 'or the person asked for it.';
-SELECT crm.declare_table('crm.suppressions', '{"class": "log", "personal": ["address_key"],
+SELECT crm.declare_table('crm.suppressions', '{"class": "log", "personal": ["address_key"], "audit": true,
     "events": {"name": "suppression", "columns": ["channel", "reason", "source"], "kinds": {"lifted": {"column": "lifted_at", "set": true}}, "only":
         ["created", "lifted"]}}');
 COMMENT ON COLUMN crm.suppressions.tenant_id IS 'Company the row belongs to.';

@@ -57,7 +57,7 @@ COMMENT ON TABLE crm.outbound_messages IS 'Messages to people: to be sent, sent,
 'again when it is given to a sender (crm.claim_messages()).';
 SELECT crm.declare_table('crm.outbound_messages', '{
     "class": "child", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}},
-    "personal": ["address", "address_key", "subject", "body", "data", "links"],
+    "personal": ["address", "address_key", "subject", "body", "data", "links"], "secret": ["body", "data", "links"],
     "events": {"name": "outbound", "columns": ["purpose", "channel", "campaign_id", "template_id", "reason", "provider_id"],
         "kinds": {"sent": {"column": "state", "to": "sent"}, "failed": {"column": "state", "to": "failed"},
             "suppressed": {"column": "state", "to": "suppressed"}, "cancelled": {"column": "state", "to": "cancelled"}},

@@ -24,7 +24,7 @@ CREATE TABLE crm.journeys (
 CREATE INDEX journeys_campaign_id_idx ON crm.journeys (tenant_id, campaign_id) WHERE campaign_id IS NOT NULL;
 COMMENT ON TABLE crm.journeys IS 'Journeys of contacts or leads; what they say stands in their versions (crm.define_journey(), crm.publish_journey()).';
 SELECT crm.declare_table('crm.journeys', '{
-    "class": "log", "version": true,
+    "class": "log", "version": true, "audit": true,
     "events": {"name": "journey", "columns": ["name", "status", "number"],
         "kinds": {"started": {"column": "status", "to": "running"}, "paused": {"column": "status", "to": "paused"},
             "ended": {"column": "status", "to": "ended"}}, "only": ["started", "paused", "ended"],

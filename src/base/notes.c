@@ -13,7 +13,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-#include "process/notes.h"
+#include "base/notes.h"
 
 /* Room for one more note, which counts when crm_note_keep() is called. */
 void *
