@@ -35,6 +35,7 @@ typedef struct Digest
 	MemoryContext context;
 	int64		last;			/* number of the last entry */
 	int64		n;
+	int64		taken_out;		/* whose change is no more */
 	TimestampTz from;			/* the month last met */
 	TimestampTz until;
 	DigestMonth *at;
@@ -161,6 +162,7 @@ crm_audit_digest_entry(PG_FUNCTION_ARGS)
 	crm_audit_hash_entry(month->state, &entry);
 	month->n++;
 	d->n++;
+	d->taken_out += PG_ARGISNULL(D_CHANGE);
 	d->last = PG_GETARG_INT64(D_ID);
 	PG_RETURN_POINTER(d);
 }
@@ -181,7 +183,7 @@ push_number(JsonbParseState **out, const char *name, int64 number)
 
 PG_FUNCTION_INFO_V1(crm_audit_digest_end);
 
-/* {"n": ..., "last": ..., "months": [{"month": days, "n": ..., "hash": hexadecimal}]} */
+/* {"n": ..., "last": ..., "taken_out": ..., "months": [{"month": days, "n": ..., "hash": hexadecimal}]} */
 Datum
 crm_audit_digest_end(PG_FUNCTION_ARGS)
 {
@@ -192,6 +194,7 @@ crm_audit_digest_end(PG_FUNCTION_ARGS)
 	pushJsonbValue(&out, WJB_BEGIN_OBJECT, NULL);
 	push_number(&out, "n", d ? d->n : 0);
 	push_number(&out, "last", d ? d->last : 0);
+	push_number(&out, "taken_out", d ? d->taken_out : 0);
 	v.type = jbvString;
 	v.val.string.val = (char *) "months";
 	v.val.string.len = 6;

@@ -173,7 +173,7 @@ COMMENT ON FUNCTION crm_internal.seal_fault(crm.audit_seals, bigint, bytea) IS '
 
 -- What the entries of one stretch of numbers are, beside what its seals say: seals of one stretch are of different months.
 CREATE OR REPLACE FUNCTION crm_internal.stretch_faults(tenant bigint, after_id bigint, up_to bigint)
-RETURNS TABLE (seal bigint, found bigint, fault text)
+RETURNS TABLE (seal bigint, found bigint, fault text, taken_out bigint)
 LANGUAGE plpgsql STABLE ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -188,7 +188,8 @@ BEGIN
                     WHEN s.number IS NULL THEN 'entries were put in'
                     WHEN coalesce(g.n, 0) < s.entries THEN 'entries were taken out'
                     WHEN g.n > s.entries THEN 'entries were put in'
-                    WHEN g.hash <> s.rows_hash THEN 'entries were changed' END
+                    WHEN g.hash <> s.rows_hash THEN 'entries were changed' END,
+               CASE row_number() OVER () WHEN 1 THEN (got ->> 'taken_out')::bigint ELSE 0 END
         FROM (SELECT x.* FROM crm.audit_seals AS x
               WHERE x.tenant_id = tenant AND x.kind = 'entries' AND x.from_id = after_id AND x.to_id = up_to) AS s
         FULL JOIN (SELECT date '2000-01-01' + (m ->> 'month')::integer AS month, (m ->> 'n')::bigint AS n, decode(m ->> 'hash', 'hex') AS hash
@@ -196,7 +197,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.stretch_faults(bigint, bigint, bigint) IS
-'Seals of the entries after a number and up to another, how many entries there are, and what is wrong with them (NULL: nothing).';
+'Seals of the entries after a number and up to another, how many entries there are, and what is wrong with them (NULL: nothing); in the first row how many of '
+'all have no change any more.';
 
 -- {seal, hash} of an anchor of the company; raises where it is none
 CREATE OR REPLACE FUNCTION crm_internal.read_anchor(anchor text, tenant bigint)
@@ -239,6 +241,7 @@ DECLARE
     last_to bigint := 0;
     whole bigint := 0;
     checked bigint := 0;
+    erased bigint := 0;
     named_number bigint;
     named_hash bytea;
 BEGIN
@@ -265,6 +268,7 @@ BEGIN
             RETURN NEXT;
         END IF;
         FOR f IN SELECT x.* FROM crm_internal.stretch_faults(tenant, s.from_id, s.to_id) AS x LOOP
+            erased := erased + f.taken_out;
             IF f.fault IS NULL THEN
                 whole := whole + f.found;
             ELSE
@@ -288,9 +292,8 @@ BEGIN
         detail := CASE WHEN crm.key_ids() IS NULL THEN 'there is no key file' ELSE 'crm.seal_audit() does it' END;
         RETURN NEXT;
     END IF;
-    SELECT count(*) INTO entries FROM crm.audit_log AS a WHERE a.tenant_id = tenant AND a.id <= last_to AND a.digest IS NOT NULL;
-    IF entries > 0 THEN
-        result := 'taken out'; seal := NULL; from_id := 0; to_id := last_to; detail := 'changes whose hash alone is left';
+    IF erased > 0 THEN
+        result := 'taken out'; seal := NULL; from_id := 0; to_id := last_to; entries := erased; detail := 'changes whose hash alone is left';
         RETURN NEXT;
     END IF;
 END

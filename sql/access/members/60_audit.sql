@@ -31,7 +31,8 @@ CREATE AGGREGATE crm.audit_digest(
 (SFUNC = crm.audit_digest_entry, STYPE = internal, SSPACE = 4096, FINALFUNC = crm.audit_digest_end);
 COMMENT ON AGGREGATE crm.audit_digest(
     bigint, timestamptz, xid8, bigint, bigint, text, text, text, text, inet, text, text, boolean, bigint, jsonb, bytea) IS
-'Hash of entries of crm.audit_log that come in the order of their numbers: {"n": entries, "last": number, "months": [{"month": days since 2000-01-01, '
+'Hash of entries of crm.audit_log that come in the order of their numbers: {"n": entries, "last": number, "taken_out": entries whose change is no more, '
+'"months": [{"month": days since 2000-01-01, '
 '"n": entries, "hash": BLAKE2b of 32 bytes}]}. Error 22023 for another order.';
 
 CREATE FUNCTION crm.audit_change_hash(salt bigint, change jsonb) RETURNS bytea
