@@ -70,10 +70,10 @@ line "writes a second of 32 clients, sealed beside them" "$(printf '%.0f' "$with
 
 # sealing and verifying of many entries, by processor time, beside a plain scan that reads the same columns
 sql >/dev/null <<'SQL' || exit 1
-INSERT INTO crm.accounts (tenant_id, name, industry) SELECT 1, 'Many ' || i, 'x' FROM generate_series(1, 100000) AS i;
-UPDATE crm.accounts SET industry = 'first' WHERE name LIKE 'Many %';
-UPDATE crm.accounts SET industry = 'second', city = 'Bremen' WHERE name LIKE 'Many %';
-UPDATE crm.accounts SET industry = 'third', city = 'Ulm' WHERE name LIKE 'Many %';
+INSERT INTO crm.contact_points (tenant_id, contact_id, kind, value) SELECT 1, (SELECT min(id) FROM crm.contacts WHERE tenant_id = 1), 'social', 'many ' || i FROM generate_series(1, 100000) AS i;
+UPDATE crm.contact_points SET value = 'first ' || value WHERE value LIKE 'many %';
+UPDATE crm.contact_points SET value = 'second ' || value, label = 'x' WHERE value LIKE 'first %';
+UPDATE crm.contact_points SET value = 'third ' || value, label = NULL WHERE value LIKE 'second %';
 VACUUM ANALYZE crm.audit_log;
 CREATE FUNCTION bench.seal() RETURNS TABLE (n bigint, us numeric) LANGUAGE plpgsql AS $$
 DECLARE started numeric := bench.cpu(); got bigint;

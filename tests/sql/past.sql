@@ -23,6 +23,8 @@ UPDATE crm.invoices SET state = 'posted', posted_at = now() - interval '30 days'
 -- what the test says happened, happened then
 UPDATE crm.segment_events SET occurred_at = now() - interval '40 days', recorded_at = now() - interval '40 days' WHERE subject_id IN (9701, 9702, 9703);
 UPDATE crm.stage_periods SET period = tstzrange(now() - interval '50 days', NULL) WHERE subject_table = 'opportunities' AND subject_id BETWEEN 9701 AND 9706;
+SELECT (crm.start_audit()).active AS audited;
+UPDATE crm.audit_choices SET since = now() - interval '60 days';
 
 -- every reader of records with an instant, found in the catalogue; a new argument without a value here is reported
 CREATE TEMP TABLE readers AS
@@ -34,6 +36,7 @@ CROSS JOIN LATERAL (
         WHEN a.name = i.argument THEN format('(%L::timestamptz)::%s', now() - interval '1 day', a.type::regtype)
         WHEN a.name IN ('subject_table', 'subject_type') THEN CASE WHEN p.proname = 'segments_of' THEN '''leads''' ELSE '''tickets''' END
         WHEN a.name IN ('subject_id', 'lead_id') THEN '9701' WHEN a.name = 'segment' THEN '''past germans''' WHEN a.name = 'segmentation' THEN '''industry'''
+        WHEN a.name = 'table_name' THEN '''accounts''' WHEN a.name = 'id' THEN '9701'
         WHEN a.name = 'account_id' THEN '9701' WHEN a.name = 'min_count' THEN '1' WHEN a.name = 'account_ids' THEN '''{9701,9702,9703}''' WHEN a.name = 'definition' THEN $d$'{"name": "past", "rules": [{"name": "german", "when": "$.country == \"DE\"", "points": 30}]}'$d$
         WHEN a.o > p.pronargs - p.pronargdefaults THEN NULL ELSE 'no value for it' END), ', ')
         FILTER (WHERE a.name = i.argument OR a.name IN ('subject_table', 'subject_type', 'subject_id', 'lead_id', 'segment', 'segmentation', 'min_count', 'definition')
