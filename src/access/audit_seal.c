@@ -162,7 +162,7 @@ crm_audit_digest_entry(PG_FUNCTION_ARGS)
 	crm_audit_hash_entry(month->state, &entry);
 	month->n++;
 	d->n++;
-	d->taken_out += PG_ARGISNULL(D_CHANGE);
+	d->taken_out += PG_ARGISNULL(D_CHANGE) && !PG_ARGISNULL(D_DIGEST);
 	d->last = PG_GETARG_INT64(D_ID);
 	PG_RETURN_POINTER(d);
 }
