@@ -183,8 +183,10 @@ push_number(JsonbParseState **out, const char *name, int64 number)
 
 PG_FUNCTION_INFO_V1(crm_audit_digest_end);
 
-/* {"n": ..., "last": ..., "taken_out": ...,
-   "months": [{"month": days, "n": ..., "hash": hexadecimal}]} */
+/*
+ * {"n": ..., "last": ..., "taken_out": ...,
+ *	"months": [{"month": days, "n": ..., "hash": hexadecimal}]}
+ */
 Datum
 crm_audit_digest_end(PG_FUNCTION_ARGS)
 {

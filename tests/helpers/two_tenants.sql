@@ -20,6 +20,7 @@ $$;
 SELECT count(*) = 1 AS made FROM pg_class AS c WHERE c.oid = to_regclass('crm.tenants') AND c.relowner = 'attack_owner'::regrole \gset
 \if :made
 SELECT crm.prepare_owner('attack_owner') AS ready \gset
+SELECT max(t.tenant_id) AS second FROM crm.tenants AS t \gset
 \else
 DROP EXTENSION IF EXISTS crm CASCADE;
 DROP SCHEMA IF EXISTS crm, crm_internal, crm_analytics CASCADE;
