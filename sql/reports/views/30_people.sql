@@ -325,7 +325,7 @@ WITH bought AS (
                                  AND p.value <> '"cancelled"'), o.ordered_at) END AS until
           FROM crm.orders AS o WHERE o.kind = 'sale'
           UNION ALL
-          SELECT d.tenant_id, d.account_id, d.closed_at, NULL FROM crm.opportunities AS d
+          SELECT d.tenant_id, d.account_id, d.closed_at, NULL::timestamptz AS until FROM crm.opportunities AS d
           JOIN crm.stages AS s ON s.tenant_id = d.tenant_id AND s.id = d.stage_id AND s.type IN ('won', 'done')
           WHERE d.account_id IS NOT NULL
           UNION ALL
