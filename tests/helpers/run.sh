@@ -200,7 +200,7 @@ export CRASH_LOG=$work/crashes
 seed_make "$work/seed" seed_databases || { echo "0 passed, 1 failed"; exit 1; }
 export CLUSTER STAGED_BIN STAGED_EXTENSION STAGED_LIB PG_CONFIG REPO=$repo
 
-[ "$(wc -l <"$work/together")" -lt "$JOBS" ] && JOBS=1
+n=$(wc -l <"$work/together"); [ "$n" -ge "$JOBS" ] || JOBS=$((n > 1 ? n : 1))
 for n in $(seq "$JOBS"); do cluster_start "$work/worker$n" || { echo "0 passed, 1 failed"; exit 1; }; done
 echo 0 >"$work/next"
 for n in $(seq "$JOBS"); do worker "$n" "$work/together" & done

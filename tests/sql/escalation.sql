@@ -23,8 +23,9 @@ INSERT INTO crm.escalation_steps (id, policy_id, metric, position, name, percent
     (9403, 9401, 'resolution', 3, 'due', 100, '{team_lead,user:9404}');
 INSERT INTO crm.escalation_steps (id, policy_id, metric, position, name, offset_seconds, repeat_seconds, repeat_max, recipients) VALUES
     (9404, 9401, 'resolution', 4, 'late', 3600, 7200, 3, '{manager}');
-INSERT INTO crm.escalation_steps (id, subject_type, policy_id, metric, name, offset_seconds, recipients) VALUES
-    (9405, 'x:calls', 9402, 'resolution', 'an hour before', -3600, '{user:9404}');
+-- what it is for is said by its policy
+INSERT INTO crm.escalation_steps (id, policy_id, metric, name, offset_seconds, recipients) VALUES
+    (9405, 9402, 'resolution', 'an hour before', -3600, '{user:9404}');
 CREATE TEMP VIEW fired AS
 SELECT f.subject_id AS ticket, s.name, f.repeat_no AS rep, f.scheduled_at, f.fired_at, f.collapsed AS missed, f.outcome, f.detail
 FROM crm.escalation_firings f LEFT JOIN crm.escalation_steps s ON s.id = f.step_id ORDER BY f.id;
@@ -142,6 +143,8 @@ INSERT INTO crm.escalation_steps (metric, name, percent, action) VALUES ('resolu
 INSERT INTO crm.escalation_steps (metric, name, percent, action, recipients) VALUES ('resolution', 'x', 100, 'reassign', '{}');
 INSERT INTO crm.escalation_steps (subject_type, metric, name, percent, action) VALUES ('x:calls', 'resolution', 'x', 100, 'raise_priority');
 INSERT INTO crm.escalation_steps (metric, name, percent) VALUES ('happiness', 'x', 100);
+INSERT INTO crm.escalation_steps (subject_type, policy_id, metric, name, percent) VALUES ('tickets', 9402, 'resolution', 'x', 100);
+UPDATE crm.sla_policies SET subject_type = 'tickets' WHERE id = 9402;
 UPDATE crm.queues SET escalates_to_id = 9401 WHERE id = 9402;
 SELECT crm.escalate('infinity');
 SELECT crm.escalate(now(), 0);

@@ -33,6 +33,11 @@ AS $$
 BEGIN
     IF TG_TABLE_NAME = 'sla_policies' THEN
         PERFORM crm_internal.check_clock_names(NEW.subject_type, NULL);
+        IF TG_OP = 'UPDATE' AND NEW.subject_type <> OLD.subject_type
+           AND EXISTS (SELECT FROM crm.escalation_steps AS e WHERE e.tenant_id = NEW.tenant_id AND e.policy_id = NEW.id) THEN
+            RAISE EXCEPTION 'policy "%" has escalation steps for %', NEW.name, OLD.subject_type
+                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Make a policy of its own for ' || NEW.subject_type || '.';
+        END IF;
     ELSE
         PERFORM crm_internal.check_clock_names('tickets', NEW.metric);
     END IF;

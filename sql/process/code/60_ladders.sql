@@ -8,7 +8,14 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     rule text;
+    of_policy CONSTANT text := (SELECT p.subject_type FROM crm.sla_policies AS p WHERE p.tenant_id = NEW.tenant_id AND p.id = NEW.policy_id);
 BEGIN
+    -- a step for other things than its policy would wait for ever
+    NEW.subject_type := coalesce(NEW.subject_type, of_policy, 'tickets');
+    IF NEW.subject_type <> of_policy THEN
+        RAISE EXCEPTION 'step "%" is for %, its policy for %', NEW.name, NEW.subject_type, of_policy
+            USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave subject_type out: it is that of the policy.';
+    END IF;
     PERFORM crm_internal.check_clock_names(NEW.subject_type, NEW.metric);
     IF num_nonnulls(NEW.percent, NEW.offset_seconds) <> 1 THEN
         RAISE EXCEPTION 'step "%" needs either percent or offset_seconds', NEW.name
