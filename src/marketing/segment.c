@@ -234,6 +234,39 @@ refers_to(const Segment *s, const Answers *a)
 	return false;
 }
 
+/*
+ * Those that refer to what changed (moved) are judged anew, with those that
+ * look at more than the row, whose own answer comes first, as answers end
+ * before ids do.  row: 0 where it is gone; alone: it is new, so nobody else
+ * sees it, and a lock for each would fill the table of locks.
+ */
+static void
+judge_more(const SegmentGroup *g, int64 tenant, const char *table, Datum subject, const Answers *more,
+		   const Answers *moved, Datum row, bool alone)
+{
+	static const Oid types[] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, JSONBOID, BOOLOID};
+	Answers		judged;
+	Datum		values[7];
+
+	answers_init(&judged, g->n);
+	memcpy(judged.ids, more->ids, sizeof(Datum) * more->n);
+	judged.n = more->n;
+	for (int i = 0; moved->n > 0 && i < g->n; i++)
+		if (refers_to(&g->segments[i], moved) && !id_among(more, g->segments[i].id))
+			judged.ids[judged.n++] = Int64GetDatum(g->segments[i].id);
+	if (judged.n == 0)
+		return;
+	values[0] = Int64GetDatum(tenant);
+	values[1] = CStringGetTextDatum(table);
+	values[2] = subject;
+	values[3] = id_array(&judged);
+	values[4] = member_array(more);
+	values[5] = row;
+	values[6] = BoolGetDatum(alone);
+	crm_execute("SELECT crm_internal.touch_segments($1, $2, $3, $4, $5, $6, alone => $7)",
+				7, types, values, row ? NULL : "     n ", false, 0);
+}
+
 PG_FUNCTION_INFO_V1(crm_segment_row);
 
 /*
@@ -242,7 +275,6 @@ PG_FUNCTION_INFO_V1(crm_segment_row);
 Datum
 crm_segment_row(PG_FUNCTION_ARGS)
 {
-	static const Oid types[] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, JSONBOID};
 	TriggerData *trigdata = (TriggerData *) fcinfo->context;
 	TupleDesc	desc;
 	HeapTuple	before = NULL;
@@ -261,7 +293,6 @@ crm_segment_row(PG_FUNCTION_ARGS)
 	Datum		was = (Datum) 0;
 	Datum		now = (Datum) 0;
 	Datum		subject;
-	Datum		values[6];
 	CrmOwnerSwitch me;
 
 	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_AFTER(trigdata->tg_event) ||
@@ -338,32 +369,9 @@ crm_segment_row(PG_FUNCTION_ARGS)
 	if (in.n + out.n > 0)
 		keep_states(table, Int64GetDatum(tenant), subject, &in, &out, announce, &moved);
 
-	/*
-	 * Those that refer to what changed are judged anew.  They come after
-	 * those whose own answer is known, as answers end before ids do.
-	 */
-	if (g->more)
-	{
-		Answers		judged;
-
-		answers_init(&judged, g->n);
-		memcpy(judged.ids, more.ids, sizeof(Datum) * more.n);
-		judged.n = more.n;
-		for (int i = 0; moved.n > 0 && i < g->n; i++)
-			if (refers_to(&g->segments[i], &moved) && !id_among(&more, g->segments[i].id))
-				judged.ids[judged.n++] = Int64GetDatum(g->segments[i].id);
-		if (judged.n > 0)
-		{
-			values[0] = Int64GetDatum(tenant);
-			values[1] = CStringGetTextDatum(table);
-			values[2] = subject;
-			values[3] = id_array(&judged);
-			values[4] = member_array(&more);
-			values[5] = after ? (g->whole ? now : whole_row(after, desc)) : (Datum) 0;
-			crm_execute("SELECT crm_internal.touch_segments($1, $2, $3, $4, $5, $6)",
-						6, types, values, after ? NULL : "     n", false, 0);
-		}
-	}
+	if (g->more && more.n + moved.n > 0)
+		judge_more(g, tenant, table, subject, &more, &moved,
+				   after ? (g->whole ? now : whole_row(after, desc)) : (Datum) 0, before == NULL);
 	crm_disconnect_self(&me);
 	return PointerGetDatum(NULL);
 }

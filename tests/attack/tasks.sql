@@ -83,6 +83,7 @@ INSERT INTO crm.score_events (tenant_id, lead_id, kind, occurred_at) SELECT x.te
 RESET crm.tenant;
 RESET SESSION AUTHORIZATION;
 INSERT INTO crm.surveys (tenant_id, code, kind, question) SELECT t.tenant_id, 'probe', 'nps', '{"en": "How?"}' FROM crm.tenants AS t;
+DELETE FROM crm.dunning_levels;
 INSERT INTO crm.dunning_levels (tenant_id, level, name, days) SELECT t.tenant_id, 1, 'probe', 7 FROM crm.tenants AS t;
 INSERT INTO crm.invoices (tenant_id, account_id, currency, issued_on)
 SELECT t.tenant_id, (SELECT min(a.id) FROM crm.accounts AS a WHERE a.tenant_id = t.tenant_id), t.base_currency, current_date FROM crm.tenants AS t, generate_series(1, 2);

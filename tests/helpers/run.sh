@@ -4,7 +4,7 @@
 #   tests/helpers/run.sh                everything
 #   tests/helpers/run.sh install scale  only tests whose name contains one of the words; a word that no name contains is an error
 #
-# JOBS=n         tests that run at a time (default: the processors, at most 4)
+# JOBS=n         tests that run at a time (default: one more than the processors, at most 5)
 # ACCEPT=1       takes what regress and isolation tests print as expected, and says of which: read the differences
 # KEEP=1         leaves the folder with clusters and outputs behind for a look
 # TEST_LIMIT=n   seconds after which a test is stopped and has failed (default 300)
@@ -24,7 +24,8 @@ cd "$repo"
 export CRM_DATA=${CRM_DATA:-$repo/../shared/data}
 [ -d "$CRM_DATA" ] && CRM_DATA=$(cd "$CRM_DATA" && pwd)
 processors=$(nproc 2>/dev/null || echo 2)
-JOBS=${JOBS:-$((processors > 4 ? 4 : processors))}
+# one more than the processors: some tests wait
+JOBS=${JOBS:-$((processors > 4 ? 4 : processors + 1))}
 began=$SECONDS
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/crm-test.XXXXXX")

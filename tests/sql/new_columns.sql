@@ -32,6 +32,8 @@ FROM crm.capture_lead('{"name": "Cy", "email": "cy@new.example", "x_colour": "bl
 SELECT l.name, l.x_size, l.x_colour FROM crm.capture_lead('{"name": "Di", "email": "di@new.example", "x_size": 5000, "x_colour": "blue", "x_must": "here"}') AS l;
 SELECT l.name, e.payload ->> 'message' AS told FROM crm.events AS e JOIN crm.leads AS l ON l.id = e.subject_id
 WHERE e.kind = 'lead.trouble' ORDER BY e.id;
+-- a number as people type it is one in any column
+SELECT l.x_size, l.x_level FROM crm.capture_lead('{"name": "Eb", "email": "eb@new.example", "x_size": "۵۰۰", "x_level": "1,250", "x_must": "here"}') AS l;
 -- columns that are not the caller's to give are not taken from a payload
 SELECT l.capture_count, l.converted_at, l.version, l.recycle_count
 FROM crm.capture_lead('{"name": "Ed", "email": "ed@new.example", "x_must": "here", "id": 1, "version": 7, "capture_count": 9, "converted_at": "2020-01-01", "recycle_count": 3, "name_key": "x"}') AS l;

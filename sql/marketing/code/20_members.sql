@@ -47,7 +47,7 @@ COMMENT ON FUNCTION crm_internal.set_segment_state(crm.segments, bigint, boolean
 -- A failing definition must not stop the write that led here: it is reported, and the membership stays as it was.
 CREATE OR REPLACE FUNCTION crm_internal.touch_segments(
     tenant bigint, subject_table text, subject bigint, ids bigint[], answers boolean[], doc jsonb, cause text DEFAULT 'change',
-    at timestamptz DEFAULT now())
+    at timestamptz DEFAULT now(), alone boolean DEFAULT false)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -57,7 +57,7 @@ DECLARE
     queue bigint[] := ids;
     segment crm.segments;
     row_now jsonb := doc;
-    locked boolean := false;
+    locked boolean := alone;
     j record;
     answer boolean;
     upon timestamptz;
@@ -97,8 +97,9 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.touch_segments(bigint, text, bigint, bigint[], boolean[], jsonb, text, timestamptz) IS
-'Judges a subject anew for some segments and for those that refer to them. answers: what the conditions alone said, where that is known.';
+COMMENT ON FUNCTION crm_internal.touch_segments(bigint, text, bigint, bigint[], boolean[], jsonb, text, timestamptz, boolean) IS
+'Judges a subject anew for some segments and for those that refer to them. answers: what the conditions alone said, where that is known; alone: nobody '
+'else can know the subject yet, so that nobody needs to wait.';
 
 CREATE OR REPLACE TRIGGER lead_scores_after_told AFTER INSERT OR UPDATE OR DELETE ON crm.lead_scores
     FOR EACH ROW EXECUTE FUNCTION crm.segment_score();

@@ -18,14 +18,19 @@ DECLARE
                            'owner_id,team_id,source_system,source_id}';
     columns CONSTANT text[] := crm.given_columns(NULL::crm.leads, 'open');
 BEGIN
-    RETURN (SELECT jsonb_object_agg(e.key, coalesce(p -> e.key, e.value))
+    -- a number stands as people type it, in whatever column
+    RETURN (SELECT jsonb_object_agg(e.key, CASE WHEN y.typcategory = 'N'
+                                                THEN coalesce(to_jsonb(trim_scale(crm_internal.typed_number(p ->> e.key))), p -> e.key, e.value)
+                                                ELSE coalesce(p -> e.key, e.value) END)
             FROM jsonb_each(payload) AS e
+            LEFT JOIN pg_attribute AS a ON a.attrelid = 'crm.leads'::regclass AND a.attname = e.key::name
+            LEFT JOIN pg_type AS y ON y.oid = a.atttypid
             WHERE e.key = ANY (columns) AND e.key <> ALL (own)
               AND (p ? e.key OR jsonb_typeof(e.value) IN ('boolean', 'array', 'object')));
 END
 $$;
 COMMENT ON FUNCTION crm_internal.further_columns(jsonb, jsonb) IS
-'Columns of leads that a payload names and that need no reading but by their type; NULL: none.';
+'Columns of leads that a payload names and that need no reading but by their type, numbers as people type them; NULL: none.';
 
 CREATE OR REPLACE FUNCTION crm_internal.acceptable_columns(columns jsonb)
 RETURNS jsonb
