@@ -241,10 +241,11 @@ refers_to(const Segment *s, const Answers *a)
  * sees it, and a lock for each would fill the table of locks.
  */
 static void
-judge_more(const SegmentGroup *g, int64 tenant, const char *table, Datum subject, const Answers *more,
-		   const Answers *moved, Datum row, bool alone)
+judge_more(const SegmentGroup *g, int64 tenant, const char *table, Datum subject,
+		   const Answers *more, const Answers *moved, Datum row, bool alone)
 {
-	static const Oid types[] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, JSONBOID, BOOLOID};
+	static const Oid types[] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, JSONBOID,
+	BOOLOID};
 	Answers		judged;
 	Datum		values[7];
 

@@ -25,7 +25,7 @@ export CRM_DATA=${CRM_DATA:-$repo/../shared/data}
 [ -d "$CRM_DATA" ] && CRM_DATA=$(cd "$CRM_DATA" && pwd)
 processors=$(nproc 2>/dev/null || echo 2)
 # one more than the processors: some tests wait
-JOBS=${JOBS:-$((processors > 4 ? 4 : processors + 1))}
+JOBS=${JOBS:-$((processors > 4 ? 5 : processors + 1))}
 began=$SECONDS
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/crm-test.XXXXXX")
