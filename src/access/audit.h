@@ -25,6 +25,7 @@ typedef struct CrmAuditChoice
 
 typedef struct CrmAuditPlan
 {
+	bool		audited;		/* else nothing below is said */
 	MemoryContext context;
 	Oid			sequence;
 	const char *subject;

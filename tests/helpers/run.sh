@@ -7,6 +7,7 @@
 # JOBS=n         tests that run at a time (default: one more than the processors, at most 5)
 # ACCEPT=1       takes what regress and isolation tests print as expected, and says of which: read the differences
 # KEEP=1         leaves the folder with clusters and outputs behind for a look
+# TMPDIR=folder  where clusters are made (default: in memory where there is room, else /tmp)
 # TEST_LIMIT=n   seconds after which a test is stopped and has failed (default 300)
 #
 # The tree is built and the CRM installed once; each of the JOBS workers has a
@@ -28,7 +29,19 @@ processors=$(nproc 2>/dev/null || echo 2)
 JOBS=${JOBS:-$((processors > 4 ? 5 : processors + 1))}
 began=$SECONDS
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/crm-test.XXXXXX")
+# A database is two thousand files, and each test makes one: on a disk the work of the file system can be half of the time. So they
+# are in memory where there is room for all workers, and programs may run there.
+roomy() {   # folder
+    local kb=$(((2 * JOBS + 2) * 1024 * 1024)) probe
+    [ "$(df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }')" -gt $kb ] 2>/dev/null || return 1
+    [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2>/dev/null)" -gt $kb ] 2>/dev/null || return 1
+    probe=$(mktemp "$1/crm-probe.XXXXXX" 2>/dev/null) || return 1
+    printf '#!/bin/sh\n' >"$probe"; chmod 755 "$probe"
+    "$probe" 2>/dev/null; local can=$?
+    rm -f "$probe"
+    return $can
+}
+work=$(mktemp -d "${TMPDIR:-$(if roomy /dev/shm; then echo /dev/shm; else echo /tmp; fi)}/crm-test.XXXXXX")
 chmod 755 "$work"
 : >"$work/results"; : >"$work/next"
 finish() {
