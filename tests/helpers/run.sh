@@ -32,7 +32,9 @@ began=$SECONDS
 # A database is two thousand files, and each test makes one: on a disk the work of the file system can be half of the time. So they
 # are in memory where there is room for all workers, and programs may run there.
 roomy() {   # folder
-    local kb=$(((2 * JOBS + 2) * 1024 * 1024)) probe
+    local kb=$(((2 * JOBS + 2) * 1024 * 1024)) probe limit
+    limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)      # of a container
+    [ "$limit" = max ] || [ $((limit / 1024)) -gt $kb ] || return 1
     [ "$(df -Pk "$1" 2>/dev/null | awk 'NR == 2 { print $4 }')" -gt $kb ] 2>/dev/null || return 1
     [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo 2>/dev/null)" -gt $kb ] 2>/dev/null || return 1
     probe=$(mktemp "$1/crm-probe.XXXXXX" 2>/dev/null) || return 1
