@@ -25,7 +25,6 @@ typedef struct CrmAuditChoice
 
 typedef struct CrmAuditPlan
 {
-	bool		audited;		/* else nothing below is said */
 	MemoryContext context;
 	Oid			sequence;
 	const char *subject;

@@ -90,11 +90,9 @@ build_audit_plan(const void *key, MemoryContext context)
 	crm_read_config("SELECT a.always, a.withheld,"
 					" pg_get_serial_sequence('crm.audit_log', 'id')::regclass::oid"
 					" FROM crm_internal.audit_plan($1) AS a", 1, types, values);
-	plan = MemoryContextAllocZero(context, sizeof(CrmAuditPlan));
-	/* nothing is kept of a build that returns NULL: it would be asked anew for every row */
 	if (SPI_processed == 0)
-		return plan;
-	plan->audited = true;
+		return NULL;
+	plan = MemoryContextAllocZero(context, sizeof(CrmAuditPlan));
 	plan->context = context;
 	plan->subject = MemoryContextStrdup(context, subject);
 	plan->always = DatumGetBool(crm_spi_value(0, 1, &isnull));
@@ -117,6 +115,8 @@ build_audit_plan(const void *key, MemoryContext context)
 static CrmKept audit_plans = {
 	.what = "audits of tables",
 	.tables = {"registry", "audit_choices", "audit_log"},
+	/* every row of every table asks, audited or not */
+	.absence = true,
 	.build = build_audit_plan,
 };
 
@@ -129,14 +129,12 @@ crm_audit_plan(Oid relid, const char *subject)
 {
 	Size		length = strlen(subject) + 1;
 	char		key[sizeof(Oid) + NAMEDATALEN * 4];
-	CrmAuditPlan *plan;
 
 	if (length > NAMEDATALEN * 4)
 		elog(ERROR, "name of a table is too long: \"%s\"", subject);
 	memcpy(key, &relid, sizeof(Oid));
 	memcpy(key + sizeof(Oid), subject, length);
-	plan = crm_kept(&audit_plans, key, sizeof(Oid) + length);
-	return plan->audited ? plan : NULL;
+	return crm_kept(&audit_plans, key, sizeof(Oid) + length);
 }
 
 /* Whether rows of a tenant are audited. */

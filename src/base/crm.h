@@ -161,6 +161,7 @@ typedef struct CrmKept
 	const char *tables[CRM_KEPT_TABLES];	/* of schema crm: what it is compiled
 											 * from; read as the owner of the first */
 	bool		roles;			/* and from roles and their memberships */
+	bool		absence;		/* that there is nothing for a key is kept, too */
 	int			limit;			/* of entries; 0: the usual one */
 
 	/*

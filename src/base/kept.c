@@ -252,7 +252,8 @@ is_current(CrmKeptEntry *entry)
 			return false;
 		entry->news = news;
 	}
-	return entry->cache->still_good == NULL || entry->cache->still_good(entry->value);
+	return entry->value == NULL || entry->cache->still_good == NULL ||
+		entry->cache->still_good(entry->value);
 }
 
 /* Would a look find this entry again?  False of one that has left its cache. */
@@ -509,7 +510,7 @@ find_entry(CrmKept *cache, const void *bytes, Size length)
 	if (entry == NULL || !is_current(entry))
 	{
 		entry = build_entry(cache, &key);
-		if (entry->value == NULL)
+		if (entry->value == NULL && !cache->absence)
 		{
 			MemoryContextDelete(entry->context);
 			return NULL;
@@ -522,7 +523,8 @@ find_entry(CrmKept *cache, const void *bytes, Size length)
 
 /*
  * What is kept for a key, good as long as the current memory context; NULL
- * where the cache's function found nothing, which is not kept.
+ * where the cache's function found nothing, which is kept only where the cache
+ * says so (absence).
  */
 void *
 crm_kept(CrmKept *cache, const void *key, Size keylen)

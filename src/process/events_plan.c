@@ -139,6 +139,8 @@ build_event_plan(const void *key, MemoryContext context)
 static CrmKept event_plans = {
 	.what = "events of tables",
 	.tables = {"registry", "events"},
+	/* every row of a table that is audited asks, announced or not */
+	.absence = true,
 	.build = build_event_plan,
 };
 
