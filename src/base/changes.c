@@ -2,7 +2,7 @@
  * changes.c
  *	  Which columns of a row changed, and the shapes of such sets of columns.
  *
- * For whoever tells of changes: events and the audit.
+ * For whoever follows changes: events, the audit and segments.
  */
 #include "base/changes.h"
 

@@ -22,6 +22,7 @@
 #include "utils/builtins.h"
 #include "utils/datum.h"
 
+#include "base/changes.h"
 #include "marketing/segment.h"
 
 /* Those of some columns that two rows differ in. */
@@ -32,16 +33,8 @@ changed_columns(const Bitmapset *columns, HeapTuple before, HeapTuple after, Tup
 	int			attno = -1;
 
 	while ((attno = bms_next_member(columns, attno)) >= 0)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, attno - 1);
-		bool		was_null;
-		bool		is_null;
-		Datum		was = heap_getattr(before, attno, desc, &was_null);
-		Datum		is = heap_getattr(after, attno, desc, &is_null);
-
-		if (!crm_same_stored(was, was_null, is, is_null, att->attbyval, att->attlen))
+		if (crm_column_changed(desc, before, after, attno))
 			changed = bms_add_member(changed, attno);
-	}
 	return changed;
 }
 
