@@ -59,8 +59,8 @@ compare_lots(const void *a, const void *b)
  * The lots of some entries, in order of expiry, into an array with room for
  * as many as there are entries; how many there are.
  */
-int64
-crm_points_lots(const CrmPointsEntry *entry, int64 n, CrmPointsLot *lot)
+static int64
+find_lots(const CrmPointsEntry *entry, int64 n, CrmPointsLot *lot)
 {
 	int64		count = 0,
 				kept = 0;
@@ -190,7 +190,7 @@ take_back(Walk *w, const CrmPointsEntry *e)
 
 /*
  * What entries, in order of crm_points_compare(), come to at an instant.
- * The lots are those of crm_points_lots() over the same entries.
+ * There is room for as many lots as there are entries.
  */
 void
 crm_points_run(const CrmPointsEntry *entry, int64 n, int64 as_of,
@@ -201,7 +201,7 @@ crm_points_run(const CrmPointsEntry *entry, int64 n, int64 as_of,
 
 	memset(state, 0, sizeof(*state));
 	state->next_expires = CRM_POINTS_NEVER;
-	w.nlots = crm_points_lots(entry, n, lot);
+	w.nlots = find_lots(entry, n, lot);
 	for (int64 i = 0; i < n && entry[i].at <= as_of; i++)
 	{
 		expire_until(&w, entry[i].at);

@@ -62,7 +62,7 @@ count_moved(PointsRows *s, int64 points)
 }
 
 static PointsRows *
-new_state(MemoryContext context)
+new_points_rows(MemoryContext context)
 {
 	PointsRows *s = MemoryContextAllocZero(context, sizeof(PointsRows));
 
@@ -74,7 +74,7 @@ PG_FUNCTION_INFO_V1(crm_points_accumulate);
 Datum
 crm_points_accumulate(PG_FUNCTION_ARGS)
 {
-	PointsRows *s = PG_ARGISNULL(0) ? new_state(crm_value_state_context(fcinfo))
+	PointsRows *s = PG_ARGISNULL(0) ? new_points_rows(crm_value_state_context(fcinfo))
 		: (PointsRows *) PG_GETARG_POINTER(0);
 	CrmPointsEntry *e;
 	int64		points;
@@ -120,7 +120,7 @@ crm_points_combine(PG_FUNCTION_ARGS)
 		PG_RETURN_POINTER(a);
 	}
 	if (a == NULL)
-		a = new_state(context);
+		a = new_points_rows(context);
 	if (b->asked)
 		a->as_of = a->asked ? Max(a->as_of, b->as_of) : b->as_of;
 	a->asked |= b->asked;
@@ -154,7 +154,7 @@ Datum
 crm_points_deserialize(PG_FUNCTION_ARGS)
 {
 	bytea	   *in = PG_GETARG_BYTEA_PP(0);
-	PointsRows *s = new_state(CurrentMemoryContext);
+	PointsRows *s = new_points_rows(CurrentMemoryContext);
 
 	memcpy(s, VARDATA_ANY(in), HEADER);
 	s->room = s->count;
@@ -218,8 +218,7 @@ crm_points_state_final(PG_FUNCTION_ARGS)
 	s = (PointsRows *) PG_GETARG_POINTER(0);
 	if (!s->asked)
 		PG_RETURN_NULL();
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "points must be asked for as a row");
+	desc = crm_result_row(fcinfo);
 	run_rows(s, &state, NULL, NULL);
 	value[0] = Int64GetDatum(state.earned);
 	value[1] = Int64GetDatum(state.burned);
@@ -228,7 +227,7 @@ crm_points_state_final(PG_FUNCTION_ARGS)
 	value[4] = TimestampTzGetDatum(state.next_expires);
 	value[5] = Int64GetDatum(state.expiring);
 	null[4] = state.next_expires == CRM_POINTS_NEVER;
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), value, null)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, value, null)));
 }
 
 PG_FUNCTION_INFO_V1(crm_points_expiries_final);

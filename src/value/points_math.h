@@ -41,7 +41,5 @@ extern int	crm_points_compare(const void *a, const void *b);
 extern void crm_points_run(const CrmPointsEntry *entry, int64 n, int64 as_of,
 						   CrmPointsLot *lot, CrmPointsState *state,
 						   CrmPointsExpired tell, void *told);
-extern int64 crm_points_lots(const CrmPointsEntry *entry, int64 n,
-							 CrmPointsLot *lot);
 
 #endif							/* CRM_POINTS_MATH_H */
