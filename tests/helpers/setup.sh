@@ -62,6 +62,11 @@ has_mail_server() {
     local p; for p in python3 /usr/bin/python3; do $p -c 'import aiosmtpd' >/dev/null 2>&1 && return 0; done
     return 1
 }
+# what recurrence rules are compared with, and what reads calendars; of the distribution's own python3, too
+has_module() {
+    local p; for p in python3 /usr/bin/python3; do $p -c "import $1" >/dev/null 2>&1 && return 0; done
+    return 1
+}
 has_package() { [ -n "$(apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: *\([0-9].*\)/\1/p')" ]; }
 
 missing=()
@@ -100,6 +105,12 @@ else
         has_package python3-aiosmtpd || update_lists >/dev/null 2>&1 || true
         if has_package python3-aiosmtpd; then missing+=(python3-aiosmtpd); fi
     fi
+    for module in dateutil icalendar; do
+        if [ "${1:-}" = test ] && ! has_module $module && command -v apt-get >/dev/null 2>&1; then
+            has_package python3-$module || update_lists >/dev/null 2>&1 || true
+            if has_package python3-$module; then missing+=(python3-$module); fi
+        fi
+    done
     # Debian's package starts a pooler of its own, which nothing here uses
     if [ "${1:-}" = test ] && ! command -v pgbouncer >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
         has_package pgbouncer || update_lists >/dev/null 2>&1 || true

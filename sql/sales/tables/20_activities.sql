@@ -17,6 +17,12 @@ CREATE TABLE crm.activities (
     started_at timestamptz,
     done_at timestamptz,
     outcome text,
+    recurrence text,
+    recurrence_zone text,
+    recurs_from timestamptz,
+    recurs_at timestamptz,
+    recurred_at timestamptz,
+    series bigint,
     owner_id bigint DEFAULT crm.user_id(),
     team_id bigint,
     shared_user_ids bigint[] NOT NULL DEFAULT '{}',
@@ -34,9 +40,11 @@ CREATE TABLE crm.activities (
     CONSTRAINT activities_owner_id_fkey FOREIGN KEY (tenant_id, owner_id) REFERENCES crm.users (tenant_id, id),
     CONSTRAINT activities_team_id_fkey FOREIGN KEY (tenant_id, team_id) REFERENCES crm.teams (tenant_id, id),
     CONSTRAINT activities_source_key UNIQUE (tenant_id, source_system, source_id),
+    CONSTRAINT activities_series_key UNIQUE (tenant_id, series, recurs_at),
     CONSTRAINT activities_kind_check CHECK (kind IN ('call', 'mail', 'meeting', 'task', 'note', 'visit', 'message')),
     CONSTRAINT activities_direction_check CHECK (direction IN ('in', 'out')),
-    CONSTRAINT activities_related_check CHECK (num_nonnulls(related_table, related_id) IN (0, 2))
+    CONSTRAINT activities_related_check CHECK (num_nonnulls(related_table, related_id) IN (0, 2)),
+    CONSTRAINT activities_recurrence_check CHECK (recurrence IS NULL OR num_nulls(due_at, recurrence_zone, recurs_from, recurs_at, series) = 0)
 );
 CREATE INDEX activities_account_id_idx ON crm.activities (tenant_id, account_id, created_at);
 CREATE INDEX activities_contact_id_idx ON crm.activities (tenant_id, contact_id);
@@ -48,6 +56,7 @@ CREATE INDEX activities_shared_team_ids_idx ON crm.activities USING gin (shared_
 CREATE INDEX activities_all_of_owner_idx ON crm.activities (tenant_id, owner_id);
 CREATE INDEX activities_remind_at_idx ON crm.activities (remind_at)
     WHERE done_at IS NULL AND remind_at IS NOT NULL AND (reminded_at IS NULL OR reminded_at < remind_at);
+CREATE INDEX activities_recurs_at_idx ON crm.activities (recurs_at) WHERE recurrence IS NOT NULL AND recurred_at IS NULL;
 COMMENT ON TABLE crm.activities IS 'Calls, mails, meetings, tasks and notes, with account, contact and the record they are about.';
 SELECT crm.declare_table('crm.activities', '{
     "class": "owned", "version": true, "custom": true,
@@ -62,6 +71,10 @@ SELECT crm.declare_column('activities', 'due_at', '{write}', 'fill', 'a plan of 
 SELECT crm.declare_column('activities', 'remind_at', '{write}', 'fill', 'a plan of who writes');
 SELECT crm.declare_column('activities', 'started_at', '{write}', 'fill', 'who did it says when; created_at says when it was entered');
 SELECT crm.declare_column('activities', 'done_at', '{write}', 'fill', 'who did it says when; created_at says when it was entered');
+SELECT crm.declare_column('activities', c, '{write}', 'keep', 'written by the CRM when recurrence is set, and when the next activity is made')
+FROM unnest('{recurs_from,recurs_at,recurred_at,series}'::text[]) AS c;
+SELECT crm.declare_column('activities', c, '{recur}', 'keep', 'it is about this one time')
+FROM unnest('{reminded_at,started_at,done_at,outcome,recurred_at,source_system,source_id}'::text[]) AS c;
 COMMENT ON COLUMN crm.activities.related_table IS
 'Table of the record it is about (crm.registry.subject): opportunities, leads, tickets ...; NULL: none, or it is gone.';
 COMMENT ON COLUMN crm.activities.kind IS 'call, mail, meeting, task, note, visit or message.';
@@ -70,11 +83,20 @@ COMMENT ON COLUMN crm.activities.body IS 'Text.';
 COMMENT ON COLUMN crm.activities.direction IS 'in or out; NULL where there is none.';
 COMMENT ON COLUMN crm.activities.related_id IS 'Id of the record it is about.';
 COMMENT ON COLUMN crm.activities.due_at IS 'When it is due; NULL: no date.';
-COMMENT ON COLUMN crm.activities.remind_at IS 'When to remind the owner (event activity.reminder in the outbox, once); NULL: not at all.';
+COMMENT ON COLUMN crm.activities.remind_at IS 'When to remind the owner (event activity.reminder in the outbox, once); it moves with due_at. NULL: not at all.';
 COMMENT ON COLUMN crm.activities.reminded_at IS 'When the owner was reminded last; a later remind_at reminds again.';
 COMMENT ON COLUMN crm.activities.started_at IS 'When it began.';
 COMMENT ON COLUMN crm.activities.done_at IS 'When it was done; NULL: not yet.';
 COMMENT ON COLUMN crm.activities.outcome IS 'What came of it, in words.';
+COMMENT ON COLUMN crm.activities.recurrence IS
+'Recurrence rule (RRULE of iCalendar, see crm.recurrence()) by which it recurs from due_at on; NULL: it does not, or the series ends here. The next activity '
+'of the series is made when this one is done, or at the latest when its time has come.';
+COMMENT ON COLUMN crm.activities.recurrence_zone IS 'Time zone in which the rule is read; where none is given the owner''s, else the tenant''s.';
+COMMENT ON COLUMN crm.activities.recurs_from IS 'Start of the series: due_at of its first activity when the rule was set.';
+COMMENT ON COLUMN crm.activities.recurs_at IS 'Instant of the series that this one stands for, also where due_at was moved.';
+COMMENT ON COLUMN crm.activities.recurred_at IS 'When the next one was made, or there was none to make; NULL: not yet.';
+COMMENT ON COLUMN crm.activities.series IS 'Number of the series: the id of its first activity, which may be gone. NULL: it is of none.';
 
 INSERT INTO crm.maintenance_tasks (name, position, function_name, next_function_name, every, batch) VALUES
+    ('repeat_activities', 20, 'crm.repeat_activities', 'crm.next_repeat_at', NULL, 1000),
     ('send_reminders', 21, 'crm.send_reminders', 'crm.next_reminder_at', NULL, 1000);
