@@ -46,6 +46,8 @@ typedef struct Resealing
 	ResultRelInfo *result;
 	TupleTableSlot *old;
 	TupleTableSlot *new;
+	TupleTableSlot *locked;		/* the row as it was when it was locked */
+	LockTupleMode lock;			/* what writing the column asks for */
 	int64		done;			/* values sealed anew */
 	int64		busy;			/* rows that somebody else is changing */
 	int64		closed;			/* values that do not open */
@@ -82,6 +84,8 @@ open_table(Oid relid)
 static void
 begin_resealing(Resealing *r, Relation rel, const char *column)
 {
+	Bitmapset  *keys;
+
 	MemSet(r, 0, sizeof(*r));
 	r->rel = rel;
 	r->column = crm_typed_column(RelationGetDescr(rel), column, sealed_type());
@@ -91,7 +95,12 @@ begin_resealing(Resealing *r, Relation rel, const char *column)
 	ExecOpenIndices(r->result, false);
 	r->old = table_slot_create(rel, &r->estate->es_tupleTable);
 	r->new = table_slot_create(rel, &r->estate->es_tupleTable);
+	r->locked = table_slot_create(rel, &r->estate->es_tupleTable);
 	r->snapshot = RegisterSnapshot(GetLatestSnapshot());
+	keys = RelationGetIndexAttrBitmap(rel, INDEX_ATTR_BITMAP_KEY);
+	r->lock = bms_is_member(r->column - FirstLowInvalidHeapAttributeNumber, keys) ?
+		LockTupleExclusive : LockTupleNoKeyExclusive;
+	bms_free(keys);
 }
 
 static void
@@ -104,7 +113,12 @@ end_resealing(Resealing *r)
 	table_close(r->rel, NoLock);
 }
 
-/* Store the row of the old slot with this value; false: somebody else is changing it. */
+/*
+ * Store the row of the old slot with this value; false: somebody else is
+ * changing it.  The row is locked first: an update that does not wait for a row
+ * that is being changed is nothing PostgreSQL provides, and one that waits
+ * while this transaction holds thousands of rows can be part of a deadlock.
+ */
 static bool
 replace_value(Resealing *r, Datum value)
 {
@@ -124,8 +138,11 @@ replace_value(Resealing *r, Datum value)
 	if (RelationGetDescr(r->rel)->constr != NULL &&
 		RelationGetDescr(r->rel)->constr->has_generated_stored)
 		ExecComputeStoredGenerated(r->result, r->estate, r->new, CMD_INSERT);
+	if (table_tuple_lock(r->rel, &r->old->tts_tid, r->snapshot, r->locked,
+						 GetCurrentCommandId(true), r->lock, LockWaitSkip, 0, &failure) != TM_Ok)
+		return false;
 	result = table_tuple_update(r->rel, &r->old->tts_tid, r->new, GetCurrentCommandId(true),
-								r->snapshot, InvalidSnapshot, false, &failure, &mode, &indexes);
+								r->snapshot, InvalidSnapshot, true, &failure, &mode, &indexes);
 	if (result != TM_Ok)
 		return false;
 	if (r->result->ri_NumIndices > 0 && indexes != TU_None)

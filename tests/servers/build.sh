@@ -29,14 +29,19 @@ build_flags() {     # kind
     esac
 }
 
+contribs() {        # goal: the modules that tests use
+    local module
+    for module in btree_gist amcheck pg_stat_statements; do make -s -C "contrib/$module" "$@" || return; done
+}
+
 compile() {         # number, flags: in an empty folder, into $BUILT
     archive_source "postgresql-$1" && tar xf postgresql-"$1"_*.orig.tar.* && cd postgresql-*/ || return
     # leaks of programs that end by exit() are none
     export ASAN_OPTIONS=detect_leaks=0
     cp ./src/tools/valgrind.supp "$BUILT/" &&
         ./configure --prefix="$BUILT" --enable-cassert --enable-debug --with-libxml --with-icu --without-readline CFLAGS="$2" &&
-        make -s -j"$(nproc)" && make -s -C contrib/btree_gist &&
-        make -s install && make -s -C contrib/btree_gist install
+        make -s -j"$(nproc)" && contribs &&
+        make -s install && contribs install
 }
 
 compile_in() { cd "$1" && compile "$2" "$3"; }    # folder, number, flags
