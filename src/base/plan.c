@@ -117,8 +117,13 @@ kept_plan(const char *sql, int nargs, const Oid *argtypes)
 	if (entry != NULL)
 		return entry->plan;
 
-	/* an entry is made only once the plan is safely kept */
-	plan = SPI_prepare(sql, nargs, unconstify(Oid *, argtypes));
+	/*
+	 * One plan for all arguments: left to itself PostgreSQL makes a new one for
+	 * each call where one that knows the arguments looks cheaper, as where an
+	 * argument is NULL, and planning then costs more than running.  An entry is
+	 * made only once the plan is safely kept.
+	 */
+	plan = SPI_prepare_cursor(sql, nargs, unconstify(Oid *, argtypes), CURSOR_OPT_GENERIC_PLAN);
 	if (plan == NULL)
 		elog(ERROR, "SPI_prepare failed: %s: %s",
 			 SPI_result_code_string(SPI_result), sql);

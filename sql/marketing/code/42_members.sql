@@ -329,11 +329,19 @@ AS $$
 DECLARE
     found crm.campaign_members;
 BEGIN
-    SELECT m.* INTO found FROM crm.campaign_members AS m
-    WHERE m.tenant_id = tenant AND m.campaign_id = campaign AND m.same_as_id IS NULL
-      AND (m.contact_id = contact OR m.lead_id = lead OR m.account_id = account)
-    -- the person before the account they belong to
-    ORDER BY m.contact_id IS NOT DISTINCT FROM contact AND contact IS NOT NULL DESC, m.account_id IS NULL DESC, m.id LIMIT 1;
+    -- the person before the account they belong to. One by one: of one statement with parameters that are NULL a plan is made for each call
+    IF contact IS NOT NULL THEN
+        SELECT m.* INTO found FROM crm.campaign_members AS m
+        WHERE m.tenant_id = tenant AND m.campaign_id = campaign AND m.same_as_id IS NULL AND m.contact_id = contact;
+    END IF;
+    IF found.id IS NULL AND lead IS NOT NULL THEN
+        SELECT m.* INTO found FROM crm.campaign_members AS m
+        WHERE m.tenant_id = tenant AND m.campaign_id = campaign AND m.same_as_id IS NULL AND m.lead_id = lead;
+    END IF;
+    IF found.id IS NULL AND account IS NOT NULL THEN
+        SELECT m.* INTO found FROM crm.campaign_members AS m
+        WHERE m.tenant_id = tenant AND m.campaign_id = campaign AND m.same_as_id IS NULL AND m.account_id = account;
+    END IF;
     RETURN found;
 END
 $$;
@@ -443,10 +451,17 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    RETURN (
-        SELECT EXISTS (SELECT FROM crm.campaign_members AS m
-                       WHERE m.tenant_id = tenant AND m.campaign_id = campaign AND m.same_as_id IS NULL AND m.held_out
-                         AND (m.contact_id = contact OR m.lead_id = lead OR m.account_id = account)));
+    -- each by itself: of one statement with parameters that are NULL a plan is made for each call
+    IF contact IS NOT NULL AND EXISTS (SELECT FROM crm.campaign_members AS m WHERE m.tenant_id = tenant AND m.campaign_id = campaign
+                                       AND m.same_as_id IS NULL AND m.held_out AND m.contact_id = contact) THEN
+        RETURN true;
+    END IF;
+    IF lead IS NOT NULL AND EXISTS (SELECT FROM crm.campaign_members AS m WHERE m.tenant_id = tenant AND m.campaign_id = campaign
+                                    AND m.same_as_id IS NULL AND m.held_out AND m.lead_id = lead) THEN
+        RETURN true;
+    END IF;
+    RETURN account IS NOT NULL AND EXISTS (SELECT FROM crm.campaign_members AS m WHERE m.tenant_id = tenant AND m.campaign_id = campaign
+                                           AND m.same_as_id IS NULL AND m.held_out AND m.account_id = account);
 END
 $$;
 COMMENT ON FUNCTION crm_internal.holds_out(bigint, bigint, bigint, bigint, bigint) IS 'Whether a campaign leaves somebody alone, by any of their names.';

@@ -189,10 +189,10 @@ BEGIN
                       HINT = 'Give unit_price, or the product a list price or a price in the price book.';
         END IF;
     END IF;
-    IF NEW.price_includes_tax IS NULL THEN
-        NEW.price_includes_tax := coalesce((SELECT b.includes_tax FROM crm.price_books AS b WHERE b.tenant_id = NEW.tenant_id AND b.id = head.book),
-                                           known.price_includes_tax, false);
+    IF NEW.price_includes_tax IS NULL AND head.book IS NOT NULL THEN
+        NEW.price_includes_tax := (SELECT b.includes_tax FROM crm.price_books AS b WHERE b.tenant_id = NEW.tenant_id AND b.id = head.book);
     END IF;
+    NEW.price_includes_tax := coalesce(NEW.price_includes_tax, known.price_includes_tax, false);
     IF NEW.unit_cost IS NULL AND known.cost IS NOT NULL THEN
         -- a cost that cannot be converted is not known; a price that cannot is an error
         NEW.unit_cost := round(known.cost * crm.exchange_rate_on(NEW.tenant_id, known.currency, head.currency::bpchar, head.day), 4);

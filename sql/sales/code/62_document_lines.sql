@@ -94,9 +94,16 @@ AS $$
 DECLARE
     given record;
     doc bigint;
+    whole boolean;
     sums record;
 BEGIN
-    IF EXISTS (SELECT FROM crm.quotes AS h WHERE h.tenant_id = tenant AND h.id = ANY (documents) AND h.rounding <> 'line') THEN
+    -- most often one, whose plan is kept; for a list a plan is made each time
+    IF cardinality(documents) = 1 THEN
+        whole := EXISTS (SELECT FROM crm.quotes AS h WHERE h.tenant_id = tenant AND h.id = documents[1] AND h.rounding <> 'line');
+    ELSE
+        whole := EXISTS (SELECT FROM crm.quotes AS h WHERE h.tenant_id = tenant AND h.id = ANY (documents) AND h.rounding <> 'line');
+    END IF;
+    IF whole THEN
         SELECT array_agg(l.quote_id) AS documents, array_agg(l.id) AS ids, array_agg(l.position) AS places,
                array_agg(l.quantity * l.unit_price * (100 - l.discount_percent) * 0.01) AS amounts, array_agg(coalesce(l.tax_percent, 0)) AS percents,
                array_agg(l.price_includes_tax) AS included, array_agg(false) AS alone, array_agg(h.minor_units::integer) AS units INTO given
@@ -191,9 +198,16 @@ AS $$
 DECLARE
     given record;
     doc bigint;
+    whole boolean;
     sums record;
 BEGIN
-    IF EXISTS (SELECT FROM crm.invoices AS h WHERE h.tenant_id = tenant AND h.id = ANY (documents) AND h.rounding <> 'line') THEN
+    -- most often one, whose plan is kept; for a list a plan is made each time
+    IF cardinality(documents) = 1 THEN
+        whole := EXISTS (SELECT FROM crm.invoices AS h WHERE h.tenant_id = tenant AND h.id = documents[1] AND h.rounding <> 'line');
+    ELSE
+        whole := EXISTS (SELECT FROM crm.invoices AS h WHERE h.tenant_id = tenant AND h.id = ANY (documents) AND h.rounding <> 'line');
+    END IF;
+    IF whole THEN
         SELECT array_agg(l.invoice_id) AS documents, array_agg(l.id) AS ids, array_agg(l.position) AS places,
                array_agg(l.quantity * l.unit_price * (100 - l.discount_percent) * 0.01) AS amounts, array_agg(coalesce(l.tax_percent, 0)) AS percents,
                array_agg(l.price_includes_tax) AS included, array_agg(false) AS alone, array_agg(h.minor_units::integer) AS units INTO given

@@ -4,10 +4,14 @@
 
 CREATE OR REPLACE FUNCTION crm_internal.series_of(kind text)
 RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE kind WHEN 'credit_note' THEN 'credit_notes' WHEN 'pro_forma' THEN 'pro_formas' ELSE 'invoices' END
+#variable_conflict use_variable
+BEGIN
+    -- not in SQL: see rounded_to
+    RETURN CASE kind WHEN 'credit_note' THEN 'credit_notes' WHEN 'pro_forma' THEN 'pro_formas' ELSE 'invoices' END;
+END
 $$;
 COMMENT ON FUNCTION crm_internal.series_of(text) IS 'Which series of numbers (crm.number_series.document) documents of a kind have.';
 

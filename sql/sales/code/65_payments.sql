@@ -133,8 +133,9 @@ BEGIN
             USING ERRCODE = 'invalid_parameter_value', HINT = 'Write the payment down for the account that was invoiced.';
     END IF;
     open := doc.total_amount - (SELECT coalesce(sum(a.amount), 0) FROM crm.payment_allocations AS a WHERE a.tenant_id = t AND a.invoice_id = doc.id);
-    rest := source.amount - (SELECT coalesce(sum(a.source_amount), 0) FROM crm.payment_allocations AS a
-                             WHERE a.tenant_id = t AND (a.payment_id = NEW.payment_id OR a.credit_note_id = NEW.credit_note_id));
+    rest := source.amount - CASE WHEN NEW.payment_id IS NOT NULL
+        THEN (SELECT coalesce(sum(a.source_amount), 0) FROM crm.payment_allocations AS a WHERE a.tenant_id = t AND a.payment_id = NEW.payment_id)
+        ELSE (SELECT coalesce(sum(a.source_amount), 0) FROM crm.payment_allocations AS a WHERE a.tenant_id = t AND a.credit_note_id = NEW.credit_note_id) END;
     SELECT c.minor_units INTO units FROM crm.currencies AS c WHERE c.code = source.currency;
     IF NEW.amount IS NULL AND NEW.source_amount IS NULL THEN
         -- as much as both have left; whoever is exhausted is so to the minor unit
