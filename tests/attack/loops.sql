@@ -148,5 +148,7 @@ SELECT count(DISTINCT function) AS functions, count(*) AS calls, count(*) FILTER
 SELECT function, round(1000 * seconds) AS ms, round(1000 * alone) AS arguments_ms, left(statement, 200) AS statement FROM attack.late AS l WHERE :full = 1 OR seconds - alone > 0.2 ORDER BY seconds - alone DESC LIMIT 60;
 -- 150 ms after the limit; twice that on a machine that others use
 SELECT attack.expect(count(*) = 0, 'every call was measured') FROM again AS a WHERE NOT EXISTS (SELECT FROM attack.late AS l WHERE l.statement = a.statement);
-SELECT attack.expect(count(*) = 0, 'what is told to stop stops: ' || coalesce(string_agg(DISTINCT function, ', '), 'all')) FROM attack.late WHERE seconds - alone > 0.05 + 2 * 0.15;
+-- a server with assertions looks at all its memory again and again: that calls end is seen there, not when
+SELECT attack.expect(count(*) = 0, 'what is told to stop stops: ' || coalesce(string_agg(DISTINCT function, ', '), 'all')) FROM attack.late
+WHERE seconds - alone > 0.05 + 2 * 0.15 AND current_setting('debug_assertions')::boolean IS FALSE;
 SELECT attack.expect(count(*) FILTER (WHERE stopped) > 50, 'some calls were long enough to be stopped') FROM attack.times;

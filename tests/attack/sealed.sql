@@ -100,7 +100,7 @@ UNION ALL SELECT 'the other company''s, as ours', attack.told_as('attack_agent_1
 SELECT attack.expect(count(*) > 900 AND count(*) FILTER (WHERE t.told !~ '^(CR601|CR602|22P02) ') = 0, count(*) || ' changed values, of which none opens'
     || coalesce(string_agg(E'\n' || t.what || ': ' || t.told, '') FILTER (WHERE t.told !~ '^(CR601|CR602|22P02) '), '')) FROM attack.tried AS t;
 SELECT attack.expect(count(*) FILTER (WHERE t.told LIKE 'CR602%') > 700 AND count(*) FILTER (WHERE t.told LIKE 'CR601%') > 30, 'of damage and of missing keys it is said which') FROM attack.tried AS t;
-SELECT attack.expect(bool_and(t.told !~* 'secret|crm-sealed:[A-Za-z0-9]'), 'no error holds a text or a ciphertext') FROM attack.tried AS t;
+SELECT attack.expect(bool_and(t.told !~* 'secret.person|crm-sealed:[A-Za-z0-9]'), 'no error holds a text or a ciphertext') FROM attack.tried AS t;
 SELECT attack.starts(attack.told_as('attack_agent_1', format('UPDATE public.patients SET email = %L WHERE id = 30 RETURNING id', p.email)), '23514', 'a value of another company is not stored')
 FROM public.patients AS p WHERE p.tenant_id = :second ORDER BY p.id LIMIT 1;
 -- whoever can drop the constraint makes nothing open
@@ -111,10 +111,11 @@ SELECT attack.expect(string_agg(v.state || ' ' || v.n, ', ' ORDER BY v.state) = 
 DELETE FROM public.patients AS p WHERE p.tenant_id = 1 AND p.id = 30;
 
 -- ---- no other way shows a text ----
-SELECT attack.expect(count(*) > 300 AND count(*) FILTER (WHERE x.shown ~* 'secret|SSN-') = 0, 'rows as text, JSON, arrays and XML hold none')
+-- (looked for as a whole: a shorter piece is in one of a few hundred ciphertexts now and then)
+SELECT attack.expect(count(*) > 300 AND count(*) FILTER (WHERE x.shown ~* 'secret.person|SSN-PLAIN') = 0, 'rows as text, JSON, arrays and XML hold none')
 FROM public.patients AS p, LATERAL (SELECT concat_ws(' ', p::text, to_jsonb(p)::text, format('%s %L', p.email, p.insurance), ARRAY[p.email]::text, p.email::varchar,
     xmlforest(p.email)::text, jsonb_build_object('x', p.insurance)::text, p.email || '') AS shown) AS x;
-SELECT attack.expect(count(*) > 0 AND count(*) FILTER (WHERE s::text ~* 'secret|SSN-') = 0, 'statistics hold none: ' || count(*)) FROM pg_stats AS s WHERE s.tablename = 'patients';
+SELECT attack.expect(count(*) > 0 AND count(*) FILTER (WHERE s::text ~* 'secret.person|SSN-PLAIN') = 0, 'statistics hold none: ' || count(*)) FROM pg_stats AS s WHERE s.tablename = 'patients';
 CHECKPOINT;
 SELECT attack.expect(bool_and(position('SSN-PLAIN'::bytea IN f.bytes) = 0 AND position('Secret.Person'::bytea IN f.bytes) = 0 AND position('secret.person'::bytea IN f.bytes) = 0) AND sum(octet_length(f.bytes)) > 50000,
                      'nor do the files of the table and its indexes: ' || sum(octet_length(f.bytes)))

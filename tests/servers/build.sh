@@ -31,7 +31,7 @@ build_flags() {     # kind
 
 contribs() {        # goal: the modules that tests use
     local module
-    for module in btree_gist amcheck pg_stat_statements; do make -s -C "contrib/$module" "$@" || return; done
+    for module in btree_gist amcheck dblink pg_stat_statements; do make -s -C "contrib/$module" "$@" || return; done
 }
 
 compile() {         # number, flags: in an empty folder, into $BUILT

@@ -140,6 +140,8 @@ ROLLBACK;
 BEGIN;
 CREATE ROLE regress_alice;
 SELECT g.access FROM crm.grant_access('regress_alice', 'agent') AS g;
+-- autovacuum that looks at the table meanwhile would wait for this transaction, which would wait for it
+LOCK TABLE crm.accounts IN SHARE UPDATE EXCLUSIVE MODE;
 INSERT INTO crm.accounts (name) SELECT 'a' || g FROM generate_series(1, 3000) AS g;
 ANALYZE crm.accounts;
 SET LOCAL ROLE regress_alice;
