@@ -10,3 +10,8 @@ FROM crm.activities AS a WHERE a.subject LIKE 'Demo: %' ORDER BY a.subject, a.du
 \echo '-- the reminder is told once'
 SELECT crm.send_reminders('2031-04-08 07:00Z') > 0 AS told, crm.send_reminders('2031-04-08 07:00Z') AS again;
 DELETE FROM crm.activities WHERE subject LIKE 'Demo: %';
+
+\echo
+\echo '== What each of the busiest is to do next, and why (crm_analytics.my_work)'
+SELECT w.user_name, w.kind, w.action, w.reason, w.title FROM crm_analytics.my_work AS w WHERE w.place = 1
+ORDER BY (SELECT count(*) FROM crm_analytics.my_work AS x WHERE x.user_id = w.user_id) DESC, w.user_name LIMIT 5;
