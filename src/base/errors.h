@@ -58,10 +58,11 @@
 #define ERRCODE_CRM_CONSENT_MISSING			CRM_ERRCODE('7', '0', '1')
 #define ERRCODE_CRM_TEMPLATE				CRM_ERRCODE('7', '0', '2')
 
-/* 8: documents */
+/* 8: documents and points */
 #define ERRCODE_CRM_DOCUMENT_POSTED			CRM_ERRCODE('8', '0', '1')
 #define ERRCODE_CRM_QUOTE_NOT_OPEN			CRM_ERRCODE('8', '0', '2')
 #define ERRCODE_CRM_NOTHING_LEFT			CRM_ERRCODE('8', '0', '3')
+#define ERRCODE_CRM_NOT_ENOUGH_POINTS		CRM_ERRCODE('8', '0', '4')
 
 /* 9: exchange with programs */
 #define ERRCODE_CRM_REQUEST_REUSED			CRM_ERRCODE('9', '0', '1')

@@ -58,6 +58,8 @@ INSERT INTO attack.tasks VALUES
 ('crm.raise_dunning', 'SELECT tenant_id, invoice_id FROM crm.invoice_lines WHERE description = ''probe''',
  'UPDATE crm.invoices SET issued_on = $3::date, due_on = $3::date WHERE tenant_id = $1 AND id = $2', 'crm.dunnings', 'invoice_id',
  'SELECT EXISTS (SELECT FROM crm.dunnings WHERE tenant_id = $1 AND invoice_id = $2)'),
+('crm.review_loyalty', 'SELECT tenant_id, account_id FROM crm.loyalty_members', 'UPDATE crm.loyalty_members SET review_at = $3 WHERE tenant_id = $1 AND account_id = $2',
+ 'crm.loyalty_members', 'account_id', 'SELECT review_at > ''2021-01-01'' FROM crm.loyalty_members WHERE tenant_id = $1 AND account_id = $2'),
 ('crm.fold_due_rollups', 'SELECT CASE WHEN row_number() OVER (ORDER BY id) < 3 THEN 1 ELSE 0 END, id FROM crm.rollup_sources',
  'UPDATE crm.rollup_sources SET folded_at = $3 WHERE id = $2 AND $1 IS NOT NULL', 'crm.rollup_sources', 'id', 'SELECT folded_at > ''2021-01-01'' FROM crm.rollup_sources WHERE id = $2 AND $1 IS NOT NULL');
 SELECT attack.expect(count(*) = 0, 'every task is tried: ' || coalesce(string_agg(coalesce(m.function_name, t.function_name), ' '), '-'))

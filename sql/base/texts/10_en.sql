@@ -95,6 +95,10 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
               ["campaign", 12, -0.2, 21]],
   "media": {"web": "organic", "campaign": "cpc"},
   "campaign": ["Launch %s", "launch-%s"],
+  "loyalty": {"name": "Customer club",
+    "tiers": [["member", "Member", 0, ["Points for every order"]], ["silver", "Silver", 5000, ["Answer within four hours", "Free training once a year"]],
+              ["gold", "Gold", 20000, ["A contact of their own", "New products first"]]],
+    "reasons": ["Voucher", "Training hour", "Terminal One"]},
   "letter": ["Letter to customers %s", "letter-%s", "Plain", "Coloured"],
   "families": [["Plan", 40, 0.2], ["Terminal", 32, -0.1], ["Service", 14, -0.1], ["Support", 14, 0.5]],
   "products": [

@@ -43,6 +43,7 @@ CREATE TABLE crm.accounts (
     currency char(3),
     founded_year integer,
     territory_id bigint,
+    loyalty_tier text,
     tags text[] NOT NULL DEFAULT '{}',
     owner_id bigint DEFAULT crm.user_id(),
     team_id bigint,
@@ -81,10 +82,12 @@ COMMENT ON TABLE crm.accounts IS 'Organisations, persons and households the comp
 SELECT crm.declare_table('crm.accounts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "tree": "parent_id", "assignment": true, "import": true,
     "found_by": ["source", "name"], "segments": true, "missing": {"currency": ["parent_id"]}, "personal": ["name", "address", "website"],
-    "dated": ["kind", "industry", "country", "employees", "owner_id", "team_id", "territory_id"],
+    "dated": ["kind", "industry", "country", "employees", "owner_id", "team_id", "territory_id", "loyalty_tier"],
     "events": {"name": "account",
         "columns": ["name", "kind", "roles", "parent_id", "industry", "country", "employees", "annual_revenue", "currency", "territory_id", "tags",
-            "owner_id", "team_id"]}}');
+            "owner_id", "team_id"],
+        "kinds": {"tier_changed": {"column": "loyalty_tier"}}, "meaning": {"tier_changed": "It came into another tier of the loyalty programme, or left it."}}}');
+SELECT crm.declare_column('accounts', 'loyalty_tier', '{*,write}', 'keep', 'written by crm.review_loyalty()');
 COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, digits, case, spaces (crm.name_key).';
 COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency.';
 COMMENT ON COLUMN crm.accounts.currency IS
@@ -100,6 +103,8 @@ COMMENT ON COLUMN crm.accounts.city IS 'City.';
 COMMENT ON COLUMN crm.accounts.address IS 'Postal address without city and country.';
 COMMENT ON COLUMN crm.accounts.employees IS 'Number of employees; NULL: not known.';
 COMMENT ON COLUMN crm.accounts.founded_year IS 'Gregorian year in which it was founded.';
+COMMENT ON COLUMN crm.accounts.loyalty_tier IS
+'Tier of the loyalty programme it is in (crm.loyalty_tiers), for conditions of price books, segments and guards; NULL: none.';
 COMMENT ON COLUMN crm.accounts.territory_id IS 'Territory it lies in; NULL: none.';
 
 CREATE TABLE crm.contacts (

@@ -51,7 +51,7 @@ AS $$
       "open_balance": "مانده حساب", "overdue_amount": "معوق", "payment_days": "میانگین روزهای تا پرداخت",
       "open_receivables": "مطالبات باز", "overdue_receivables": "مطالبات معوق", "mean_payment_days_12_months": "میانگین روزهای تا پرداخت",
       "open_invoices": "فاکتورهای باز", "invoices_n": "فاکتور", "invoice_number": "شماره", "due": "سررسید", "open": "مانده",
-      "days_overdue": "روز تأخیر"}'::jsonb
+      "days_overdue": "روز تأخیر", "loyalty_tier": "سطح وفاداری", "loyalty_points": "امتیاز وفاداری", "points_expire": "منقضی می‌شود در"}'::jsonb
     ELSE
     '{"clv": "Worth, 12 months ahead", "p_alive": "Still a customer", "next_order": "Next order", "churn_on": "Counts as gone on",
       "promises": "Promises kept",
@@ -62,7 +62,8 @@ AS $$
       "orders_12_months": "Orders, 12 months", "revenue_12_months": "Ordered, 12 months", "open_balance": "Owes us", "overdue_amount": "Overdue",
       "payment_days": "Mean days to pay", "open_receivables": "Receivables", "overdue_receivables": "Overdue receivables",
       "mean_payment_days_12_months": "Mean days to pay", "open_invoices": "Open invoices", "invoices_n": "invoices", "invoice_number": "Number", "due": "Due",
-      "open": "Open", "days_overdue": "Days overdue"}'::jsonb
+      "open": "Open", "days_overdue": "Days overdue", "loyalty_tier": "Loyalty tier", "loyalty_points": "Loyalty points",
+      "points_expire": "expire on"}'::jsonb
     END
 $$;
 COMMENT ON FUNCTION crm_analytics.report_customer_words(text) IS 'Words for what a customer is worth and how it is kept; part of report_words.';

@@ -50,6 +50,15 @@ BEGIN
             'note', crm.figure_text((totals ->> 'activities')::float8, 'number', s.lang) || ' ' || (w ->> 'activities_n')),
         jsonb_build_object('label', w ->> 'need', 'value', CASE doc #>> '{needs,main}' WHEN 'unknown' THEN w ->> 'unknown' ELSE doc #>> '{needs,main}' END),
         jsonb_build_object('label', w ->> 'wallet', 'value', doc #> '{wallet,share}', 'format', 'percent'))
+        -- of customers in a loyalty programme
+        || CASE WHEN doc #>> '{loyalty,earned}' = '0' AND doc #>> '{loyalty,burned}' = '0' AND doc #>> '{loyalty,tier}' IS NULL THEN '[]'::jsonb
+                ELSE jsonb_build_array(
+                    jsonb_build_object('label', w ->> 'loyalty_tier', 'value', coalesce(doc #>> '{loyalty,tier_name}', '-')),
+                    jsonb_build_object('label', w ->> 'loyalty_points', 'value', doc #> '{loyalty,balance}', 'format', 'number',
+                        'note', CASE WHEN doc #>> '{loyalty,expiring}' <> '0'
+                                     THEN crm.figure_text((doc #>> '{loyalty,expiring}')::float8, 'number', s.lang) || ' ' || (w ->> 'points_expire') || ' '
+                                          || crm_analytics.report_date(((doc #>> '{loyalty,next_expires_at}')::timestamptz AT TIME ZONE s.zone)::date - 1,
+                                                                       s.lang) END)) END
         -- of customers that were invoiced
         || CASE WHEN doc #>> '{receivables,open_invoices}' = '0' AND doc #>> '{receivables,paid_invoices}' = '0'
                      AND (doc #>> '{receivables,open_balance}')::numeric = 0 THEN '[]'::jsonb
@@ -66,7 +75,7 @@ $$;
 COMMENT ON FUNCTION crm_analytics.report_customer_figures(jsonb, text) IS
 'What the page of a customer begins with, from the document of crm_analytics.customer_360: orders, worth, P(alive), next order, churn date, promises, '
 'satisfaction, '
-'open deals; then what was won, the last order and activity, needs and wallet.';
+'open deals; then what was won, the last order and activity, needs, wallet, and tier and points of a loyalty programme.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_customer(account_id bigint, language text) RETURNS text
 LANGUAGE plpgsql STABLE

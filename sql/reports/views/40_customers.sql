@@ -391,6 +391,7 @@ BEGIN
         -- a room that comes later adds its key here, from its own one place
     ) INTO known;
     RETURN known || jsonb_build_object('service', crm_analytics.customer_service(the.id), 'marketing', crm_analytics.customer_marketing(the.id),
+        'loyalty', (SELECT to_jsonb(p.*) - '{tenant_id,account_id,account_name}'::text[] FROM crm_analytics.loyalty_points(ARRAY[the.id]) AS p),
         'receivables', (SELECT to_jsonb(r.*) - '{tenant_id,account_id,account_name}'::text[]
                                || jsonb_build_object('open', coalesce((SELECT jsonb_agg(x.doc) FROM (
                                       SELECT jsonb_build_object('invoice_id', i.invoice_id, 'number', i.number, 'issued_on', i.issued_on,
@@ -402,7 +403,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_360(bigint) IS
 'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, orders, open, last 50 closed), '
-'activities (next and last 20), value (crm_analytics.customer_worth), needs, wallet, service (with promises and satisfaction), marketing, receivables '
+'activities (next and last 20), value (crm_analytics.customer_worth), needs, wallet, service (with promises and satisfaction), marketing, loyalty (tier and points, crm_analytics.loyalty_points), receivables '
 '(crm_analytics.customer_receivables and the oldest 20 open invoices). Amounts in base currency. Error P0002 where the account does not exist '
 'or is not to be seen.';
 SELECT crm.declare_api('crm_analytics.customer_360', '{"account_id": 1}');

@@ -126,6 +126,27 @@ $$;
 COMMENT ON FUNCTION crm_internal.take_keys(text, jsonb, jsonb) IS
 'A row with the columns of unique indexes that it lacks, taken from one that was merged into it and is gone.';
 
+CREATE OR REPLACE FUNCTION crm_internal.known_before_merge(subject text, source_id bigint, target_id bigint)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    known jsonb := '{}';
+    part jsonb;
+    hook regprocedure;
+BEGIN
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('record_merging') AS h LOOP
+        EXECUTE format('SELECT %s($1, $2, $3)', hook::regproc) INTO part USING subject, source_id, target_id;
+        known := known || part;
+    END LOOP;
+    RETURN known;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.known_before_merge(text, bigint, bigint) IS
+'What later rooms want to know of two records once one has become the other: it is given to the hooks of record_merged with the row that went.';
+
 CREATE OR REPLACE FUNCTION crm_internal.refuse_merge(subject text, source_id bigint, target_id bigint, seen bigint[], changeable bigint[])
 RETURNS void
 LANGUAGE plpgsql IMMUTABLE
@@ -224,6 +245,7 @@ DECLARE
     target crm.accounts;
     merged crm.accounts;
     rate numeric;
+    known jsonb;
 BEGIN
     PERFORM crm.because('merge_accounts');
     PERFORM FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id IN (source_id, target_id) ORDER BY a.id FOR UPDATE;
@@ -234,6 +256,7 @@ BEGIN
     SELECT a.* INTO source FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = source_id;
     SELECT a.* INTO target FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = target_id;
     PERFORM crm.keep_incomplete(false);
+    known := crm_internal.known_before_merge('accounts', source.id, target.id);
     -- what the account is thought to turn over is carried as an amount, not as a number in another currency
     IF target.annual_revenue IS NULL AND source.annual_revenue IS NOT NULL AND source.currency <> target.currency THEN
         rate := crm.exchange_rate_on(t, source.currency, target.currency, crm.local_day(t, now()));
@@ -251,7 +274,10 @@ BEGIN
     PERFORM crm_internal.join_relationships(t);
     merged := crm.update_row(target, merged);
     DELETE FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = source.id;
-    RETURN crm.update_row(merged, jsonb_populate_record(merged, crm_internal.take_keys('accounts', to_jsonb(source), to_jsonb(merged))));
+    PERFORM crm.update_row(merged, jsonb_populate_record(merged, crm_internal.take_keys('accounts', known || to_jsonb(source), to_jsonb(merged))));
+    -- with what the hooks of later rooms have written
+    SELECT a.* INTO merged FROM crm.accounts AS a WHERE a.tenant_id = t AND a.id = target.id;
+    RETURN merged;
 END
 $$;
 COMMENT ON FUNCTION crm.merge_accounts(bigint, bigint) IS
