@@ -92,17 +92,17 @@ SELECT (crm.define_segment('{"name": "golden 9501", "subject_table": "accounts",
 SELECT m.subject_id FROM crm.segment_members AS m JOIN crm.segments AS s ON s.tenant_id = m.tenant_id AND s.id = m.segment_id WHERE s.name = 'golden 9501' AND m.subject_id BETWEEN 9501 AND 9504;
 INSERT INTO crm.loyalty_rates (valid_from, tier, points, expires_after_months) VALUES ('2025-06-01', 'gold', 5, 6);
 INSERT INTO crm.orders (id, number, account_id, amount, currency, ordered_at) VALUES (9542, 'E2', 9502, 10, 'USD', now() + interval '1 hour'), (9543, 'E3', 9504, 10, 'USD', now() + interval '1 hour');
-SELECT p.account_id, p.tier, p.earned - b.earned AS by_the_last FROM crm_analytics.loyalty_points('{9502,9504}', now() + interval '1 hour') AS p
+SELECT p.account_id, p.loyalty_tier, p.earned - b.earned AS by_the_last FROM crm_analytics.loyalty_points('{9502,9504}', now() + interval '1 hour') AS p
 JOIN crm_analytics.loyalty_points('{9502,9504}') AS b USING (account_id) ORDER BY 1;
 \qecho two customers that are one: the balance is the sum, the tier the better one, the entries are there
 SELECT points FROM crm.adjust_points(9502, 7, 'gift') UNION ALL SELECT points FROM crm.adjust_points(9504, 5, 'gift') UNION ALL SELECT points FROM crm.burn_points(9504, 2, 'mug');
 SELECT sum(balance) AS before FROM crm_analytics.loyalty_points('{9502,9504}') \gset
 SELECT m.loyalty_tier FROM crm.merge_accounts(9502, 9504) AS m;
-SELECT p.balance = :before AS carried, p.tier, (SELECT count(*) FROM crm.loyalty_entries AS e WHERE e.account_id = 9504 AND e.kind <> 'merge') AS entries,
+SELECT p.balance = :before AS carried, p.loyalty_tier, (SELECT count(*) FROM crm.loyalty_entries AS e WHERE e.account_id = 9504 AND e.kind <> 'merge') AS entries,
        (SELECT m.tier FROM crm.loyalty_members AS m WHERE m.account_id = 9504) AS member FROM crm_analytics.loyalty_points('{9504}') AS p;
 INSERT INTO crm.accounts (id, name) VALUES (9505, 'Di');
 SELECT m.loyalty_tier FROM crm.merge_accounts(9504, 9505) AS m;
-SELECT p.balance = :before AS carried, p.tier FROM crm_analytics.loyalty_points('{9505}') AS p;
+SELECT p.balance = :before AS carried, p.loyalty_tier FROM crm_analytics.loyalty_points('{9505}') AS p;
 \qecho the programme stands still: no reviews, nothing spent; a tier in use is not deleted
 UPDATE crm.loyalty_programmes SET active = false;
 SELECT crm.burn_points(9505, 1, 'mug');
@@ -132,7 +132,7 @@ SELECT currency FROM crm.loyalty_rates;
 -- midnight in Tehran is 20:30 in UTC
 SELECT earned, balance, next_expires_at AT TIME ZONE 'UTC' AS expires FROM crm_analytics.loyalty_points('{9502}', '2025-02-01Z');
 SELECT crm.review_loyalty('2025-02-01Z') AS reviewed;
-SELECT tier, tier_name FROM crm_analytics.loyalty_points('{9502}');
+SELECT loyalty_tier, tier_name FROM crm_analytics.loyalty_points('{9502}');
 SET LOCAL crm.tenant = '1';
 SELECT p.account_id FROM crm_analytics.loyalty_points() AS p WHERE p.account_id IN (9501, 9502);
 ROLLBACK;
@@ -161,9 +161,9 @@ INSERT INTO crm.loyalty_entries (account_id, kind, points, reason) VALUES (9501,
 UPDATE crm.accounts SET loyalty_tier = 'blue' WHERE id = 9501;
 INSERT INTO crm.accounts (name, loyalty_tier) VALUES ('New', 'blue');
 SELECT tier FROM crm.review_customer_loyalty(9501);
-SELECT account_name, tier, balance FROM crm_analytics.loyalty_accounts;
-SELECT tier, customers, balance FROM crm_analytics.loyalty_by_tier;
-SELECT account_name, tier, tier_name, left_at FROM crm_analytics.loyalty_tier_history;
+SELECT account_name, loyalty_tier, balance FROM crm_analytics.loyalty_accounts;
+SELECT loyalty_tier, customers, balance FROM crm_analytics.loyalty_by_tier;
+SELECT account_name, loyalty_tier, tier_name, left_at FROM crm_analytics.loyalty_tier_history;
 SET LOCAL ROLE regress_crm_other;
 SELECT count(*) FROM crm_analytics.loyalty_points('{9501,9502}');
 SELECT crm_analytics.loyalty_statement(9501);

@@ -10,6 +10,9 @@ SELECT 9700 + i, 'Past ' || i, 'trade', 'DE', 20, 9701, 9701, now() - interval '
 INSERT INTO crm.orders (id, account_id, ordered_at, state)
 SELECT 97000 + i, 9701 + i % 12, now() - make_interval(days => 10 + i * 4), CASE i WHEN 60 THEN 'cancelled' ELSE 'placed' END FROM generate_series(1, 60) AS i;
 INSERT INTO crm.order_lines (order_id, product_id, quantity, unit_price) SELECT 97000 + i, 9701 + 2 * (i / 12 % 2), 1, 10 + i FROM generate_series(1, 60) AS i;
+INSERT INTO crm.loyalty_programmes (name) VALUES ('Past');
+INSERT INTO crm.loyalty_tiers (code, name, position) VALUES ('past', 'Past', 1);
+INSERT INTO crm.loyalty_rates (points, expires_after_months) VALUES (1, 1);
 SELECT (crm.define_score_model('{"name": "past", "rules": [{"name": "german", "when": "$.country == \"DE\"", "points": 20},
   {"name": "visit", "event": "visit", "points": 10, "decay": "half_life", "period": "10 days"}]}')).name;
 SELECT (crm.define_segment('{"name": "past germans", "where": "$.country == \"DE\""}')).name;

@@ -51,7 +51,7 @@ BEGIN
         jsonb_build_object('label', w ->> 'need', 'value', CASE doc #>> '{needs,main}' WHEN 'unknown' THEN w ->> 'unknown' ELSE doc #>> '{needs,main}' END),
         jsonb_build_object('label', w ->> 'wallet', 'value', doc #> '{wallet,share}', 'format', 'percent'))
         -- of customers in a loyalty programme
-        || CASE WHEN doc #>> '{loyalty,earned}' = '0' AND doc #>> '{loyalty,burned}' = '0' AND doc #>> '{loyalty,tier}' IS NULL THEN '[]'::jsonb
+        || CASE WHEN doc #>> '{loyalty,earned}' = '0' AND doc #>> '{loyalty,burned}' = '0' AND doc #>> '{loyalty,loyalty_tier}' IS NULL THEN '[]'::jsonb
                 ELSE jsonb_build_array(
                     jsonb_build_object('label', w ->> 'loyalty_tier', 'value', coalesce(doc #>> '{loyalty,tier_name}', '-')),
                     jsonb_build_object('label', w ->> 'loyalty_points', 'value', doc #> '{loyalty,balance}', 'format', 'number',

@@ -133,7 +133,7 @@ COMMENT ON FUNCTION crm_internal.loyalty_balance(bigint, bigint, timestamptz, bi
 
 -- security definer in what reads points below: a balance follows from all orders of a customer, also those that the caller does not see
 CREATE OR REPLACE FUNCTION crm_analytics.loyalty_points(account_ids bigint[] DEFAULT NULL, as_of timestamptz DEFAULT now())
-RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, tier text, tier_name text, tier_since timestamptz, earned bigint, burned bigint,
+RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, loyalty_tier text, tier_name text, tier_since timestamptz, earned bigint, burned bigint,
                expired bigint, balance bigint, next_expires_at timestamptz, expiring bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER ROWS 1000
 SET search_path = pg_catalog, pg_temp

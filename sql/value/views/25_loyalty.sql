@@ -1,14 +1,14 @@
 -- The loyalty programme as reports see it.
 
 CREATE OR REPLACE VIEW crm_analytics.loyalty_accounts WITH (security_invoker = true) AS
-SELECT p.tenant_id, p.account_id, p.account_name, p.tier, p.tier_name, p.tier_since, m.below_since, p.earned, p.burned, p.expired, p.balance, p.next_expires_at,
+SELECT p.tenant_id, p.account_id, p.account_name, p.loyalty_tier, p.tier_name, p.tier_since, m.below_since, p.earned, p.burned, p.expired, p.balance, p.next_expires_at,
        p.expiring
 FROM crm_analytics.loyalty_points() AS p
 LEFT JOIN crm.loyalty_members AS m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id;
 COMMENT ON VIEW crm_analytics.loyalty_accounts IS
 'One row = one customer with points or a tier of the loyalty programme, now. Of an instant: crm_analytics.loyalty_points().';
 COMMENT ON COLUMN crm_analytics.loyalty_accounts.account_name IS 'Name of the account.';
-COMMENT ON COLUMN crm_analytics.loyalty_accounts.tier IS 'Code of its tier; NULL: none.';
+COMMENT ON COLUMN crm_analytics.loyalty_accounts.loyalty_tier IS 'Code of its tier; NULL: none.';
 COMMENT ON COLUMN crm_analytics.loyalty_accounts.tier_name IS 'Name of its tier.';
 COMMENT ON COLUMN crm_analytics.loyalty_accounts.tier_since IS 'Since when it is in that tier.';
 COMMENT ON COLUMN crm_analytics.loyalty_accounts.below_since IS
@@ -21,14 +21,14 @@ COMMENT ON COLUMN crm_analytics.loyalty_accounts.next_expires_at IS 'When some o
 COMMENT ON COLUMN crm_analytics.loyalty_accounts.expiring IS 'How many will then.';
 
 CREATE OR REPLACE VIEW crm_analytics.loyalty_by_tier WITH (security_invoker = true) AS
-SELECT p.tenant_id, p.tier, p.tier_name, t.position, count(*) AS customers, sum(p.earned) AS earned, sum(p.burned) AS burned, sum(p.expired) AS expired,
+SELECT p.tenant_id, p.loyalty_tier, p.tier_name, t.position, count(*) AS customers, sum(p.earned) AS earned, sum(p.burned) AS burned, sum(p.expired) AS expired,
        sum(p.balance) AS balance, sum(p.expiring) FILTER (WHERE p.next_expires_at < now() + interval '30 days') AS expiring_soon
 FROM crm_analytics.loyalty_points() AS p
-LEFT JOIN crm.loyalty_tiers AS t ON t.tenant_id = p.tenant_id AND t.code = p.tier
-GROUP BY p.tenant_id, p.tier, p.tier_name, t.position;
+LEFT JOIN crm.loyalty_tiers AS t ON t.tenant_id = p.tenant_id AND t.code = p.loyalty_tier
+GROUP BY p.tenant_id, p.loyalty_tier, p.tier_name, t.position;
 COMMENT ON VIEW crm_analytics.loyalty_by_tier IS
 'One row = one tier of the loyalty programme, and one for customers with points in none: what they earned, spent and may yet spend.';
-COMMENT ON COLUMN crm_analytics.loyalty_by_tier.tier IS 'Code of the tier; NULL: none.';
+COMMENT ON COLUMN crm_analytics.loyalty_by_tier.loyalty_tier IS 'Code of the tier; NULL: none.';
 COMMENT ON COLUMN crm_analytics.loyalty_by_tier.tier_name IS 'Name of the tier.';
 COMMENT ON COLUMN crm_analytics.loyalty_by_tier.position IS 'Its place, the higher the better.';
 COMMENT ON COLUMN crm_analytics.loyalty_by_tier.customers IS 'Customers in it.';
@@ -39,9 +39,9 @@ COMMENT ON COLUMN crm_analytics.loyalty_by_tier.balance IS 'Points that they may
 COMMENT ON COLUMN crm_analytics.loyalty_by_tier.expiring_soon IS 'Points of theirs that are the next to expire, within 30 days.';
 
 CREATE OR REPLACE VIEW crm_analytics.loyalty_tier_history WITH (security_invoker = true) AS
-SELECT h.tenant_id, h.account_id, a.name AS account_name, h.tier, t.name AS tier_name, h.entered_at, h.left_at
+SELECT h.tenant_id, h.account_id, a.name AS account_name, h.loyalty_tier, t.name AS tier_name, h.entered_at, h.left_at
 FROM (
-    SELECT v.tenant_id, v.record_id AS account_id, v.value #>> '{}' AS tier, lag(v.until) OVER w AS entered_at, v.until AS left_at
+    SELECT v.tenant_id, v.record_id AS account_id, v.value #>> '{}' AS loyalty_tier, lag(v.until) OVER w AS entered_at, v.until AS left_at
     FROM crm.past_values AS v WHERE v.table_name = 'accounts' AND v.column_name = 'loyalty_tier'
     WINDOW w AS (PARTITION BY v.tenant_id, v.record_id ORDER BY v.until)
     UNION ALL
@@ -51,10 +51,10 @@ FROM (
     FROM crm.accounts AS a
 ) AS h
 JOIN crm.accounts AS a ON a.tenant_id = h.tenant_id AND a.id = h.account_id
-JOIN crm.loyalty_tiers AS t ON t.tenant_id = h.tenant_id AND t.code = h.tier;
+JOIN crm.loyalty_tiers AS t ON t.tenant_id = h.tenant_id AND t.code = h.loyalty_tier;
 COMMENT ON VIEW crm_analytics.loyalty_tier_history IS 'One row = one tier that a customer has been in, from when to when.';
 COMMENT ON COLUMN crm_analytics.loyalty_tier_history.account_name IS 'Name of the account.';
-COMMENT ON COLUMN crm_analytics.loyalty_tier_history.tier IS 'Code of the tier.';
+COMMENT ON COLUMN crm_analytics.loyalty_tier_history.loyalty_tier IS 'Code of the tier.';
 COMMENT ON COLUMN crm_analytics.loyalty_tier_history.tier_name IS 'Name of the tier.';
 COMMENT ON COLUMN crm_analytics.loyalty_tier_history.entered_at IS 'Since when.';
 COMMENT ON COLUMN crm_analytics.loyalty_tier_history.left_at IS 'Until when; NULL: it is in it.';
