@@ -86,8 +86,9 @@ SELECT crm.declare_table('crm.accounts', '{
     "events": {"name": "account",
         "columns": ["name", "kind", "roles", "parent_id", "industry", "country", "employees", "annual_revenue", "currency", "territory_id", "tags",
             "owner_id", "team_id"],
-        "kinds": {"tier_changed": {"column": "loyalty_tier"}}, "meaning": {"tier_changed": "It came into another tier of the loyalty programme, or left it."}}}');
-SELECT crm.declare_column('accounts', 'loyalty_tier', '{*,write}', 'keep', 'written by crm.review_loyalty()');
+        "kinds": {"tier_changed": {"column": "loyalty_tier"}},
+        "meaning": {"tier_changed": "It came into another tier of the loyalty programme, or left it."}}}');
+SELECT crm.declare_column('accounts', 'loyalty_tier', '{*,write}', 'keep', 'written by the reviews of loyalty tiers');
 COMMENT ON COLUMN crm.accounts.name_key IS 'Name folded for matching: letters, digits, case, spaces (crm.name_key).';
 COMMENT ON COLUMN crm.accounts.annual_revenue IS 'Yearly revenue of the account, in currency.';
 COMMENT ON COLUMN crm.accounts.currency IS

@@ -403,7 +403,8 @@ END
 $$;
 COMMENT ON FUNCTION crm_analytics.customer_360(bigint) IS
 'All that sales, service and marketing know of one account, as one document: account, contacts, relationships, sales (totals, orders, open, last 50 closed), '
-'activities (next and last 20), value (crm_analytics.customer_worth), needs, wallet, service (with promises and satisfaction), marketing, loyalty (tier and points, crm_analytics.loyalty_points), receivables '
+'activities (next and last 20), value (crm_analytics.customer_worth), needs, wallet, service (with promises and satisfaction), '
+'marketing, loyalty (tier and points, crm_analytics.loyalty_points), receivables '
 '(crm_analytics.customer_receivables and the oldest 20 open invoices). Amounts in base currency. Error P0002 where the account does not exist '
 'or is not to be seen.';
 SELECT crm.declare_api('crm_analytics.customer_360', '{"account_id": 1}');

@@ -24,6 +24,26 @@ $$;
 COMMENT ON FUNCTION crm_internal.loyalty_orders_restated(bigint, bigint[], timestamptz) IS
 'Orders (of account_ids; NULL: all) that counted at an instant and do not now, because they were cancelled since, or the other way round.';
 
+CREATE OR REPLACE FUNCTION crm_internal.loyalty_tier_at(tenant bigint, account bigint, instant timestamptz)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    left_later text;
+BEGIN
+    SELECT v.value #>> '{}' INTO left_later FROM crm.past_values AS v
+    WHERE v.tenant_id = tenant AND v.table_name = 'accounts' AND v.record_id = account AND v.column_name = 'loyalty_tier' AND v.until > instant
+    ORDER BY v.until LIMIT 1;
+    IF FOUND THEN
+        RETURN left_later;
+    END IF;
+    RETURN (SELECT a.loyalty_tier FROM crm.accounts AS a WHERE a.tenant_id = tenant AND a.id = account);
+END
+$$;
+COMMENT ON FUNCTION crm_internal.loyalty_tier_at(bigint, bigint, timestamptz) IS 'Tier that a customer was in at an instant; NULL: none.';
+
 CREATE OR REPLACE FUNCTION crm_internal.loyalty_ledger(tenant bigint, account_ids bigint[], as_of timestamptz)
 RETURNS TABLE (account_id bigint, order_id bigint, entry_id bigint, kind text, points bigint, at timestamptz, expires_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 10000
@@ -74,15 +94,7 @@ BEGIN
         UNION ALL
         SELECT p.*, r.points, r.currency, r.expires_after_months
         FROM parts AS p
-        CROSS JOIN LATERAL (
-            -- the tier at the time of the order: the first that was left later, else the present one
-            SELECT CASE WHEN by_tier THEN
-                (SELECT w.tier FROM (
-                     (SELECT v.value #>> '{}' AS tier, 0 AS turn FROM crm.past_values AS v
-                      WHERE v.tenant_id = tenant AND v.table_name = 'accounts' AND v.record_id = p.account_id AND v.column_name = 'loyalty_tier'
-                        AND v.until > p.earned_at ORDER BY v.until LIMIT 1)
-                     UNION ALL SELECT a.loyalty_tier, 1 FROM crm.accounts AS a WHERE a.tenant_id = tenant AND a.id = p.account_id) AS w
-                 ORDER BY w.turn LIMIT 1) END AS tier) AS k
+        CROSS JOIN LATERAL (SELECT CASE WHEN by_tier THEN crm_internal.loyalty_tier_at(tenant, p.account_id, p.earned_at) END AS tier) AS k
         CROSS JOIN LATERAL (
             SELECT x.* FROM rates AS x
             WHERE x.valid_from <= p.earned_on AND x.valid_until > p.earned_on AND (x.family IS NULL OR x.family = p.family)

@@ -1,8 +1,8 @@
 -- The loyalty programme as reports see it.
 
 CREATE OR REPLACE VIEW crm_analytics.loyalty_accounts WITH (security_invoker = true) AS
-SELECT p.tenant_id, p.account_id, p.account_name, p.loyalty_tier, p.tier_name, p.tier_since, m.below_since, p.earned, p.burned, p.expired, p.balance, p.next_expires_at,
-       p.expiring
+SELECT p.tenant_id, p.account_id, p.account_name, p.loyalty_tier, p.tier_name, p.tier_since, m.below_since, p.earned, p.burned, p.expired, p.balance,
+       p.next_expires_at, p.expiring
 FROM crm_analytics.loyalty_points() AS p
 LEFT JOIN crm.loyalty_members AS m ON m.tenant_id = p.tenant_id AND m.account_id = p.account_id;
 COMMENT ON VIEW crm_analytics.loyalty_accounts IS
