@@ -189,8 +189,7 @@ question_source(const RowQuestion *question)
 		return NULL;
 	}
 	source = psprintf("%s AS p WHERE (%s) AND p.tenant_id OPERATOR(pg_catalog.=) $1",
-					  quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-												 RelationGetRelationName(rel)),
+					  crm_qualified_name(RelationGetRelid(rel)),
 					  question->change ? change_condition(rel) : "true");
 	table_close(rel, NoLock);
 	return source;

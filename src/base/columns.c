@@ -74,6 +74,17 @@ crm_column_exists(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(get_attnum(PG_GETARG_OID(0), name) > 0);
 }
 
+/* The quoted name of a table with its schema; NULL: there is none */
+char *
+crm_qualified_name(Oid relid)
+{
+	char	   *name = get_rel_name(relid);
+
+	if (name == NULL)
+		return NULL;
+	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), name);
+}
+
 /* The name tables go by everywhere: of schema crm alone, others with theirs */
 char *
 crm_subject_name(Relation rel)

@@ -239,6 +239,7 @@ typedef struct CrmColumns
 
 extern const CrmColumns *crm_columns(Relation rel, const char *purpose);
 extern AttrNumber crm_column_number(TupleDesc desc, const char *name);
+extern char *crm_qualified_name(Oid relid);
 extern char *crm_subject_name(Relation rel);
 
 /* carry.c */

@@ -1,6 +1,7 @@
 /*
  * lock.c
- *	  Locks on what is no row and no table yet, until the transaction ends.
+ *	  Locks on what is no row and no table yet, and on rows of any table, until
+ *	  the transaction ends.
  *
  * They are those of pg_advisory_xact_lock(), but of a class of their own: the
  * functions of PostgreSQL that take advisory locks are for everybody, and
@@ -13,6 +14,7 @@
  */
 #include "base/crm.h"
 
+#include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
@@ -104,4 +106,26 @@ crm_try_lock(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_BOOL(crm_take_lock(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1),
 								 text_to_cstring(PG_GETARG_TEXT_PP(2)), PG_GETARG_BOOL(3), false));
+}
+
+PG_FUNCTION_INFO_V1(crm_hold_row);
+
+/* crm.hold_row(relation, tenant_id, id) -- waits for it */
+Datum
+crm_hold_row(PG_FUNCTION_ARGS)
+{
+	static const Oid types[] = {INT8OID, INT8OID};
+	char	   *relation = crm_qualified_name(PG_GETARG_OID(0));
+	Datum		values[2];
+
+	if (relation == NULL)
+		PG_RETURN_VOID();
+	values[0] = PG_GETARG_DATUM(1);
+	values[1] = PG_GETARG_DATUM(2);
+	crm_connect();
+	crm_execute_variant(psprintf("SELECT FROM %s AS x WHERE x.tenant_id OPERATOR(pg_catalog.=) $1"
+								 " AND x.id OPERATOR(pg_catalog.=) $2 FOR NO KEY UPDATE", relation),
+						2, types, values, NULL, false, 0);
+	crm_disconnect();
+	PG_RETURN_VOID();
 }

@@ -31,13 +31,6 @@ typedef struct Statement
 	char	   *nulls;
 } Statement;
 
-static char *
-table_name(Relation rel)
-{
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-									  RelationGetRelationName(rel));
-}
-
 static void
 begin(Statement *s, int most)
 {
@@ -68,7 +61,7 @@ finish(Statement *s, Relation rel, bool *found)
 	MemoryContext caller = CurrentMemoryContext;
 	Datum		row = (Datum) 0;
 
-	appendStringInfo(&s->sql, " RETURNING (x.*)::%s /*", table_name(rel));
+	appendStringInfo(&s->sql, " RETURNING (x.*)::%s /*", crm_qualified_name(RelationGetRelid(rel)));
 	for (int i = 0; i < s->n; i++)
 		appendStringInfo(&s->sql, " %u", s->types[i]);
 	appendStringInfoString(&s->sql, " */");
@@ -113,7 +106,7 @@ crm_insert_row(PG_FUNCTION_ARGS)
 				   &values, &nulls);
 	begin(&s, desc->natts);
 	initStringInfo(&parameters);
-	appendStringInfo(&s.sql, "INSERT INTO %s AS x (", table_name(rel));
+	appendStringInfo(&s.sql, "INSERT INTO %s AS x (", crm_qualified_name(RelationGetRelid(rel)));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
@@ -130,7 +123,7 @@ crm_insert_row(PG_FUNCTION_ARGS)
 	else
 	{
 		resetStringInfo(&s.sql);
-		appendStringInfo(&s.sql, "INSERT INTO %s AS x DEFAULT VALUES", table_name(rel));
+		appendStringInfo(&s.sql, "INSERT INTO %s AS x DEFAULT VALUES", crm_qualified_name(RelationGetRelid(rel)));
 	}
 	row = finish(&s, rel, &found);
 	ReleaseTupleDesc(desc);
@@ -185,11 +178,11 @@ crm_update_row(PG_FUNCTION_ARGS)
 	if (key == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("table %s has no primary key", table_name(rel))));
+				 errmsg("table %s has no primary key", crm_qualified_name(RelationGetRelid(rel)))));
 	crm_deform_row(PG_GETARG_HEAPTUPLEHEADER(0), desc, &before, &before_nulls);
 	crm_deform_row(PG_GETARG_HEAPTUPLEHEADER(1), desc, &after, &after_nulls);
 	begin(&s, desc->natts * 2);
-	appendStringInfo(&s.sql, "UPDATE %s AS x SET ", table_name(rel));
+	appendStringInfo(&s.sql, "UPDATE %s AS x SET ", crm_qualified_name(RelationGetRelid(rel)));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);

@@ -230,17 +230,15 @@ refers_to(const Segment *s, const Answers *a)
 /*
  * Those that refer to what changed (moved) are judged anew, with those that
  * look at more than the row, whose own answer comes first, as answers end
- * before ids do.  row: 0 where it is gone; alone: it is new, so nobody else
- * sees it, and a lock for each would fill the table of locks.
+ * before ids do.  row: 0 where it is gone.
  */
 static void
 judge_more(const SegmentGroup *g, int64 tenant, const char *table, Datum subject,
-		   const Answers *more, const Answers *moved, Datum row, bool alone)
+		   const Answers *more, const Answers *moved, Datum row)
 {
-	static const Oid types[] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, JSONBOID,
-	BOOLOID};
+	static const Oid types[] = {INT8OID, TEXTOID, INT8OID, INT8ARRAYOID, BOOLARRAYOID, JSONBOID};
 	Answers		judged;
-	Datum		values[7];
+	Datum		values[6];
 
 	answers_init(&judged, g->n);
 	memcpy(judged.ids, more->ids, sizeof(Datum) * more->n);
@@ -256,9 +254,8 @@ judge_more(const SegmentGroup *g, int64 tenant, const char *table, Datum subject
 	values[3] = id_array(&judged);
 	values[4] = member_array(more);
 	values[5] = row;
-	values[6] = BoolGetDatum(alone);
-	crm_execute("SELECT crm_internal.touch_segments($1, $2, $3, $4, $5, $6, alone => $7)",
-				7, types, values, row ? NULL : "     n ", false, 0);
+	crm_execute("SELECT crm_internal.touch_segments($1, $2, $3, $4, $5, $6)",
+				6, types, values, row ? NULL : "     n", false, 0);
 }
 
 PG_FUNCTION_INFO_V1(crm_segment_row);
@@ -365,7 +362,7 @@ crm_segment_row(PG_FUNCTION_ARGS)
 
 	if (g->more && more.n + moved.n > 0)
 		judge_more(g, tenant, table, subject, &more, &moved,
-				   after ? (g->whole ? now : whole_row(after, desc)) : (Datum) 0, before == NULL);
+				   after ? (g->whole ? now : whole_row(after, desc)) : (Datum) 0);
 	crm_disconnect_self(&me);
 	return PointerGetDatum(NULL);
 }

@@ -40,8 +40,7 @@ whole_table(Relation rel)
 
 	if (rel->rd_rel->relispartition)
 		relid = llast_oid(get_partition_ancestors(relid));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
+	return crm_qualified_name(relid);
 }
 
 PG_FUNCTION_INFO_V1(crm_check_tree);

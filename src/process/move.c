@@ -81,8 +81,7 @@ find_process(Wanted *w)
 				(errcode(ERRCODE_CRM_NO_TENANT),
 				 errmsg("the current role has no tenant"),
 				 errhint("Say SET crm.tenant = 'id', or ask for crm.grant_access().")));
-	w->table = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(w->rel)),
-										  RelationGetRelationName(w->rel));
+	w->table = crm_qualified_name(RelationGetRelid(w->rel));
 	w->subject = subject_of(w->rel);
 	if (w->subject == NULL)
 		ereport(ERROR,

@@ -36,15 +36,6 @@ crm_process_subject_oid(const char *subject)
 	return relid;
 }
 
-static char *
-subject_relation(const char *subject)
-{
-	Oid			relid = crm_process_subject_oid(subject);
-
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
-									  get_rel_name(relid));
-}
-
 static Datum
 names_array(List *names)
 {
@@ -121,7 +112,7 @@ put_move(ReturnSetInfo *rsinfo, Move *move)
 static HeapTuple
 read_subject_row(const char *subject, int64 tenant, int64 id, TupleDesc *desc)
 {
-	char	   *table = subject_relation(subject);
+	char	   *table = crm_qualified_name(crm_process_subject_oid(subject));
 	Oid			types[2] = {INT8OID, INT8OID};
 	Datum		values[2];
 

@@ -13,3 +13,11 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_try_lock';
 COMMENT ON FUNCTION crm.try_lock(text, bigint, text, boolean) IS 'As crm.lock(), but does not wait: false where somebody else holds it.';
 SELECT crm.declare_function('crm.try_lock', 'owner');
+
+CREATE FUNCTION crm.hold_row(relation regclass, tenant_id bigint, id bigint) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_hold_row';
+COMMENT ON FUNCTION crm.hold_row(regclass, bigint, bigint) IS
+'Locks a row of a table with a tenant_id and an id until the transaction ends (FOR NO KEY UPDATE), and waits for it. What is there no more is not locked. '
+'Unlike with crm.lock() any number of rows can be held.';
+SELECT crm.declare_function('crm.hold_row', 'owner');

@@ -47,7 +47,7 @@ COMMENT ON FUNCTION crm_internal.set_segment_state(crm.segments, bigint, boolean
 -- A failing definition must not stop the write that led here: it is reported, and the membership stays as it was.
 CREATE OR REPLACE FUNCTION crm_internal.touch_segments(
     tenant bigint, subject_table text, subject bigint, ids bigint[], answers boolean[], doc jsonb, cause text DEFAULT 'change',
-    at timestamptz DEFAULT now(), alone boolean DEFAULT false)
+    at timestamptz DEFAULT now())
 RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
@@ -57,15 +57,13 @@ DECLARE
     queue bigint[] := ids;
     segment crm.segments;
     row_now jsonb := doc;
-    locked boolean := alone;
+    -- the trigger of the row itself, which gives answers, holds it already
+    held boolean := answers IS NOT NULL;
     j record;
     answer boolean;
     upon timestamptz;
     i integer := 1;
 BEGIN
-    IF doc IS NULL AND answers IS NULL THEN
-        row_now := crm_internal.segment_row_of(subject_table, tenant, subject);
-    END IF;
     WHILE i <= cardinality(queue) LOOP
         SELECT s.* INTO segment FROM crm.segments AS s WHERE s.tenant_id = tenant AND s.id = queue[i];
         answer := answers[i];       -- NULL past the end
@@ -74,10 +72,12 @@ BEGIN
         IF answer IS FALSE OR answer AND segment.uses = '{}' THEN
             upon := NULL;
         ELSE
-            -- what two events say together must not be missed by both
-            IF NOT locked THEN
-                PERFORM crm.lock('segment', tenant, subject_table || '.' || subject);
-                locked := true;
+            -- what two events say together must not be missed by both: the later one waits. It is the row that is locked, as a load may
+            -- touch any number of them, and the table of locks has an end
+            IF NOT held THEN
+                PERFORM crm.hold_row(crm.subject_relation(subject_table), tenant, subject);
+                held := true;
+                row_now := coalesce(doc, crm_internal.segment_row_of(subject_table, tenant, subject));
             END IF;
             BEGIN
                 SELECT x.member, x.next_at INTO answer, upon FROM crm_internal.judge_segment(segment, subject, row_now, at) AS x;
@@ -97,9 +97,8 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.touch_segments(bigint, text, bigint, bigint[], boolean[], jsonb, text, timestamptz, boolean) IS
-'Judges a subject anew for some segments and for those that refer to them. answers: what the conditions alone said, where that is known; alone: nobody '
-'else can know the subject yet, so that nobody needs to wait.';
+COMMENT ON FUNCTION crm_internal.touch_segments(bigint, text, bigint, bigint[], boolean[], jsonb, text, timestamptz) IS
+'Judges a subject anew for some segments and for those that refer to them. answers: what the conditions alone said, from the trigger of the row.';
 
 CREATE OR REPLACE TRIGGER lead_scores_after_told AFTER INSERT OR UPDATE OR DELETE ON crm.lead_scores
     FOR EACH ROW EXECUTE FUNCTION crm.segment_score();
