@@ -53,6 +53,7 @@
 #define ERRCODE_CRM_TOKEN_REVOKED			CRM_ERRCODE('6', '0', '5')
 #define ERRCODE_CRM_DRY_RUN					CRM_ERRCODE('6', '0', '6')
 #define ERRCODE_CRM_AUDIT_KEPT				CRM_ERRCODE('6', '0', '7')
+#define ERRCODE_CRM_PERSON_ERASED			CRM_ERRCODE('6', '0', '8')
 
 /* 7: messages */
 #define ERRCODE_CRM_CONSENT_MISSING			CRM_ERRCODE('7', '0', '1')

@@ -19,6 +19,7 @@ char	   *crm_cause_setting = NULL;
 char	   *crm_key_file = NULL;
 static char *crm_tenant_setting = NULL;
 static char *crm_request_id = NULL;
+static char *crm_readmit = NULL;
 static char *crm_acting_setting = NULL;
 static bool acting_by_function = false;
 bool		crm_tenant_set = false;
@@ -241,6 +242,17 @@ define_request_settings(void)
 							   "Free text of a program, such as its name or the key of its request. Functions "
 							   "of the CRM say theirs where the program says nothing.",
 							   &crm_cause_setting,
+							   "",
+							   PGC_USERSET,
+							   GUC_NOT_IN_SAMPLE,
+							   NULL, NULL, NULL);
+
+	/* read by the triggers of tables with addresses (option addresses of the registry) */
+	DefineCustomStringVariable("crm.readmit",
+							   "Why somebody who was erased is written down again: they asked for it.",
+							   "Without it rows with an address of a person who was erased are refused. "
+							   "What is said here is kept beside the erasure.",
+							   &crm_readmit,
 							   "",
 							   PGC_USERSET,
 							   GUC_NOT_IN_SAMPLE,

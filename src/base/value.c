@@ -97,7 +97,7 @@ build_text(const void *key, MemoryContext context)
 
 static CrmKept kept_texts = {
 	.what = "queries made for tables",
-	.tables = {"registry"},
+	.tables = {"registry", "erased_addresses"},
 	.build = build_text,
 };
 

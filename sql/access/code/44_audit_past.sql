@@ -86,6 +86,10 @@ BEGIN
              ORDER BY a.id DESC LOOP
         known := true;
         EXIT WHEN e.at <= as_of;
+        IF e.was IS NULL AND e.action <> 'insert' THEN
+            RAISE EXCEPTION 'what row % of "%" said at % was taken out of the log of changes', id, table_name, as_of
+                USING ERRCODE = 'no_data_found', HINT = 'The person whom it told of was erased (crm.person_requests).';
+        END IF;
         -- a row that came or went is told without what was empty
         state := CASE e.action WHEN 'update' THEN state || e.was WHEN 'delete' THEN crm_internal.empty_row(relation) || e.was END;
     END LOOP;
@@ -100,7 +104,7 @@ COMMENT ON FUNCTION crm.record_as_of(text, bigint, timestamptz) IS
 'A record as it was at an instant, out of the log of changes: its columns but those that are computed from others or secret. NULL: it was not there, '
 'not yet or not '
 'any more. A change counts from the beginning of its transaction on. For whoever sees the record; of one that is gone, managers and above. Errors: 42P01 for a '
-'table that is not audited, 22023 for an instant before the audit began, P0002 for a record that never was.';
+'table that is not audited, 22023 for an instant before the audit began, P0002 for a record that never was, or of which a change was taken out since.';
 SELECT crm.declare_function('crm.record_as_of', 'reader');
 
 CREATE OR REPLACE FUNCTION crm_internal.empty_row(relation regclass)

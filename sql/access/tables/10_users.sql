@@ -31,7 +31,9 @@ CREATE INDEX users_manager_id_idx ON crm.users (tenant_id, manager_id);
 COMMENT ON TABLE crm.users IS 'People who work with the CRM.';
 SELECT crm.declare_table('crm.users', '{
     "class": "configuration", "version": true, "custom": true, "tree": "manager_id", "import": true, "found_by": ["source", "email", "name"],
-    "personal": ["name", "email"]}');
+    "personal": ["name", "email"],
+    "erase": {"kept": {"name": {"because": "who works for the company is not erased as a contact of it"},
+        "email": {"because": "who works for the company is not erased as a contact of it"}}}}');
 COMMENT ON COLUMN crm.users.db_role IS 'Database role whose sessions are this user; unique in the database.';
 COMMENT ON COLUMN crm.users.access IS
 'reader sees, agent works on what is theirs or their teams'', manager and admin on everything of the tenant; admin configures.';

@@ -27,7 +27,8 @@ COMMENT ON TABLE crm.audit_log IS
 'Changes of records, one row each: written by trigger for whoever writes, where crm.start_audit() was called; never changed (CR607). People see the changes of '
 'records they see; of records that are gone, managers and above. Rows lie in partitions by month, in schema crm_internal.';
 SELECT crm.declare_table('crm.audit_log', '{
-    "class": "log", "parent": {"record_id": {"table_in": "table_name"}}, "kept_back": "withheld", "personal": ["change"], "events": false, "audit": false}');
+    "class": "log", "parent": {"record_id": {"table_in": "table_name"}}, "kept_back": "withheld", "personal": ["change"], "events": false, "audit": false,
+    "erase": {"kept": {"change": {"because": "changes are taken out with their hash left, so that the seals still hold"}}}}');
 COMMENT ON COLUMN crm.audit_log.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.audit_log.id IS 'Number of the change: of one record, in the order of what happened to it.';
 COMMENT ON COLUMN crm.audit_log.at IS 'When: start of the transaction.';

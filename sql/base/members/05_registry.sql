@@ -38,7 +38,8 @@ AS $$
     ('import', 'boolean', '{tenant_id,id,source_system,source_id}', 'Rows may be imported, told apart by (tenant_id, source_system, source_id).'),
     ('found_by', 'array', '{tenant_id,id}', 'By what an import finds a row: "source", or columns, the first that matches.'),
     ('segments', 'boolean', '{tenant_id,id}', 'Rows may be members of segments.'),
-    ('happened', 'string', '{tenant_id,id,kind}', 'Expression over a row r: when that happened of which a row tells; segments count it for whom it is about.'),
+    ('happened', 'string', '{tenant_id,id,kind}', 'Expression over a row r: when that happened of which a row tells; segments count it for whom it is '
+        'about.'),
     ('planned', 'column', '{}', 'Column with an instant that may lie ahead, from which on a row counts.'),
     ('merge', 'column', '{tenant_id,id}', 'Rows may be merged; the column refers to the row that goes on.'),
     ('followers', 'column', '{tenant_id}', 'Rows say who follows their parent; the column names the user.'),
@@ -52,6 +53,14 @@ AS $$
      'What is announced of rows: {"name": first word of the kinds, "columns": [columns], "kinds": {word: {"column": ..., "to", "set" or "stage": ...}}, '
      '"only": [words], "subject": {"id": column, "table" or "table_in": ...}, "meaning": {word: text}}; see docs/howto/events.md. false: nothing.'),
     ('personal', 'array', '{}', 'Columns that say something of a person.'),
+    ('person', 'array', '{tenant_id,id}', 'Rows are people: the columns with their names.'),
+    ('addresses', 'array', '{tenant_id}',
+     'Columns with addresses in normal form, by which people are known: what has one of somebody who was erased is refused (CR608).'),
+    ('erase', 'erasure', '{tenant_id}',
+     'What becomes of rows of somebody who is erased, where emptying the columns in personal is not all: {"rows": "delete"}, "set": {column: expression over '
+     'the row r}, "clean": [columns of which only names and addresses go], "kept": {column: {"because": reason, "if": condition over r}}, "hash": [columns '
+     'with addresses that go on as keyed hashes], "whose": condition over r by which rows are theirs without a link ($1 tenant, $2 ids, $3[1] table), '
+     '"own_if": condition by which what people refer to is their own}. See docs/howto/privacy.md.'),
     ('audit', 'boolean or "always"', '{tenant_id}',
      'Changes of rows are written into the log of changes where it is switched on ("always": everywhere). True unless said otherwise, but for classes '
      'owner, lookup and log.'),
@@ -113,6 +122,9 @@ DECLARE
     source record;
     path text;
 BEGIN
+    IF jsonb_typeof(sources) <> 'object' THEN
+        RETURN 'must be an object of columns and lists of columns';
+    END IF;
     FOR source IN SELECT e.key, e.value FROM jsonb_each(sources) AS e LOOP
         IF source.key NOT IN ('currency', 'country') OR NOT crm.column_exists(relation, source.key) THEN
             RETURN format('names "%s"; known are the columns currency and country, where the table has them', source.key);
@@ -130,6 +142,51 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.table_sources_fault(regclass, jsonb) IS 'What is wrong with the option missing of a table; NULL: nothing.';
+
+CREATE FUNCTION crm.table_erasure_fault(relation regclass, said jsonb)
+RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    wrong text;
+BEGIN
+    IF jsonb_typeof(said) <> 'object' THEN
+        RETURN 'must be an object';
+    END IF;
+    SELECT string_agg(k, ', ' ORDER BY k) INTO wrong FROM jsonb_object_keys(said) AS k
+    WHERE k NOT IN ('rows', 'set', 'clean', 'kept', 'hash', 'whose', 'own_if');
+    IF wrong IS NOT NULL THEN
+        RETURN format('says what nobody knows: %s; known are rows, set, clean, kept, hash, whose and own_if', wrong);
+    END IF;
+    IF said ? 'rows' AND said -> 'rows' <> '"delete"' OR jsonb_typeof(coalesce(said -> 'set', '{}')) <> 'object'
+       OR jsonb_typeof(coalesce(said -> 'kept', '{}')) <> 'object' OR jsonb_typeof(coalesce(said -> 'clean', '[]')) <> 'array'
+       OR jsonb_typeof(coalesce(said -> 'hash', '[]')) <> 'array' OR jsonb_typeof(coalesce(said -> 'whose', '""')) <> 'string'
+       OR jsonb_typeof(coalesce(said -> 'own_if', '""')) <> 'string' THEN
+        RETURN 'has rows that is not "delete", set or kept that is no object, clean or hash that is no list, or whose or own_if that is no text';
+    END IF;
+    SELECT string_agg(e.key, ', ' ORDER BY e.key) INTO wrong FROM jsonb_each(coalesce(said -> 'kept', '{}')) AS e
+    WHERE coalesce(e.value ->> 'because', '') = '' OR EXISTS (SELECT FROM jsonb_object_keys(e.value) AS k WHERE k NOT IN ('because', 'if'));
+    IF wrong IS NOT NULL THEN
+        RETURN format('keeps what nobody says a reason for: %s; say {"because": reason}, with "if" where it depends on the row', wrong);
+    END IF;
+    SELECT string_agg(DISTINCT c, ', ') INTO wrong
+    FROM (SELECT jsonb_object_keys(coalesce(said -> 'set', '{}')) UNION ALL SELECT jsonb_object_keys(coalesce(said -> 'kept', '{}'))
+          UNION ALL SELECT jsonb_array_elements_text(coalesce(said -> 'clean', '[]'))
+          UNION ALL SELECT jsonb_array_elements_text(coalesce(said -> 'hash', '[]'))) AS n (c)
+    WHERE NOT crm.column_exists(relation, c);
+    IF wrong IS NOT NULL THEN
+        RETURN format('names columns that the table does not have: %s', wrong);
+    END IF;
+    -- rows go without their foreign keys being asked
+    IF said ? 'rows' AND EXISTS (SELECT FROM pg_constraint AS k WHERE k.contype = 'f' AND k.confrelid = relation) THEN
+        RETURN 'deletes rows that others refer to; say what becomes of their columns';
+    END IF;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION crm.table_erasure_fault(regclass, jsonb) IS 'What is wrong with the option erase of a table; NULL: nothing.';
 
 CREATE FUNCTION crm.event_words(said jsonb)
 RETURNS jsonb
@@ -259,10 +316,9 @@ BEGIN
             IF absent IS NOT NULL THEN
                 RETURN absent;
             END IF;
+        WHEN 'erasure' THEN
+            RETURN crm.table_erasure_fault(relation, value);
         WHEN 'sources' THEN
-            IF jsonb_typeof(value) <> 'object' THEN
-                RETURN 'must be an object of columns and lists of columns';
-            END IF;
             RETURN crm.table_sources_fault(relation, value);
         WHEN 'links' THEN
             IF jsonb_typeof(value) <> 'object' THEN
@@ -501,7 +557,8 @@ COMMENT ON FUNCTION crm.declare_hook(text, text) IS
 '(tenant_id bigint), table (regclass: puts on a table what its registration asks for), audit (regclass: the same, when the audit of a table was switched), '
 'readable_relations (relations that every reader may '
 'read), access (role name, level text: rights in schemas that are not the CRM''s), '
-'escalation_action.NAME (what a step of an escalation with that action does), lead_captured, lead_score. Error 42883 where there is '
+'person_erased (tenant bigint, people jsonb), personal_fields (subject text: custom fields), escalation_action.NAME (what a step of an escalation with '
+'that action does), lead_captured, lead_score. Error 42883 where there is '
 'no such function.';
 
 SELECT crm.declare_function('crm.check_table_options', 'owner');

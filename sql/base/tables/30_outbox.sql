@@ -34,7 +34,8 @@ COMMENT ON TABLE crm.events IS 'What happened: changes of records, announced by 
 'somebody is to deliver. Written in the transaction that caused it. Programs follow it by crm.subscribe() and crm.read_events(), notices are taken by '
 'crm.claim_events(); people see the events of records they see, but no notices, which may hold secrets.';
 SELECT crm.declare_table('crm.events', '{
-    "class": "log", "parent": {"subject_id": {"table_in": "subject_table"}}, "kept_back": "scheduled_at", "personal": ["payload"]}');
+    "class": "log", "parent": {"subject_id": {"table_in": "subject_table"}}, "kept_back": "scheduled_at", "personal": ["payload"],
+    "erase": {"set": {"payload": "CASE WHEN r.kind = ''person.erased'' THEN r.payload ELSE ''{}'' END"}}}');
 COMMENT ON COLUMN crm.events.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.events.xact IS 'Transaction that wrote it.';
 COMMENT ON COLUMN crm.events.id IS 'Number of the event: of one record, in the order of what happened to it. A consumer that remembers it delivers once.';

@@ -3,6 +3,8 @@
 INSERT INTO crm_internal.texts (language, area, words) VALUES
 ('en', 'tenant', '{"currency": "USD", "zone": "UTC", "week_start": 1, "weekend": [6, 7], "fiscal_year_start": "01-01"}'),
 
+('en', 'privacy', '{"erased": "(erased)"}'),
+
 ('en', 'seeds', $json${
   "pipelines": {"sales": "Sales", "leads": "Leads", "support": "Support", "quotes": "Quotes"},
   "discount_over_limit": "a line has more discount than you may give: ask for an approval (stage approved)",

@@ -3,6 +3,8 @@
 INSERT INTO crm_internal.texts (language, area, words) VALUES
 ('fa', 'tenant', '{"currency": "IRR", "country": "IR", "zone": "Asia/Tehran", "week_start": 6, "weekend": [5], "fiscal_year_start": "jalali:01-01"}'),
 
+('fa', 'privacy', '{"erased": "(پاک‌شده)"}'),
+
 ('fa', 'seeds', $json${
   "document_rules": [{"for_currency": "IRR", "minor_units": 0}],
   "pipelines": {"sales": "فروش", "leads": "سرنخ‌ها", "support": "پشتیبانی", "quotes": "پیش‌فاکتورها"},

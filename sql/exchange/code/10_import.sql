@@ -44,9 +44,12 @@ LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
     UPDATE crm.import_rows AS r
-    SET state = 'bad', target_id = NULL, ready = NULL, before = NULL, row_hash = NULL, sqlstate = why ->> 'sqlstate', column_name = why ->> 'column', value =
-        why ->> 'value',
-        reason = why ->> 'reason', hint = why ->> 'hint'
+    SET state = 'bad', target_id = NULL, ready = NULL, before = NULL, row_hash = NULL, sqlstate = why ->> 'sqlstate', column_name = why ->> 'column',
+        reason = why ->> 'reason', hint = why ->> 'hint',
+        -- what a person is known by who was erased is not kept here either
+        value = CASE WHEN why ->> 'sqlstate' <> 'CR608' THEN why ->> 'value' END,
+        data = CASE WHEN why ->> 'sqlstate' = 'CR608' THEN '{}' ELSE r.data END,
+        source_id = CASE WHEN why ->> 'sqlstate' = 'CR608' THEN NULL ELSE r.source_id END
     WHERE r.tenant_id = batch.tenant_id AND r.batch_id = batch.id AND r.line = at_line
 $$;
 COMMENT ON FUNCTION crm.import_refused(crm.import_batches, bigint, jsonb) IS 'Marks one line of a batch as bad.';
@@ -342,6 +345,14 @@ BEGIN
           FROM crm.import_rows AS r WHERE r.tenant_id = tenant AND r.batch_id = batch.id) AS n
     WHERE b.tenant_id = tenant AND b.id = batch.id
     RETURNING b.* INTO counted;
+    -- what was read of people who were erased does not stay in the log either
+    IF EXISTS (SELECT FROM crm.import_rows AS r WHERE r.tenant_id = tenant AND r.batch_id = batch.id AND r.sqlstate = 'CR608') THEN
+        PERFORM crm.write_audit();
+        PERFORM crm_internal.take_out_changes(tenant, format('a.table_name = ''import_rows'' AND EXISTS (SELECT FROM crm.import_rows AS r '
+            'WHERE r.tenant_id = $1 AND r.batch_id = %L AND r.sqlstate = ''CR608'' AND r.batch_id::text = coalesce(a.change -> ''new'' ->> ''batch_id'', '
+            'a.change -> ''old'' ->> ''batch_id'') AND r.line::text = coalesce(a.change -> ''new'' ->> ''line'', a.change -> ''old'' ->> ''line''))', batch.id),
+            '{}', ARRAY['']);
+    END IF;
     RETURN counted;
 END
 $$;

@@ -73,7 +73,12 @@ COMMENT ON TABLE crm.import_rows IS
 'Every row an import has read, and what became of it. A bad row keeps its line, its data and the reason: correct data with an UPDATE and call '
 'crm.retry_import.';
 SELECT crm.declare_table('crm.import_rows',
-    '{"class": "child", "parent": {"batch_id": "import_batches"}, "personal": ["data", "before", "ready", "value", "reason"]}');
+    '{"class": "child", "parent": {"batch_id": "import_batches"}, "personal": ["data", "before", "ready", "value", "reason"],
+     "erase": {"set": {"state": "CASE WHEN r.state = ''pending'' THEN ''bad'' ELSE r.state END", "source_id": "NULL",
+            "sqlstate": "CASE WHEN r.state IN (''pending'', ''bad'') THEN ''CR608'' ELSE r.sqlstate END",
+            "reason": "CASE WHEN r.state IN (''pending'', ''bad'') THEN ''the person of the row was erased'' END"},
+        "whose": "r.target_id = ANY ($2) AND EXISTS (SELECT FROM crm.import_batches AS b '
+'WHERE b.tenant_id = r.tenant_id AND b.id = r.batch_id AND b.target_table = $3[1])"}}');
 COMMENT ON COLUMN crm.import_rows.line IS 'Place of the row in the source, from 1.';
 COMMENT ON COLUMN crm.import_rows.before IS 'The row as it was before this import updated it; what crm.undo_import restores.';
 COMMENT ON COLUMN crm.import_rows.batch_id IS 'The batch.';

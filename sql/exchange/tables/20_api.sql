@@ -16,7 +16,8 @@ CREATE INDEX external_ids_subject_id_idx ON crm.external_ids (tenant_id, subject
 COMMENT ON TABLE crm.external_ids IS
 'What other systems call records of the CRM: one record may have a name in each of several systems. Written by crm.upsert_record() and '
 'crm.link_record(); what imports know by source_system and source_id is found as well.';
-SELECT crm.declare_table('crm.external_ids', '{"class": "child", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}}}');
+SELECT crm.declare_table('crm.external_ids', '{"class": "child", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}},
+    "erase": {"rows": "delete"}}');
 COMMENT ON COLUMN crm.external_ids.subject_table IS 'Entity of the record: its table''s name in crm.registry.';
 COMMENT ON COLUMN crm.external_ids.source IS 'The other system, in the company''s own words, such as erp.';
 COMMENT ON COLUMN crm.external_ids.external_id IS 'What that system calls the record; unique for the entity and the source.';

@@ -331,7 +331,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.run_journeys(timestamptz, integer) IS
 'One pass over the journeys of all companies: people enter, hear events, do the steps that are due at an instant, and leave; about batch things at most. Any '
-'number of callers at once; each step is done once. What fails is written down, tried again later, and keeps nobody else. Returns how many things were done. A '
+'number of callers at once; each step is done once. What fails is written down, tried again later, and keeps nobody else. Returns how many things were '
+'done. A '
 'maintenance task; for the owner of the CRM.';
 SELECT crm.declare_function('crm.run_journeys', 'owner');
 
@@ -412,6 +413,29 @@ COMMENT ON FUNCTION crm.leave_journey(text, bigint, text) IS
 SELECT crm.declare_function('crm.leave_journey', 'agent');
 SELECT crm.declare_api('crm.leave_journey', '{"journey": "welcome", "subject_id": 1}');
 
+CREATE OR REPLACE FUNCTION crm_internal.forget_members(tenant bigint, people jsonb)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    who record;
+BEGIN
+    PERFORM crm_internal.leave_journey(tenant, ARRAY(
+        SELECT m.id FROM crm.journey_members AS m WHERE m.tenant_id = tenant AND m.status = 'active'
+          AND m.subject_id = ANY (crm_internal.ids_in(people, m.subject_table))), 'erased', now());
+    -- dynamic segments go by what is left; static ones are counted as they are
+    FOR who IN SELECT k AS subject, i::bigint AS id FROM jsonb_each(people) AS e (k, v), jsonb_array_elements_text(e.v) AS i LOOP
+        PERFORM crm_internal.touch_segments(tenant, who.subject, who.id, ARRAY(
+            SELECT s.id FROM crm.segments AS s WHERE s.tenant_id = tenant AND s.subject_table = who.subject AND s.kind = 'dynamic'
+                AND s.active ORDER BY s.id), NULL, NULL);
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.forget_members(bigint, jsonb) IS 'People who were erased leave journeys, and segments that they do not fit any more.';
+SELECT crm.declare_hook('person_erased', 'crm_internal.forget_members(bigint, jsonb)');
+
 CREATE OR REPLACE FUNCTION crm.move_journey_members(journey text, steps jsonb DEFAULT '{}', condition jsonpath DEFAULT NULL, otherwise text DEFAULT 'stay')
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER
@@ -459,8 +483,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.move_journey_members(text, jsonb, jsonpath, text) IS
-'Moves those who are inside a journey in an earlier version to the version in force, where a condition over the person holds: to the step that steps names for '
-'theirs ({"old": "new"}), else the step of the same name, else as otherwise says: stay (they go on in their version), leave, or a step. What they wait for is '
+'Moves those who are inside a journey in an earlier version to the version in force, where a condition over the person holds: to the step that steps '
+'names for '
+'theirs ({"old": "new"}), else the step of the same name, else as otherwise says: stay (they go on in their version), leave, or a step. What they wait '
+'for is '
 'counted anew from when they came to their step. Returns how many were moved or left. Errors: 42704 no such journey, 22023 no such step.';
 SELECT crm.declare_function('crm.move_journey_members', 'manager');
 

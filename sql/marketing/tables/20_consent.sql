@@ -58,6 +58,7 @@ COMMENT ON TABLE crm.consents IS 'What people said about being written to, one r
 'by the time it was made, whenever it was written down.';
 SELECT crm.declare_table('crm.consents', '{
     "class": "log", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}}, "personal": ["wording", "address_key"], "audit": true,
+    "erase": {"set": {"expires_at": "CASE WHEN r.expires_at > now() THEN now() ELSE r.expires_at END"}},
     "events": {"name": "consent", "columns": ["purpose", "channel", "legal_basis", "source", "text_version", "stated_at"],
         "kinds": {"given": {"column": "state", "to": "given"}, "requested": {"column": "state", "to": "requested"},
             "withdrawn": {"column": "state", "to": "withdrawn"}},
@@ -104,7 +105,7 @@ CREATE TABLE crm.suppressions (
 CREATE UNIQUE INDEX suppressions_address_idx ON crm.suppressions (tenant_id, channel, address_key, reason) WHERE lifted_at IS NULL;
 COMMENT ON TABLE crm.suppressions IS 'Addresses that nothing is sent to, whatever their people agreed to: they bounce, somebody complained, a court '
 'or the person asked for it.';
-SELECT crm.declare_table('crm.suppressions', '{"class": "log", "personal": ["address_key"], "audit": true,
+SELECT crm.declare_table('crm.suppressions', '{"class": "log", "personal": ["address_key"], "audit": true, "erase": {"hash": ["address_key"]},
     "events": {"name": "suppression", "columns": ["channel", "reason", "source"], "kinds": {"lifted": {"column": "lifted_at", "set": true}}, "only":
         ["created", "lifted"]}}');
 COMMENT ON COLUMN crm.suppressions.tenant_id IS 'Company the row belongs to.';
@@ -134,7 +135,7 @@ CREATE INDEX opt_out_tokens_subject_idx ON crm.opt_out_tokens (tenant_id, subjec
 CREATE INDEX opt_out_tokens_purpose_idx ON crm.opt_out_tokens (tenant_id, purpose);
 COMMENT ON TABLE crm.opt_out_tokens IS 'Links by which people leave: what each is for. The tokens themselves are in the messages alone.';
 SELECT crm.declare_table('crm.opt_out_tokens', '{"class": "owner", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}},
-    "personal": ["address_key"]}');
+    "personal": ["address_key"], "erase": {"rows": "delete"}}');
 COMMENT ON COLUMN crm.opt_out_tokens.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.opt_out_tokens.token_hash IS 'SHA-256 of the token.';
 COMMENT ON COLUMN crm.opt_out_tokens.subject_table IS 'contacts or leads: what the person is.';

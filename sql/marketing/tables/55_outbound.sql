@@ -58,6 +58,8 @@ COMMENT ON TABLE crm.outbound_messages IS 'Messages to people: to be sent, sent,
 SELECT crm.declare_table('crm.outbound_messages', '{
     "class": "child", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}},
     "personal": ["address", "address_key", "subject", "body", "data", "links"], "secret": ["body", "data", "links"],
+    "erase": {"set": {"body": "CASE WHEN r.body IS NOT NULL THEN $3[1] END", "state": "CASE WHEN r.state = ''queued'' THEN ''cancelled'' ELSE r.state END",
+        "reason": "CASE WHEN r.state = ''queued'' THEN ''the person was erased'' ELSE r.reason END"}},
     "events": {"name": "outbound", "columns": ["purpose", "channel", "campaign_id", "template_id", "reason", "provider_id"],
         "kinds": {"sent": {"column": "state", "to": "sent"}, "failed": {"column": "state", "to": "failed"},
             "suppressed": {"column": "state", "to": "suppressed"}, "cancelled": {"column": "state", "to": "cancelled"}},

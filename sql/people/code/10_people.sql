@@ -147,3 +147,13 @@ $$;
 COMMENT ON FUNCTION crm.move_children(text, bigint, bigint) IS
 'Gives the rows of a record that is merged to the one that goes on: those whose table says so (crm.table_links(), merge). With the rights of '
 'the caller. Returns how many. Error 42P01 for a table whose records are not merged.';
+
+CREATE OR REPLACE FUNCTION crm_internal.personal_custom_fields(subject text)
+RETURNS SETOF text
+LANGUAGE sql STABLE ROWS 2
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT f.name FROM crm.custom_fields AS f WHERE f.tenant_id = crm.tenant_id() AND f.table_name = subject AND f.personal ORDER BY f.name
+$$;
+COMMENT ON FUNCTION crm_internal.personal_custom_fields(text) IS 'Custom fields of a table that are erased with the person whom a record is about.';
+SELECT crm.declare_hook('personal_fields', 'crm_internal.personal_custom_fields(text)');

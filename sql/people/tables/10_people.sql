@@ -82,6 +82,8 @@ COMMENT ON TABLE crm.accounts IS 'Organisations, persons and households the comp
 SELECT crm.declare_table('crm.accounts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "tree": "parent_id", "assignment": true, "import": true,
     "found_by": ["source", "name"], "segments": true, "missing": {"currency": ["parent_id"]}, "personal": ["name", "address", "website"],
+    "erase": {"own_if": "r.kind = ''person''",
+        "kept": {"name": {"if": "r.kind <> ''person''", "because": "it is the name of a company or a household"}}},
     "dated": ["kind", "industry", "country", "employees", "owner_id", "team_id", "territory_id", "loyalty_tier"],
     "events": {"name": "account",
         "columns": ["name", "kind", "roles", "parent_id", "industry", "country", "employees", "annual_revenue", "currency", "territory_id", "tags",
@@ -150,7 +152,8 @@ COMMENT ON TABLE crm.contacts IS 'People at accounts, or on their own.';
 SELECT crm.declare_table('crm.contacts', '{
     "class": "owned", "version": true, "custom": true, "tags": true, "about": {"account_id": "accounts"}, "assignment": true, "import": true,
     "found_by": ["source", "name"], "segments": true,
-    "personal": ["name", "title", "department", "birth_date", "language", "time_zone", "preferences", "custom"],
+    "personal": ["name", "title", "department", "birth_date", "language", "time_zone", "preferences", "custom"], "person": ["name"],
+    "erase": {"set": {"source_system": "NULL", "source_id": "NULL"}},
     "events": {"name": "contact", "columns": ["name", "account_id", "title", "language", "time_zone", "tags", "owner_id", "team_id"]}}');
 COMMENT ON COLUMN crm.contacts.name IS 'Full name.';
 COMMENT ON COLUMN crm.contacts.name_key IS 'Name folded for matching (crm.name_key).';
@@ -189,7 +192,8 @@ CREATE INDEX contact_points_account_id_idx ON crm.contact_points (tenant_id, acc
 COMMENT ON TABLE crm.contact_points IS 'E-mail addresses, telephone numbers and other ways to reach a contact or an account.';
 SELECT crm.declare_table('crm.contact_points', '{
     "class": "child", "parent": {"contact_id": "contacts", "account_id": "accounts"},
-    "missing": {"country": ["account_id", "contact_id.account_id"]}, "personal": ["value", "label"], "import": true,
+    "missing": {"country": ["account_id", "contact_id.account_id"]}, "personal": ["value", "label"], "addresses": ["value_key"],
+    "erase": {"rows": "delete"}, "import": true,
     "events": {"name": "contact_point", "columns": ["contact_id", "account_id", "kind", "value", "is_primary"]}}');
 COMMENT ON COLUMN crm.contact_points.source_system IS 'System the row was imported from.';
 COMMENT ON COLUMN crm.contact_points.source_id IS 'Key of the row in that system.';
@@ -237,7 +241,7 @@ COMMENT ON TABLE crm.relationships IS 'Relations between people and companies: w
 SELECT crm.declare_table('crm.relationships', '{
     "class": "child",
     "parent": {"from_contact_id": "contacts", "from_account_id": "accounts", "to_contact_id": "contacts", "to_account_id": "accounts"},
-    "personal": ["note"], "import": true,
+    "personal": ["note"], "erase": {"rows": "delete"}, "import": true,
     "events": {"name": "relationship",
         "columns": ["kind", "from_contact_id", "from_account_id", "from_user_id", "to_contact_id", "to_account_id", "strength"]}}');
 SELECT crm.declare_column('relationships', 'from_user_id', '{write}', 'fill', 'whoever knows of an acquaintance enters it');

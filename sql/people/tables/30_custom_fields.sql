@@ -9,6 +9,7 @@ CREATE TABLE crm.custom_fields (
     label jsonb NOT NULL DEFAULT '{}',
     required boolean NOT NULL DEFAULT false,
     choices text[],
+    personal boolean NOT NULL DEFAULT false,
     active boolean NOT NULL DEFAULT true,
     CONSTRAINT custom_fields_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT custom_fields_name_key UNIQUE (tenant_id, table_name, name),
@@ -25,4 +26,6 @@ COMMENT ON COLUMN crm.custom_fields.type IS 'text, integer, number, boolean, dat
 COMMENT ON COLUMN crm.custom_fields.label IS 'Name for people by language.';
 COMMENT ON COLUMN crm.custom_fields.required IS 'Whether every row must have a value.';
 COMMENT ON COLUMN crm.custom_fields.choices IS 'Values to choose from, for types choice and choices.';
+COMMENT ON COLUMN crm.custom_fields.personal IS
+'Whether it says something of a person: it is erased with the person whom a record is about. Those of contacts, leads and tickets always are.';
 COMMENT ON COLUMN crm.custom_fields.active IS 'False: neither required nor checked any more; values stay.';

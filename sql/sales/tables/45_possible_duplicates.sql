@@ -21,7 +21,8 @@ CREATE TABLE crm.possible_duplicates (
 CREATE INDEX possible_duplicates_second_id_idx ON crm.possible_duplicates (tenant_id, subject_table, second_id);
 COMMENT ON TABLE crm.possible_duplicates IS
 'Two records with one address or telephone, of which names and companies contradict each other: crm.decide_duplicate() says whether they are one.';
-SELECT crm.declare_table('crm.possible_duplicates', '{"class": "log", "parent": {"first_id": {"table_in": "subject_table"}}, "names": {"subject_table": ""}}');
+SELECT crm.declare_table('crm.possible_duplicates', '{"class": "log", "parent": {"first_id": {"table_in": "subject_table"}}, "names": {"subject_table": ""},
+    "erase": {"rows": "delete"}}');
 COMMENT ON COLUMN crm.possible_duplicates.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.possible_duplicates.id IS 'Number of the pair.';
 COMMENT ON COLUMN crm.possible_duplicates.subject_table IS 'leads or contacts.';

@@ -78,7 +78,7 @@ COMMENT ON TABLE crm.quotes IS 'Offers to customers, each version a row of its o
 SELECT crm.declare_table('crm.quotes', '{
     "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "process": true, "import": true,
     "found_by": ["source", "number"], "missing": {"currency": ["opportunity_id", "account_id"]},
-    "personal": ["accepted_by", "accepted_from", "decline_note"],
+    "personal": ["accepted_by", "accepted_from", "decline_note"], "erase": {"set": {"token_hash": "NULL"}},
     "events": {"name": "quote",
         "columns": ["number", "revision", "account_id", "contact_id", "opportunity_id", "currency", "total_amount", "issued_on", "valid_until",
             "owner_id", "team_id"],

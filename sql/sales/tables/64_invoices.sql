@@ -80,6 +80,10 @@ COMMENT ON TABLE crm.invoices IS
 SELECT crm.declare_table('crm.invoices', '{
     "class": "owned", "version": true, "custom": true, "about": {"account_id": "accounts", "contact_id": "contacts"}, "import": true,
     "found_by": ["source", "number"], "missing": {"currency": ["corrects_invoice_id", "order_id", "account_id"]}, "personal": ["bill_to"],
+    "erase": {"set": {"bill_to": "r.bill_to - ''contact''"},
+        "kept": {"bill_to": {"if": "r.state = ''posted'' AND EXISTS (SELECT FROM crm.accounts AS a '
+'WHERE a.tenant_id = r.tenant_id AND a.id = r.account_id AND a.kind = ''person'')",
+            "because": "a document that was posted names whom it bills for as long as the law asks"}}},
     "events": {"name": "invoice",
         "columns": ["number", "kind", "state", "account_id", "contact_id", "order_id", "corrects_invoice_id", "currency", "total_amount", "issued_on", "due_on",
             "owner_id", "team_id"],

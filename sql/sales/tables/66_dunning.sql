@@ -95,7 +95,8 @@ CREATE INDEX dunnings_fee_invoice_id_idx ON crm.dunnings (tenant_id, fee_invoice
 COMMENT ON TABLE crm.dunnings IS
 'Reminders that were raised, each level of an invoice once. The event invoice.dunned asks for their delivery; fee and interest are demanded, not booked, until '
 'crm.invoice_dunning() makes an invoice of them.';
-SELECT crm.declare_table('crm.dunnings', '{"class": "log", "parent": {"invoice_id": "invoices"}, "personal": ["body"], "events": false}');
+SELECT crm.declare_table('crm.dunnings', '{"class": "log", "parent": {"invoice_id": "invoices"}, "personal": ["body"], "events": false,
+    "erase": {"clean": ["body"]}}');
 COMMENT ON COLUMN crm.dunnings.invoice_id IS 'The invoice.';
 COMMENT ON COLUMN crm.dunnings.level IS 'The level, of crm.dunning_levels as it was.';
 COMMENT ON COLUMN crm.dunnings.name IS 'Name of the level as it was.';

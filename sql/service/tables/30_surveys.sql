@@ -68,6 +68,7 @@ CREATE INDEX survey_responses_scheduled_at_idx ON crm.survey_responses (schedule
 COMMENT ON TABLE crm.survey_responses IS 'Surveys sent, or about to be, and their answers.';
 SELECT crm.declare_table('crm.survey_responses', '{
     "class": "log", "about": {"contact_id": "contacts", "subject_id": {"table_in": "subject_table"}}, "personal": ["comment"],
+    "erase": {"set": {"token_hash": "NULL"}},
     "events": {"name": "survey", "columns": ["survey_id", "subject_table", "subject_id", "contact_id", "score", "comment"],
         "kinds": {"answered": {"column": "answered_at", "set": true}}, "only": ["answered"], "meaning": {"answered": "A customer answered."}}}');
 COMMENT ON COLUMN crm.survey_responses.owner_id IS 'Agent who is judged: owner of the ticket when it was solved.';
