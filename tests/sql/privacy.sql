@@ -71,13 +71,14 @@ SELECT length(crm.make_opt_out_token('contacts', :z, 'marketing', 'email', 'z.qu
 INSERT INTO crm.outbound_messages (subject_table, subject_id, purpose, channel, address, subject, body) VALUES ('contacts', :z, 'service', 'sms', '+491705557703', 'Your knee', 'Dear Zarathustra Quill');
 INSERT INTO crm.external_ids (subject_table, subject_id, source, external_id) VALUES ('contacts', :z, 'erp', 'quill-1');
 BEGIN; SET LOCAL crm.request_id = 'privacy-1'; SELECT crm.call('crm.capture_lead', '{"payload": {"name": "Zarathustra Quill", "email": "z.quill@example.org"}}') IS NOT NULL AS called; COMMIT;
-SELECT e.kind FROM crm.emit_event('app.visited', 'contacts', :z, '{"page": "/knees", "name": "Zarathustra Quill"}') AS e;
+SELECT e.kind FROM crm.emit_event('app.visited', 'contacts', :z, '{"page": "/knees", "name": "Zarathustra Quill", "call": 49305557701}') AS e;
 INSERT INTO crm.touches (contact_id, kind, channel, object) VALUES (:z, 'visit', 'web', '/knees?who=z.quill@example.org');
 INSERT INTO crm.accounts (name, kind, address) VALUES ('Zarathustra Quill', 'person', 'Knee Road 1') RETURNING id AS own \gset
 UPDATE crm.leads SET account_id = :own WHERE id = :lead;
 CREATE TABLE privacy.more (code text, name text, mail text);
 INSERT INTO privacy.more VALUES ('M-1', 'Zarathustra Quill', 'much');
 SELECT rows_inserted, rows_bad FROM crm.import_table('privacy.more', '{"target": "leads", "source_system": "fair", "key": "code", "columns": {"name": "name", "amount": "mail"}}');
+SELECT e.kind FROM crm.emit_event('app.heard', 'contacts', :other, '{"call": 49305557701, "keys": {"z.quill@example.org": [1, "Zarathustra Quill"]}}') AS e;
 SELECT count(*) > 0 AS sealed FROM (SELECT crm.seal_audit()) AS s;
 
 -- ---- what is looked for, in every column of every table but those of the test ----
@@ -126,6 +127,7 @@ SELECT count(*) AS scores_that_differ FROM (SELECT to_jsonb(s) FROM crm.lead_sco
 SELECT c.name, c.version > 1 AS counted_on, c.account_id = :account AS still_there, c.custom, c.preferences FROM crm.contacts AS c WHERE c.id = :z;
 SELECT o.name, o.custom FROM crm.opportunities AS o WHERE o.id IN (:deal, :others_deal) ORDER BY o.id;
 SELECT a.body FROM crm.activities AS a WHERE a.contact_id = :other;
+SELECT e.payload FROM crm.events AS e WHERE e.kind = 'app.heard';
 SELECT state, reason FROM crm.outbound_messages WHERE subject_id = :z;
 SELECT member FROM crm.segment_members_at('Doctors') AS m (member) WHERE member = :z;
 SELECT q.reason, q.certificate = '[]' AS empty FROM crm.person_requests AS q WHERE q.kind = 'erase';

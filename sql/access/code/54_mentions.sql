@@ -15,6 +15,12 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN regexp_replace(regexp_replace(said, '([][\\.^$*+?(){}|/-])', '\\\1', 'g'), '\s+', '\\s+', 'g');
 COMMENT ON FUNCTION crm_internal.quoted_pattern(text) IS 'A text as a regular expression that matches it, with whatever white space.';
 
+CREATE OR REPLACE FUNCTION crm_internal.digits_pattern(said text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN array_to_string(regexp_split_to_array(regexp_replace(said, '[^0-9]', '', 'g'), ''), '[ ./()\u00a0-]*');
+COMMENT ON FUNCTION crm_internal.digits_pattern(text) IS 'Regular expression of digits with whatever signs between them.';
+
 CREATE OR REPLACE FUNCTION crm_internal.mention_pattern(needle text)
 RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -23,9 +29,12 @@ AS $$
     SELECT CASE
         -- part of a longer address is another one
         WHEN needle LIKE '%@%' THEN '(?<![[:alnum:]._%+-])' || crm_internal.quoted_pattern(needle) || '(?![[:alnum:]_-]|\.[[:alnum:]])'
-        WHEN needle ~ '^\+?[0-9 ./()-]+$' THEN
-            '(?<![0-9])' || CASE WHEN needle LIKE '+%' THEN '(?:\+|00)' ELSE '' END
-            || array_to_string(regexp_split_to_array(regexp_replace(needle, '[^0-9]', '', 'g'), ''), '[ ./()\u00a0-]*') || '(?![0-9])'
+        -- with its country, or as it is dialled there: nobody knows how many digits the country has
+        WHEN needle ~ '^\+[0-9]{9,}$' THEN
+            '(?<![0-9])(?:(?:\+|00)' || crm_internal.digits_pattern(ltrim(needle, '+'))
+            || (SELECT string_agg('|0?' || crm_internal.digits_pattern(substr(needle, k + 2)), '' ORDER BY k) FROM generate_series(1, 3) AS k
+                WHERE length(needle) - 1 - k >= 8 OR k = 1) || ')(?![0-9])'
+        WHEN needle ~ '^\+?[0-9 ./()-]+$' THEN '(?<![0-9])' || crm_internal.digits_pattern(needle) || '(?![0-9])'
         ELSE '(?<![[:alnum:]])' || crm_internal.quoted_pattern(needle) || '(?![[:alnum:]])' END
 $$;
 COMMENT ON FUNCTION crm_internal.mention_pattern(text) IS 'Regular expression of a name, an e-mail address or a telephone in a text.';
@@ -109,13 +118,35 @@ LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT ARRAY[word, '(?:' || string_agg(crm_internal.mention_pattern(n), '|' ORDER BY length(n) DESC, n) || ')']
-           || array_agg('%' || regexp_replace(crm_internal.squeezed(ltrim(n, '+')), '([\\%_])', '\\\1', 'g') || '%' ORDER BY n)
+           || array_agg('%' || regexp_replace(crm_internal.squeezed(CASE WHEN n ~ '^\+[0-9]{9,}$' THEN substr(n, CASE WHEN length(n) < 12 THEN 3 ELSE 5 END)
+                                                                                ELSE ltrim(n, '+') END), '([\\%_])', '\\\1', 'g') || '%' ORDER BY n)
     FROM unnest(needles || ARRAY(SELECT j FROM (SELECT btrim(to_jsonb(x)::text, '"') FROM unnest(needles) AS x) AS q (j) WHERE j <> ALL (needles))) AS n
     HAVING cardinality(needles) > 0
 $$;
 COMMENT ON FUNCTION crm_internal.mention_texts(text, text[]) IS
 'Texts of a statement that takes mentions out: [what stands in their place, regular expression, patterns of LIKE for squeezed rows ...]; NULL without '
 'needles.';
+
+CREATE OR REPLACE FUNCTION crm_internal.cleaned_json(said jsonb, pattern text, word text)
+RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    RETURN CASE jsonb_typeof(said)
+        WHEN 'object' THEN (SELECT coalesce(jsonb_object_agg(regexp_replace(e.key COLLATE "default", pattern, word, 'gi'),
+                                                             crm_internal.cleaned_json(e.value, pattern, word)), '{}') FROM jsonb_each(said) AS e)
+        WHEN 'array' THEN (SELECT coalesce(jsonb_agg(crm_internal.cleaned_json(e.value, pattern, word) ORDER BY e.n), '[]')
+                           FROM jsonb_array_elements(said) WITH ORDINALITY AS e (value, n))
+        -- a telephone may be a number there
+        WHEN 'number' THEN CASE WHEN said::text COLLATE "default" ~ pattern THEN to_jsonb(word) ELSE said END
+        WHEN 'string' THEN to_jsonb(regexp_replace((said #>> '{}') COLLATE "default", pattern, word, 'gi'))
+        ELSE said END;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.cleaned_json(jsonb, text, text) IS 'A document in which a word stands for whatever a regular expression matches, in '
+'keys and values.';
 
 CREATE OR REPLACE FUNCTION crm_internal.text_columns(relation regclass)
 RETURNS TABLE (name text, said text, cleaned text)
@@ -124,8 +155,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     -- said: the text in it; cleaned: what is written instead
     SELECT a.attname::text, format('r.%I::text', a.attname),
-           format(CASE WHEN t.typname IN ('jsonb', 'json') THEN 'regexp_replace(r.%1$I::text COLLATE "default", $3[2], btrim(to_jsonb($3[1])::text, '
-               '''"''), ''gi'')::%2$s'
+           format(CASE WHEN t.typname IN ('jsonb', 'json') THEN 'crm_internal.cleaned_json(r.%1$I::jsonb, $3[2], $3[1])::%2$s'
                        WHEN t.typcategory = 'A' THEN 'ARRAY(SELECT regexp_replace(e COLLATE "default", $3[2], $3[1], ''gi'') FROM unnest(r.%1$I) AS e)::%2$s'
                        ELSE 'regexp_replace(r.%1$I::text COLLATE "default", $3[2], $3[1], ''gi'')::%2$s' END, a.attname, format_type(a.atttypid, a.atttypmod))
     FROM pg_attribute AS a JOIN pg_type AS t ON t.oid = a.atttypid LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'

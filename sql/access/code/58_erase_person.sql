@@ -36,10 +36,14 @@ COMMENT ON FUNCTION crm_internal.source_said(text, text, text) IS 'What a record
 
 CREATE OR REPLACE FUNCTION crm_internal.erasures_of(tenant text)
 RETURNS text
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN EXISTS (SELECT FROM crm.erased_addresses AS e WHERE e.tenant_id = tenant::bigint AND e.readmitted_at IS NULL) THEN 'some' ELSE 'none' END
+#variable_conflict use_variable
+BEGIN
+    RETURN CASE WHEN EXISTS (SELECT FROM crm.erased_addresses AS e WHERE e.tenant_id = tenant::bigint AND e.readmitted_at IS NULL) THEN 'some'
+        ELSE 'none' END;
+END
 $$;
 COMMENT ON FUNCTION crm_internal.erasures_of(text) IS 'Whether a company has erased anybody: some or none. For crm.kept_text(), as every new address asks.';
 
@@ -248,7 +252,7 @@ BEGIN
         EXECUTE format('SELECT %s($1, $2)', hook::regproc) USING tenant, people;
     END LOOP;
     UPDATE crm.person_requests AS q
-    SET tags = ARRAY(SELECT DISTINCT t FROM unnest(q.tags || tags) AS t), people = people
+    SET hashes = ARRAY(SELECT DISTINCT t FROM unnest(q.hashes || tags) AS t), people = people
     WHERE q.tenant_id = tenant AND q.id = request;
     RETURN lines;
 END
@@ -380,10 +384,10 @@ BEGIN
     SELECT x.* INTO q FROM crm.person_requests AS x WHERE x.tenant_id = tenant AND x.id = request;
     PERFORM crm.because('erase_person');
     -- those who asked to be known again are left in peace
-    IF NOT q.tags && readmitted THEN
+    IF NOT q.hashes && readmitted THEN
         FOR who IN SELECT k AS subject, i::bigint AS id FROM jsonb_each(q.people) AS e (k, v), jsonb_array_elements_text(e.v) AS i
                    WHERE k IN (SELECT r.subject FROM crm.registered_as('person') AS r)
-                   UNION SELECT p.subject, p.id FROM crm_internal.people_by_tags(tenant, q.tags) AS p LOOP
+                   UNION SELECT p.subject, p.id FROM crm_internal.people_by_tags(tenant, q.hashes) AS p LOOP
             lines := lines || crm_internal.erase_people(tenant, crm_internal.people_of(tenant, who.subject, who.id), request);
         END LOOP;
         lines := (SELECT coalesce(jsonb_agg(l), '[]') FROM jsonb_array_elements(lines) AS l WHERE l ->> 'done' NOT IN ('kept', 'shared'));
@@ -446,7 +450,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('subject_table', q.subject_table, 'subject_id', q.subject_id, 'done_at', q.done_at, 'reason', q.reason,
                                                  'people', q.people, 'tags', to_jsonb(ARRAY(SELECT encode(t, 'hex')
-                                                     FROM unnest(q.tags) AS t))) ORDER BY q.id), '[]')
+                                                     FROM unnest(q.hashes) AS t))) ORDER BY q.id), '[]')
     FROM crm.person_requests AS q
     WHERE q.tenant_id = crm.tenant_id() AND q.kind = 'erase' AND q.done_at >= since
 $$;
@@ -477,7 +481,7 @@ BEGIN
         CONTINUE WHEN EXISTS (SELECT FROM crm.person_requests AS q WHERE q.tenant_id = tenant AND q.kind = 'erase'
             AND q.subject_table = one ->> 'subject_table'
                               AND q.subject_id = (one ->> 'subject_id')::bigint AND q.done_at >= (one ->> 'done_at')::timestamptz);
-        INSERT INTO crm.person_requests AS q (tenant_id, kind, subject_table, subject_id, reason, people, tags)
+        INSERT INTO crm.person_requests AS q (tenant_id, kind, subject_table, subject_id, reason, people, hashes)
         VALUES (tenant, 'erase', one ->> 'subject_table', (one ->> 'subject_id')::bigint, 'again: ' || (one ->> 'reason'), one -> 'people',
                 ARRAY(SELECT decode(t, 'hex') FROM jsonb_array_elements_text(one -> 'tags') AS t))
         RETURNING q.id INTO request;

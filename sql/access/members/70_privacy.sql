@@ -3,7 +3,8 @@ CREATE FUNCTION crm.write_quietly(statement text, tenant bigint, ids bigint[], t
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_write_quietly';
 COMMENT ON FUNCTION crm.write_quietly(text, bigint, bigint[], text[]) IS
-'Runs a statement with $1 tenant, $2 ids and $3 texts, of which no trigger hears that does not say ENABLE ALWAYS, and returns the bigint[] it selects: what is '
+'Runs a statement with $1 tenant, $2 ids and $3 texts, of which no trigger hears that does not say ENABLE ALWAYS, and returns the bigint[] it selects: '
+'what is '
 'erased must not be written down once more. Only the owner of the CRM. Error 22023 for a statement that returns anything else.';
 SELECT crm.declare_function('crm.write_quietly', 'owner');
 
@@ -19,5 +20,6 @@ CREATE FUNCTION crm.is_erased(tenant bigint, tags bytea[]) RETURNS boolean
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_is_erased';
 COMMENT ON FUNCTION crm.is_erased(bigint, bytea[]) IS
-'Whether one of the keyed hashes is of somebody who was erased and has not come back, by the newest state, whatever the transaction sees. Only the owner of the CRM.';
+'Whether one of the keyed hashes is of somebody who was erased and has not come back, by the newest state, whatever the transaction sees. Only the '
+'owner of the CRM.';
 SELECT crm.declare_function('crm.is_erased', 'owner');

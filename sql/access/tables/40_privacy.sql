@@ -11,7 +11,7 @@ CREATE TABLE crm.person_requests (
     done_at timestamptz NOT NULL DEFAULT now(),
     people jsonb NOT NULL DEFAULT '{}',
     certificate jsonb NOT NULL DEFAULT '[]',
-    tags bytea[] NOT NULL DEFAULT '{}',
+    hashes bytea[] NOT NULL DEFAULT '{}',
     waits_for xid8,
     waits_on_server bigint,
     settled_at timestamptz,
@@ -40,8 +40,9 @@ COMMENT ON COLUMN crm.person_requests.certificate IS
 'What was done: [{"table", "column", "done", "count"}]; done is erased, deleted, cleaned (names and addresses in it), hashed, taken out (of the log of '
 'changes), '
 'kept or shared, with "because" where something stays.';
-COMMENT ON COLUMN crm.person_requests.tags IS 'Keyed hashes of the addresses and keys that were erased (crm.erased_addresses).';
-COMMENT ON COLUMN crm.person_requests.waits_for IS 'Transactions before this one may have begun before it was erased: when they are over it is looked at once more. NULL: not known yet.';
+COMMENT ON COLUMN crm.person_requests.hashes IS 'Keyed hashes of the addresses and keys that were erased (crm.erased_addresses).';
+COMMENT ON COLUMN crm.person_requests.waits_for IS 'Transactions before this one may have begun before it was erased: when they are over it is looked '
+'at once more. NULL: not known yet.';
 COMMENT ON COLUMN crm.person_requests.waits_on_server IS 'Number of the server whose transactions are meant.';
 COMMENT ON COLUMN crm.person_requests.settled_at IS 'When nobody could write anything of the person any more who had begun before; NULL: not yet, or an '
 'export.';
