@@ -137,7 +137,7 @@ SET LOCAL crm.tenant = '1';
 SELECT p.account_id FROM crm_analytics.loyalty_points() AS p WHERE p.account_id IN (9501, 9502);
 ROLLBACK;
 
-\qecho who sees it, who changes it: a balance is that of all orders of a customer, also of those the caller does not see; tiers and entries are the CRM's
+\qecho who sees it, who changes it: shown is what the orders come to that the caller sees, what may be spent follows from all; tiers and entries are written by the CRM
 BEGIN;
 \getenv srcdir PG_ABS_SRCDIR
 \set helper :srcdir '/helpers/levels.sql'

@@ -44,7 +44,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.loyalty_tier_at(bigint, bigint, timestamptz) IS 'Tier that a customer was in at an instant; NULL: none.';
 
-CREATE OR REPLACE FUNCTION crm_internal.loyalty_ledger(tenant bigint, account_ids bigint[], as_of timestamptz)
+CREATE OR REPLACE FUNCTION crm_internal.loyalty_ledger(tenant bigint, account_ids bigint[], as_of timestamptz, seen_only boolean DEFAULT false)
 RETURNS TABLE (account_id bigint, order_id bigint, entry_id bigint, kind text, points bigint, at timestamptz, expires_at timestamptz)
 LANGUAGE plpgsql STABLE ROWS 10000
 SET search_path = pg_catalog, pg_temp
@@ -70,12 +70,14 @@ BEGIN
         SELECT o.account_id, o.id, o.ordered_at, o.currency, coalesce(o.base_currency, base) AS base_currency, o.base_amount, nullif(o.amount, 0) AS amount,
                CASE o.kind WHEN 'return' THEN -o.amount ELSE o.amount END AS own_amount,
                CASE WHEN o.returns_order_id IS NULL THEN o.ordered_on
-                    ELSE (SELECT s.ordered_on FROM crm.orders AS s WHERE s.tenant_id = tenant AND s.id = o.returns_order_id) END AS earned_on,
+                    ELSE (SELECT s.ordered_on FROM crm.orders AS s WHERE s.tenant_id = tenant AND s.id = o.returns_order_id
+                            AND (NOT seen_only OR crm.can_see(s.owner_id, s.team_id, s.shared_user_ids, s.shared_team_ids))) END AS earned_on,
                CASE WHEN o.returns_order_id IS NULL THEN o.ordered_at
                     ELSE (SELECT s.ordered_at FROM crm.orders AS s WHERE s.tenant_id = tenant AND s.id = o.returns_order_id) END AS earned_at
         FROM crm.orders AS o
         WHERE o.tenant_id = tenant AND (account_ids IS NULL OR o.account_id = ANY (account_ids)) AND o.ordered_at <= as_of
           AND (o.state <> 'cancelled') <> (o.id = ANY (restated))
+          AND (NOT seen_only OR crm.can_see(o.owner_id, o.team_id, o.shared_user_ids, o.shared_team_ids))
     ), parts AS (
         SELECT c.*, NULL::text AS family, 1::numeric AS share FROM counted AS c WHERE NOT by_line
         UNION ALL
@@ -124,9 +126,9 @@ BEGIN
     WHERE n.tenant_id = tenant AND (account_ids IS NULL OR n.account_id = ANY (account_ids)) AND n.occurred_at <= as_of;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.loyalty_ledger(bigint, bigint[], timestamptz) IS
+COMMENT ON FUNCTION crm_internal.loyalty_ledger(bigint, bigint[], timestamptz, boolean) IS
 'Points of customers (account_ids; NULL: all) up to an instant, as crm.points_state() reads them: earned and returned from the orders known then (those '
-'cancelled by then count for nothing), burned and adjusted from crm.loyalty_entries. Amounts of orders are as they are now. Error CR203 where a rate is '
+'cancelled by then count for nothing), burned and adjusted from crm.loyalty_entries. Amounts of orders are as they are now. seen_only: from orders that the caller sees. Error CR203 where a rate is '
 'missing to the currency of an earn rate.';
 
 CREATE OR REPLACE FUNCTION crm_internal.loyalty_balance(tenant bigint, account bigint, as_of timestamptz, more bigint DEFAULT NULL,
@@ -143,7 +145,8 @@ $$;
 COMMENT ON FUNCTION crm_internal.loyalty_balance(bigint, bigint, timestamptz, bigint, timestamptz) IS
 'Points that a customer has at an instant, as if more had been spent at another.';
 
--- security definer in what reads points below: a balance follows from all orders of a customer, also those that the caller does not see
+-- security definer in what reads points below, for the rates and the earlier tiers; a report says what the rows come to that its caller sees, so orders
+-- of others are left out
 CREATE OR REPLACE FUNCTION crm_analytics.loyalty_points(account_ids bigint[] DEFAULT NULL, as_of timestamptz DEFAULT now())
 RETURNS TABLE (tenant_id bigint, account_id bigint, account_name text, loyalty_tier text, tier_name text, tier_since timestamptz, earned bigint, burned bigint,
                expired bigint, balance bigint, next_expires_at timestamptz, expiring bigint)
@@ -159,7 +162,7 @@ BEGIN
     RETURN QUERY
     WITH states AS (
         SELECT l.account_id, crm.points_state(l.points, l.at, l.expires_at, as_of) AS s
-        FROM crm_internal.loyalty_ledger(mine, account_ids, as_of) AS l GROUP BY l.account_id
+        FROM crm_internal.loyalty_ledger(mine, account_ids, as_of, crm.whole_tenant() IS DISTINCT FROM mine) AS l GROUP BY l.account_id
     ), tiers AS (
         SELECT v.record_id, (array_agg(v.value #>> '{}' ORDER BY v.until) FILTER (WHERE v.until > as_of))[1] AS tier,
                count(*) FILTER (WHERE v.until > as_of) > 0 AS changed, max(v.until) FILTER (WHERE v.until <= as_of) AS since
@@ -181,8 +184,8 @@ END
 $$;
 COMMENT ON FUNCTION crm_analytics.loyalty_points(bigint[], timestamptz) IS
 'Tier and points of customers at an instant, one row each (account_ids; NULL: all who have points or a tier) that the caller sees: earned (less what '
-'returns took back), burned (spent, or taken by hand), expired, balance, and how many expire next. From the orders and entries known at that instant; orders '
-'that were cancelled by then count for nothing. Error CR203 where a rate is missing to the currency of an earn rate.';
+'returns took back), burned (spent, or taken by hand), expired, balance, and how many expire next. From the orders and entries known at that instant, as '
+'far as the caller sees orders; those that were cancelled by then count for nothing. Error CR203 where a rate is missing to the currency of an earn rate.';
 SELECT crm.declare_function('crm_analytics.loyalty_points', 'reader');
 
 CREATE OR REPLACE FUNCTION crm_analytics.loyalty_statement(account_id bigint, as_of timestamptz DEFAULT now())
@@ -199,7 +202,7 @@ BEGIN
     PERFORM crm_internal.require('accounts', account_id, 'see');
     RETURN QUERY
     WITH ledger AS MATERIALIZED (
-        SELECT l.* FROM crm_internal.loyalty_ledger(mine, ARRAY[loyalty_statement.account_id], as_of) AS l
+        SELECT l.* FROM crm_internal.loyalty_ledger(mine, ARRAY[loyalty_statement.account_id], as_of, crm.whole_tenant() IS DISTINCT FROM mine) AS l
     ), moves AS (
         SELECT l.at, l.kind, l.points, l.expires_at, l.order_id, l.entry_id,
                CASE l.kind WHEN 'earned' THEN 1 WHEN 'returned' THEN 2 ELSE CASE WHEN l.points > 0 THEN 1 ELSE 3 END END AS turn

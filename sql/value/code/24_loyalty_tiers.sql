@@ -48,7 +48,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    -- security definer: as the balance, it follows from all orders of the customer
+    -- security definer: it follows from all orders of the customer, which its callers see
     PERFORM crm_internal.require('accounts', account_id, 'see');
     RETURN (SELECT w.worth FROM crm_internal.loyalty_worths(crm.tenant_id(), ARRAY[loyalty_worth.account_id], as_of, true) AS w);
 END
@@ -57,7 +57,7 @@ COMMENT ON FUNCTION crm.loyalty_worth(bigint, timestamptz) IS
 'What the rule of a loyalty tier sees of a customer at an instant: points_earned, points_balance, points_12_months (earned within twelve months), revenue, '
 'revenue_12_months, orders, orders_12_months, days_since_first_order, days_since_last_order (null: none), and by crm_analytics.customer_worth() clv and '
 'p_alive. Revenue in the tenant''s base currency, returns taken off. Errors: P0002 a customer the caller does not see, CR203 a missing rate.';
-SELECT crm.declare_function('crm.loyalty_worth', 'reader');
+SELECT crm.declare_function('crm.loyalty_worth', 'manager');
 
 CREATE OR REPLACE FUNCTION crm_internal.check_loyalty_tier()
 RETURNS trigger
