@@ -76,8 +76,7 @@ BEGIN
                     ELSE (SELECT s.ordered_at FROM crm.orders AS s WHERE s.tenant_id = tenant AND s.id = o.returns_order_id) END AS earned_at
         FROM crm.orders AS o
         WHERE o.tenant_id = tenant AND (account_ids IS NULL OR o.account_id = ANY (account_ids)) AND o.ordered_at <= as_of
-          AND (o.state <> 'cancelled') <> (o.id = ANY (restated))
-          AND (NOT seen_only OR crm.can_see(o.owner_id, o.team_id, o.shared_user_ids, o.shared_team_ids))
+          AND (o.state <> 'cancelled') <> (o.id = ANY (restated)) AND (NOT seen_only OR crm.can_see(o.owner_id, o.team_id, o.shared_user_ids, o.shared_team_ids))
     ), parts AS (
         SELECT c.*, NULL::text AS family, 1::numeric AS share FROM counted AS c WHERE NOT by_line
         UNION ALL
@@ -128,8 +127,8 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.loyalty_ledger(bigint, bigint[], timestamptz, boolean) IS
 'Points of customers (account_ids; NULL: all) up to an instant, as crm.points_state() reads them: earned and returned from the orders known then (those '
-'cancelled by then count for nothing), burned and adjusted from crm.loyalty_entries. Amounts of orders are as they are now. seen_only: from orders that the caller sees. Error CR203 where a rate is '
-'missing to the currency of an earn rate.';
+'cancelled by then count for nothing), burned and adjusted from crm.loyalty_entries. Amounts of orders are as they are now. seen_only: from orders that '
+'the caller sees. Error CR203 where a rate is missing to the currency of an earn rate.';
 
 CREATE OR REPLACE FUNCTION crm_internal.loyalty_balance(tenant bigint, account bigint, as_of timestamptz, more bigint DEFAULT NULL,
     more_at timestamptz DEFAULT NULL)
