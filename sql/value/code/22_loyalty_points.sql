@@ -76,7 +76,8 @@ BEGIN
                     ELSE (SELECT s.ordered_at FROM crm.orders AS s WHERE s.tenant_id = tenant AND s.id = o.returns_order_id) END AS earned_at
         FROM crm.orders AS o
         WHERE o.tenant_id = tenant AND (account_ids IS NULL OR o.account_id = ANY (account_ids)) AND o.ordered_at <= as_of
-          AND (o.state <> 'cancelled') <> (o.id = ANY (restated)) AND (NOT seen_only OR crm.can_see(o.owner_id, o.team_id, o.shared_user_ids, o.shared_team_ids))
+          AND (o.state <> 'cancelled') <> (o.id = ANY (restated))
+          AND (NOT seen_only OR crm.can_see(o.owner_id, o.team_id, o.shared_user_ids, o.shared_team_ids))
     ), parts AS (
         SELECT c.*, NULL::text AS family, 1::numeric AS share FROM counted AS c WHERE NOT by_line
         UNION ALL
@@ -86,8 +87,7 @@ BEGIN
         JOIN crm.products AS p ON p.tenant_id = tenant AND p.id = l.product_id
         WHERE by_line
         UNION ALL
-        SELECT c.*, NULL, 1 FROM counted AS c
-        WHERE by_line AND NOT EXISTS (SELECT FROM crm.order_lines AS l WHERE l.tenant_id = tenant AND l.order_id = c.id)
+        SELECT c.*, NULL, 1 FROM counted AS c WHERE by_line AND NOT EXISTS (SELECT FROM crm.order_lines AS l WHERE l.tenant_id = tenant AND l.order_id = c.id)
     ), rated AS (
         SELECT p.*, r.points AS rate, r.currency AS rate_currency, r.expires_after_months
         FROM parts AS p JOIN rates AS r ON r.valid_from <= p.earned_on AND r.valid_until > p.earned_on
