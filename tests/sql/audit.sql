@@ -55,11 +55,11 @@ SAVEPOINT s;
 TRUNCATE crm.account_needs, crm.wallet_declarations;
 CREATE TABLE public.audit_own (tenant_id bigint NOT NULL DEFAULT 1, id bigint PRIMARY KEY, note text, pin text, twice text GENERATED ALWAYS AS (note || note) STORED);
 SELECT crm.attach('public.audit_own', '{"audit": true, "secret": ["pin"]}');
-INSERT INTO public.audit_own (id, note, pin) VALUES (1, 'one', '1234'), (2, 'two', NULL);
-UPDATE public.audit_own SET pin = '4321' WHERE id = 1;
+INSERT INTO public.audit_own (id, note, pin) VALUES (1, 'one', 'pin-1234'), (2, 'two', NULL);
+UPDATE public.audit_own SET pin = 'pin-4321' WHERE id = 1;
 TRUNCATE public.audit_own;
 SELECT record_id, action, change FROM crm.audit_log WHERE table_name = 'public.audit_own' ORDER BY id;
-SELECT count(*) AS secrets_in_the_log FROM crm.audit_log AS a WHERE a::text ~ '1234|4321';
+SELECT count(*) AS secrets_in_the_log FROM crm.audit_log AS a WHERE a::text ~ 'pin-1234|pin-4321';
 -- the owner of a column may not say two things of it
 SELECT crm.attach('public.audit_own', '{"secret": ["gone"]}');
 SELECT crm.attach('public.audit_own', '{"audit": "sometimes"}');
