@@ -105,7 +105,17 @@ BEGIN
         next.recurs_at := at;
         next.due_at := at;
         next.remind_at := at + CASE WHEN isfinite(NEW.remind_at) AND isfinite(NEW.due_at) THEN NEW.remind_at - NEW.due_at END;
-        next := crm.insert_row(next);
+        next.ends_at := at + (NEW.ends_at - NEW.due_at);
+        BEGIN
+            next := crm.insert_row(next);
+        EXCEPTION WHEN exclusion_violation THEN
+            -- whoever is busy then decides: the series goes on
+            next.shows_as := 'tentative';
+            next := crm.insert_row(next);
+        END;
+        INSERT INTO crm.activity_participants (tenant_id, activity_id, user_id, contact_id, response)
+        SELECT p.tenant_id, next.id, p.user_id, p.contact_id, CASE WHEN p.contact_id IS NULL THEN 'needed' ELSE p.response END
+        FROM crm.activity_participants AS p WHERE p.tenant_id = NEW.tenant_id AND p.activity_id = NEW.id AND p.response <> 'declined';
     END IF;
     RETURN NULL;
 END

@@ -12,6 +12,9 @@ CREATE TABLE crm.activities (
     related_table text,
     related_id bigint,
     due_at timestamptz,
+    ends_at timestamptz,
+    location text,
+    shows_as text NOT NULL DEFAULT 'busy',
     remind_at timestamptz,
     reminded_at timestamptz,
     started_at timestamptz,
@@ -44,6 +47,8 @@ CREATE TABLE crm.activities (
     CONSTRAINT activities_kind_check CHECK (kind IN ('call', 'mail', 'meeting', 'task', 'note', 'visit', 'message')),
     CONSTRAINT activities_direction_check CHECK (direction IN ('in', 'out')),
     CONSTRAINT activities_related_check CHECK (num_nonnulls(related_table, related_id) IN (0, 2)),
+    CONSTRAINT activities_ends_at_check CHECK (ends_at IS NULL OR due_at IS NOT NULL AND ends_at > due_at AND isfinite(due_at) AND isfinite(ends_at)),
+    CONSTRAINT activities_shows_as_check CHECK (shows_as IN ('busy', 'tentative', 'free', 'away')),
     CONSTRAINT activities_recurrence_check CHECK (recurrence IS NULL OR num_nulls(due_at, recurrence_zone, recurs_from, recurs_at, series) = 0)
 );
 CREATE INDEX activities_account_id_idx ON crm.activities (tenant_id, account_id, created_at);
@@ -68,6 +73,7 @@ SELECT crm.declare_table('crm.activities', '{
         "kinds": {"done": {"column": "done_at", "set": true}}}}');
 SELECT crm.declare_column('activities', 'reminded_at', '{write}', 'keep', 'written by crm.send_reminders()');
 SELECT crm.declare_column('activities', 'due_at', '{write}', 'fill', 'a plan of who writes');
+SELECT crm.declare_column('activities', 'ends_at', '{write}', 'fill', 'a plan of who writes');
 SELECT crm.declare_column('activities', 'remind_at', '{write}', 'fill', 'a plan of who writes');
 SELECT crm.declare_column('activities', 'started_at', '{write}', 'fill', 'who did it says when; created_at says when it was entered');
 SELECT crm.declare_column('activities', 'done_at', '{write}', 'fill', 'who did it says when; created_at says when it was entered');
@@ -82,7 +88,12 @@ COMMENT ON COLUMN crm.activities.subject IS 'Headline.';
 COMMENT ON COLUMN crm.activities.body IS 'Text.';
 COMMENT ON COLUMN crm.activities.direction IS 'in or out; NULL where there is none.';
 COMMENT ON COLUMN crm.activities.related_id IS 'Id of the record it is about.';
-COMMENT ON COLUMN crm.activities.due_at IS 'When it is due; NULL: no date.';
+COMMENT ON COLUMN crm.activities.due_at IS 'When it is due, or begins; NULL: no date.';
+COMMENT ON COLUMN crm.activities.ends_at IS
+'When it ends, of what takes time: a meeting, a visit. It then stands in the calendars of its owner and of who takes part.';
+COMMENT ON COLUMN crm.activities.location IS 'Where it is.';
+COMMENT ON COLUMN crm.activities.shows_as IS
+'What it makes of the time from due_at to ends_at: busy or away (nothing else may be there, 23P01), tentative or free (it may).';
 COMMENT ON COLUMN crm.activities.remind_at IS 'When to remind the owner (event activity.reminder in the outbox, once); it moves with due_at. NULL: not at all.';
 COMMENT ON COLUMN crm.activities.reminded_at IS 'When the owner was reminded last; a later remind_at reminds again.';
 COMMENT ON COLUMN crm.activities.started_at IS 'When it began.';
