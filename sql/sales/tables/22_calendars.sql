@@ -76,7 +76,8 @@ CREATE INDEX meeting_offers_activity_id_idx ON crm.meeting_offers (tenant_id, ac
 CREATE INDEX meeting_offers_made_by_idx ON crm.meeting_offers (tenant_id, made_by);
 COMMENT ON TABLE crm.meeting_offers IS
 'Times for a meeting that were offered to somebody by a token (crm.offer_slots()), and what was booked. Who deletes the meeting takes the offer back.';
-SELECT crm.declare_table('crm.meeting_offers', '{"class": "log", "owner": "made_by", "about": {"contact_id": "contacts"}, "personal": ["subject", "booked_by"],
+SELECT crm.declare_table('crm.meeting_offers', '{"class": "log", "owner": "made_by", "about": {"contact_id": "contacts", "activity_id": "activities"},
+    "personal": ["subject", "booked_by"],
     "events": false}');
 SELECT crm.declare_column('meeting_offers', 'token_hash', '{*,write}', 'keep', 'a token is for one offer');
 COMMENT ON COLUMN crm.meeting_offers.token_hash IS 'SHA-256 of the token.';
