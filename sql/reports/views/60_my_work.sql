@@ -69,37 +69,40 @@ SELECT w.tenant_id, w.owner_id AS user_id, u.name AS user_name,
        w.title, w.subject_table, w.subject_id, w.account_id, ac.name AS account_name, w.due_at, w.base_amount
 FROM (
     SELECT a.tenant_id, a.owner_id, CASE WHEN a.due_at < now() THEN 'overdue' ELSE 'due' END AS kind, CASE WHEN a.due_at < now() THEN 2 ELSE 3 END AS urgency,
-           a.kind AS action, a.subject AS title, 'activities' AS subject_table, a.id AS subject_id, a.account_id, a.due_at, NULL::numeric AS base_amount,
-           NULL AS what, NULL AS which
+           a.kind AS action, a.subject AS title, 'activities'::text AS subject_table, a.id AS subject_id, a.account_id, a.due_at, NULL::numeric AS base_amount,
+           NULL::text AS what, NULL::text AS which
     FROM crm.activities AS a
     WHERE a.done_at IS NULL AND a.due_at < now() + interval '36 hours' AND isfinite(a.due_at)
     UNION ALL
-    SELECT c.tenant_id, coalesce(k.owner_id, l.owner_id, o.owner_id), 'promise', 1, 'promise', coalesce(k.subject, l.name, o.name),
-           c.subject_type, c.subject_id,
-           coalesce(k.account_id, l.account_id, o.account_id), c.due_at, NULL, c.metric, NULL
+    SELECT c.tenant_id, coalesce(k.owner_id, l.owner_id, o.owner_id) AS owner_id, 'promise'::text AS kind, 1 AS urgency, 'promise'::text AS action,
+           coalesce(k.subject, l.name, o.name) AS title, c.subject_type AS subject_table, c.subject_id,
+           coalesce(k.account_id, l.account_id, o.account_id) AS account_id, c.due_at, NULL::numeric AS base_amount, c.metric AS what, NULL::text AS which
     FROM crm.sla_clocks AS c
     LEFT JOIN crm.tickets AS k ON c.subject_type = 'tickets' AND k.tenant_id = c.tenant_id AND k.id = c.subject_id
     LEFT JOIN crm.leads AS l ON c.subject_type = 'leads' AND l.tenant_id = c.tenant_id AND l.id = c.subject_id
     LEFT JOIN crm.opportunities AS o ON c.subject_type = 'opportunities' AND o.tenant_id = c.tenant_id AND o.id = c.subject_id
     WHERE c.state = 'running' AND c.due_at < now() + greatest(interval '1 hour', make_interval(secs => c.target_seconds / 4))
     UNION ALL
-    SELECT h.tenant_id, l.owner_id, 'hot_lead', 4, 'hot_lead', l.name, 'leads', l.id, l.account_id, NULL, NULL, round(h.score)::text, h.threshold
+    SELECT h.tenant_id, l.owner_id, 'hot_lead'::text AS kind, 4 AS urgency, 'hot_lead'::text AS action, l.name AS title, 'leads'::text AS subject_table, l.id AS subject_id,
+           l.account_id, NULL::timestamptz AS due_at, NULL::numeric AS base_amount, round(h.score)::text AS what, h.threshold AS which
     FROM crm_analytics.hot_leads() AS h
     JOIN crm.leads AS l ON l.tenant_id = h.tenant_id AND l.id = h.lead_id
     WHERE NOT EXISTS (SELECT FROM crm.activities AS v WHERE v.tenant_id = l.tenant_id AND v.related_table = 'leads' AND v.related_id = l.id
                                                         AND v.done_at IS NULL AND v.due_at IS NOT NULL)
     UNION ALL
-    SELECT r.tenant_id, r.owner_id, 'rotting', 5, 'rotting', r.opportunity, 'opportunities', r.opportunity_id, o.account_id, NULL,
+    SELECT r.tenant_id, r.owner_id, 'rotting'::text AS kind, 5 AS urgency, 'rotting'::text AS action, r.opportunity AS title, 'opportunities'::text AS subject_table,
+           r.opportunity_id AS subject_id, o.account_id, NULL::timestamptz AS due_at,
            r.amount * CASE WHEN r.currency = t.base_currency THEN 1
-                           ELSE crm.exchange_rate_on(r.tenant_id, r.currency, t.base_currency, crm.local_day(r.tenant_id, now())) END,
-           greatest(r.days_over, 0)::text, r.stage
+                           ELSE crm.exchange_rate_on(r.tenant_id, r.currency, t.base_currency, crm.local_day(r.tenant_id, now())) END AS base_amount,
+           greatest(r.days_over, 0)::text AS what, r.stage AS which
     FROM crm_analytics.rotting_opportunities AS r
     JOIN crm.opportunities AS o ON o.tenant_id = r.tenant_id AND o.id = r.opportunity_id
     JOIN crm.tenants AS t ON t.tenant_id = r.tenant_id
     UNION ALL
     -- silent for longer than nine of ten of its usual gaps, and not yet given up
-    SELECT s.tenant_id, s.owner_id, 'silent', 6, 'silent', s.account_name, 'accounts', s.account_id, s.account_id, NULL, s.clv,
-           to_char(s.last_order_on, 'YYYY-MM-DD'), ceil(s.usual_gap_days)::text
+    SELECT s.tenant_id, s.owner_id, 'silent'::text AS kind, 6 AS urgency, 'silent'::text AS action, s.account_name AS title, 'accounts'::text AS subject_table,
+           s.account_id AS subject_id, s.account_id, NULL::timestamptz AS due_at, s.clv AS base_amount,
+           to_char(s.last_order_on, 'YYYY-MM-DD') AS what, ceil(s.usual_gap_days)::text AS which
     FROM crm_analytics.customer_value_at() AS s
     WHERE s.silent_on <= crm.local_day(s.tenant_id, now()) AND s.silent_on > crm.local_day(s.tenant_id, now()) - 365
       AND NOT EXISTS (SELECT FROM crm.activities AS v WHERE v.tenant_id = s.tenant_id AND v.account_id = s.account_id
