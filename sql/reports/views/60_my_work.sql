@@ -83,15 +83,15 @@ FROM (
     LEFT JOIN crm.opportunities AS o ON c.subject_type = 'opportunities' AND o.tenant_id = c.tenant_id AND o.id = c.subject_id
     WHERE c.state = 'running' AND c.due_at < now() + greatest(interval '1 hour', make_interval(secs => c.target_seconds / 4))
     UNION ALL
-    SELECT h.tenant_id, l.owner_id, 'hot_lead'::text AS kind, 4 AS urgency, 'hot_lead'::text AS action, l.name AS title, 'leads'::text AS subject_table, l.id AS subject_id,
-           l.account_id, NULL::timestamptz AS due_at, NULL::numeric AS base_amount, round(h.score)::text AS what, h.threshold AS which
+    SELECT h.tenant_id, l.owner_id, 'hot_lead'::text AS kind, 4 AS urgency, 'hot_lead'::text AS action, l.name AS title,
+           'leads'::text AS subject_table, l.id AS subject_id, l.account_id, NULL::timestamptz AS due_at, NULL::numeric AS base_amount, round(h.score)::text AS what, h.threshold AS which
     FROM crm_analytics.hot_leads() AS h
     JOIN crm.leads AS l ON l.tenant_id = h.tenant_id AND l.id = h.lead_id
     WHERE NOT EXISTS (SELECT FROM crm.activities AS v WHERE v.tenant_id = l.tenant_id AND v.related_table = 'leads' AND v.related_id = l.id
                                                         AND v.done_at IS NULL AND v.due_at IS NOT NULL)
     UNION ALL
-    SELECT r.tenant_id, r.owner_id, 'rotting'::text AS kind, 5 AS urgency, 'rotting'::text AS action, r.opportunity AS title, 'opportunities'::text AS subject_table,
-           r.opportunity_id AS subject_id, o.account_id, NULL::timestamptz AS due_at,
+    SELECT r.tenant_id, r.owner_id, 'rotting'::text AS kind, 5 AS urgency, 'rotting'::text AS action, r.opportunity AS title,
+           'opportunities'::text AS subject_table, r.opportunity_id AS subject_id, o.account_id, NULL::timestamptz AS due_at,
            r.amount * CASE WHEN r.currency = t.base_currency THEN 1
                            ELSE crm.exchange_rate_on(r.tenant_id, r.currency, t.base_currency, crm.local_day(r.tenant_id, now())) END AS base_amount,
            greatest(r.days_over, 0)::text AS what, r.stage AS which
