@@ -84,7 +84,8 @@ FROM (
     WHERE c.state = 'running' AND c.due_at < now() + greatest(interval '1 hour', make_interval(secs => c.target_seconds / 4))
     UNION ALL
     SELECT h.tenant_id, l.owner_id, 'hot_lead'::text AS kind, 4 AS urgency, 'hot_lead'::text AS action, l.name AS title,
-           'leads'::text AS subject_table, l.id AS subject_id, l.account_id, NULL::timestamptz AS due_at, NULL::numeric AS base_amount, round(h.score)::text AS what, h.threshold AS which
+           'leads'::text AS subject_table, l.id AS subject_id, l.account_id, NULL::timestamptz AS due_at, NULL::numeric AS base_amount,
+           round(h.score)::text AS what, h.threshold AS which
     FROM crm_analytics.hot_leads() AS h
     JOIN crm.leads AS l ON l.tenant_id = h.tenant_id AND l.id = h.lead_id
     WHERE NOT EXISTS (SELECT FROM crm.activities AS v WHERE v.tenant_id = l.tenant_id AND v.related_table = 'leads' AND v.related_id = l.id
