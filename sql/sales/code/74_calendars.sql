@@ -401,4 +401,3 @@ COMMENT ON FUNCTION crm.book_slot(text, timestamptz, text, timestamptz) IS
 'Errors, which '
 'book nothing: P0002 an unknown token, 55000 one that was used or whose time has gone by, 22023 a time that is not offered, 23P01 one that somebody else took.';
 SELECT crm.declare_function('crm.book_slot', 'agent');
-SELECT crm.declare_api('crm.book_slot', '{"token": "of the link", "starts_at": "2031-03-04T09:00:00Z", "booked_by": "Ada King"}');
