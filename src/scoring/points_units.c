@@ -75,7 +75,7 @@ crm_points_rounded(double value)
 void
 crm_points_apportion(const double *value, int n, double total, int128 *units)
 {
-	long double *rest = palloc(sizeof(long double) * Max(n, 1));
+	double	   *rest = palloc(sizeof(double) * Max(n, 1));
 	int128		left = crm_points_units(total);
 	int			largest = 0;
 
@@ -85,7 +85,7 @@ crm_points_apportion(const double *value, int n, double total, int128 *units)
 		long double down = floorl(exact);
 
 		units[i] = (int128) down;
-		rest[i] = exact - down;
+		rest[i] = (double) (exact - down);
 		left -= units[i];
 		if (fabs(value[i]) > fabs(value[largest]))
 			largest = i;

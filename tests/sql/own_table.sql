@@ -153,8 +153,18 @@ RESET ROLE;
 SELECT crm.detach('public.regress_visits', 'clocks'), crm.detach('public.regress_visits', 'clocks');
 SELECT string_agg(t.tgname, ' ') AS clock_triggers FROM pg_trigger AS t WHERE t.tgrelid = 'public.regress_visits'::regclass AND t.tgname LIKE '%clock%';
 SELECT crm.attach_segments('crm_analytics.dashboard');
--- a table that is gone: its segments are empty and stop nobody
+SELECT c.state, count(*) FROM crm.sla_clocks AS c WHERE c.subject_type = 'public.regress_visits' AND c.state IN ('running', 'paused') GROUP BY 1;
+-- a table that is gone: nothing goes on, and its segments are empty and stop nobody
+SELECT crm.attach_clocks('public.regress_visits'), crm.attach_segments('public.regress_visits');
+UPDATE crm.segments SET active = true WHERE subject_table = 'public.regress_visits';
+INSERT INTO crm.activities (kind, subject, related_table, related_id) SELECT 'call', 'on a visit', 'public.regress_visits', min(v.id) FROM public.regress_visits AS v;
+SELECT count(*) > 0 AS open_periods FROM crm.stage_periods AS p WHERE p.subject_table = 'public.regress_visits' AND upper_inf(p.period);
 DROP TABLE public.regress_visits;
+SELECT (SELECT count(*) FROM crm.stage_periods AS p WHERE p.subject_table = 'public.regress_visits' AND upper_inf(p.period)) AS open_periods,
+       (SELECT count(*) FROM crm.sla_clocks AS c WHERE c.subject_type = 'public.regress_visits' AND c.state IN ('running', 'paused')) AS clocks,
+       (SELECT count(*) FROM crm.segments AS s WHERE s.subject_table = 'public.regress_visits' AND s.active) AS segments,
+       (SELECT count(*) FROM crm.activities AS a WHERE a.related_table = 'public.regress_visits') AS activities,
+       (SELECT count(*) FROM crm.registry AS r WHERE r.subject = 'public.regress_visits') AS registered;
 SELECT (crm.refresh_segment('far')).active;
 SELECT count(*) FROM crm.segment_members AS m WHERE m.subject_table = 'public.regress_visits';
 DELETE FROM crm.segments WHERE name = 'far and called';

@@ -246,6 +246,40 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.apply_table(regclass) IS 'Puts on a table what its registration asks for, and takes off what it no longer does.';
 
+-- What a room has written of the rows of a table, and what it still waits for, ends with the option that led to it; hooks at option_ended, with
+-- the name of the table and the option.
+CREATE OR REPLACE FUNCTION crm_internal.end_option(subject text, option text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    hook regprocedure;
+BEGIN
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('option_ended') AS h LOOP
+        EXECUTE format('SELECT %s($1, $2)', hook::regproc) USING subject, option;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.end_option(text, text) IS 'Ends what was begun for rows of a table by an option; option NULL: the table itself is gone.';
+
+CREATE OR REPLACE FUNCTION crm_internal.forget_table(relation oid)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    PERFORM crm_internal.end_option(r.subject, NULL) FROM crm.registry AS r WHERE r.relation = forget_table.relation;
+    DELETE FROM crm.registry AS r WHERE r.relation = forget_table.relation;
+EXCEPTION WHEN undefined_table OR undefined_function OR undefined_column OR undefined_object OR invalid_schema_name THEN
+    -- the CRM is being taken down piece by piece, as by pg_restore --clean: there is nothing to keep in order
+    RETURN;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.forget_table(oid) IS 'What is left of a table that was attached and is gone: its history ends, and nothing waits for its rows.';
+
 CREATE OR REPLACE FUNCTION crm_internal.finish_declarations()
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -260,8 +294,9 @@ BEGIN
     DELETE FROM crm_internal.declared_events AS e WHERE e.declared_at < now();
     DELETE FROM crm.column_rules AS r WHERE r.declared_at < now();
     UPDATE crm.registry AS r SET declared = '{}', declared_at = NULL WHERE r.declared_at < now();
-    DELETE FROM crm.registry AS r
-    WHERE r.declared_at IS NULL AND (r.attached = '{}' OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation));
+    DELETE FROM crm.registry AS r WHERE r.declared_at IS NULL AND r.attached = '{}';
+    PERFORM crm_internal.forget_table(r.relation) FROM crm.registry AS r
+    WHERE r.declared_at IS NULL AND NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation);
     PERFORM crm_internal.apply_table(r.relation) FROM crm.registry AS r ORDER BY r.subject;
 END
 $$;
@@ -332,12 +367,13 @@ BEGIN
         RETURN false;
     END IF;
     UPDATE crm.registry AS r SET attached = r.attached - option WHERE r.relation = table_name;
-    PERFORM crm_internal.apply_table(table_name);
+    PERFORM crm_internal.apply_table(table_name), crm_internal.end_option(r.subject, option) FROM crm.registry AS r WHERE r.relation = table_name;
     DELETE FROM crm.registry AS r WHERE r.relation = table_name AND r.attached = '{}' AND r.declared_at IS NULL;
     RETURN true;
 END
 $$;
 COMMENT ON FUNCTION crm.detach(regclass, text) IS
-'Takes back an option that crm.attach() gave a table; what was written meanwhile, such as history, is kept. Returns whether it had been '
-'given. Only the owner of the CRM.';
+'Takes back an option that crm.attach() gave a table. What was written meanwhile, such as history, is kept and ends now: periods are closed, clocks are '
+'cancelled, segments are switched off. Row security and rights that "class" gave stay, so that nobody sees more than before. A table that is dropped loses all '
+'its options. Returns whether it had been given. Only the owner of the CRM.';
 SELECT crm.declare_function('crm.detach', 'owner');

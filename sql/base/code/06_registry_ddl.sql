@@ -55,7 +55,7 @@ COMMENT ON FUNCTION crm_internal.refuse_without(regclass, text) IS
 
 CREATE OR REPLACE FUNCTION crm_internal.follow_ddl(dropped boolean, owner_changed boolean, again boolean, renamed text)
 RETURNS TABLE (relation regclass)
-LANGUAGE plpgsql STABLE ROWS 1
+LANGUAGE plpgsql VOLATILE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -63,6 +63,10 @@ DECLARE
     alien regclass;
 BEGIN
     IF dropped THEN
+        -- the next table of this name must not go on with its history
+        PERFORM crm_internal.forget_table(r.relation) FROM crm.registry AS r
+        WHERE r.declared_at IS NULL
+          AND r.relation IN (SELECT d.objid FROM pg_event_trigger_dropped_objects() AS d WHERE d.classid = 'pg_class'::regclass AND d.objsubid = 0);
         PERFORM crm_internal.refuse_without(r.relation, d.address_names[3])
         FROM pg_event_trigger_dropped_objects() AS d JOIN crm.registry AS r ON r.relation = d.objid JOIN pg_class AS c ON c.oid = r.relation
         WHERE d.classid = 'pg_class'::regclass AND d.objsubid > 0;
@@ -95,7 +99,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.follow_ddl(boolean, boolean, boolean, text) IS
-'For crm.registry_ddl(): errors for changes of registered tables that the CRM does not survive; else the tables whose triggers are to be put anew.';
+'For crm.registry_ddl(): errors for changes of registered tables that the CRM does not survive; else the tables whose triggers are to be put anew. '
+'What is dropped is forgotten.';
 
 -- ---- partitions ----
 
@@ -132,6 +137,9 @@ AS $$
            format('ALTER TABLE %s OWNER TO %I, or crm.detach() what it was attached for: triggers on it run with the rights of the CRM''s owner.',
                   r.relation::regclass, (SELECT pg_get_userbyid(o.relowner) FROM pg_class AS o WHERE o.oid = 'crm.registry'::regclass))
     FROM crm.registry AS r JOIN pg_class AS c ON c.oid = r.relation WHERE NOT crm.trusted_table(r.relation)
+    UNION ALL
+    SELECT 'error', 'lost_table', r.subject, 'was dropped while event triggers were off, and what was begun for its rows goes on', 'SELECT crm.install().'
+    FROM crm.registry AS r WHERE NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = r.relation)
     UNION ALL
     SELECT 'error', 'lost_column', r.subject, format('option "%s" %s', f.option, f.fault),
            CASE WHEN r.declared_at IS NULL

@@ -138,16 +138,26 @@ BEGIN
     PERFORM crm_internal.set_trigger(relation, '_after_told_delete', tells, 'AFTER DELETE', 'REFERENCING OLD TABLE AS changed ' || looks);
     PERFORM crm_internal.set_trigger(relation, '_after_told_truncate', tells, 'AFTER TRUNCATE',
         format('FOR EACH STATEMENT EXECUTE FUNCTION crm_internal.segment_sources_truncated(%L)', subject));
-
-    -- nobody keeps their members any more
-    IF NOT wanted AND EXISTS (SELECT FROM crm.segments AS s WHERE s.subject_table = subject AND s.active) THEN
-        UPDATE crm.segments AS s SET active = false WHERE s.subject_table = subject AND s.active;
-    END IF;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.apply_segments(regclass) IS
 'Segments of a table that is registered for them, and of those that its rows tell of where it says when they happened.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_segments(regclass)');
+
+CREATE OR REPLACE FUNCTION crm_internal.end_segments(subject text, option text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF coalesce(option, 'segments') = 'segments' THEN
+        UPDATE crm.segments AS s SET active = false WHERE s.subject_table = subject AND s.active;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.end_segments(text, text) IS 'Segments whose members nobody keeps any more are switched off.';
+SELECT crm.declare_hook('option_ended', 'crm_internal.end_segments(text, text)');
 
 CREATE OR REPLACE FUNCTION crm.attach_segments(table_name regclass)
 RETURNS text

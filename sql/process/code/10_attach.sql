@@ -42,6 +42,22 @@ $$;
 COMMENT ON FUNCTION crm_internal.apply_process(regclass) IS 'Guard and recorder of a table with stages.';
 SELECT crm.declare_hook('table', 'crm_internal.apply_process(regclass)');
 
+CREATE OR REPLACE FUNCTION crm_internal.end_process(subject text, option text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF coalesce(option, 'process') = 'process' THEN
+        UPDATE crm.stage_periods AS p SET period = tstzrange(lower(p.period), greatest(now(), lower(p.period) + interval '1 microsecond'))
+        WHERE p.subject_table = subject AND upper_inf(p.period);
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.end_process(text, text) IS 'Rows of a table without the process engine stand in no stage: their periods end.';
+SELECT crm.declare_hook('option_ended', 'crm_internal.end_process(text, text)');
+
 CREATE OR REPLACE FUNCTION crm.attach_process(table_name regclass)
 RETURNS text
 LANGUAGE sql VOLATILE STRICT PARALLEL UNSAFE

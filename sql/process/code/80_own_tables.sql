@@ -144,6 +144,22 @@ $$;
 COMMENT ON FUNCTION crm_internal.follow_clocks() IS
 'Statement trigger of tables registered for clocks, with the name they go by: opening, stages, changes of what policies look at, first response, deletion.';
 
+CREATE OR REPLACE FUNCTION crm_internal.end_clocks(subject text, option text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    IF coalesce(option, 'clocks') = 'clocks' THEN
+        PERFORM crm_internal.record_sla_event(s.tenant_id, subject, s.subject_id, 'cancelled', now())
+        FROM crm.sla_subjects AS s WHERE s.subject_type = subject AND s.open;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.end_clocks(text, text) IS 'Nothing is promised any more for rows of a table of which no clocks are kept.';
+SELECT crm.declare_hook('option_ended', 'crm_internal.end_clocks(text, text)');
+
 CREATE OR REPLACE FUNCTION crm_internal.apply_clocks(relation regclass)
 RETURNS void
 LANGUAGE sql VOLATILE

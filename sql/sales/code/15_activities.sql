@@ -120,6 +120,22 @@ $$;
 COMMENT ON FUNCTION crm_internal.let_activities_go() IS
 'Row trigger, with the name of the table: activities on a record that is deleted stay with its account and contact, about nothing any more.';
 
+CREATE OR REPLACE FUNCTION crm_internal.end_activities(subject text, option text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- while the table is there its rows are, whatever it is attached for
+    IF option IS NULL THEN
+        UPDATE crm.activities AS v SET related_table = NULL, related_id = NULL WHERE v.related_table = subject;
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.end_activities(text, text) IS 'Activities on rows of a table that is gone are about nothing any more.';
+SELECT crm.declare_hook('option_ended', 'crm_internal.end_activities(text, text)');
+
 CREATE OR REPLACE FUNCTION crm_internal.apply_activities(relation regclass)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
