@@ -278,7 +278,8 @@ EXCEPTION WHEN undefined_table OR undefined_function OR undefined_column OR unde
     RETURN;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.forget_table(oid) IS 'What is left of a table that was attached and is gone: its history ends, and nothing waits for its rows.';
+COMMENT ON FUNCTION crm_internal.forget_table(oid) IS
+'What is left of a table that was attached and is gone: its history ends, and nothing waits for its rows.';
 
 CREATE OR REPLACE FUNCTION crm_internal.finish_declarations()
 RETURNS void
