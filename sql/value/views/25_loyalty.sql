@@ -47,7 +47,7 @@ FROM (
     UNION ALL
     SELECT a.tenant_id, a.id, a.loyalty_tier,
            (SELECT max(v.until) FROM crm.past_values AS v WHERE v.tenant_id = a.tenant_id AND v.table_name = 'accounts' AND v.record_id = a.id
-              AND v.column_name = 'loyalty_tier'), NULL
+              AND v.column_name = 'loyalty_tier'), NULL::timestamptz AS left_at
     FROM crm.accounts AS a
 ) AS h
 JOIN crm.accounts AS a ON a.tenant_id = h.tenant_id AND a.id = h.account_id
