@@ -141,7 +141,7 @@ def unqualified(text, ours, given):
                 yield name, f'"{t.text} {follows.text}": write the schema before the relation'
         mine = plain_name(t)
         if mine and follows.text == '(' and 'function' in ours.get(mine, ()) and (i == 0 or tokens[i - 1].text != '.'):
-            if i and tokens[i - 1].low in ('into', 'as', 'with', ',', 'join') or mine in named:
+            if i and tokens[i - 1].low in ('into', 'as', 'with', 'join') or mine in named:
                 continue
             yield mine, f'"{t.text}(": write the schema before the function of crm'
         if t.text == '::' and name and 'type' in ours.get(name, ()):

@@ -109,7 +109,7 @@ MORE = {
     'sql-in-c': [[READ + (f'read("{text}"); read("p.nick");',)] for text in (
         'select p.nick from persons as p', r'SELECT p.nick FROM \"persons\" AS p', 'EXPLAIN SELECT p.nick FROM persons AS p', 'TRUNCATE persons',
         'truncate table persons', 'SELECT p.nick FROM crm.persons AS q, persons AS p', ' LEFT JOIN persons AS p ON p.nick = x', 'delete from persons',
-        'LOCK TABLE persons', 'CREATE INDEX ON persons (nick)', 'SELECT pair()', 'SELECT PAIR()', "SELECT '1'::mark", 'SELECT 1 <=~ 2',
+        'LOCK TABLE persons', 'CREATE INDEX ON persons (nick)', 'SELECT pair()', 'SELECT PAIR()', 'SELECT 1, pair()', "SELECT '1'::mark", 'SELECT 1 <=~ 2',
         'CREATE FUNCTION crm.x() RETURNS int LANGUAGE sql AS $$SELECT 1$$', 'COPY persons TO STDOUT', 'update persons set nick = NULL',
         'insert into persons (nick) values (1)')]
     + [[READ + (READ[1] + '\n\tread("SELECT 1 " NICKS " FROM persons AS p");',)],
