@@ -13,7 +13,7 @@ WHERE r.class NOT IN ('owner', 'lookup', 'log') AND coalesce(r.options -> 'impor
       SELECT c.subject FROM crm.registry AS c WHERE c.class = 'configuration'
       UNION ALL VALUES
       ('import_batches'), ('import_rows'), ('import_extras'),           -- the imports themselves
-      ('approvals'), ('ticket_followers'), ('article_deflections'),     -- made by what people do here
+      ('approvals'), ('ticket_followers'), ('article_deflections'), ('activity_participants'),   -- made by what people do here
       ('articles'), ('article_versions'), ('survey_responses'),         -- written by their functions, which keep versions and tokens
       ('external_ids'), ('score_events'),                               -- written by applications through their functions
       ('message_templates'),                                            -- written here, with their variables checked

@@ -99,7 +99,7 @@ BEGIN
     END IF;
     at := coalesce(at, crm.next_recurrence(NEW.recurrence, NEW.recurs_from, NEW.recurs_at, NEW.recurrence_zone));
     IF at IS NOT NULL THEN
-        next := crm.carry_row(NULL::crm.activities, NEW, 'recur');
+        next := crm.carry_owned(NULL::crm.activities, NEW, 'recur');
         -- keys are not carried
         next.series := NEW.series;
         next.recurs_at := at;
