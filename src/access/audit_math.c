@@ -95,14 +95,14 @@ crm_audit_hash_entry(crypto_generichash_state *state, const CrmAuditEntry *entry
 void
 crm_audit_hash_seal(const CrmAuditSeal *seal, unsigned char *out)
 {
-	static const char name[16] = "crm-audit-seal-1";
+	static const char name[] = "crm-audit-seal-1";
 	const int64_t numbers[] = {seal->tenant, seal->number, seal->kind, seal->month, seal->from,
 	seal->to, seal->entries, seal->sealed_at};
-	unsigned char message[sizeof(name) + sizeof(numbers) + 2 * CRM_AUDIT_HASH_BYTES];
+	unsigned char message[sizeof(name) - 1 + sizeof(numbers) + 2 * CRM_AUDIT_HASH_BYTES];
 	unsigned char *p = message;
 
-	memcpy(p, name, sizeof(name));
-	p += sizeof(name);
+	memcpy(p, name, sizeof(name) - 1);
+	p += sizeof(name) - 1;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
 		p = put_int64(p, numbers[i]);
 	memcpy(p, seal->rows, CRM_AUDIT_HASH_BYTES);

@@ -66,10 +66,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.subscribe(text, text[], integer, boolean, boolean) IS
-'Begins to follow events under a name, or says anew what is wanted under it, which keeps its place. kinds: NULL for all, lead.* for all of leads. '
-'shards: how many '
-'workers may read at once. from_start: what is still kept comes first, else only what commits from now on. notify: NOTIFY crm_events is sent when events are '
-'written. Returns the subscription. Errors: 22023 for an unknown kind or a number of parts beyond 1 to 64, 55006 for another number than before.';
+'Begins to follow events under a name, or says anew what is wanted under it, which keeps its place. kinds: NULL for all, lead.* for all of leads. shards: '
+'how many workers may read at once. from_start: what is still kept comes first, else only what commits from now on. notify: NOTIFY crm_events is sent when '
+'events are written. Returns the subscription. Errors: 22023 for an unknown kind or a number of parts beyond 1 to 64, 55006 for another number than before.';
 SELECT crm.declare_function('crm.subscribe', 'admin');
 
 CREATE OR REPLACE FUNCTION crm_internal.subscription_of(name text)
@@ -223,9 +222,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.read_events(text, text, integer, interval) IS
 'The next events of a subscription for one of its workers, in order, at most batch of them: of one part, which no other worker gets until they are '
-'acknowledged or the '
-'lease is over. Commit, act, then crm.acknowledge_events(); or do all three in one transaction, and the events count as read exactly when the '
-'work does. What was given and not acknowledged is given again. No row: nothing is new, or other workers have it all. Errors: 42704 for an unknown '
+'acknowledged or the lease is over. Commit, act, then crm.acknowledge_events(); or do all three in one transaction, and the events count as read exactly '
+'when the work does. What was given and not acknowledged is given again. No row: nothing is new, or other workers have it all. Errors: 42704 for an unknown '
 'subscription, 22023 for a batch or lease that is not positive.';
 SELECT crm.declare_function('crm.read_events', 'admin');
 
@@ -370,7 +368,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.forget_events(timestamptz, integer) IS
-'Deletes events that are older than their company keeps them (crm.tenants.events_kept), the oldest first, at most batch of them, and notices that '
-'were delivered or given '
-'up; returns how many. A subscription that had not read them is told how many it lost (crm.event_backlog()). Done by crm.run_maintenance().';
+'Deletes events that are older than their company keeps them (crm.tenants.events_kept), the oldest first, at most batch of them, and notices that were '
+'delivered or given up; returns how many. A subscription that had not read them is told how many it lost (crm.event_backlog()). Done by '
+'crm.run_maintenance().';
 SELECT crm.declare_function('crm.forget_events', 'owner');

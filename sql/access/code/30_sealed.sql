@@ -191,8 +191,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.unseal_column(regclass, name, text) IS
 'Turns a sealed column back into the type it had, with its values, indexes and unique constraints, and records in crm.reveal_log that all of them were '
-'revealed. '
-'Only the owner of the CRM. Errors: 42704 for a column that was not sealed, 22023 without a reason, CR601 and CR602 where a value does not open: '
+'revealed. Only the owner of the CRM. Errors: 42704 for a column that was not sealed, 22023 without a reason, CR601 and CR602 where a value does not open: '
 'then nothing is changed.';
 SELECT crm.declare_function('crm.unseal_column', 'owner');
 
@@ -266,9 +265,8 @@ $$;
 COMMENT ON FUNCTION crm.reseal(regclass, name, integer) IS
 'After crm-keys rotate: seals up to so many values of a column anew, under the current key, and goes on at the next call where it stopped. Nobody is kept '
 'from reading or writing; values stay equal to what they were, so indexes and constraints are as they were. Returns how many; when '
-'crm.sealed_columns.resealed_with is the current key, no other one is needed for the column. The worker calls it by itself. Only the owner of the '
-'CRM. Errors: 42704 for a '
-'column that was not sealed, CR601 without a key file.';
+'crm.sealed_columns.resealed_with is the current key, no other one is needed for the column. The worker calls it by itself. Only the owner of the CRM. '
+'Errors: 42704 for a column that was not sealed, CR601 without a key file.';
 SELECT crm.declare_function('crm.reseal', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.reseal_due(as_of timestamptz, batch integer)

@@ -132,11 +132,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.seal_audit() IS
-'Seals the entries of crm.audit_log that are there for good: hashes them, and signs the hash and that of the seal before (crm.audit_seals). Returns '
-'how many were '
-'sealed. Entries of transactions that run at the time, and all that were made after them, are sealed by a later call, when these are over. 0 without '
-'a key file. '
-'Done by crm.run_maintenance() each minute. Only the owner of the CRM. Errors: 25001 in a transaction that is not READ COMMITTED.';
+'Seals the entries of crm.audit_log that are there for good: hashes them, and signs the hash and that of the seal before (crm.audit_seals). Returns how many '
+'were sealed. Entries of transactions that run at the time, and all that were made after them, are sealed by a later call, when these are over. 0 without a '
+'key file. Done by crm.run_maintenance() each minute. Only the owner of the CRM. Errors: 25001 in a transaction that is not READ COMMITTED.';
 SELECT crm.declare_function('crm.seal_audit', 'owner');
 
 -- ---- verifying ----
@@ -299,10 +297,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.verify_audit(text) IS
-'Compares the log of changes of the current company with its seals, and with an anchor that was kept elsewhere. A row for each finding: broken seal '
-'(a seal was '
-'changed, or is missing), changed log (entries were changed, taken out or put in; entries is how many are there), other log (the anchor''s seal is not there); '
-'then one of result verified, with how many entries are as they were sealed, and where there are any, not sealed and taken out. Nobody is kept from '
+'Compares the log of changes of the current company with its seals, and with an anchor that was kept elsewhere. A row for each finding: broken seal (a seal '
+'was changed, or is missing), changed log (entries were changed, taken out or put in; entries is how many are there), other log (the anchor''s seal is not '
+'there); then one of result verified, with how many entries are as they were sealed, and where there are any, not sealed and taken out. Nobody is kept from '
 'writing. Errors: 22023 for what is no anchor of the company, CR601 without a key file.';
 SELECT crm.declare_function('crm.verify_audit', 'admin');
 

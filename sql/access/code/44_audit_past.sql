@@ -101,10 +101,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.record_as_of(text, bigint, timestamptz) IS
-'A record as it was at an instant, out of the log of changes: its columns but those that are computed from others or secret. NULL: it was not there, '
-'not yet or not '
-'any more. A change counts from the beginning of its transaction on. For whoever sees the record; of one that is gone, managers and above. Errors: 42P01 for a '
-'table that is not audited, 22023 for an instant before the audit began, P0002 for a record that never was, or of which a change was taken out since.';
+'A record as it was at an instant, out of the log of changes: its columns but those that are computed from others or secret. NULL: it was not there, not yet '
+'or not any more. A change counts from the beginning of its transaction on. For whoever sees the record; of one that is gone, managers and above. Errors: '
+'42P01 for a table that is not audited, 22023 for an instant before the audit began, P0002 for a record that never was, or of which a change was taken out '
+'since.';
 SELECT crm.declare_function('crm.record_as_of', 'reader');
 
 CREATE OR REPLACE FUNCTION crm_internal.empty_row(relation regclass)
@@ -220,8 +220,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.undelete(text, bigint) IS
-'Puts a deleted record back, with its id, as the log of changes has it, and with it the rows that foreign keys took along. Triggers and constraints '
-'are asked as '
-'for any new row: a parent that is gone too has to be put back first (23503). Secret columns stay empty. Returns the row. Managers and above, of configuration '
-'admins. Errors: 42P01 for a table that is not audited, P0002 for a record that was not deleted, 42501.';
+'Puts a deleted record back, with its id, as the log of changes has it, and with it the rows that foreign keys took along. Triggers and constraints are '
+'asked as for any new row: a parent that is gone too has to be put back first (23503). Secret columns stay empty. Returns the row. Managers and above, of '
+'configuration admins. Errors: 42P01 for a table that is not audited, P0002 for a record that was not deleted, 42501.';
 SELECT crm.declare_function('crm.undelete', 'manager');

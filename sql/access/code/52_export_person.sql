@@ -114,8 +114,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.export_person(bigint, text, bigint) IS
 'Everything about one person as one document: {"request", "made_at", "person": {"contacts": [ids], "leads": [ids]}, "names", "addresses", "records": {table: '
-'[rows]}}. Which tables they are the registry says: the records that are the person, all that is about them, and their changes in the log; hashes and '
-'keys are '
-'left out. That it was made, by whom and why, is kept in crm.person_requests and in the log of changes. Admins. lead_id: somebody who is no contact yet. '
+'[rows]}}. Which tables they are the registry says: the records that are the person, all that is about them, and their changes in the log; hashes and keys '
+'are left out. That it was made, by whom and why, is kept in crm.person_requests and in the log of changes. Admins. lead_id: somebody who is no contact yet. '
 'Errors: P0002 for a person who is not there, 22023 where none or two are named.';
 SELECT crm.declare_function('crm.export_person', 'admin');

@@ -46,8 +46,7 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.erased_columns(regclass) IS
 'Columns of a table that change when the person of a row is erased, and what each becomes, as an expression over r; NULL: it stays but for names and '
-'addresses in '
-'it. because: why it stays, for rows that its table names.';
+'addresses in it. because: why it stays, for rows that its table names.';
 
 -- a later room knows which fields a company has declared
 CREATE OR REPLACE FUNCTION crm_internal.personal_fields(subject text)

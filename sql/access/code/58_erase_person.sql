@@ -110,8 +110,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.refuse_erased() IS
 'Row trigger with the name of the table and its columns: error CR608 where one has an address, or source_id a key, of a person who was erased, unless '
-'crm.readmit '
-'says that they asked for it.';
+'crm.readmit says that they asked for it.';
 
 CREATE OR REPLACE FUNCTION crm_internal.apply_addresses(relation regclass)
 RETURNS void
@@ -327,11 +326,10 @@ $$;
 COMMENT ON FUNCTION crm.erase_person(bigint, text, bigint) IS
 'Erases a person: the personal columns of the contact, of leads that are the same person, of all that is about them and its children; names, addresses and '
 'telephones in every other text; what the log of changes, the outbox, staged imports and kept answers say of them. Rows that are counted stay, without the '
-'person. Addresses go on as keyed hashes, so that no import and no capture brings the person back unasked (CR608, crm.readmit). Returns the '
-'certificate, which '
-'crm.person_requests keeps: what was done to which column of how many rows, and what stays and why. A second call finds what came since. The event '
-'person.erased '
-'tells other systems. Admins. Errors: P0002 for a person who is not there, 22023 without a reason, 25001 in a transaction that is not READ COMMITTED.';
+'person. Addresses go on as keyed hashes, so that no import and no capture brings the person back unasked (CR608, crm.readmit). Returns the certificate, '
+'which crm.person_requests keeps: what was done to which column of how many rows, and what stays and why. A second call finds what came since. The event '
+'person.erased tells other systems. Admins. Errors: P0002 for a person who is not there, 22023 without a reason, 25001 in a transaction that is not READ '
+'COMMITTED.';
 SELECT crm.declare_function('crm.erase_person', 'admin');
 SELECT crm.declare_event('person.erased', 'A person was erased: whoever has a copy erases them, too.',
     '{"request": {"type": "integer"}, "people": {"type": "object"}}');
@@ -436,9 +434,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.settle_erasures(timestamptz, integer) IS
-'Looks at erasures once more when all transactions are over that ran at the time, such as an import: what they have written of the person goes, too. '
-'Returns how '
-'many were settled. Done by crm.run_maintenance() each minute. Only the owner of the CRM.';
+'Looks at erasures once more when all transactions are over that ran at the time, such as an import: what they have written of the person goes, too. Returns '
+'how many were settled. Done by crm.run_maintenance() each minute. Only the owner of the CRM.';
 SELECT crm.declare_function('crm.settle_erasures', 'owner');
 
 -- ---- after a restore ----
@@ -455,9 +452,8 @@ AS $$
     WHERE q.tenant_id = crm.tenant_id() AND q.kind = 'erase' AND q.done_at >= since
 $$;
 COMMENT ON FUNCTION crm.erasure_list(timestamptz) IS
-'Who was erased since an instant, as numbers and keyed hashes: keep it beside the backups, and give it to crm.erase_listed() where one is restored that '
-'is older. '
-'Admins.';
+'Who was erased since an instant, as numbers and keyed hashes: keep it beside the backups, and give it to crm.erase_listed() where one is restored that is '
+'older. Admins.';
 SELECT crm.declare_function('crm.erasure_list', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.erase_listed(list jsonb)
@@ -494,7 +490,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.erase_listed(jsonb) IS
-'Erases people anew whom a restored backup has brought back, out of what crm.erasure_list() said: by their numbers, and whoever has one of their '
-'addresses. Those '
-'erased since are left out. Returns how many. Admins. Error 22023 for what is no such list.';
+'Erases people anew whom a restored backup has brought back, out of what crm.erasure_list() said: by their numbers, and whoever has one of their addresses. '
+'Those erased since are left out. Returns how many. Admins. Error 22023 for what is no such list.';
 SELECT crm.declare_function('crm.erase_listed', 'admin');

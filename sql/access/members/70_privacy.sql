@@ -3,9 +3,8 @@ CREATE FUNCTION crm.write_quietly(statement text, tenant bigint, ids bigint[], t
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_write_quietly';
 COMMENT ON FUNCTION crm.write_quietly(text, bigint, bigint[], text[]) IS
-'Runs a statement with $1 tenant, $2 ids and $3 texts, of which no trigger hears that does not say ENABLE ALWAYS, and returns the bigint[] it selects: '
-'what is '
-'erased must not be written down once more. Only the owner of the CRM. Error 22023 for a statement that returns anything else.';
+'Runs a statement with $1 tenant, $2 ids and $3 texts, of which no trigger hears that does not say ENABLE ALWAYS, and returns the bigint[] it selects: what '
+'is erased must not be written down once more. Only the owner of the CRM. Error 22023 for a statement that returns anything else.';
 SELECT crm.declare_function('crm.write_quietly', 'owner');
 
 CREATE FUNCTION crm.person_tag(tenant bigint, said text, key bytea DEFAULT NULL) RETURNS bytea

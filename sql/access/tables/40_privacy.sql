@@ -38,8 +38,7 @@ COMMENT ON COLUMN crm.person_requests.done_at IS 'When.';
 COMMENT ON COLUMN crm.person_requests.people IS 'Records that are the person: {"contacts": [ids], "leads": [ids]}.';
 COMMENT ON COLUMN crm.person_requests.certificate IS
 'What was done: [{"table", "column", "done", "count"}]; done is erased, deleted, cleaned (names and addresses in it), hashed, taken out (of the log of '
-'changes), '
-'kept or shared, with "because" where something stays.';
+'changes), kept or shared, with "because" where something stays.';
 COMMENT ON COLUMN crm.person_requests.hashes IS 'Keyed hashes of the addresses and keys that were erased (crm.erased_addresses).';
 COMMENT ON COLUMN crm.person_requests.waits_for IS 'Transactions before this one may have begun before it was erased: when they are over it is looked '
 'at once more. NULL: not known yet.';
@@ -61,9 +60,8 @@ CREATE TABLE crm.erased_addresses (
 );
 CREATE INDEX erased_addresses_request_id_idx ON crm.erased_addresses (tenant_id, request_id);
 COMMENT ON TABLE crm.erased_addresses IS
-'Addresses, and keys in other systems, of people who were erased, as keyed hashes: rows that have one are refused (CR608), unless the person asked to '
-'be known '
-'again (crm.readmit).';
+'Addresses, and keys in other systems, of people who were erased, as keyed hashes: rows that have one are refused (CR608), unless the person asked to be '
+'known again (crm.readmit).';
 SELECT crm.declare_table('crm.erased_addresses', '{"class": "owner", "compiled": true, "events": false}');
 COMMENT ON COLUMN crm.erased_addresses.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.erased_addresses.tag IS 'Keyed hash of the address in its normal form, or of a table, a system and a key there (crm.person_tag()).';

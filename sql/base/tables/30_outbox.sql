@@ -29,10 +29,10 @@ CREATE TABLE crm.events (
 CREATE UNIQUE INDEX events_dedupe_key_idx ON crm.events (tenant_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL;
 CREATE INDEX events_scheduled_at_idx ON crm.events (scheduled_at, id) WHERE delivered_at IS NULL AND failed_at IS NULL AND scheduled_at IS NOT NULL;
 CREATE INDEX events_subject_idx ON crm.events (tenant_id, subject_table, subject_id);
-COMMENT ON TABLE crm.events IS 'What happened: changes of records, announced by triggers (crm.event_kinds() lists the kinds), and notices, mails and '
-'messages that '
-'somebody is to deliver. Written in the transaction that caused it. Programs follow it by crm.subscribe() and crm.read_events(), notices are taken by '
-'crm.claim_events(); people see the events of records they see, but no notices, which may hold secrets.';
+COMMENT ON TABLE crm.events IS
+'What happened: changes of records, announced by triggers (crm.event_kinds() lists the kinds), and notices, mails and messages that somebody is to deliver. '
+'Written in the transaction that caused it. Programs follow it by crm.subscribe() and crm.read_events(), notices are taken by crm.claim_events(); people see '
+'the events of records they see, but no notices, which may hold secrets.';
 SELECT crm.declare_table('crm.events', '{
     "class": "log", "parent": {"subject_id": {"table_in": "subject_table"}}, "kept_back": "scheduled_at", "personal": ["payload"],
     "erase": {"set": {"payload": "CASE WHEN r.kind = ''person.erased'' THEN r.payload ELSE ''{}'' END"}}}');
@@ -63,9 +63,9 @@ CREATE TABLE crm.event_servers (
     started_at timestamptz NOT NULL DEFAULT now(),
     CONSTRAINT event_servers_pkey PRIMARY KEY (server_id)
 );
-COMMENT ON TABLE crm.event_servers IS 'Servers on which events were written, one after the other: numbers of transactions are those of one server, '
-'and a restored '
-'database goes on with those of another.';
+COMMENT ON TABLE crm.event_servers IS
+'Servers on which events were written, one after the other: numbers of transactions are those of one server, and a restored database goes on with those of '
+'another.';
 SELECT crm.declare_table('crm.event_servers', '{"class": "owner"}');
 COMMENT ON COLUMN crm.event_servers.server_id IS 'Number of the server (crm.server_number()).';
 COMMENT ON COLUMN crm.event_servers.first_event_id IS 'Events from here on, up to the next server''s, were written on it.';
@@ -122,10 +122,9 @@ CREATE TABLE crm.event_cursors (
     CONSTRAINT event_cursors_subscription_id_fkey FOREIGN KEY (tenant_id, subscription_id)
         REFERENCES crm.event_subscriptions (tenant_id, id) ON DELETE CASCADE
 ) WITH (fillfactor = 50);
-COMMENT ON TABLE crm.event_cursors IS 'How far each part of a subscription has read. An event is new to it where its transaction was not finished in '
-'done: so none is left '
-'out, whatever the order in which transactions commit, and nobody waits for a long one. New events up to the snapshot target are given in the order '
-'of their numbers.';
+COMMENT ON TABLE crm.event_cursors IS
+'How far each part of a subscription has read. An event is new to it where its transaction was not finished in done: so none is left out, whatever the order '
+'in which transactions commit, and nobody waits for a long one. New events up to the snapshot target are given in the order of their numbers.';
 SELECT crm.declare_table('crm.event_cursors', '{"class": "log", "parent": {"subscription_id": "event_subscriptions"}}');
 COMMENT ON COLUMN crm.event_cursors.tenant_id IS 'Company the row belongs to.';
 COMMENT ON COLUMN crm.event_cursors.subscription_id IS 'The subscription.';

@@ -506,9 +506,8 @@ $$;
 COMMENT ON FUNCTION crm.import_table(regclass, jsonb) IS
 'Imports a staged table into a table of the CRM and returns the batch with its counts and problems. mapping: target, source_system, key, columns {target '
 'column: source column, or an object}, defaults, history, dry_run (nothing is written; the batch has no id) and formats; crm.import_keys() lists all. '
-'Idempotent '
-'by (source_system, key). Bad rows stay in crm.import_rows with line, column, value, reason and hint; no row is lost, and none stops the others. Errors: 22023 '
-'and 42703 for a mapping that cannot be followed. See docs/howto/import.md.';
+'Idempotent by (source_system, key). Bad rows stay in crm.import_rows with line, column, value, reason and hint; no row is lost, and none stops the others. '
+'Errors: 22023 and 42703 for a mapping that cannot be followed. See docs/howto/import.md.';
 
 CREATE OR REPLACE FUNCTION crm.require_import_batch(batch_id bigint)
 RETURNS crm.import_batches

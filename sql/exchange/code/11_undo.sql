@@ -201,9 +201,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.undo_import(bigint) IS
-'Takes an import back: deletes the rows it has made, with their contact points and what lookups have created, and gives the rows it has '
-'changed the values they '
-'had. A row that was changed since, or that others refer to by now, stays: it keeps its state in crm.import_rows, where reason and hint say '
-'why; the others are '
-'undone. Returns the batch with rows_undone. Stage periods of rows that were changed keep what the import wrote. Errors: P0002 no such batch, 55000 undone '
-'already.';
+'Takes an import back: deletes the rows it has made, with their contact points and what lookups have created, and gives the rows it has changed the values '
+'they had. A row that was changed since, or that others refer to by now, stays: it keeps its state in crm.import_rows, where reason and hint say why; the '
+'others are undone. Returns the batch with rows_undone. Stage periods of rows that were changed keep what the import wrote. Errors: P0002 no such batch, '
+'55000 undone already.';

@@ -474,8 +474,7 @@ $$;
 COMMENT ON FUNCTION crm.upsert_records(text, text, jsonb) IS
 'crm.upsert_record() for a JSON array of {external_id, data}: each for itself, so that a bad one stops no other. Returns {inserted, updated, unchanged, bad, '
 'records: [{n, external_id, id, action, error}]}; n is the place in the array, error as crm.error_facts() has it. Many thousand rows are '
-'crm.import_table()''s. '
-'Errors: 22023 no array, 42P01 an unknown entity.';
+'crm.import_table()''s. Errors: 22023 no array, 42P01 an unknown entity.';
 SELECT crm.declare_api('crm.upsert_records',
     '{"entity": "products", "source": "erp", "records": [{"external_id": "A-1", "data": {"name": "Lamp"}}]}');
 

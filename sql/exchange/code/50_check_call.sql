@@ -174,9 +174,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.check_call(text, jsonb) IS
 'Tries a call as crm.call() would make it, with the rights of the caller, and takes everything back: {ok: true, answer, changes} or {ok: false, error}. '
-'changes has for each table that would change how many rows would be inserted, updated and deleted, and rows (100 at most): {change, row} or '
-'{change: update, key, before, after}. '
-'A table that is not the caller''s to read has only the numbers. error is crm.error_facts(). What is checked at the end of a transaction is checked, too. '
-'Waits for locks as the call would; numbers of sequences are used up. Errors: none but those of a call that is cancelled.';
+'changes has for each table that would change how many rows would be inserted, updated and deleted, and rows (100 at most): {change, row} or {change: '
+'update, key, before, after}. A table that is not the caller''s to read has only the numbers. error is crm.error_facts(). What is checked at the end of a '
+'transaction is checked, too. Waits for locks as the call would; numbers of sequences are used up. Errors: none but those of a call that is cancelled.';
 SELECT crm.declare_function('crm.check_call', 'reader');
 SELECT crm.declare_api('crm.check_call', '{"function": "convert_lead", "arguments": {"lead_id": 1}}');

@@ -99,9 +99,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.may_contact(text, bigint, text, text, text, timestamptz) IS
 'Whether a person may be written to for a purpose by a channel at an instant, and why: a suppression of the address is the strongest, then the last '
-'statement of the person, then '
-'whether the purpose needs consent. Where an address is given it must be one that consent was given for: the one that the statement names, else one of the '
-'person''s. Errors: P0002 a person the caller does not see, 42704 an unknown purpose.';
+'statement of the person, then whether the purpose needs consent. Where an address is given it must be one that consent was given for: the one that the '
+'statement names, else one of the person''s. Errors: P0002 a person the caller does not see, 42704 an unknown purpose.';
 SELECT crm.declare_function('crm.may_contact', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.consent_proof(subject_table text, subject_id bigint)
@@ -177,11 +176,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.record_consent(text, bigint, text, text, boolean, text, timestamptz, text, text, text, text) IS
-'Writes down what a person said: given true or false, for a purpose and a channel, when (stated_at), where (source), in which words. Where the '
-'purpose asks for it, consent waits '
-'to be confirmed: the notice consent.confirm carries the token that goes to the address. Returns the statement. Errors: P0002 or 42501 a person the '
-'caller does not see or may '
-'not change, 23503 an unknown purpose, 23514 an unknown channel or legal basis, 22023 no address, or a time to come.';
+'Writes down what a person said: given true or false, for a purpose and a channel, when (stated_at), where (source), in which words. Where the purpose asks '
+'for it, consent waits to be confirmed: the notice consent.confirm carries the token that goes to the address. Returns the statement. Errors: P0002 or 42501 '
+'a person the caller does not see or may not change, 23503 an unknown purpose, 23514 an unknown channel or legal basis, 22023 no address, or a time to come.';
 SELECT crm.declare_function('crm.record_consent', 'agent');
 SELECT crm.declare_event('consent.confirm', 'A person is to confirm their consent: a notice, with the token until it is delivered.',
     '{"consent_id": {"type": "integer"}, "purpose": {"type": "string"}, "channel": {"type": "string"}, "address": {"type": ["string", "null"]},
@@ -226,9 +223,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.confirm_consent(text, timestamptz) IS
-'Second step of a double opt-in: consent counts from here on. Harmless the second time. Errors, which change nothing: P0002 an unknown token, 55000 '
-'one that is too old, or '
-'consent withdrawn since.';
+'Second step of a double opt-in: consent counts from here on. Harmless the second time. Errors, which change nothing: P0002 an unknown token, 55000 one that '
+'is too old, or consent withdrawn since.';
 SELECT crm.declare_function('crm.confirm_consent', 'agent');
 
 -- ---- leaving ----
@@ -295,9 +291,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.opt_out(text, boolean, timestamptz) IS
-'One click and the person is out: of the purpose of the message, or of everything that needs consent. outcome says what is true now: withdrawn, '
-'withdrawn before, or that the token is '
-'unknown and nothing was changed; written: statements written. Whoever has the token may call it.';
+'One click and the person is out: of the purpose of the message, or of everything that needs consent. outcome says what is true now: withdrawn, withdrawn '
+'before, or that the token is unknown and nothing was changed; written: statements written. Whoever has the token may call it.';
 SELECT crm.declare_function('crm.opt_out', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.suppress(channel text, address text, reason text, source text)
@@ -327,9 +322,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.suppress(text, text, text, text) IS
-'Nothing is sent to an address from now on, whoever''s it is and whether anybody knows it: it bounces, its owner complained or asked for it, or a '
-'legal hold. Returns the suppression, '
-'the one that is there where it holds already. Errors: 22023 no address, 23514 an unknown channel or reason.';
+'Nothing is sent to an address from now on, whoever''s it is and whether anybody knows it: it bounces, its owner complained or asked for it, or a legal '
+'hold. Returns the suppression, the one that is there where it holds already. Errors: 22023 no address, 23514 an unknown channel or reason.';
 SELECT crm.declare_function('crm.suppress', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.lift_suppression(suppression_id bigint, because text)

@@ -65,9 +65,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.queue_message(text, text, bigint, text, text, text, timestamptz, timestamptz, jsonb, bigint, text) IS
 'Enters a message from a template for one person, to the address that is to be used first where none is named, in the person''s language. Returns it, queued '
-'or, where the company diverts, suppressed with the reason. Errors: CR701 where the person may not get it or has no address, 42704 no such template, '
-'23503 no '
-'such purpose, 23505 a message with that dedupe_key.';
+'or, where the company diverts, suppressed with the reason. Errors: CR701 where the person may not get it or has no address, 42704 no such template, 23503 '
+'no such purpose, 23505 a message with that dedupe_key.';
 SELECT crm.declare_api('crm.queue_message', '{"template": "offer", "subject_table": "contacts", "subject_id": 1, "purpose": "marketing"}');
 
 -- ---- links ----

@@ -261,11 +261,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.claim_messages(text, integer, interval, text[], boolean, timestamptz) IS
-'Gives a sender the next messages that are due, the oldest first, and keeps them from others for the time of the lease; any number of senders at '
-'once. Each is '
-'judged again: one that its person may not get any more becomes suppressed, one in quiet hours or over a limit waits. uncertain: also those that a '
-'sender was '
-'delivering when it was lost (maybe_sent), for a sender that can ask its server whether it has the message_id. Commit, then for each: '
+'Gives a sender the next messages that are due, the oldest first, and keeps them from others for the time of the lease; any number of senders at once. Each '
+'is judged again: one that its person may not get any more becomes suppressed, one in quiet hours or over a limit waits. uncertain: also those that a sender '
+'was delivering when it was lost (maybe_sent), for a sender that can ask its server whether it has the message_id. Commit, then for each: '
 'crm.start_message(), deliver, crm.message_sent() or crm.message_failed(). Error 22023 for parameters that cannot be.';
 SELECT crm.declare_function('crm.claim_messages', 'admin');
 
@@ -377,10 +375,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.message_failed(bigint, integer, text, boolean, boolean, interval, timestamptz) IS
 'A message was not taken: it is tried again after retry_after, else after crm.sending_settings.first_retry, doubled each time; given up where it is '
-'permanent or '
-'was tried often enough; or uncertain, where the connection broke after the server had all of it. Says nothing where another sender has it by now. '
-'Returns it. '
-'Error P0002 no such message.';
+'permanent or was tried often enough; or uncertain, where the connection broke after the server had all of it. Says nothing where another sender has it by '
+'now. Returns it. Error P0002 no such message.';
 SELECT crm.declare_function('crm.message_failed', 'admin');
 
 CREATE OR REPLACE FUNCTION crm.retry_message(message_id bigint, due_at timestamptz DEFAULT now())

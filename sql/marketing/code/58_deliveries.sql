@@ -121,11 +121,10 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.record_delivery_event(text, text, text, text, boolean, timestamptz, jsonb) IS
-'Writes down what a server or service tells of a message, by its Message-ID: delivered, open, click, bounce (hard: the address does not exist), '
-'complaint, reply '
-'or unsubscribe. Told again (same provider and provider_event_id) it is the event that is there. Hard bounces and complaints suppress the address, '
-'unsubscribe withdraws consent for the purpose and channel of the message. Returns the event. Errors: P0002 no message of the company, 23514 an '
-'unknown kind, 22023 no name.';
+'Writes down what a server or service tells of a message, by its Message-ID: delivered, open, click, bounce (hard: the address does not exist), complaint, '
+'reply or unsubscribe. Told again (same provider and provider_event_id) it is the event that is there. Hard bounces and complaints suppress the address, '
+'unsubscribe withdraws consent for the purpose and channel of the message. Returns the event. Errors: P0002 no message of the company, 23514 an unknown '
+'kind, 22023 no name.';
 SELECT crm.declare_function('crm.record_delivery_event', 'admin');
 
 -- security definer: whoever has the token may follow it, and see nothing else
@@ -153,9 +152,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.follow_link(text, timestamptz) IS
-'Where a link of a message leads, which is written down as a click. What stands behind crm.sending_settings.link_base calls it for tokens that begin '
-'with c, and '
-'sends the browser there. Whoever has the token may call it. Error P0002 for a token that is none, or another company''s.';
+'Where a link of a message leads, which is written down as a click. What stands behind crm.sending_settings.link_base calls it for tokens that begin with c, '
+'and sends the browser there. Whoever has the token may call it. Error P0002 for a token that is none, or another company''s.';
 SELECT crm.declare_function('crm.follow_link', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.record_open(token text, as_of timestamptz DEFAULT now())
@@ -179,7 +177,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.record_open(text, timestamptz) IS
-'The picture of a message was fetched: a token that begins with o. Returns whether it is one of the company''s. Some programs for mail fetch pictures '
-'that nobody '
-'looks at. Whoever has the token may call it.';
+'The picture of a message was fetched: a token that begins with o. Returns whether it is one of the company''s. Some programs for mail fetch pictures that '
+'nobody looks at. Whoever has the token may call it.';
 SELECT crm.declare_function('crm.record_open', 'agent');

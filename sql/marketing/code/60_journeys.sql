@@ -612,6 +612,5 @@ END
 $$;
 COMMENT ON FUNCTION crm.move_journey(text, text) IS
 'Pauses a journey (paused), lets it go on (running) or ends it for good (ended: who is inside leaves), and returns it. Harmless the second time. Errors: '
-'42704, '
-'22023 another status, 55000 a draft, or one that has ended.';
+'42704, 22023 another status, 55000 a draft, or one that has ended.';
 SELECT crm.declare_function('crm.move_journey', 'manager');

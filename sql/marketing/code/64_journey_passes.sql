@@ -331,9 +331,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.run_journeys(timestamptz, integer) IS
 'One pass over the journeys of all companies: people enter, hear events, do the steps that are due at an instant, and leave; about batch things at most. Any '
-'number of callers at once; each step is done once. What fails is written down, tried again later, and keeps nobody else. Returns how many things were '
-'done. A '
-'maintenance task; for the owner of the CRM.';
+'number of callers at once; each step is done once. What fails is written down, tried again later, and keeps nobody else. Returns how many things were done. '
+'A maintenance task; for the owner of the CRM.';
 SELECT crm.declare_function('crm.run_journeys', 'owner');
 
 CREATE OR REPLACE FUNCTION crm.next_journey_at()
@@ -381,8 +380,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.enrol_in_journey(text, bigint) IS
 'Lets a contact or lead into a journey, and returns the member; the one that is there where the person is inside already. Errors: 42704 no such journey, '
-'P0002 or '
-'42501 a person the caller does not see or may not change, 55000 a journey that does not run, or that the person may not enter (again).';
+'P0002 or 42501 a person the caller does not see or may not change, 55000 a journey that does not run, or that the person may not enter (again).';
 SELECT crm.declare_function('crm.enrol_in_journey', 'agent');
 SELECT crm.declare_api('crm.enrol_in_journey', '{"journey": "welcome", "subject_id": 1}');
 
@@ -483,11 +481,9 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.move_journey_members(text, jsonb, jsonpath, text) IS
-'Moves those who are inside a journey in an earlier version to the version in force, where a condition over the person holds: to the step that steps '
-'names for '
-'theirs ({"old": "new"}), else the step of the same name, else as otherwise says: stay (they go on in their version), leave, or a step. What they wait '
-'for is '
-'counted anew from when they came to their step. Returns how many were moved or left. Errors: 42704 no such journey, 22023 no such step.';
+'Moves those who are inside a journey in an earlier version to the version in force, where a condition over the person holds: to the step that steps names '
+'for theirs ({"old": "new"}), else the step of the same name, else as otherwise says: stay (they go on in their version), leave, or a step. What they wait '
+'for is counted anew from when they came to their step. Returns how many were moved or left. Errors: 42704 no such journey, 22023 no such step.';
 SELECT crm.declare_function('crm.move_journey_members', 'manager');
 
 -- ---- what would happen ----
@@ -574,8 +570,6 @@ END
 $$;
 COMMENT ON FUNCTION crm.preview_journey(text, integer, timestamptz) IS
 'What a journey (its draft, where there is one) would do with some people who would enter it, without writing anything: step by step, when, with which '
-'outcome. '
-'Consent and conditions are taken as they are now, events are taken not to come, and a person is followed for at most a hundred steps. Whom the caller '
-'does not '
-'see is left out. Errors: as crm.publish_journey().';
+'outcome. Consent and conditions are taken as they are now, events are taken not to come, and a person is followed for at most a hundred steps. Whom the '
+'caller does not see is left out. Errors: as crm.publish_journey().';
 SELECT crm.declare_function('crm.preview_journey', 'manager');

@@ -11,10 +11,8 @@ CREATE TYPE crm.attribution_credit AS (
 );
 COMMENT ON TYPE crm.attribution_credit IS
 'Result of crm.attribution and crm.shapley_attribution. channels: in the order of their names (bytes). conversions, amounts: credit of each, in the same '
-'order; '
-'unnest(channels, conversions, amounts) makes rows of them. journeys: counted, with a touch. left_out: without a touch, or with a null. unattributed_...: '
-'of journeys '
-'without a touch, or without one in the window. Credits and unattributed add up to all conversions and amounts.';
+'order; unnest(channels, conversions, amounts) makes rows of them. journeys: counted, with a touch. left_out: without a touch, or with a null. '
+'unattributed_...: of journeys without a touch, or without one in the window. Credits and unattributed add up to all conversions and amounts.';
 
 CREATE FUNCTION crm.touch_weights(
     model text, channels text[], touched_at timestamptz[] DEFAULT NULL, converted_at timestamptz DEFAULT NULL, options jsonb DEFAULT NULL)
@@ -22,16 +20,12 @@ RETURNS double precision[] LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_touch_weights';
 COMMENT ON FUNCTION crm.touch_weights(text, text[], timestamptz[], timestamptz, jsonb) IS
 'The share of each touch in the credit of one journey, in the order of channels: they sum to 1, or are all 0 where no touch lies in the window. model: '
-'first, last, '
-'last_non_direct, linear, position (first and last 0.4 each, the others the rest; of two touches half each), w_shaped (first, last and the touch that made '
-'the lead '
-'0.3 each), time_decay (half the weight each half_life), shapley (every distinct channel the same). touched_at: ascending; converted_at: NULL for the last '
-'touch. '
-'options: half_life (7) and window (none) in days, in touches where there are no instants; first_share, last_share, key_share; key_touch, the place from 1 '
-'of the touch '
-'that made the lead; same_instant: "order" or "share", which gives touches of one instant the same; direct: name of the channel that last_non_direct passes '
-'over '
-'("direct"). NULL where model or channels is. Errors: 22023 for an unknown model or option, 2202E where channels and instants differ in number.';
+'first, last, last_non_direct, linear, position (first and last 0.4 each, the others the rest; of two touches half each), w_shaped (first, last and the '
+'touch that made the lead 0.3 each), time_decay (half the weight each half_life), shapley (every distinct channel the same). touched_at: ascending; '
+'converted_at: NULL for the last touch. options: half_life (7) and window (none) in days, in touches where there are no instants; first_share, last_share, '
+'key_share; key_touch, the place from 1 of the touch that made the lead; same_instant: "order" or "share", which gives touches of one instant the same; '
+'direct: name of the channel that last_non_direct passes over ("direct"). NULL where model or channels is. Errors: 22023 for an unknown model or option, '
+'2202E where channels and instants differ in number.';
 
 CREATE FUNCTION crm.split_amount(amount numeric, weights double precision[], decimals integer DEFAULT 2)
 RETURNS numeric[] LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
@@ -60,8 +54,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.split_amount(numeric, double precision[], integer) IS
 'An amount of money split by weights into parts with so many decimals that add up to it exactly; what rounding leaves goes to the part it falls into. All '
-'parts are 0 where '
-'the weights are. Errors: CR402 for a weight or amount that is not finite.';
+'parts are 0 where the weights are. Errors: CR402 for a weight or amount that is not finite.';
 
 CREATE FUNCTION crm.attribution_accum(internal, text, text[], timestamptz[], timestamptz, double precision, double precision, jsonb)
 RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -80,10 +73,8 @@ CREATE AGGREGATE crm.attribution(model text, channels text[], touched_at timesta
 );
 COMMENT ON AGGREGATE crm.attribution(text, text[], timestamptz[], timestamptz, double precision, double precision, jsonb) IS
 'Credit of channels by a rule: the sum of crm.touch_weights over journeys. conversions: how many the journey stands for, 0 for one that was lost; amount: '
-'what they '
-'brought together, NULL for nothing. touched_at, converted_at and options may be NULL. model and options are the same in every row, but for key_touch. A '
-'row whose '
-'channels or conversions are NULL is left out.';
+'what they brought together, NULL for nothing. touched_at, converted_at and options may be NULL. model and options are the same in every row, but for '
+'key_touch. A row whose channels or conversions are NULL is left out.';
 
 CREATE FUNCTION crm.shapley_accum(internal, text[], double precision, double precision)
 RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -95,8 +86,8 @@ CREATE AGGREGATE crm.shapley_attribution(channels text[], conversions double pre
 );
 COMMENT ON AGGREGATE crm.shapley_attribution(text[], double precision, double precision) IS
 'Shapley values of the game in which a set of channels is worth the conversions of the journeys that met no other channel. Its closed form gives every '
-'distinct channel '
-'of a journey the same share, so it takes one pass whatever the number of channels (Zhao, Mahboobi, Bagheri 2018). Order and repetition do not count.';
+'distinct channel of a journey the same share, so it takes one pass whatever the number of channels (Zhao, Mahboobi, Bagheri 2018). Order and repetition do '
+'not count.';
 
 CREATE TYPE crm.markov_credit AS (
     channels text[],
@@ -128,10 +119,8 @@ CREATE AGGREGATE crm.markov_attribution(channels text[], conversions double prec
 );
 COMMENT ON AGGREGATE crm.markov_attribution(text[], double precision, double precision, double precision, integer) IS
 'Credit in proportion to removal effects in an absorbing Markov chain, computed exactly and not by simulation (Anderl and others 2016). nulls: journeys of '
-'this path that '
-'were lost; without any, every journey converts and effects say only how often a channel was met. markov_order: how many channels a state remembers, 1 to '
-'8. A channel '
-'removed loses everybody who comes to it. Errors: CR402 for a weight that is negative or not finite.';
+'this path that were lost; without any, every journey converts and effects say only how often a channel was met. markov_order: how many channels a state '
+'remembers, 1 to 8. A channel removed loses everybody who comes to it. Errors: CR402 for a weight that is negative or not finite.';
 
 CREATE TYPE crm.markov_transitions AS (
     from_state text[],
@@ -141,8 +130,7 @@ CREATE TYPE crm.markov_transitions AS (
 );
 COMMENT ON TYPE crm.markov_transitions IS
 'Result of crm.markov_steps: steps between states, (start), (conversion) and (null) among them. weight: journeys that took the step; probability: share of '
-'the steps from '
-'the same state.';
+'the steps from the same state.';
 CREATE FUNCTION crm.markov_steps_accum(internal, text[], double precision, double precision, integer)
 RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_markov_accum';
@@ -171,8 +159,7 @@ CREATE TYPE crm.logistic_credit AS (
 );
 COMMENT ON TYPE crm.logistic_credit IS
 'Result of crm.logistic_attribution: as crm.attribution_credit, and coefficients, what meeting each channel adds to the log-odds of converting; intercept: '
-'the log-odds '
-'without any.';
+'the log-odds without any.';
 CREATE FUNCTION crm.presence_accum(internal, text[], double precision, double precision, double precision, double precision)
 RETURNS internal LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_presence_accum';
@@ -189,7 +176,6 @@ CREATE AGGREGATE crm.logistic_attribution(channels text[], conversions double pr
 );
 COMMENT ON AGGREGATE crm.logistic_attribution(text[], double precision, double precision, double precision, double precision) IS
 'Data-driven credit: a logistic regression of converting on which channels a journey met (penalty lambda/2 * sum of squares, intercept free); each '
-'conversion is shared '
-'by what its probability would lose without each of its channels, evenly where none adds anything (Shao and Li 2011). It needs lost journeys (nulls). An '
-'association, not a '
-'proof of cause: compare with hold-outs. Errors: CR401 where journeys of both outcomes are not there, CR402 for a weight that is negative or not finite.';
+'conversion is shared by what its probability would lose without each of its channels, evenly where none adds anything (Shao and Li 2011). It needs lost '
+'journeys (nulls). An association, not a proof of cause: compare with hold-outs. Errors: CR401 where journeys of both outcomes are not there, CR402 for a '
+'weight that is negative or not finite.';

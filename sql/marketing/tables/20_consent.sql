@@ -53,9 +53,9 @@ CREATE TABLE crm.consents (
 );
 CREATE INDEX consents_subject_idx ON crm.consents (tenant_id, subject_table, subject_id, purpose, channel, stated_at, id);
 CREATE INDEX consents_purpose_idx ON crm.consents (tenant_id, purpose);
-COMMENT ON TABLE crm.consents IS 'What people said about being written to, one row a statement; rows are neither changed nor deleted. The last '
-'statement before an instant counts, '
-'by the time it was made, whenever it was written down.';
+COMMENT ON TABLE crm.consents IS
+'What people said about being written to, one row a statement; rows are neither changed nor deleted. The last statement before an instant counts, by the '
+'time it was made, whenever it was written down.';
 SELECT crm.declare_table('crm.consents', '{
     "class": "log", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}}, "personal": ["wording", "address_key"], "audit": true,
     "erase": {"set": {"expires_at": "CASE WHEN r.expires_at > now() THEN now() ELSE r.expires_at END"}},

@@ -35,13 +35,12 @@ COMMENT ON COLUMN crm.message_templates.code IS 'Name in functions, the same in 
 COMMENT ON COLUMN crm.message_templates.channel IS 'email, phone, sms, post, chat or social.';
 COMMENT ON COLUMN crm.message_templates.language IS 'Language it is written in, ISO 639-1.';
 COMMENT ON COLUMN crm.message_templates.subject_table IS 'contacts or leads: whose columns its variables name.';
-COMMENT ON COLUMN crm.message_templates.format IS 'html or plain: how the body is written and values are escaped; where none is given, html for '
-'e-mail and plain '
-'for all else.';
+COMMENT ON COLUMN crm.message_templates.format IS
+'html or plain: how the body is written and values are escaped; where none is given, html for e-mail and plain for all else.';
 COMMENT ON COLUMN crm.message_templates.subject IS 'Subject line, with variables; e-mail needs one.';
-COMMENT ON COLUMN crm.message_templates.body IS 'What is written, with variables: {{name}}, {{title|friend}}, {{account.name}}, {{custom.size}}, '
-'{{data.code}}, {{today}}, '
-'{{link https://example.org}}, {{unsubscribe_url}}.';
+COMMENT ON COLUMN crm.message_templates.body IS
+'What is written, with variables: {{name}}, {{title|friend}}, {{account.name}}, {{custom.size}}, {{data.code}}, {{today}}, {{link https://example.org}}, '
+'{{unsubscribe_url}}.';
 COMMENT ON COLUMN crm.message_templates.variables IS 'Variables that it names; kept by a trigger.';
 COMMENT ON COLUMN crm.message_templates.active IS 'Whether it is still used.';
 
@@ -67,14 +66,12 @@ CREATE TABLE crm.sending_settings (
 COMMENT ON TABLE crm.sending_settings IS 'How a company sends messages, one row a company.';
 SELECT crm.declare_table('crm.sending_settings', '{"class": "configuration"}');
 COMMENT ON COLUMN crm.sending_settings.tenant_id IS 'Company the row belongs to.';
-COMMENT ON COLUMN crm.sending_settings.without_consent IS 'What becomes of a message that its person may not get: refuse (error CR701) or divert (it '
-'is kept as '
-'suppressed, with the reason).';
+COMMENT ON COLUMN crm.sending_settings.without_consent IS
+'What becomes of a message that its person may not get: refuse (error CR701) or divert (it is kept as suppressed, with the reason).';
 COMMENT ON COLUMN crm.sending_settings.from_address IS 'Address that e-mail is from; its domain is that of Message-IDs.';
 COMMENT ON COLUMN crm.sending_settings.reply_to IS 'Address that answers go to; NULL: the sender''s.';
-COMMENT ON COLUMN crm.sending_settings.link_base IS 'Where links of messages lead: a token is put behind it. E-mail for a purpose that needs consent '
-'is not sent '
-'without.';
+COMMENT ON COLUMN crm.sending_settings.link_base IS
+'Where links of messages lead: a token is put behind it. E-mail for a purpose that needs consent is not sent without.';
 COMMENT ON COLUMN crm.sending_settings.track_opens IS 'Whether HTML has a picture that tells when it is opened.';
 COMMENT ON COLUMN crm.sending_settings.track_links IS 'Whether {{link ...}} leads over link_base, which tells of clicks.';
 COMMENT ON COLUMN crm.sending_settings.most_attempts IS 'Tries before a message is given up.';

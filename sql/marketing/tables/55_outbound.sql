@@ -52,9 +52,9 @@ CREATE INDEX outbound_messages_purpose_idx ON crm.outbound_messages (tenant_id, 
     'sent');
 CREATE INDEX outbound_messages_template_id_idx ON crm.outbound_messages (tenant_id, template_id) WHERE template_id IS NOT NULL;
 CREATE INDEX outbound_messages_campaign_id_idx ON crm.outbound_messages (tenant_id, campaign_id) WHERE campaign_id IS NOT NULL;
-COMMENT ON TABLE crm.outbound_messages IS 'Messages to people: to be sent, sent, or kept back. A row is entered only where the person may get it; it '
-'is judged '
-'again when it is given to a sender (crm.claim_messages()).';
+COMMENT ON TABLE crm.outbound_messages IS
+'Messages to people: to be sent, sent, or kept back. A row is entered only where the person may get it; it is judged again when it is given to a sender '
+'(crm.claim_messages()).';
 SELECT crm.declare_table('crm.outbound_messages', '{
     "class": "child", "parent": {"subject_id": {"table_in": "subject_table", "merge": true}},
     "personal": ["address", "address_key", "subject", "body", "data", "links"], "secret": ["body", "data", "links"],
@@ -91,9 +91,9 @@ COMMENT ON COLUMN crm.outbound_messages.format IS 'html or plain: what the body 
 COMMENT ON COLUMN crm.outbound_messages.subject IS 'Subject line, as it was sent.';
 COMMENT ON COLUMN crm.outbound_messages.body IS 'What was written; {{unsubscribe_url}} and {{link:n}} stand for links, which are made for the sender alone.';
 COMMENT ON COLUMN crm.outbound_messages.links IS 'Addresses that its links lead to, the n-th for {{link:n}}.';
-COMMENT ON COLUMN crm.outbound_messages.state IS 'queued, sending (a sender has it), sent, failed (given up), suppressed (kept back, see reason), '
-'cancelled, or uncertain: '
-'a sender died while it was delivering it.';
+COMMENT ON COLUMN crm.outbound_messages.state IS
+'queued, sending (a sender has it), sent, failed (given up), suppressed (kept back, see reason), cancelled, or uncertain: a sender died while it was '
+'delivering it.';
 COMMENT ON COLUMN crm.outbound_messages.reason IS 'Why it was kept back or given up, or what went wrong at the last try.';
 COMMENT ON COLUMN crm.outbound_messages.consent_id IS 'Statement of crm.consents that it rests on; NULL: none was needed.';
 COMMENT ON COLUMN crm.outbound_messages.due_at IS 'Not sent before; moved on by tries that fail, quiet hours and limits.';

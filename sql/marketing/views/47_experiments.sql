@@ -98,11 +98,10 @@ JOIN crm.campaigns AS c ON c.tenant_id = g.tenant_id AND c.id = g.campaign_id
 LEFT JOIN LATERAL crm.proportion_difference(g.treated_buyers, g.treated, g.held_out_buyers, g.held_out) AS p ON true
 LEFT JOIN LATERAL crm.mean_difference(g.treated_revenues, g.held_out_revenues, seed => g.campaign_id) AS r ON true;
 COMMENT ON VIEW crm_analytics.campaign_incrementality IS
-'One row = one campaign with a hold-out: what its audience bought within outcome_days of being enrolled, beside those who were drawn at random and left alone. '
-'The difference is the effect of the campaign, since nothing else differs but by chance; intervals of 95 per cent, of shares after Newcombe '
-'(crm.proportion_difference), of revenue a head by bootstrap (crm.mean_difference). All who were enrolled count, reached or not. An order is a '
-'contact''s where it '
-'names them, or nobody and comes from their account. Who answered uninvited is not counted.';
+'One row = one campaign with a hold-out: what its audience bought within outcome_days of being enrolled, beside those who were drawn at random and left '
+'alone. The difference is the effect of the campaign, since nothing else differs but by chance; intervals of 95 per cent, of shares after Newcombe '
+'(crm.proportion_difference), of revenue a head by bootstrap (crm.mean_difference). All who were enrolled count, reached or not. An order is a contact''s '
+'where it names them, or nobody and comes from their account. Who answered uninvited is not counted.';
 COMMENT ON COLUMN crm_analytics.campaign_incrementality.campaign_id IS 'The campaign.';
 COMMENT ON COLUMN crm_analytics.campaign_incrementality.campaign IS 'Name of the campaign.';
 COMMENT ON COLUMN crm_analytics.campaign_incrementality.hold_out_share IS 'Share that was to be held out.';

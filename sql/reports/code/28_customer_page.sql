@@ -74,8 +74,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_analytics.report_customer_figures(jsonb, text) IS
 'What the page of a customer begins with, from the document of crm_analytics.customer_360: orders, worth, P(alive), next order, churn date, promises, '
-'satisfaction, '
-'open deals; then what was won, the last order and activity, needs, wallet, and tier and points of a loyalty programme.';
+'satisfaction, open deals; then what was won, the last order and activity, needs, wallet, and tier and points of a loyalty programme.';
 
 CREATE OR REPLACE FUNCTION crm_analytics.report_customer(account_id bigint, language text) RETURNS text
 LANGUAGE plpgsql STABLE

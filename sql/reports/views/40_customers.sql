@@ -306,9 +306,8 @@ CROSS JOIN LATERAL (
             WHERE v.tenant_id = a.tenant_id) AS known OFFSET 0) AS w;
 COMMENT ON VIEW crm_analytics.customer_totals IS
 'One row = one account over its whole life, as sales, orders, service and marketing know it: account_totals, the sums of its orders up to today (base '
-'currency, '
-'returns taken off, cancelled ones left out), tickets and leads, what it is worth (crm_analytics.customer_worth), needs and how much of its spend is ours, '
-'how satisfied it is and how we kept our promises.';
+'currency, returns taken off, cancelled ones left out), tickets and leads, what it is worth (crm_analytics.customer_worth), needs and how much of its spend '
+'is ours, how satisfied it is and how we kept our promises.';
 COMMENT ON COLUMN crm_analytics.customer_totals.p_alive IS 'Probability that it still is a customer; NULL: no order yet, or the method knows none.';
 COMMENT ON COLUMN crm_analytics.customer_totals.clv IS 'Margin of the year ahead, in base currency; NULL: no order yet.';
 COMMENT ON COLUMN crm_analytics.customer_totals.next_order_on IS 'Day on which the next order is due; past: overdue; NULL: no order yet, or gone.';

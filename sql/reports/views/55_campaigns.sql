@@ -285,8 +285,7 @@ JOIN crm.channels AS n ON n.tenant_id = crm.tenant_id() AND n.code = m.channel
 GROUP BY n.tenant_id, n.code, n.name, m.month;
 COMMENT ON VIEW crm_analytics.channel_results IS
 'One row = one channel and month: what it cost, who did something by it, and which leads first came by it, with their conversion so far. Won deals by '
-'channel are '
-'in crm_analytics.campaign_attribution.';
+'channel are in crm_analytics.campaign_attribution.';
 COMMENT ON COLUMN crm_analytics.channel_results.channel IS 'Code of the channel.';
 COMMENT ON COLUMN crm_analytics.channel_results.channel_name IS 'Name of the channel.';
 COMMENT ON COLUMN crm_analytics.channel_results.month IS 'First day of the month.';

@@ -449,18 +449,16 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.capture_lead(jsonb) IS
-'Takes in a lead from a form, mail, chat bot, import or program, and returns it. Known keys: channel, name or first_name and last_name, company, email '
-'(or from), mobile or phone, country, employees, message, source, medium, campaign, utm (or utm_... keys, or a url that holds them), consent, product, '
-'amount, currency, pipeline, tags, custom, owner_id, team_id, external_id, source_system and source_id, captured_at, and every other column of '
-'crm.leads that crm.column_rules does not keep, your own included. All keys, unknown ones too, are kept in crm.lead_captures and go nowhere else. The '
-'same external_id again changes nothing. A person who is a lead already, by source key, else e-mail address, else telephone number (where not both '
-'have addresses, nor where both name and company '
-'contradict: see crm.possible_duplicates), is not entered twice: empty columns are filled, lists and custom fields joined, and a disqualified lead '
-'comes back unless it was '
-'spam. A recognised lead the caller may not see comes back with its id only. Scoring or assignment that fails is reported (a warning, an event '
-'lead.trouble) and does not lose the lead. What is no value of its kind (a list for a name, a number that is none, an unknown owner, custom fields '
-'nobody knows) or may not be in its column is left out, the payload keeps it, and programs'' mistakes are reported. A field or column of a stage that is '
-'required and not given leaves the lead incomplete (crm_analytics.incomplete_records). Errors: 22023 for what is no '
-'object, an unknown channel, or neither a name nor an address; those of the table where a column it requires is not given.';
+'Takes in a lead from a form, mail, chat bot, import or program, and returns it. Known keys: channel, name or first_name and last_name, company, email (or '
+'from), mobile or phone, country, employees, message, source, medium, campaign, utm (or utm_... keys, or a url that holds them), consent, product, amount, '
+'currency, pipeline, tags, custom, owner_id, team_id, external_id, source_system and source_id, captured_at, and every other column of crm.leads that '
+'crm.column_rules does not keep, your own included. All keys, unknown ones too, are kept in crm.lead_captures and go nowhere else. The same external_id '
+'again changes nothing. A person who is a lead already, by source key, else e-mail address, else telephone number (where not both have addresses, nor where '
+'both name and company contradict: see crm.possible_duplicates), is not entered twice: empty columns are filled, lists and custom fields joined, and a '
+'disqualified lead comes back unless it was spam. A recognised lead the caller may not see comes back with its id only. Scoring or assignment that fails is '
+'reported (a warning, an event lead.trouble) and does not lose the lead. What is no value of its kind (a list for a name, a number that is none, an unknown '
+'owner, custom fields nobody knows) or may not be in its column is left out, the payload keeps it, and programs'' mistakes are reported. A field or column '
+'of a stage that is required and not given leaves the lead incomplete (crm_analytics.incomplete_records). Errors: 22023 for what is no object, an unknown '
+'channel, or neither a name nor an address; those of the table where a column it requires is not given.';
 SELECT crm.declare_api('crm.capture_lead', '{"payload": {"channel": "form", "name": "Ada King", "email": "ada@example.com", "company": "Engines Ltd"}}');
 SELECT crm.declare_function('crm.capture_lead', 'agent');

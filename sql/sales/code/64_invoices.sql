@@ -487,8 +487,7 @@ $$;
 COMMENT ON FUNCTION crm.invoice_order(bigint, jsonb, text, jsonb) IS
 'Makes a draft of an invoice (or of a pro forma, kind pro_forma) of an order: of all that is not invoiced yet, or of the lines given, as in '
 '[{"order_line_id": 1, "quantity": 2}]. given says columns of the document. Returns it; crm.post_invoice() posts it. Errors: P0002, 42501, 22023 lines that '
-'are '
-'none of the order''s, CR803 more than is left.';
+'are none of the order''s, CR803 more than is left.';
 SELECT crm.declare_function('crm.invoice_order', 'agent');
 SELECT crm.declare_api('crm.invoice_order', '{"order_id": 1, "lines": [{"order_line_id": 1, "quantity": 2}]}');
 
@@ -574,8 +573,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.reverse_invoice(bigint, text, date) IS
 'Takes a posted invoice or credit note back as a whole, by a posted document of the other kind with the same lines, amounts and taxes: the two balance to '
-'zero. '
-'What was paid of the invoice stands to the credit of the customer, and the order can be invoiced again. Returns that document; the same one the second time. '
-'Errors: P0002, 42501, 55000 a draft or a pro forma, 22023 no reason, CR803 an invoice of which some was credited.';
+'zero. What was paid of the invoice stands to the credit of the customer, and the order can be invoiced again. Returns that document; the same one the '
+'second time. Errors: P0002, 42501, 55000 a draft or a pro forma, 22023 no reason, CR803 an invoice of which some was credited.';
 SELECT crm.declare_function('crm.reverse_invoice', 'manager');
 SELECT crm.declare_api('crm.reverse_invoice', '{"invoice_id": 1, "reason": "sent to the wrong customer"}');

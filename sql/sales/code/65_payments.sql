@@ -169,8 +169,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.allocate() IS
 'Row trigger of crm.payment_allocations: neither a payment nor an invoice is used up further than it goes, whoever writes and however many at once; amounts '
-'that '
-'nobody gave, at the rate of the day of the payment. Errors: CR803, CR203 no rate, 22023 another account, 55000 a draft.';
+'that nobody gave, at the rate of the day of the payment. Errors: CR803, CR203 no rate, 22023 another account, 55000 a draft.';
 CREATE OR REPLACE TRIGGER payment_allocations_before_allocate BEFORE INSERT ON crm.payment_allocations
     FOR EACH ROW EXECUTE FUNCTION crm_internal.allocate();
 

@@ -39,8 +39,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.book_time(crm.activities, boolean) IS
 'Busy periods of an activity as they should be: of its owner and of colleagues who accepted. Error 23P01, with who is busy, unless it is to stand beside '
-'whatever '
-'is there.';
+'whatever is there.';
 
 -- security definer: whether somebody is busy does not depend on what the writer sees
 CREATE OR REPLACE FUNCTION crm_internal.activity_takes_time()
@@ -131,8 +130,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.answer_invitation(bigint, text) IS
 'Answers an invitation of the caller: accepted (the time is theirs no more, 23P01 where it was not free), tentative or declined. Returns who takes part. '
-'Errors: '
-'22023 another word, P0002 for who is not invited.';
+'Errors: 22023 another word, P0002 for who is not invited.';
 SELECT crm.declare_function('crm.answer_invitation', 'agent');
 
 -- ---- free and busy ----
@@ -247,9 +245,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm_internal.slots(bigint, bigint[], timestamptz, timestamptz, integer, integer) IS
-'Times within the working hours of all of some users, and whether all are free then. Error 22023 for a user without working hours, and for lengths and '
-'times that '
-'make no sense.';
+'Times within the working hours of all of some users, and whether all are free then. Error 22023 for a user without working hours, and for lengths and times '
+'that make no sense.';
 
 CREATE OR REPLACE FUNCTION crm.free_slots(user_ids bigint[], from_at timestamptz, until_at timestamptz, minutes integer DEFAULT 30,
                                           step_minutes integer DEFAULT 30)
@@ -397,7 +394,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.book_slot(text, timestamptz, text, timestamptz) IS
-'Books a time that a token offers: the meeting, in the calendars of all whose time was offered. The same booking sent twice gives the same meeting. '
-'Errors, which '
-'book nothing: P0002 an unknown token, 55000 one that was used or whose time has gone by, 22023 a time that is not offered, 23P01 one that somebody else took.';
+'Books a time that a token offers: the meeting, in the calendars of all whose time was offered. The same booking sent twice gives the same meeting. Errors, '
+'which book nothing: P0002 an unknown token, 55000 one that was used or whose time has gone by, 22023 a time that is not offered, 23P01 one that somebody '
+'else took.';
 SELECT crm.declare_function('crm.book_slot', 'agent');

@@ -256,9 +256,7 @@ END
 $$;
 COMMENT ON FUNCTION crm.calendar_ics(bigint, bigint, timestamptz, timestamptz) IS
 'The calendar of a user (the caller where neither is given) or of an account as iCalendar text (RFC 5545), of what the caller may see: meetings, calls and '
-'visits as '
-'events, tasks as to-dos, with reminders, who takes part and rules of recurrence. Series are written from their latest activity on; those of the Persian '
-'calendar, and ones whose latest activity was moved, as single events up to until_at. Errors: P0002 for nobody that the caller may see, 22023 for times '
-'that are '
-'not in order.';
+'visits as events, tasks as to-dos, with reminders, who takes part and rules of recurrence. Series are written from their latest activity on; those of the '
+'Persian calendar, and ones whose latest activity was moved, as single events up to until_at. Errors: P0002 for nobody that the caller may see, 22023 for '
+'times that are not in order.';
 SELECT crm.declare_function('crm.calendar_ics', 'reader');

@@ -256,9 +256,8 @@ END
 $$;
 COMMENT ON FUNCTION crm.customer_balance(bigint, timestamptz) IS
 'What a customer owed at an instant, a row for each currency it has had to do with: balance (below zero: it has credit), which is what was open of invoices '
-'less credit_amount, what of payments and credit notes was not used; what was overdue on the tenant''s day; the balance in base currency at the rate of '
-'that day. '
-'As far as the caller sees invoices. Errors: P0002 no such account, CR203 no rate, which names pair and day.';
+'less credit_amount, what of payments and credit notes was not used; what was overdue on the tenant''s day; the balance in base currency at the rate of that '
+'day. As far as the caller sees invoices. Errors: P0002 no such account, CR203 no rate, which names pair and day.';
 SELECT crm.declare_api('crm.customer_balance', '{"account_id": 1}');
 
 CREATE OR REPLACE FUNCTION crm.customer_statement(account_id bigint, from_day date DEFAULT NULL, until_day date DEFAULT NULL, currency text DEFAULT NULL)

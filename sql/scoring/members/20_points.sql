@@ -133,9 +133,8 @@ CREATE FUNCTION crm.scores_lock(tenant_id bigint) RETURNS bigint
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_scores_lock';
 COMMENT ON FUNCTION crm.scores_lock(bigint) IS
-'Number for which crm.lock(''scores'', ...) is taken. A writer of states of scores of a tenant holds it shared, from before it reads the '
-'models until its transaction ends. '
-'A holder of the exclusive lock knows that no state of older rules is on its way. Tenants with the same remainder by 256 share one.';
+'Number for which crm.lock(''scores'', ...) is taken. A writer of states of scores of a tenant holds it shared, from before it reads the models until its '
+'transaction ends. A holder of the exclusive lock knows that no state of older rules is on its way. Tenants with the same remainder by 256 share one.';
 
 CREATE FUNCTION crm.points_replay_leads(tenant_id bigint, model_id bigint, leads bigint[], at timestamptz)
 RETURNS integer LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

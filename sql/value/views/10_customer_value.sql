@@ -110,11 +110,10 @@ $$;
 COMMENT ON FUNCTION crm_analytics.customer_value_at(date, integer, double precision, double precision) IS
 'One row a customer, from the orders known at the end of a day: what it was worth, what it will be over horizon_days (purchases, spend, and clv: the margin '
 'or revenue of the months ahead, discounted monthly at the yearly rate, in the base currency), when its next order is due (next_order_on: by its usual gap; '
-'past: overdue), when it falls silent (nine gaps in ten are shorter) and the day on which P(alive) falls to churn_threshold if no order comes (churn_on; NULL '
-'where it never does), with the reason where it has; RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, B: to '
-'95 %. method: the model in use whose data ended by then, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL '
-'with the baseline and with NBD, '
-'and churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
+'past: overdue), when it falls silent (nine gaps in ten are shorter) and the day on which P(alive) falls to churn_threshold if no order comes (churn_on; '
+'NULL where it never does), with the reason where it has; RFM scores by stored edges (5 best), value_segment A: the smallest set that holds 80 % of all clv, '
+'B: to 95 %. method: the model in use whose data ended by then, or baseline (rate so far times the share that returns) while there is none. p_alive is NULL '
+'with the baseline and with NBD, and churn_on is then silent_on. Order-to-order gaps are drawn towards those of all customers.';
 
 CREATE OR REPLACE VIEW crm_analytics.customer_value WITH (security_invoker = true) AS
 SELECT v.*, ow.name AS owner, mo.kind || to_char(mo.as_of, ' YYYY-MM-DD') AS model
