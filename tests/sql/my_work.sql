@@ -41,10 +41,15 @@ INSERT INTO crm.sla_subjects (subject_type, subject_id) SELECT 'tickets', genera
 INSERT INTO crm.sla_clocks (subject_type, subject_id, metric, cycle, state, due_at, target_seconds, started_at, running_since, counted_from)
 SELECT 'tickets', v.id, 'resolution', 1, 'running', now() + v.due, 86400, now() - interval '1 day', now() - interval '1 day', now() - interval '1 day' FROM (VALUES (9801, interval '-2 hours'), (9802, interval '5 hours'), (9803, interval '7 hours')) AS v (id, due);
 RESET session_replication_role;
-CREATE VIEW pg_temp.work AS SELECT w.user_name, w.place, w.kind, w.action, regexp_replace(regexp_replace(w.reason, 'score \d+', 'score N'), '\d{4}-\d\d-\d\d( \d\d:\d\d)?', 'DAY') AS reason, w.title, w.account_name,
+CREATE VIEW pg_temp.work AS SELECT w.user_name, w.place, w.kind, w.action, regexp_replace(regexp_replace(w.reason, 'score \d+', 'score N'), '\d{1,2} [A-Z][a-z]{2} \d{4}( \d\d:\d\d)?', 'DAY') AS reason, w.title, w.account_name,
     CASE WHEN w.kind = 'rotting' THEN w.base_amount::numeric(12,2) END AS amount FROM crm_analytics.my_work AS w WHERE w.user_id BETWEEN 9801 AND 9804 ORDER BY w.user_id, w.place;
 GRANT SELECT ON pg_temp.work TO PUBLIC;
 TABLE pg_temp.work;
+-- in Persian days are Jalali, and digits Persian
+SAVEPOINT persian;
+UPDATE crm.tickets SET owner_id = 9802 WHERE id = 9801;
+SELECT w.kind, w.reason ~ 'از [۰-۹]{1,2} .* ۱[۴-۵][۰-۹]{2} [۰-۹]{2}:[۰-۹]{2} ' AS jalali FROM pg_temp.work AS w WHERE w.user_name = 'Bahram' AND w.kind = 'promise';
+ROLLBACK TO persian;
 -- seen: own by an agent, the team's by a manager, nothing of them by somebody elsewhere
 CREATE FUNCTION pg_temp.seen() RETURNS TABLE (user_name text, things bigint) LANGUAGE sql AS 'SELECT w.user_name, count(*) FROM crm_analytics.my_work AS w WHERE w.user_id BETWEEN 9801 AND 9804 GROUP BY 1 ORDER BY 1';
 SET ROLE ann_work;

@@ -12,7 +12,7 @@ AS $$
       "do call": "تماس بگیرید", "do mail": "بنویسید", "do meeting": "جلسه", "do task": "انجام دهید", "do note": "یادداشت کنید",
       "do visit": "دیدار کنید", "do message": "پیام دهید", "do promise": "پاسخ دهید", "do hot_lead": "تماس بگیرید",
       "do rotting": "گام بعدی را قرار بگذارید", "do silent": "جویا شوید",
-      "first_response": "نخستین پاسخ", "next_response": "پاسخ بعدی", "periodic_update": "خبر تازه", "resolution": "حل", "total": "کل زمان"}'::jsonb
+      "first_response": "نخستین پاسخ", "next_response": "پاسخ بعدی", "periodic_update": "خبر تازه", "resolution": "حل", "total": "کل زمان", "digits": "۰۱۲۳۴۵۶۷۸۹"}'::jsonb
     ELSE
     '{"promise": "promise \"%s\" by %s", "broken": "promise \"%s\" broken since %s", "overdue": "overdue for %s days", "late": "was due at %s",
       "due": "today at %s", "hot_lead": "score %s, over the threshold \"%s\", and nothing is planned",
@@ -59,13 +59,16 @@ SELECT w.tenant_id, w.owner_id AS user_id, u.name AS user_name,
        row_number() OVER (PARTITION BY w.tenant_id, w.owner_id
                           ORDER BY w.urgency, w.base_amount DESC NULLS LAST, w.due_at, w.subject_table, w.subject_id)::integer AS place,
        w.kind, d.words ->> ('do ' || w.action) AS action,
-       CASE w.kind
+       -- a reader of Persian reads Jalali days and Persian digits
+       translate(CASE w.kind
             WHEN 'promise' THEN format(d.words ->> CASE WHEN w.due_at <= now() THEN 'broken' ELSE 'promise' END, d.words ->> w.what,
-                                       to_char(w.due_at AT TIME ZONE d.zone, 'YYYY-MM-DD HH24:MI'))
+                                       crm_analytics.report_date((w.due_at AT TIME ZONE d.zone)::date, d.language)
+                                       || to_char(w.due_at AT TIME ZONE d.zone, ' HH24:MI'))
             WHEN 'overdue' THEN CASE WHEN d.late_days > 0 THEN format(d.words ->> 'overdue', d.late_days)
                                      ELSE format(d.words ->> 'late', to_char(w.due_at AT TIME ZONE d.zone, 'HH24:MI')) END
             WHEN 'due' THEN format(d.words ->> 'due', to_char(w.due_at AT TIME ZONE d.zone, 'HH24:MI'))
-            ELSE format(d.words ->> w.kind, w.what, w.which) END AS reason,
+            WHEN 'silent' THEN format(d.words ->> w.kind, crm_analytics.report_date(w.what::date, d.language), w.which)
+            ELSE format(d.words ->> w.kind, w.what, w.which) END, '0123456789', coalesce(d.words ->> 'digits', '0123456789')) AS reason,
        w.title, w.subject_table, w.subject_id, w.account_id, ac.name AS account_name, w.due_at, w.base_amount
 FROM (
     SELECT a.tenant_id, a.owner_id, CASE WHEN a.due_at < now() THEN 'overdue' ELSE 'due' END AS kind, CASE WHEN a.due_at < now() THEN 2 ELSE 3 END AS urgency,
@@ -103,7 +106,7 @@ FROM (
     -- silent for longer than nine of ten of its usual gaps, and not yet given up
     SELECT s.tenant_id, s.owner_id, 'silent'::text AS kind, 6 AS urgency, 'silent'::text AS action, s.account_name AS title, 'accounts'::text AS subject_table,
            s.account_id AS subject_id, s.account_id, NULL::timestamptz AS due_at, s.clv AS base_amount,
-           to_char(s.last_order_on, 'YYYY-MM-DD') AS what, ceil(s.usual_gap_days)::text AS which
+           s.last_order_on::text AS what, ceil(s.usual_gap_days)::text AS which
     FROM crm_analytics.customer_value_at() AS s
     WHERE s.silent_on <= crm.local_day(s.tenant_id, now()) AND s.silent_on > crm.local_day(s.tenant_id, now()) - 365
       AND NOT EXISTS (SELECT FROM crm.activities AS v WHERE v.tenant_id = s.tenant_id AND v.account_id = s.account_id
@@ -111,9 +114,9 @@ FROM (
 ) AS w
 JOIN crm.users AS u ON u.tenant_id = w.tenant_id AND u.id = w.owner_id
 JOIN crm.tenants AS t ON t.tenant_id = w.tenant_id
-CROSS JOIN LATERAL (SELECT x.zone, crm_analytics.work_words(coalesce(u.language, t.language)) AS words, (now() AT TIME ZONE x.zone)::date AS today,
+CROSS JOIN LATERAL (SELECT x.zone, x.language, crm_analytics.work_words(x.language) AS words, (now() AT TIME ZONE x.zone)::date AS today,
                            (now() AT TIME ZONE x.zone)::date - (w.due_at AT TIME ZONE x.zone)::date AS late_days
-                    FROM (SELECT coalesce(u.time_zone, t.time_zone) AS zone) AS x) AS d
+                    FROM (SELECT coalesce(u.time_zone, t.time_zone) AS zone, coalesce(u.language, t.language) AS language) AS x) AS d
 LEFT JOIN crm.accounts AS ac ON ac.tenant_id = w.tenant_id AND ac.id = w.account_id
 WHERE w.kind <> 'due' OR d.late_days = 0;
 COMMENT ON VIEW crm_analytics.my_work IS
