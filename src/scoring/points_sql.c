@@ -146,7 +146,6 @@ result_type(FunctionCallInfo fcinfo)
 
 		if (known)
 			FreeTupleDesc(known);
-		known = NULL;			/* where there is no memory for the next */
 		known = CreateTupleDescCopy(desc);
 		MemoryContextSwitchTo(old);
 		known_function = fcinfo->flinfo->fn_oid;

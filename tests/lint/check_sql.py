@@ -13,16 +13,19 @@ RULES = {
     'format-s': 'format(): %s takes a constant, a number, a regclass or what quote_...() made; a name is %I, a value %L or USING',
     'hint-sql': 'RAISE EXCEPTION with a code of class CR has a HINT',
     'advisory-lock': 'locks are those of crm.lock() and crm.lock_own(): keys of pg_advisory_...() can be held by anybody',
+    'closed-list': 'which tables something is for is said of each beside its CREATE TABLE (crm.declare_table), not in a list of their names',
     'known-code': 'codes of class CR in SQL stand in src/base/errors.h',
 }
 PINNED = re.compile(r'set search_path = pg_catalog , pg_temp(?! ,)')
 VARIABLES = re.compile(r'\$\w*\$\s*#variable_conflict use_variable\n')
+LIST = re.compile(r"(?:\b(?:IN|VALUES)\s*\(|\bARRAY\s*\[|'\{)([^()\[\]{}]*)[)\]}]")
 COMMENTED = {'function', 'aggregate', 'view', 'table', 'type', 'procedure'}
 
 
 def check(tree):
     codes = error_codes(tree)
     makers = query_makers(tree)
+    tables = {o.name.split('.')[1] for f in tree.sql_files() for o in f.objects if o.kind == 'table' and o.name.startswith('crm.')}
     for f in tree.sql_files():
         names = {n for _, n in f.comments()} | set(commented_in_blocks(f))
         for o in f.objects:
@@ -33,6 +36,19 @@ def check(tree):
         yield from formats(f, makers)
         yield from raises(f, codes)
         yield from advisory(f)
+        yield from closed_lists(f, tables)
+
+
+def closed_lists(f, tables):
+    for m in LIST.finditer(f.text):
+        if m.group().startswith("'{"):
+            names = [n.strip() for n in m.group(1).split(',')]
+        else:
+            names = [n.strip().strip("'") for n in m.group(1).split(',') if n.strip().startswith("'")]
+        names = [n.removeprefix('crm.') for n in names]
+        if len(names) > 1 and set(names) <= tables:
+            line = f.text.count('\n', 0, m.start()) + 1
+            yield Finding('closed-list', f.path, line, f'{f.path} {" ".join(names)}', f'a list of tables ({", ".join(names)}): ask the registry')
 
 
 def advisory(f):

@@ -87,6 +87,7 @@ FAULTS = {
     'format-s': [('sql/sales/code/10_deals.sql', "quote_ident('amount')", "current_setting('crm.depth')")],
     'hint-sql': [('sql/sales/code/10_deals.sql', ", HINT = 'Do y.'", '')],
     'advisory-lock': [('sql/sales/code/10_deals.sql', 'SELECT', 'SELECT pg_advisory_xact_lock(1),')],
+    'closed-list': [('sql/sales/code/10_deals.sql', 'SELECT', "SELECT 'x' IN ('persons', 'deals'),")],
     'known-code': [('sql/sales/code/10_deals.sql', 'CR101', 'CR102')],
     'line-length': [('sql/sales/tables/10_deals.sql', '-- Deals.', '-- Deals.' + ' and' * 50)],
     'function-size': [('src/sales/deal.c', 'crm_pair_up();', 'crm_pair_up();' + '\n\tcrm_pair_up();' * 90)],

@@ -12,7 +12,8 @@ AS $$
       "do call": "تماس بگیرید", "do mail": "بنویسید", "do meeting": "جلسه", "do task": "انجام دهید", "do note": "یادداشت کنید",
       "do visit": "دیدار کنید", "do message": "پیام دهید", "do promise": "پاسخ دهید", "do hot_lead": "تماس بگیرید",
       "do rotting": "گام بعدی را قرار بگذارید", "do silent": "جویا شوید",
-      "first_response": "نخستین پاسخ", "next_response": "پاسخ بعدی", "periodic_update": "خبر تازه", "resolution": "حل", "total": "کل زمان", "digits": "۰۱۲۳۴۵۶۷۸۹"}'::jsonb
+      "first_response": "نخستین پاسخ", "next_response": "پاسخ بعدی", "periodic_update": "خبر تازه", "resolution": "حل", "total": "کل زمان",
+      "digits": "۰۱۲۳۴۵۶۷۸۹"}'::jsonb
     ELSE
     '{"promise": "promise \"%s\" by %s", "broken": "promise \"%s\" broken since %s", "overdue": "overdue for %s days", "late": "was due at %s",
       "due": "today at %s", "hot_lead": "score %s, over the threshold \"%s\", and nothing is planned",
