@@ -31,7 +31,7 @@ sql -At >"$WORK/expected" <<'SQL' || fail "asking what is right"
 SELECT a.id, extract(epoch FROM r)::bigint FROM crm.activities AS a, crm.recurrence(a.recurrence, a.recurs_from, '2031-03-01', '2032-03-01', a.recurrence_zone) AS r WHERE a.recurrence IS NOT NULL ORDER BY 1, 2;
 SQL
 "$python" - "$WORK" <<'PY' || fail "the calendar does not say what is in the database"
-import io, sys
+import io, re, sys
 from datetime import datetime, timedelta, timezone
 import icalendar
 from dateutil import tz
@@ -57,7 +57,9 @@ for name in ("ann", "ben", "account"):
 text = load("ann")
 calendar = icalendar.Calendar.from_ical(text)
 same(calendar.get("version"), "2.0", "version")
-same(str(calendar.get("x-wr-calname")), 'Ann "the", first', "name")
+# of a property without a type of its own some versions of the parser take the escapes out, and some leave them to who reads it
+named = lambda c: re.sub(r"\\(.)", r"\1", str(c.get("x-wr-calname")))
+same(named(calendar), 'Ann "the", first', "name")
 items = {str(i.get("summary")): i for i in calendar.walk() if i.name in ("VEVENT", "VTODO")}
 same(sorted(items), sorted(["One; two, three \\ four", "Weekly", "Last working day", "Report", "Report done", "Daily, until"]), "what is in it")
 same(len({str(i["uid"]) for i in items.values()}), len(items), "numbers of their own")
@@ -97,7 +99,7 @@ same(found, expected[6], "Jalali")
 same(len(found), 12, "a year of Jalali months")
 same([str(i["summary"]) for i in ben.walk("VEVENT") if i["summary"] != "Jalali"], ["One; two, three \\ four"], "what Ben takes part in")
 account = icalendar.Calendar.from_ical(load("account"))
-same(str(account.get("x-wr-calname")), "Northwind; Ltd", "name of the account")
+same(named(account), "Northwind; Ltd", "name of the account")
 same(sorted({str(i["summary"]) for i in account.walk() if i.name in ("VEVENT", "VTODO")}), sorted(["One; two, three \\ four", "Weekly", "Report", "Report done", "Jalali"]), "what is of the account")
 PY
 exit 0
