@@ -1,10 +1,11 @@
-SELECT p.name AS programme FROM crm.loyalty_programmes AS p \gset
+SELECT max(p.name) AS programme FROM crm.loyalty_programmes AS p \gset
 \if :{?programme}
 \else
 -- an imported company has none yet
 INSERT INTO crm.loyalty_programmes (name) VALUES ('Customer club') RETURNING name AS programme \gset
-INSERT INTO crm.loyalty_tiers (code, name, position, condition) VALUES ('member', 'Member', 1, NULL), ('gold', 'Gold', 2, '$.revenue_12_months >= 20000');
-INSERT INTO crm.loyalty_rates (points, expires_after_months) VALUES (0.1, 18);
+INSERT INTO crm.loyalty_tiers (code, name, position, condition) VALUES ('member', 'Member', 1, NULL), ('gold', 'Gold', 2, '$.revenue >= 20000');
+-- of years that are long over: points that do not expire
+INSERT INTO crm.loyalty_rates (points) VALUES (0.1);
 SELECT crm.review_loyalty() AS reviewed \gset
 \endif
 \echo
