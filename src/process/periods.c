@@ -72,16 +72,15 @@ static bool writing = false;
 
 #define SAME_SUBJECT \
 	" p.tenant_id OPERATOR(pg_catalog.=) $1 AND p.subject_table OPERATOR(pg_catalog.=) $2"
-#define NEW_UPPER(at) \
-	"pg_catalog.tstzrange(pg_catalog.lower(p.period), GREATEST(" at \
-	", pg_catalog.lower(p.period) OPERATOR(pg_catalog.+) '1 microsecond'::pg_catalog.interval))"
 #define COLUMNS \
 	"tenant_id, subject_table, subject_id, seq, period, changed_by, changed_role," \
 	" pipeline_id, stage_id, amount, currency, probability, close_date, owner_id, team_id," \
 	" moved, bypassed, bypass_reason"
 
 static const char close_one[] =
-	"UPDATE crm.stage_periods AS p SET period = " NEW_UPPER("$4")
+	"UPDATE crm.stage_periods AS p SET period = pg_catalog.tstzrange(pg_catalog.lower(p.period),"
+	" GREATEST($4, pg_catalog.lower(p.period) OPERATOR(pg_catalog.+)"
+	" '1 microsecond'::pg_catalog.interval))"
 	" WHERE" SAME_SUBJECT " AND p.subject_id OPERATOR(pg_catalog.=) $3"
 	" AND pg_catalog.upper_inf(p.period)"
 	" RETURNING p.seq, pg_catalog.upper(p.period)";
@@ -503,9 +502,7 @@ crm_record_stage(PG_FUNCTION_ARGS)
 		write_notes();
 		values[0] = CStringGetTextDatum(trigdata->tg_trigger->tgargs[0]);
 		crm_connect_as(crm_process_periods_owner(), &saved);
-		crm_execute("UPDATE crm.stage_periods AS p SET period = " NEW_UPPER("pg_catalog.now()")
-					" WHERE p.subject_table OPERATOR(pg_catalog.=) $1 AND pg_catalog.upper_inf(p.period)",
-					1, types, values, NULL, false, 0);
+		crm_execute("SELECT crm_internal.end_process($1, NULL)", 1, types, values, NULL, false, 0);
 		crm_disconnect_self(&saved);
 	}
 	else

@@ -57,7 +57,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.address_condition(text, jsonb) IS 'Condition over x: the row of a table with addresses is of the people given.';
 
-CREATE OR REPLACE FUNCTION crm_internal.addresses_of(tenant bigint, people jsonb)
+-- as_typed: a telephone without its country is another text than its normal form
+CREATE OR REPLACE FUNCTION crm_internal.addresses_of(tenant bigint, people jsonb, as_typed boolean DEFAULT false)
 RETURNS text[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -69,16 +70,17 @@ DECLARE
     found text[] := '{}';
 BEGIN
     FOR place IN SELECT r.subject, r.relation::regclass, c.name FROM crm.registered_as('addresses') AS r,
-                        jsonb_array_elements_text(r.options -> 'addresses') AS c (name) LOOP
-        EXECUTE format('SELECT array_agg(DISTINCT x.%1$I::text) FROM %2$s AS x WHERE x.tenant_id = $1 AND x.%1$I IS NOT NULL AND (', place.name,
-            place.relation::regclass)
-                || crm_internal.address_condition(place.subject, people) || ')' INTO part USING tenant;
+                        jsonb_array_elements_text(r.options -> CASE WHEN as_typed THEN 'personal' ELSE 'addresses' END) AS c (name) LOOP
+        EXECUTE format('SELECT array_agg(DISTINCT btrim(x.%1$I::text)) FROM %2$s AS x WHERE x.tenant_id = $1 AND x.%1$I IS NOT NULL '
+                       'AND (NOT $2 OR crm_internal.looks_like_address(x.%1$I::text)) AND (', place.name, place.relation::regclass)
+                || crm_internal.address_condition(place.subject, people) || ')' INTO part USING tenant, as_typed;
         found := found || part;
     END LOOP;
     RETURN ARRAY(SELECT DISTINCT a FROM unnest(found) AS a ORDER BY a);
 END
 $$;
-COMMENT ON FUNCTION crm_internal.addresses_of(bigint, jsonb) IS 'Addresses of people in normal form, out of every table with addresses.';
+COMMENT ON FUNCTION crm_internal.addresses_of(bigint, jsonb, boolean) IS
+'Addresses of people, out of every table with addresses: in normal form, or as they were typed.';
 
 -- ---- who the person is ----
 

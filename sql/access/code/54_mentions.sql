@@ -46,30 +46,6 @@ RETURN said ~ '^\s*[^@\s<>]+@[^@\s<>]+\s*$' OR length(said) < 40 AND said ~ '^[0
     AND 15;
 COMMENT ON FUNCTION crm_internal.looks_like_address(text) IS 'Whether a text is an e-mail address or a telephone and nothing else.';
 
--- as people typed them: a telephone without its country is another text than its normal form
-CREATE OR REPLACE FUNCTION crm_internal.addresses_as_written(tenant bigint, people jsonb)
-RETURNS text[]
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-DECLARE
-    place record;
-    part text[];
-    found text[] := '{}';
-BEGIN
-    FOR place IN SELECT r.subject, r.relation::regclass, c.name FROM crm.registered_as('addresses') AS r,
-        jsonb_array_elements_text(r.options -> 'personal') AS c (name) LOOP
-        EXECUTE format('SELECT array_agg(DISTINCT btrim(x.%I::text)) FROM %s AS x WHERE x.tenant_id = $1 AND '
-            'crm_internal.looks_like_address(x.%1$I::text) AND (',
-                       place.name, place.relation::regclass) || crm_internal.address_condition(place.subject, people) || ')' INTO part USING tenant;
-        found := found || part;
-    END LOOP;
-    RETURN ARRAY(SELECT DISTINCT a FROM unnest(found) AS a ORDER BY a);
-END
-$$;
-COMMENT ON FUNCTION crm_internal.addresses_as_written(bigint, jsonb) IS 'Addresses of people as they were typed.';
-
 -- what identifies: a single word is no name to look for, nor is a name that somebody else has too
 CREATE OR REPLACE FUNCTION crm_internal.needles_of(tenant bigint, people jsonb, names text[], addresses text[])
 RETURNS TABLE (needle text, because text)

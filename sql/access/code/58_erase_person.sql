@@ -18,11 +18,15 @@ SELECT crm.declare_hook('new_tenant', 'crm_internal.seed_person_key(bigint)');
 -- by the key file where there is one, so that a dump alone tells nobody's address; both are looked for
 CREATE OR REPLACE FUNCTION crm_internal.person_tags(tenant bigint, said text)
 RETURNS bytea[]
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT ARRAY[CASE WHEN crm.key_ids() IS NOT NULL THEN crm.person_tag(tenant, said) END, crm.person_tag(tenant, said, k.key)]
-    FROM crm_internal.person_keys AS k WHERE k.tenant_id = tenant
+#variable_conflict use_variable
+BEGIN
+    -- not in SQL: with a search path of its own that would be planned by each call, and each new address asks
+    RETURN (SELECT ARRAY[CASE WHEN crm.key_ids() IS NOT NULL THEN crm.person_tag(tenant, said) END, crm.person_tag(tenant, said, k.key)]
+            FROM crm_internal.person_keys AS k WHERE k.tenant_id = tenant);
+END
 $$;
 COMMENT ON FUNCTION crm_internal.person_tags(bigint, text) IS
 'Keyed hashes of an address, or of a key elsewhere: by the key file (NULL without one), and by the key of the company in the database.';
@@ -49,25 +53,40 @@ COMMENT ON FUNCTION crm_internal.erasures_of(text) IS 'Whether a company has era
 
 -- ---- nobody comes back unasked ----
 
-CREATE OR REPLACE FUNCTION crm_internal.readmit(tenant bigint, tags bytea[], said text)
-RETURNS void
-LANGUAGE plpgsql VOLATILE
+-- What holds for an address, such as that nothing is sent there, is kept under its hash while the person is erased (hash of option erase).
+CREATE OR REPLACE FUNCTION crm_internal.rename_address(tenant bigint, becomes text, was text[])
+RETURNS TABLE (subject text, column_name text, n bigint)
+LANGUAGE plpgsql VOLATILE ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
     place record;
 BEGIN
+    FOR place IN SELECT r.subject, r.relation::regclass, h AS column_name FROM crm.registered_as('erase') AS r,
+        jsonb_array_elements_text(r.options #> '{erase,hash}') AS h LOOP
+        subject := place.subject;
+        column_name := place.column_name;
+        n := (crm.write_quietly(format('WITH u AS (UPDATE %s AS r SET %I = $3[1] WHERE r.tenant_id = $1 AND cardinality($2) >= 0 '
+                                       'AND r.%2$I = ANY ($3[2:]) RETURNING 1) SELECT ARRAY[count(*)] FROM u', place.relation::regclass, place.column_name),
+                                tenant, '{}', becomes || was))[1];
+        RETURN NEXT;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.rename_address(bigint, text, text[]) IS
+'Puts an address, or its keyed hash, in place of the other wherever a table keeps what holds for it; how many rows of which column.';
+
+CREATE OR REPLACE FUNCTION crm_internal.readmit(tenant bigint, tags bytea[], said text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
     UPDATE crm.erased_addresses AS e SET readmitted_at = now(), readmitted_by = crm.user_id(), readmitted_because = current_setting('crm.readmit')
     WHERE e.tenant_id = tenant AND e.tag = ANY (tags) AND e.readmitted_at IS NULL;
-    -- what was said of the address holds again, such as that nothing is sent there
-    FOR place IN SELECT r.relation::regclass, h AS column_name FROM crm.registered_as('erase') AS r,
-        jsonb_array_elements_text(r.options #> '{erase,hash}') AS h LOOP
-        PERFORM crm.write_quietly(format('WITH u AS (UPDATE %s AS r SET %I = $3[1] WHERE r.tenant_id = $1 AND cardinality($2) >= 0 AND r.%2$I = ANY '
-            '($3[2:]) RETURNING 1) '
-                                         'SELECT ARRAY[count(*)] FROM u', place.relation::regclass, place.column_name),
-                                  tenant, '{}', said || ARRAY(SELECT '#' || encode(t, 'hex') FROM unnest(tags) AS t WHERE t IS NOT NULL));
-    END LOOP;
+    PERFORM crm_internal.rename_address(tenant, said, ARRAY(SELECT '#' || encode(t, 'hex') FROM unnest(tags) AS t WHERE t IS NOT NULL));
 END
 $$;
 COMMENT ON FUNCTION crm_internal.readmit(bigint, bytea[], text) IS 'An address of somebody who was erased may be written again: they asked for it.';
@@ -163,34 +182,28 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.source_keys(bigint, jsonb) IS 'Keys of people in the systems they were imported from, as they are hashed.';
 
-CREATE OR REPLACE FUNCTION crm_internal.hash_addresses(tenant bigint, addresses text[], texts text[])
+CREATE OR REPLACE FUNCTION crm_internal.hash_addresses(tenant bigint, addresses text[])
 RETURNS jsonb
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-    place record;
-    a text;
     lines jsonb := '[]';
-    n bigint;
+    counted record;
 BEGIN
-    FOR place IN SELECT r.subject, r.relation::regclass, h AS column_name FROM crm.registered_as('erase') AS r,
-        jsonb_array_elements_text(r.options #> '{erase,hash}') AS h LOOP
-        n := 0;
-        FOREACH a IN ARRAY addresses LOOP
-            n := n + (crm.write_quietly(format('WITH u AS (UPDATE %s AS r SET %I = $3[1] WHERE r.tenant_id = $1 AND cardinality($2) >= 0 AND r.%2$I = '
-                '$3[2] RETURNING 1) '
-                                               'SELECT ARRAY[count(*)] FROM u', place.relation::regclass, place.column_name), tenant, '{}',
-                ARRAY['#' || encode((SELECT coalesce(t[1], t[2]) FROM crm_internal.person_tags(tenant, a) AS t), 'hex'), a]))[1];
-        END LOOP;
-        lines := lines || crm_internal.line(place.subject, place.column_name, 'hashed', n);
+    FOR counted IN
+        SELECT h.subject, h.column_name, sum(h.n)::bigint AS n
+        FROM unnest(addresses) AS a, crm_internal.person_tags(tenant, a) AS t,
+             LATERAL crm_internal.rename_address(tenant, '#' || encode(coalesce(t[1], t[2]), 'hex'), ARRAY[a]) AS h
+        GROUP BY h.subject, h.column_name ORDER BY h.subject, h.column_name
+    LOOP
+        lines := lines || crm_internal.line(counted.subject, counted.column_name, 'hashed', counted.n);
     END LOOP;
     RETURN lines;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.hash_addresses(bigint, text[], text[]) IS
-'Where a table keeps what holds for an address (hash of option erase), the address goes on as a keyed hash: it holds again where the person comes back.';
+COMMENT ON FUNCTION crm_internal.hash_addresses(bigint, text[]) IS 'Addresses of who is erased go on as keyed hashes; lines of the certificate.';
 
 -- All of it, for records that are one person; lines of the certificate. Whoever calls holds the lock.
 CREATE OR REPLACE FUNCTION crm_internal.erase_people(tenant bigint, people jsonb, request bigint)
@@ -205,7 +218,7 @@ DECLARE
     names CONSTANT text[] := ARRAY(SELECT DISTINCT n FROM unnest(crm_internal.names_of(tenant, people) || crm_internal.former_values(tenant, people,
         'person')) AS n
                                    WHERE n <> word);
-    written CONSTANT text[] := crm_internal.addresses_as_written(tenant, people) || crm_internal.former_values(tenant, people, 'addresses');
+    written CONSTANT text[] := crm_internal.addresses_of(tenant, people, as_typed => true) || crm_internal.former_values(tenant, people, 'addresses');
     needles text[];
     texts text[];
     lines jsonb := '[]';
@@ -233,7 +246,7 @@ BEGIN
         lines := lines || crm_internal.erase_linked(tenant, place.subject, place.condition, place.direct, texts);
         places := places || jsonb_build_object('subject', place.subject, 'ids', to_jsonb(coalesce(place.ids, '{}')));
     END LOOP;
-    lines := lines || crm_internal.hash_addresses(tenant, addresses, texts);
+    lines := lines || crm_internal.hash_addresses(tenant, addresses);
     FOR place IN SELECT r.subject, r.relation::regclass, p AS person FROM crm.registered_as('erase') AS r, jsonb_object_keys(people) AS p
                  WHERE r.options #> '{erase,whose}' IS NOT NULL LOOP
         lines := lines || crm_internal.erase_whose(tenant, place.subject, place.person, crm_internal.ids_in(people, place.person), texts);

@@ -55,7 +55,8 @@ BEGIN
     END IF;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.end_process(text, text) IS 'Rows of a table without the process engine stand in no stage: their periods end.';
+COMMENT ON FUNCTION crm_internal.end_process(text, text) IS
+'Rows of a table that is emptied, gone or without the process engine stand in no stage: their periods end.';
 SELECT crm.declare_hook('option_ended', 'crm_internal.end_process(text, text)');
 
 CREATE OR REPLACE FUNCTION crm.attach_process(table_name regclass)

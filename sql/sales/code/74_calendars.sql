@@ -22,14 +22,10 @@ BEGIN
         AND (b.user_id <> ALL (wanted) OR b.period <> tstzrange(a.due_at, a.ends_at));
     FOREACH who IN ARRAY wanted LOOP
         CONTINUE WHEN EXISTS (SELECT FROM crm.busy_periods AS b WHERE b.tenant_id = a.tenant_id AND b.activity_id = a.id AND b.user_id = who);
-        IF whatever_is_there THEN
-            INSERT INTO crm.busy_periods (tenant_id, activity_id, user_id, period) VALUES (a.tenant_id, a.id, who, tstzrange(a.due_at, a.ends_at))
-            ON CONFLICT DO NOTHING;
-            CONTINUE;
-        END IF;
         BEGIN
             INSERT INTO crm.busy_periods (tenant_id, activity_id, user_id, period) VALUES (a.tenant_id, a.id, who, tstzrange(a.due_at, a.ends_at));
         EXCEPTION WHEN exclusion_violation THEN
+            CONTINUE WHEN whatever_is_there;
             RAISE EXCEPTION '% is busy at that time', (SELECT u.name FROM crm.users AS u WHERE u.tenant_id = a.tenant_id AND u.id = who)
                 USING ERRCODE = 'exclusion_violation', CONSTRAINT = 'busy_periods_period_excl', TABLE = 'activities', SCHEMA = 'crm',
                       HINT = 'See crm.free_busy() and crm.free_slots(); with shows_as tentative or free it may stand beside other things.';
