@@ -161,4 +161,19 @@ SELECT pg_temp.bill(60021, 602, 'EUR', 1, '2019-06-01Z', '2019-06-01') AS first,
 UPDATE crm.number_series SET kind = 'ordinary' WHERE document = 'credit_notes';
 INSERT INTO crm.payments (account_id, amount, number, received_at) VALUES (602, 1, 'P2018-00001', '2018-05-01Z');
 INSERT INTO crm.payments (account_id, amount, received_at) VALUES (602, 1, '2018-05-01Z'), (602, 1, '2018-05-01Z') RETURNING number;
+-- whoever records a payment pays what they may change: a colleague's invoice for the same customer stays open, the money to the customer's credit
+INSERT INTO crm.users (id, name) VALUES (6001, 'Rana'), (6002, 'Omid');
+CREATE ROLE regress_cashier;
+SELECT access FROM crm.grant_access('regress_cashier', 'agent', 6001);
+INSERT INTO crm.accounts (id, name, owner_id) VALUES (605, 'Shared Ltd', 6001);
+SELECT count(pg_temp.bill(60030 + n, 605, 'EUR', 100, '2025-04-01 12:00Z', '2025-04-15')) FROM generate_series(1, 2) AS n;
+UPDATE crm.invoices AS i SET owner_id = 6000 + i.id - 60030 WHERE i.id IN (60031, 60032);
+SET LOCAL ROLE regress_cashier;
+SELECT id AS p6 FROM crm.record_payment(605, 150, 'EUR', '2025-05-01 12:00Z') \gset
+SELECT crm.record_payment(605, 1, 'EUR', '2025-05-01 12:00Z', NULL, NULL, '[{"invoice_id": 60032}]');
+RESET ROLE;
+SELECT id, settled_amount, paid_at IS NOT NULL AS paid FROM crm.invoices WHERE account_id = 605 ORDER BY id;
+SELECT credit_amount FROM crm.customer_balance(605, '2025-05-02Z');
+-- a manager may change all
+SELECT invoice_id, amount FROM crm.allocate_payment(:p6);
 ROLLBACK;

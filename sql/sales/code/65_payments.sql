@@ -239,14 +239,14 @@ BEGIN
         END IF;
         PERFORM crm_internal.require('invoices', (e.value ->> 'invoice_id')::bigint, 'change') FROM jsonb_array_elements(allocations) AS e;
     END IF;
-    -- in one order, whoever pays what; without a list what is due first of the currency the money is in
+    -- in one order, whoever pays what; without a list what is due first of the currency the money is in, of what the caller may change
     FOR wanted IN
         SELECT (e.value ->> 'invoice_id')::bigint AS invoice_id, (e.value ->> 'amount')::numeric AS amount, NULL::date AS due_on
         FROM jsonb_array_elements(allocations) AS e
         UNION ALL
         SELECT i.id, NULL, i.due_on FROM crm.invoices AS i
         WHERE allocations IS NULL AND i.tenant_id = t AND i.account_id = p.account_id AND i.currency = p.currency AND i.kind = 'invoice'
-          AND i.state = 'posted' AND i.paid_at IS NULL
+          AND i.state = 'posted' AND i.paid_at IS NULL AND (crm.whole_tenant() IS NOT NULL OR crm.can_change_record('invoices', i.id))
         ORDER BY due_on, invoice_id
     LOOP
         IF allocations IS NULL THEN
@@ -267,8 +267,9 @@ END
 $$;
 COMMENT ON FUNCTION crm.allocate_payment(bigint, jsonb) IS
 'Pays invoices with a payment: those given, as in [{"invoice_id": 1, "amount": 100}] (in the currency of the invoice; without amount as much as is left), else '
-'the customer''s open ones in the currency of the payment, by due day. What is left stands to the credit of the customer. Returns what was allocated. Errors, '
-'which change nothing: P0002, 42501, CR803 more than is left, CR203 no rate on the day of the payment, 22023 an invoice of somebody else.';
+'the customer''s open ones that the caller may change, in the currency of the payment, by due day. What is left stands to the credit of the customer. Returns '
+'what was allocated. Errors, which change nothing: P0002, 42501, CR803 more than is left, CR203 no rate on the day of the payment, 22023 an invoice of '
+'somebody else.';
 SELECT crm.declare_function('crm.allocate_payment', 'agent');
 
 CREATE OR REPLACE FUNCTION crm.record_payment(
