@@ -114,6 +114,12 @@ SELECT crm.settle_dispute(60011, 'again');
 \set VERBOSITY default
 SELECT crm.raise_dunning(now() + interval '5 days') > 0 AS done;
 SELECT i.id, i.dunning_level FROM crm.invoices AS i WHERE i.id IN (60010, 60011) ORDER BY 1;
+-- the level is what was raised, whatever the owner writes
+UPDATE crm.invoices SET dunning_level = 0, dunned_at = NULL WHERE id IN (60010, 60011) AND dunning_level > 0;
+UPDATE crm.invoices SET dunning_level = 9 WHERE id IN (60010, 60011);
+INSERT INTO crm.invoices (id, account_id, dunning_level, dunned_at) VALUES (60099, 601, 3, now());
+SELECT count(*) FILTER (WHERE i.dunning_level > 0) > 0 AS some, bool_and((i.dunning_level, i.dunned_at) IS NOT DISTINCT FROM (
+    SELECT (coalesce(max(n.level), 0)::smallint, max(n.raised_at)) FROM crm.dunnings AS n WHERE n.invoice_id = i.id)) AS as_raised FROM crm.invoices AS i;
 SELECT crm.promise_payment(60010, crm.local_day(1, now()) - 1);
 SELECT crm.promise_payment(60010, 'infinity');
 SELECT crm.dispute_invoice(60010, '');

@@ -59,6 +59,8 @@ BEGIN
     NEW.settled_amount := 0;
     NEW.paid_at := NULL;
     NEW.reversed_at := NULL;
+    NEW.dunning_level := 0;
+    NEW.dunned_at := NULL;
     RETURN NEW;
 END
 $$;

@@ -4,6 +4,25 @@
 -- repeated raise it once. A level follows the one before it after as many days as the rules are apart, so that a customer does not get three
 -- letters on one day when the worker stood still or a hold ended.
 
+CREATE OR REPLACE FUNCTION crm_internal.mark_dunned()
+RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+    -- security definer: what was raised counts, whoever sees that
+    SELECT coalesce(max(n.level), 0), max(n.raised_at) INTO NEW.dunning_level, NEW.dunned_at
+    FROM crm.dunnings AS n WHERE n.tenant_id = OLD.tenant_id AND n.invoice_id = OLD.id;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.mark_dunned() IS
+'Row trigger of invoices: the level of dunning is the last that crm.dunnings holds, whatever is written, the owner''s hand included.';
+CREATE OR REPLACE TRIGGER invoices_before_dunned BEFORE UPDATE ON crm.invoices FOR EACH ROW
+    WHEN (OLD.dunning_level IS DISTINCT FROM NEW.dunning_level OR OLD.dunned_at IS DISTINCT FROM NEW.dunned_at)
+    EXECUTE FUNCTION crm_internal.mark_dunned();
+
 CREATE OR REPLACE FUNCTION crm_internal.dunning_due(tenant bigint, invoice crm.invoices, as_of timestamptz)
 RETURNS crm.dunning_levels
 LANGUAGE plpgsql STABLE
