@@ -20,6 +20,7 @@ INSERT INTO crm.leads (id, name, country, employees, industry, source, created_a
 INSERT INTO crm.score_events (lead_id, kind, occurred_at) VALUES (9701, 'visit', now() - interval '5 days'), (9701, 'visit', now() - interval '2 hours');
 INSERT INTO crm.opportunities (id, name, account_id, amount, lead_source, product_id, owner_id, created_at) SELECT 9700 + i, 'Past deal ' || i, 9700 + i, 100 * i, 'fair', 9701, 9701, now() - interval '50 days' FROM generate_series(1, 6) AS i;
 INSERT INTO crm.tickets (id, subject, account_id, created_at) SELECT 9700 + i, 'Past ticket ' || i, 9701, now() - interval '20 days' FROM generate_series(1, 4) AS i;
+INSERT INTO crm.winback_members (campaign, account_id, arm, started_on) SELECT 'past campaign', 9700 + i, CASE WHEN i % 3 = 0 THEN 'control' ELSE 'treated' END, (now() - interval '60 days')::date FROM generate_series(1, 12) AS i;
 INSERT INTO crm.invoices (id, account_id, issued_on, due_on) VALUES (9701, 9701, current_date - 30, current_date - 20);
 INSERT INTO crm.invoice_lines (invoice_id, description, unit_price) VALUES (9701, 'Work', 100);
 UPDATE crm.invoices SET state = 'posted', posted_at = now() - interval '30 days' WHERE id = 9701;
@@ -39,7 +40,7 @@ CROSS JOIN LATERAL (
         WHEN a.name = i.argument THEN format('(%L::timestamptz)::%s', now() - interval '1 day', a.type::regtype)
         WHEN a.name IN ('subject_table', 'subject_type') THEN CASE WHEN p.proname = 'segments_of' THEN '''leads''' ELSE '''tickets''' END
         WHEN a.name IN ('subject_id', 'lead_id') THEN '9701' WHEN a.name = 'segment' THEN '''past germans''' WHEN a.name = 'segmentation' THEN '''industry'''
-        WHEN a.name = 'table_name' THEN '''accounts''' WHEN a.name = 'id' THEN '9701'
+        WHEN a.name = 'campaign' THEN '''past campaign''' WHEN a.name = 'table_name' THEN '''accounts''' WHEN a.name = 'id' THEN '9701'
         WHEN a.name = 'account_id' THEN '9701' WHEN a.name = 'min_count' THEN '1' WHEN a.name = 'account_ids' THEN '''{9701,9702,9703}''' WHEN a.name = 'definition' THEN $d$'{"name": "past", "rules": [{"name": "german", "when": "$.country == \"DE\"", "points": 30}]}'$d$
         WHEN a.o > p.pronargs - p.pronargdefaults THEN NULL ELSE 'no value for it' END), ', ')
         FILTER (WHERE a.name = i.argument OR a.name IN ('subject_table', 'subject_type', 'subject_id', 'lead_id', 'segment', 'segmentation', 'min_count', 'definition')

@@ -29,6 +29,12 @@ SELECT k AS lacks_a_translation FROM jsonb_object_keys(crm_analytics.report_word
 UNION SELECT k FROM jsonb_object_keys(crm_analytics.report_words('fa')) AS k WHERE NOT crm_analytics.report_words('en') ? k;
 SELECT DISTINCT f.attribute AS has_no_word FROM crm_analytics.outcome_factors AS f WHERE NOT crm_analytics.report_words('fa') ? f.attribute;
 SELECT d.metric AS has_no_word FROM crm_analytics.dashboard AS d WHERE NOT crm_analytics.report_words('fa') ? d.metric;
+SELECT x.area, x.language, k AS lacks_a_translation FROM crm_internal.texts AS e CROSS JOIN LATERAL jsonb_object_keys(e.words) AS k
+JOIN crm_internal.texts AS x ON x.area = e.area AND x.language <> e.language
+WHERE e.language = 'en' AND e.area IN ('reports', 'work', 'churn') AND NOT x.words ? k;
+-- what a country is called is read back as that country, and every country has a name
+SELECT x.language, w.key, w.value FROM crm_internal.texts AS x, jsonb_each_text(x.words) AS w WHERE x.area = 'countries' AND crm.country_code(w.value) IS DISTINCT FROM w.key;
+SELECT x.language, count(*) AS countries FROM crm_internal.texts AS x, jsonb_object_keys(x.words) AS k WHERE x.area = 'countries' AND crm.country_code(k) = k GROUP BY 1 ORDER BY 1;
 SELECT count(*) AS codes_on_pages FROM pages AS p WHERE p.page ~ '>(deal|lead|account)\.[a-z_]+<';
 
 \echo == best customers by what they ordered; the forecast with its quota

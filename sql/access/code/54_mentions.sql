@@ -75,7 +75,7 @@ BEGIN
         others := others || theirs;
     END LOOP;
     others := others || ARRAY(SELECT a FROM unnest(addresses) AS a WHERE EXISTS (
-        SELECT FROM crm.users AS u WHERE u.tenant_id = tenant AND crm.normalize_email(u.email) = a));
+        SELECT FROM crm.users AS u WHERE u.tenant_id = tenant AND u.email_key = a));
     RETURN QUERY
         SELECT n, CASE WHEN n = ANY (others) THEN 'somebody else has this name too'
                        WHEN n !~ '\S\s+\S' THEN 'one word alone does not say who is meant' END FROM unnest(names) AS n

@@ -9,8 +9,8 @@ CREATE TABLE crm_internal.texts (
     CONSTRAINT texts_words_check CHECK (jsonb_typeof(words) = 'object')
 );
 COMMENT ON TABLE crm_internal.texts IS
-'Texts by language: how a company of that language begins (area tenant), what a new company is given (seeds), what documents say (documents), and what '
-'fills a generated one (company).';
+'Texts by language: how a company of that language begins (area tenant), what a new company is given (seeds), what documents (documents), pages (reports), '
+'work lists (work) and lists of customers (churn) say, what countries are called (countries), and what fills a generated company (company).';
 COMMENT ON COLUMN crm_internal.texts.language IS 'Language, ISO 639-1.';
-COMMENT ON COLUMN crm_internal.texts.area IS 'What the texts are for: tenant, seeds, documents or company.';
+COMMENT ON COLUMN crm_internal.texts.area IS 'What the texts are for: tenant, seeds, documents, reports, company ...';
 COMMENT ON COLUMN crm_internal.texts.words IS 'The texts by their name; lists of pairs where each has a weight or a Latin spelling.';

@@ -156,7 +156,7 @@ BEGIN
         active_of_other := format('w.v%s IS NOT FALSE', (working ->> 'n')::integer);
     END IF;
     others := format('(SELECT string_agg(x.label, '', '') FROM (SELECT format(''user %%s "%%s"'', u.id, u.name) AS label FROM crm.users AS u '
-                     'WHERE u.tenant_id = %s AND u.active AND u.id IS DISTINCT FROM o.id AND crm.normalize_email(u.email) = crm.normalize_email(v.v%s) '
+                     'WHERE u.tenant_id = %s AND u.active AND u.id IS DISTINCT FROM o.id AND u.email_key = crm.normalize_email(v.v%s) '
                      'UNION ALL SELECT format(''line %%s'', w.line) FROM v AS w '
                      'WHERE w.line < v.line AND %s AND crm.normalize_email(w.v%s) = crm.normalize_email(v.v%s)) AS x)',
                      batch.tenant_id, n, active_of_other::text, n, n);

@@ -151,7 +151,8 @@ BEGIN
                                s.options), true);
 
     RETURN crm_analytics.report_page(doc #>> '{account,name}',
-        concat_ws(' · ', w ->> 'customer', doc #>> '{account,industry}', doc #>> '{account,city}', doc #>> '{account,country}', doc #>> '{account,owner}',
+        concat_ws(' · ', w ->> 'customer', doc #>> '{account,industry}', doc #>> '{account,city}',
+                  coalesce(w -> 'countries' ->> (doc #>> '{account,country}'), doc #>> '{account,country}'), doc #>> '{account,owner}',
                   (w ->> 'made') || ' ' || crm_analytics.report_date(s.today, s.lang)),
         page || '</div>', s.lang);
 END

@@ -253,7 +253,7 @@ BEGIN
                 jsonb_build_object('label', w ->> CASE WHEN leads THEN 'conversion' ELSE 'win_rate' END, 'format', 'percent'),
                 jsonb_build_object('label', w ->> 'lift', 'format', 'number'), jsonb_build_object('label', 'p', 'format', 'text')),
             'rows', (SELECT coalesce(jsonb_agg(jsonb_build_array(coalesce(w ->> x.attribute, x.attribute),
-                                coalesce(w ->> ('value ' || x.value),
+                                coalesce(w ->> ('value ' || x.value), CASE WHEN x.attribute LIKE '%.country' THEN w -> 'countries' ->> x.value END,
                                          -- bands of size have figures only
                                          CASE WHEN s.lang = 'fa' AND x.value ~ '^[0-9]+([-+][0-9]*)?$'
                                               THEN translate(x.value, '0123456789', '۰۱۲۳۴۵۶۷۸۹') ELSE x.value END),

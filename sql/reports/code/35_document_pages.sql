@@ -140,7 +140,7 @@ BEGIN
         || '<div class="parties"><address class="to"><p class="soft">' || crm.escape_html(words ->> 'customer') || '</p>'
         || concat_ws('<br>', '<strong>' || crm_analytics.document_text(to_whom ->> 'name') || '</strong>', crm_analytics.document_text(to_whom ->> 'contact'),
                      crm_analytics.document_text(to_whom ->> 'address'),
-                     crm_analytics.document_text(nullif(concat_ws(', ', to_whom ->> 'city', to_whom ->> 'country'), '')))
+                     crm_analytics.document_text(nullif(concat_ws(', ', to_whom ->> 'city', crm.country_name(to_whom ->> 'country', lang)), '')))
         || '</address>' || facts || '</div>'
         || (SELECT coalesce(string_agg('<p class="mark">' || crm.escape_html(words -> 'marks' ->> m.mark) || '</p>', '' ORDER BY m.n), '')
             FROM jsonb_array_elements_text(coalesce(doc -> 'marks', '[]')) WITH ORDINALITY AS m (mark, n))

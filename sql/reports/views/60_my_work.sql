@@ -1,33 +1,5 @@
 -- The work list of each user: what is overdue and due, promises about to break, hot leads, deals that rot, customers fallen silent.
 
-CREATE OR REPLACE FUNCTION crm_analytics.work_words(language text) RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-    SELECT CASE WHEN $1 = 'fa' THEN
-    '{"promise": "تعهد «%s» تا %s", "broken": "تعهد «%s» از %s شکسته است", "overdue": "%s روز از موعد گذشته", "late": "موعد %s بود",
-      "due": "امروز ساعت %s", "hot_lead": "امتیاز %s، از آستانه «%s» گذشته، و کاری برایش برنامه‌ریزی نشده",
-      "rotting": "%s روز بیش از حد مرحله «%s» بی‌حرکت",
-      "silent": "آخرین سفارش %s، معمولاً هر %s روز؛ کاری برنامه‌ریزی نشده",
-      "do call": "تماس بگیرید", "do mail": "بنویسید", "do meeting": "جلسه", "do task": "انجام دهید", "do note": "یادداشت کنید",
-      "do visit": "دیدار کنید", "do message": "پیام دهید", "do promise": "پاسخ دهید", "do hot_lead": "تماس بگیرید",
-      "do rotting": "گام بعدی را قرار بگذارید", "do silent": "جویا شوید",
-      "first_response": "نخستین پاسخ", "next_response": "پاسخ بعدی", "periodic_update": "خبر تازه", "resolution": "حل", "total": "کل زمان",
-      "digits": "۰۱۲۳۴۵۶۷۸۹"}'::jsonb
-    ELSE
-    '{"promise": "promise \"%s\" by %s", "broken": "promise \"%s\" broken since %s", "overdue": "overdue for %s days", "late": "was due at %s",
-      "due": "today at %s", "hot_lead": "score %s, over the threshold \"%s\", and nothing is planned",
-      "rotting": "%s days more than stage \"%s\" allows without a move",
-      "silent": "last order on %s, usually every %s days, and nothing is planned",
-      "do call": "call", "do mail": "write", "do meeting": "meet", "do task": "do it", "do note": "note", "do visit": "visit",
-      "do message": "send a message", "do promise": "answer", "do hot_lead": "call", "do rotting": "agree the next step", "do silent": "ask how they are",
-      "first_response": "first response", "next_response": "next response", "periodic_update": "update", "resolution": "resolution",
-      "total": "whole time"}'::jsonb
-    END
-$$;
-COMMENT ON FUNCTION crm_analytics.work_words(text) IS 'Words of crm_analytics.my_work in a language, en or fa.';
-SELECT crm.declare_function('crm_analytics.work_words', 'reader');
-
 -- Models may be missing and are asked once: a set of hot leads, not a look at each.
 CREATE OR REPLACE FUNCTION crm_analytics.hot_leads()
 RETURNS TABLE (tenant_id bigint, lead_id bigint, score numeric, threshold text)
@@ -115,7 +87,7 @@ FROM (
 ) AS w
 JOIN crm.users AS u ON u.tenant_id = w.tenant_id AND u.id = w.owner_id
 JOIN crm.tenants AS t ON t.tenant_id = w.tenant_id
-CROSS JOIN LATERAL (SELECT x.zone, x.language, crm_analytics.work_words(x.language) AS words, (now() AT TIME ZONE x.zone)::date AS today,
+CROSS JOIN LATERAL (SELECT x.zone, x.language, crm.texts('work', x.language) AS words, (now() AT TIME ZONE x.zone)::date AS today,
                            (now() AT TIME ZONE x.zone)::date - (w.due_at AT TIME ZONE x.zone)::date AS late_days
                     FROM (SELECT coalesce(u.time_zone, t.time_zone) AS zone, coalesce(u.language, t.language) AS language) AS x) AS d
 LEFT JOIN crm.accounts AS ac ON ac.tenant_id = w.tenant_id AND ac.id = w.account_id

@@ -54,14 +54,13 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     t CONSTANT bigint := crm.tenant_id();
-    address CONSTANT text := CASE channel WHEN 'mail' THEN lower(crm.contact_point_key('email', from_address)) END;
+    address CONSTANT text := CASE channel WHEN 'mail' THEN crm.normalize_email(from_address) END;
 BEGIN
     IF address IS NULL THEN
         RETURN NULL;
     END IF;
     RETURN (SELECT u.id FROM crm.users AS u
-            WHERE u.tenant_id = t AND u.active AND lower(u.email) = address
-            ORDER BY u.access = 'reader', u.id LIMIT 1);
+            WHERE u.tenant_id = t AND u.active AND u.email_key = address);
 END
 $$;
 COMMENT ON FUNCTION crm.message_agent(text, text) IS 'The active user with an e-mail address; NULL: it is nobody''s who works here.';

@@ -57,12 +57,14 @@ AS $$
                 WHEN v.p_alive IS NULL THEN round(v.clv * (1 - exp(-(as_of - v.last_order_on) / greatest(v.usual_gap_days, 1))), 2) ELSE v.clv END,
            array_remove(ARRAY[
                coalesce(v.churn_reason, CASE WHEN as_of - v.last_order_on > v.usual_gap_days
-                                             THEN format('overdue: no order for %s days, usual gap %s', as_of - v.last_order_on, round(v.usual_gap_days)) END),
-               CASE WHEN coalesce(r.last_half, 0) < 0.7 * r.half_before THEN format('spend of the last half year down by %s %%', round(100 - 100 * coalesce(r.last_half, 0) / r.half_before)) END,
-               CASE WHEN b.returns * 4 > b.sales THEN format('%s of %s orders of the last year returned', b.returns, b.sales) END,
-               CASE WHEN k.tickets >= 3 THEN format('%s tickets in the last half year', k.tickets) END,
-               CASE WHEN l.deals > 0 THEN format('%s deals lost in the last half year', l.deals) END], NULL)
-    FROM crm_analytics.customer_value_at(as_of, 365, 0.1, churn_threshold) AS v
+                                             THEN crm.say(w.words, 'overdue', (as_of - v.last_order_on)::text, round(v.usual_gap_days)::text) END),
+               CASE WHEN coalesce(r.last_half, 0) < 0.7 * r.half_before
+                    THEN crm.say(w.words, 'less', round(100 - 100 * coalesce(r.last_half, 0) / r.half_before)::text) END,
+               CASE WHEN b.returns * 4 > b.sales THEN crm.say(w.words, 'returned', b.returns::text, b.sales::text) END,
+               CASE WHEN k.tickets >= 3 THEN crm.say(w.words, 'tickets', k.tickets::text) END,
+               CASE WHEN l.deals > 0 THEN crm.say(w.words, 'lost', l.deals::text) END], NULL)
+    FROM (SELECT crm.texts('churn', crm.language()) AS words OFFSET 0) AS w
+    CROSS JOIN crm_analytics.customer_value_at(as_of, 365, 0.1, churn_threshold) AS v
     LEFT JOIN recent AS r ON r.account_id = v.account_id
     LEFT JOIN returned AS b ON b.account_id = v.account_id
     LEFT JOIN troubled AS k ON k.account_id = v.account_id
@@ -72,7 +74,8 @@ AS $$
       AND (v.p_alive IS NOT NULL OR as_of - v.last_order_on > v.usual_gap_days)
 $$;
 COMMENT ON FUNCTION crm_analytics.churn_risks(date, integer, double precision) IS
-'One row a customer who is gone (P(alive) below churn_threshold) or will be within horizon_days unless an order comes: when, why, and the value at stake in '
+'One row a customer who is gone (P(alive) below churn_threshold) or will be within horizon_days unless an order comes: when, why (reasons, in the language '
+'of the caller, crm.language()), and the value at stake in '
 'the base currency: what it would bring over a year if it stayed, beyond what is expected of it. Where the active model knows no leaving (or none is active), '
 'only customers whose usual gap has passed are listed, and the odds of having left are taken from how far.';
 
@@ -135,18 +138,19 @@ COMMENT ON FUNCTION crm.start_winback(text, double precision, date, numeric) IS
 'Splits the customers who are gone on a day at random into those to be treated and a control group that is left alone (control_share), and returns them. '
 'crm_analytics.winback_effect then tells what the treatment did.';
 
-CREATE OR REPLACE FUNCTION crm_analytics.winback_effect(campaign text, days integer DEFAULT 90)
+CREATE OR REPLACE FUNCTION crm_analytics.winback_effect(campaign text, days integer DEFAULT 90,
+    as_of date DEFAULT crm.local_day(crm.tenant_id(), now()))
 RETURNS TABLE (treated bigint, control bigint, treated_back bigint, control_back bigint, treated_rate double precision, control_rate double precision, effect double precision,
                effect_low double precision, effect_high double precision, p_value double precision, treated_revenue numeric, control_revenue numeric, incremental_revenue numeric)
 LANGUAGE sql STABLE ROWS 2
 SET search_path = pg_catalog, pg_temp
 AS $$
     WITH c AS (
-        SELECT w.arm, w.account_id, coalesce(o.n, 0) AS n, coalesce(o.revenue, 0) AS revenue
+        SELECT w.arm, w.account_id, coalesce(sum(d.purchases), 0) AS n, coalesce(sum(d.revenue), 0) AS revenue
         FROM crm.winback_members AS w
-        LEFT JOIN LATERAL (SELECT sum(d.purchases) AS n, sum(d.revenue) AS revenue FROM crm_analytics.account_days AS d
-                           WHERE d.tenant_id = w.tenant_id AND d.account_id = w.account_id AND d.ordered_on > w.started_on AND d.ordered_on <= w.started_on + days) AS o ON true
-        WHERE w.tenant_id = crm.tenant_id() AND w.campaign = winback_effect.campaign
+        LEFT JOIN crm_analytics.account_days_known(as_of) AS d ON d.account_id = w.account_id AND d.ordered_on > w.started_on AND d.ordered_on <= w.started_on + days
+        WHERE w.tenant_id = crm.tenant_id() AND w.campaign = winback_effect.campaign AND w.started_on <= as_of
+        GROUP BY w.arm, w.account_id
     ), s AS (
         SELECT count(*) FILTER (WHERE c.arm = 'treated') AS nt, count(*) FILTER (WHERE c.arm = 'control') AS nc,
                count(*) FILTER (WHERE c.arm = 'treated' AND c.n > 0) AS kt, count(*) FILTER (WHERE c.arm = 'control' AND c.n > 0) AS kc,
@@ -164,9 +168,10 @@ AS $$
            crm.normal_two_sided(q.z), q.rt, q.rc, CASE WHEN q.nc > 0 THEN round(q.rt - q.rc * q.nt / q.nc, 2) END
     FROM q
 $$;
-COMMENT ON FUNCTION crm_analytics.winback_effect(text, integer) IS
-'What a win-back campaign did within days of its start: share of treated and control customers that bought again, the difference with its 95 % interval '
-'(Agresti and Caffo 2000) and two-sided p-value, and revenue of the treated beyond what the control group says they would have spent anyway.';
+COMMENT ON FUNCTION crm_analytics.winback_effect(text, integer, date) IS
+'What a win-back campaign did within days of its start, by the orders known at the end of the day as_of: share of treated and control customers that bought '
+'again, the difference with its 95 % interval (Agresti and Caffo 2000) and two-sided p-value, and revenue of the treated beyond what the control group says '
+'they would have spent anyway.';
 
 CREATE OR REPLACE FUNCTION crm.normal_two_sided(z double precision)
 RETURNS double precision

@@ -17,6 +17,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     mine CONSTANT bigint := crm.tenant_id();
+    words CONSTANT jsonb := crm.texts('churn', crm.language());
     m crm.value_models;
     e crm.rfm_edges := among;
 BEGIN
@@ -71,9 +72,8 @@ BEGIN
            round(c.revenue / nullif(c.orders, 0), 2), c.p_model, c.n, round((c.n * c.spend)::numeric, 2), round(c.value::numeric, 2), c.clv_basis,
            round(c.gap::numeric, 1),
            CASE WHEN NOT c.gone AND c.gap < 36500 THEN c.last_order_on + ceil(c.gap)::integer END, c.silent_on, c.churn_on,
-           CASE WHEN c.gone THEN CASE WHEN c.x = 0 THEN format('one purchase, %s days ago; others come back within %s', c.silence, round(c.gap)::integer)
-                                      ELSE format('no order for %s days, usual gap %s', c.silence, round(c.gap)::integer) END
-                WHEN c.silence > c.gap * ln(10) THEN format('silent longer than nine gaps in ten (%s days)', ceil(c.gap * ln(10))::integer) END,
+           CASE WHEN c.gone THEN crm.say(words, CASE WHEN c.x = 0 THEN 'once' ELSE 'stopped' END, c.silence::text, round(c.gap)::text)
+                WHEN c.silence > c.gap * ln(10) THEN crm.say(words, 'silent_long', ceil(c.gap * ln(10))::text) END,
            c.r, c.f, c.q, concat(c.r, c.f, c.q), coalesce(m.kind, 'baseline'), m.id, coalesce(m.customers, e.customers)
     FROM c JOIN crm.accounts AS a ON a.tenant_id = c.tenant_id AND a.id = c.account_id
     LEFT JOIN (SELECT x.* FROM crm_analytics.changed_accounts(customer_worth.as_of) AS x WHERE customer_worth.as_of < crm.local_day(mine, now())) AS k
