@@ -29,20 +29,6 @@ COMMENT ON FUNCTION crm.texts(text, text) IS
 'Texts of an area (work, churn, countries, reports ...) in a language, English for what it lacks: what views and pages say.';
 SELECT crm.declare_function('crm.texts', 'reader');
 
-CREATE OR REPLACE FUNCTION crm.language()
-RETURNS text
-LANGUAGE plpgsql STABLE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-BEGIN
-    RETURN coalesce((SELECT u.language FROM crm.users AS u WHERE u.tenant_id = crm.tenant_id() AND u.id = crm.user_id()),
-                    (SELECT t.language FROM crm.tenants AS t WHERE t.tenant_id = crm.tenant_id()));
-END
-$$;
-COMMENT ON FUNCTION crm.language() IS 'Language in which the caller reads: their own (crm.users.language), else that of the company.';
-SELECT crm.declare_function('crm.language', 'reader');
-
 CREATE OR REPLACE FUNCTION crm.say(words jsonb, key text, VARIADIC args text[])
 RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
@@ -54,20 +40,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION crm.say(jsonb, text, text[]) IS 'A sentence out of crm.texts(), with its values in place and in the digits of its language.';
-
-CREATE OR REPLACE FUNCTION crm.country_name(code text, language text DEFAULT crm.language())
-RETURNS text
-LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp
-AS $$
-#variable_conflict use_variable
-BEGIN
-    RETURN coalesce(crm.texts('countries', language) ->> code, code);
-END
-$$;
-COMMENT ON FUNCTION crm.country_name(text, text) IS
-'What a country is called in a language, by its ISO 3166-1 code; the code itself where there is no name. crm.country_code() is the way back.';
-SELECT crm.declare_function('crm.country_name', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.languages()
 RETURNS text[]
