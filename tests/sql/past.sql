@@ -27,6 +27,9 @@ UPDATE crm.invoices SET state = 'posted', posted_at = now() - interval '30 days'
 -- what the test says happened, happened then
 UPDATE crm.segment_events SET occurred_at = now() - interval '40 days', recorded_at = now() - interval '40 days' WHERE subject_id IN (9701, 9702, 9703);
 UPDATE crm.stage_periods SET period = tstzrange(now() - interval '50 days', NULL) WHERE subject_table = 'opportunities' AND subject_id BETWEEN 9701 AND 9706;
+-- the model has had these rules for long
+UPDATE crm.score_models SET created_at = now() - interval '90 days' WHERE name = 'past';
+DELETE FROM crm.past_values WHERE table_name = 'score_models';
 SELECT (crm.start_audit()).active AS audited;
 UPDATE crm.audit_choices SET since = now() - interval '60 days';
 
@@ -52,8 +55,8 @@ WHERE p.pronamespace IN ('crm'::regnamespace, 'crm_analytics'::regnamespace) AND
   AND NOT EXISTS (SELECT FROM crm_internal.function_rules() AS r WHERE r.function = p.oid AND r.class = 'owner')
   -- engines that are given what to compute with; rates of currencies, which are facts of their own; what would happen from now on
   AND p.proname NOT IN ('sla_fold', 'sla_used', 'points_top', 'convert_currency', 'preview_journey')
-  -- refuses the past; reads dated consents, for purposes of the owner's: see its own test
-  AND p.proname NOT IN ('preview_segment', 'may_contact');
+  -- refuses the past; compares with the rules of today; reads dated consents, for purposes of the owner's: see its own test
+  AND p.proname NOT IN ('preview_segment', 'preview_score_model', 'may_contact');
 SELECT name AS argument_without_value FROM readers WHERE call LIKE '%no value%';
 CREATE FUNCTION pg_temp.answers(name text, call text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE found jsonb;
@@ -78,6 +81,8 @@ UPDATE crm.opportunities SET amount = 5, lead_source = 'web', product_id = 9702,
 SELECT count(*) FROM (SELECT crm.win_opportunity(id) FROM crm.opportunities WHERE id BETWEEN 9701 AND 9703) AS w;
 SELECT count(*) FROM (SELECT crm.lose_opportunity(id, (SELECT code FROM crm.loss_reasons ORDER BY code LIMIT 1)) FROM crm.opportunities WHERE id BETWEEN 9704 AND 9706) AS l;
 UPDATE crm.tickets SET owner_id = 9702 WHERE id = 9701;
+UPDATE crm.score_rules SET points = points * 7 WHERE model_id = (SELECT id FROM crm.score_models WHERE name = 'past');
+DELETE FROM crm.score_rules WHERE name = 'german';
 INSERT INTO crm.account_needs (account_id, need) SELECT id, 'peace' FROM crm.accounts WHERE id BETWEEN 9701 AND 9712;
 INSERT INTO crm.orders (account_id, amount) VALUES (9701, 9000);
 -- one is cancelled, one counts after all, one is merely fulfilled
@@ -92,6 +97,12 @@ WHERE NOT EXISTS (SELECT FROM jsonb_array_elements(b.said) AS o(row) WHERE jsonb
 ORDER BY 1, 2;
 SELECT crm.lead_score_at(9701, now() - interval '1 day') IS NULL AS not_known, (crm.lead_score_parts(9701, now() - interval '1 day')).engagement > 7 AS engagement_is,
        (SELECT string_agg(item, ',') FROM crm.explain_lead_score(9701, now() - interval '1 day')) AS explained, crm.lead_score_at(9701) > 0 AS now_is;
+
+-- by the rules of the day, of a lead that nobody has changed; today by those of today
+INSERT INTO crm.leads (id, name, country, created_at) VALUES (9741, 'Same', 'DE', now() - interval '40 days');
+INSERT INTO crm.score_events (lead_id, kind, occurred_at) VALUES (9741, 'visit', now() - interval '11 days');
+SELECT crm.lead_score_at(9741, now() - interval '1 day') AS by_then, crm.lead_score_at(9741, now() - interval '1 day') = (SELECT sum(points) FROM crm.explain_lead_score(9741, now() - interval '1 day')) AS explained,
+       (SELECT t.score FROM crm.top_leads(100, now() - interval '1 day') AS t WHERE t.lead_id = 9741) AS listed, round(crm.lead_score_at(9741, now() + interval '9 days'), 4) AS by_now;
 
 -- what went with winning is what was known then: deals that closed as they were, whatever became of them and of their accounts
 INSERT INTO crm.accounts (id, name, industry, employees) VALUES (9731, 'Past won', 'steel', 12), (9732, 'Past lost', NULL, 300);

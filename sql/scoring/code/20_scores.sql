@@ -27,6 +27,35 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.score_model(text) IS 'A score model by name; NULL: the first active one.';
 
+-- Whoever judged by a score judged by the rules of that day. Before a model was made nobody did: there its first rules tell what it would have said.
+CREATE OR REPLACE FUNCTION crm_internal.score_model_at(model_name text, at timestamptz)
+RETURNS crm.score_models
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    m crm.score_models := crm_internal.score_model(model_name);
+    then_was jsonb;
+BEGIN
+    IF at < now() THEN
+        -- what the transaction that made it put together was nobody's rules
+        SELECT p.value INTO then_was FROM crm.past_values AS p
+        WHERE p.tenant_id = m.tenant_id AND p.table_name = 'score_models' AND p.record_id = m.id AND p.column_name = 'definition'
+          AND p.until > at AND p.until > m.created_at
+        ORDER BY p.until LIMIT 1;
+        IF then_was IS NOT NULL AND then_was <> m.definition THEN
+            m.definition := then_was;
+            -- no state was made by these
+            m.version := -2;
+        END IF;
+    END IF;
+    RETURN m;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.score_model_at(text, timestamptz) IS
+'A score model by name with the rules it had at an instant; before it was made its first ones. NULL: the first active one.';
+
 -- The state from which the score at an instant follows: the kept one, or where that cannot
 -- be used (the instant lies before the last event, the rules have changed,
 -- or the model is not in use) a replay.
@@ -98,14 +127,14 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT crm_internal.parts_at(m.*, l.*, as_of)
-    FROM crm_internal.score_model(model) AS m
+    FROM crm_internal.score_model_at(model, as_of) AS m
     JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = lead_score_parts.lead_id
     WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
 $$;
 COMMENT ON FUNCTION crm.lead_score_parts(bigint, timestamptz, text) IS
-'Fit, engagement, score and grade of a lead at an instant, by the rules of today. Engagement is exact at any instant, past ones too. Fit, score and grade '
-'of a past instant are NULL where the lead, its account or its contact was changed since: what rules saw then is not known any more. model: by name; NULL: '
-'the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
+'Fit, engagement, score and grade of a lead at an instant, by the rules of that instant (before the model was made by its first ones). Engagement is exact at '
+'any instant, past ones too. Fit, score and grade of a past instant are NULL where the lead, its account or its contact was changed since: what rules saw then '
+'is not known any more. model: by name; NULL: the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
 SELECT crm.declare_function('crm.lead_score_parts', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.lead_score_at(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
@@ -129,7 +158,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT e.*
-    FROM crm_internal.score_model(model) AS m
+    FROM crm_internal.score_model_at(model, as_of) AS m
     JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = explain_lead_score.lead_id,
          crm.points_explain(m.definition, crm_internal.state_at(m, l.id, as_of), as_of) AS e
     WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
@@ -153,7 +182,7 @@ SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_variable
 DECLARE
-    m crm.score_models := crm_internal.score_model(model);
+    m crm.score_models := crm_internal.score_model_at(model, as_of);
     asked bigint := n;
     listed bigint := 0;
     more bigint;
@@ -577,7 +606,8 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.preview_score_model(jsonb, timestamptz) IS
 'Effect of crm.define_score_model() with the same definition: open leads whose score changes, with the score now (NULL where there is no model of that '
-'name) and then, and the thresholds they would cross (NULL: none). Of a past instant only leads that were not changed since. Writes nothing.';
+'name, else by its rules of today) and then, and the thresholds they would cross (NULL: none). Of a past instant only leads that were not changed since. '
+'Writes nothing.';
 SELECT crm.declare_function('crm.preview_score_model', 'admin');
 
 SELECT crm.declare_event('lead.threshold', 'The score of a lead rose or fell over a threshold of the model.',

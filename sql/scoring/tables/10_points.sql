@@ -21,7 +21,7 @@ CREATE TABLE crm.score_models (
     CONSTRAINT score_models_name_check CHECK (name <> '')
 );
 COMMENT ON TABLE crm.score_models IS 'Named ways to score leads by points; several may be active side by side.';
-SELECT crm.declare_table('crm.score_models', '{"class": "configuration"}');
+SELECT crm.declare_table('crm.score_models', '{"class": "configuration", "dated": ["definition"]}');
 COMMENT ON COLUMN crm.score_models.min_score IS 'The total is held at this from below; NULL: no limit.';
 COMMENT ON COLUMN crm.score_models.max_score IS 'The total is held at this from above; NULL: no limit.';
 COMMENT ON COLUMN crm.score_models.group_caps IS 'Caps of groups of rules: {"web": {"cap": 60}}. A cap bounds the size of the sum, of negative points too.';
