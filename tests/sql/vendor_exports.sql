@@ -196,6 +196,20 @@ SELECT o.name, a.name AS account, c.name AS contact, u.name AS owner, s.code AS 
 FROM crm.opportunities AS o JOIN crm.stages AS s ON s.id = o.stage_id LEFT JOIN crm.accounts AS a ON a.id = o.account_id
 LEFT JOIN crm.contacts AS c ON c.id = o.contact_id LEFT JOIN crm.users AS u ON u.id = o.owner_id WHERE o.source_system = 'zoho' ORDER BY o.source_id COLLATE "C";
 
+-- a lead with several numbers is found by the first and gives its contact all of them
+SELECT l.phone_key, (crm.convert_lead(l.id)).contact_id AS converted FROM crm.leads AS l WHERE l.source_system = 'bitrix24' AND l.source_id = '1001' \gset
+SELECT :'phone_key' AS phone_key, string_agg(p.kind || ' ' || p.value_key || CASE WHEN p.is_primary THEN ' first' ELSE '' END, ', ' ORDER BY p.kind, p.id) AS points
+FROM crm.contact_points AS p WHERE p.contact_id = :converted AND p.kind IN ('mobile', 'phone');
+-- what the other system had deleted is no record here, and each row says so; a date of deletion counts, a no does not
+SELECT r.line, r.state, r.reason FROM crm.import_rows AS r WHERE r.reason LIKE '%deleted%' ORDER BY 1;
+SELECT crm.stage_import('st.gone', $csv$id,name,Deleted At
+1,Here,
+2,Gone,2024-03-01
+3,Not gone,FALSE
+$csv$);
+SELECT * FROM pg_temp.load('st.gone', 'accounts', 'gone');
+SELECT name FROM crm.accounts WHERE source_system = 'gone' ORDER BY 1;
+
 -- nobody was made out of an id, and no owner twice
 SELECT count(*) FROM crm.users WHERE name ~ '[0-9]{4}';
 SELECT name FROM crm.users GROUP BY name HAVING count(*) > 1;

@@ -67,6 +67,13 @@ COMMENT ON FUNCTION crm.normalize_phone(text, text) IS
 'A telephone number in E.164 (+989121234567). country (ISO 3166-1) is where a number without a country code belongs, the tenant''s unless given; empty: '
 'nowhere. Digits of any script; an extension is left off. NULL where the number does not fit its numbering plan.';
 
+CREATE FUNCTION crm.phone_numbers(value text, country text DEFAULT coalesce(crm.tenant_country(), '')) RETURNS text[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'crm_phone_numbers';
+COMMENT ON FUNCTION crm.phone_numbers(text, text) IS
+'The telephone numbers of a text that holds one or several (with commas, semicolons or bars between, or on lines of their own), in E.164 as of '
+'crm.normalize_phone(); what is none is left out. NULL: there is none.';
+
 CREATE FUNCTION crm.contact_point_key(kind text, value text, country text DEFAULT coalesce(crm.tenant_country(), '')) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'crm_contact_point_key';

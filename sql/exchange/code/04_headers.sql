@@ -6,6 +6,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50
 SET search_path = pg_catalog, pg_temp
 AS $$
     VALUES
+    ('*', '#deleted', '{isdeleted,is deleted,deleted,is_deleted,deleted at,deletedat,archived,is archived,archived at,record deleted,حذف‌شده,حذف شده,удалено,удален}'::text[]),
     ('*', '#key', '{id,recordid,record id,objectid,hs object id,external id,شناسه,کد,ردیف,unique id,internal id,hs_object_id,شماره رکورد,کد رکورد}'::text[]),
     ('*', 'owner_id', '{owner,owner name,record owner,account owner,contact owner,opportunity owner,lead owner,deal owner,hubspot owner,responsible,'
      'responsible person,assigned to,sales agent,seller,مسئول,owner id,assigned user,assigned user name,assignee,sales rep,sales representative,'
@@ -218,5 +219,5 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm.import_synonyms() IS
 'What other systems call the columns of a table (* for all tables); #key the key, #first and #last the halves of a name, '
-'#country the country of telephone numbers, email.other a contact point with a '
+'#country the country of telephone numbers, #deleted whether the other system had deleted the row, email.other a contact point with a '
 'label. For crm.suggest_mapping().';

@@ -15,6 +15,7 @@ AS $$
     ('mapping', 'exported_at', 'text', NULL, 'When the source was exported: where a row without any date begins.'),
     ('mapping', 'dry_run', 'boolean', NULL, 'Only tell what would happen.'),
     ('mapping', 'country_column', 'text', NULL, 'Source column with the country of telephone numbers, where the target has none.'),
+    ('mapping', 'deleted_column', 'text', NULL, 'Source column that says which rows the other system had deleted: these are left out.'),
     ('format', 'date_order', 'choice', '{any,ymd,dmy,mdy,jalali,epoch,epoch_ms,excel}', 'How dates are written.'),
     ('format', 'time_zone', 'text', NULL, 'Zone of instants that name none; without it the tenant''s.'),
     ('format', 'decimal', 'choice', '{.,",",/}', 'Sign before the decimals of numbers.'),
@@ -273,7 +274,7 @@ AS $$
           SELECT jsonb_array_elements_text(crm.import_spec(e.value -> 'otherwise') -> 'column') FROM jsonb_each(mapping -> 'columns') AS e
           WHERE jsonb_typeof(e.value) = 'object' AND e.value ? 'otherwise'
           UNION ALL
-          SELECT mapping ->> 'country_column'
+          SELECT mapping ->> 'country_column' UNION ALL SELECT mapping ->> 'deleted_column'
           UNION ALL
           SELECT jsonb_array_elements_text(crm.import_spec(mapping -> 'key') -> 'column')
           UNION ALL

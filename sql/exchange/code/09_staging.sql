@@ -207,7 +207,8 @@ BEGIN
             spec := spec || '{"missing": "create"}';
         END IF;
     ELSIF target = 'leads' AND name = 'phone' AND cardinality(candidates) > 1 THEN
-        spec := jsonb_build_object('otherwise', candidates[2]);
+        -- a lead has one cell for all of its numbers
+        RETURN jsonb_build_object('column', to_jsonb(candidates), 'join', ', ');
     END IF;
     replaced := crm.suggest_values(source, target, name, chosen);
     spec := jsonb_build_object('column', chosen) || spec || CASE WHEN replaced = '{}' THEN '{}' ELSE jsonb_build_object('values', replaced) END;
@@ -295,7 +296,7 @@ AS $$
         WHERE t.kind <> 'column' OR t.name NOT IN ('updated_at', 'stage_entered_at', 'custom')
         UNION
         SELECT y.name, false FROM relation, crm.import_synonyms() AS y
-        WHERE y.target = suggest_sources.target AND (y.name IN ('#first', '#last', '#country')
+        WHERE y.target IN ('*', suggest_sources.target) AND (y.name IN ('#first', '#last', '#country', '#deleted')
               OR split_part(y.name, '.', 1) <> y.name AND split_part(y.name, '.', 1) = ANY (crm.import_point_kinds(relation.oid)))
     ), fits AS (
         SELECT o.name, h.attname, h.attnum,
@@ -311,7 +312,7 @@ AS $$
     SELECT f.name, array_agg(f.attname ORDER BY f.place, f.attnum) FROM fits AS f WHERE f.place IS NOT NULL GROUP BY f.name
 $$;
 COMMENT ON FUNCTION crm.suggest_sources(regclass, text) IS
-'For each column of a target (and #first, #last, #country) the columns of a staged table that have a fitting name, the best one first.';
+'For each column of a target (and #first, #last, #country, #deleted) the columns of a staged table that have a fitting name, the best one first.';
 
 CREATE OR REPLACE FUNCTION crm.suggest_roles(source regclass, column_name text)
 RETURNS boolean
@@ -373,6 +374,8 @@ BEGIN
             IF NOT crm.column_exists(relation, 'country') THEN
                 mapping := mapping || jsonb_build_object('country_column', found.candidates[1]);
             END IF;
+        ELSIF found.name = '#deleted' THEN
+            mapping := mapping || jsonb_build_object('deleted_column', found.candidates[1]);
         ELSIF found.name = 'closed_at' THEN
             closed := to_jsonb(found.candidates[1]);
         ELSIF found.name = 'roles' AND NOT crm.suggest_roles(source, found.candidates[1]) THEN
@@ -380,7 +383,8 @@ BEGIN
         ELSE
             columns := columns || jsonb_build_object(found.name, crm.suggest_column(source, target, found.name, found.candidates, source_system,
                                                                                     mapping ->> 'key'));
-            used := used || ARRAY[coalesce(columns #>> ARRAY[found.name, 'column'], columns ->> found.name), columns #>> ARRAY[found.name, 'otherwise']];
+            used := used || CASE WHEN jsonb_typeof(columns #> ARRAY[found.name, 'column']) = 'array' THEN found.candidates
+                                 ELSE ARRAY[coalesce(columns #>> ARRAY[found.name, 'column'], columns ->> found.name)] END;
             CONTINUE;
         END IF;
         used := used || found.candidates[1];

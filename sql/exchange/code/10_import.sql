@@ -435,14 +435,21 @@ BEGIN
                     SELECT %s, %s, s.line, crm.import_key(s.data, %L), s.data
                     FROM (SELECT row_number() OVER () AS line, to_jsonb(t.*) AS data FROM %s AS t) AS s',
                    batch.tenant_id, batch.id, mapping -> 'key', source);
+    IF mapping ? 'deleted_column' THEN
+        -- anything but a no: a date of deletion says so as well
+        UPDATE crm.import_rows AS r SET state = 'unchanged', reason = format('is marked as deleted in column "%s"', mapping ->> 'deleted_column'),
+            hint = 'It is not made; a record that was made of it before is left as it is.'
+        WHERE r.tenant_id = batch.tenant_id AND r.batch_id = batch.id
+          AND lower(btrim(r.data ->> (mapping ->> 'deleted_column'))) NOT IN ('', '0', 'f', 'false', 'n', 'no', 'нет', 'خیر');
+    END IF;
     -- what has become a name of another record, as by a merge, is not made once more
     IF EXISTS (SELECT FROM crm.external_ids AS x WHERE x.tenant_id = batch.tenant_id AND x.subject_table = batch.target_table
                AND x.source = batch.source_system) THEN
         EXECUTE format('UPDATE crm.import_rows AS r SET state = ''unchanged'', target_id = x.subject_id, reason = ''is record '' || x.subject_id || '' by now'',
                     hint = ''It was merged into that one, which is left as it is.''
                     FROM crm.external_ids AS x
-                    WHERE r.tenant_id = %1$s AND r.batch_id = %2$s AND x.tenant_id = %1$s AND x.subject_table = %3$L AND x.source = %4$L
-                      AND x.external_id = r.source_id
+                    WHERE r.tenant_id = %1$s AND r.batch_id = %2$s AND r.state = ''pending''
+                      AND x.tenant_id = %1$s AND x.subject_table = %3$L AND x.source = %4$L AND x.external_id = r.source_id
                       AND NOT EXISTS (SELECT FROM %5$s AS o WHERE o.tenant_id = %1$s AND o.source_system = %4$L AND o.source_id = r.source_id)',
                    batch.tenant_id, batch.id, batch.target_table, batch.source_system, crm.subject_relation(batch.target_table)::regclass);
     END IF;

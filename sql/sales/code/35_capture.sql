@@ -87,7 +87,7 @@ BEGIN
                           CASE WHEN l.phone IS NOT NULL AND l.company_key <> '' THEN
                               (SELECT a.country FROM crm.accounts AS a WHERE a.tenant_id = t AND a.name_key = l.company_key ORDER BY a.id LIMIT 1) END,
                           crm.tenant_country());
-    l.phone_key := crm.normalize_phone(l.phone, coalesce(l.country, '')::text);
+    l.phone_key := (crm.phone_numbers(l.phone, coalesce(l.country, '')::text))[1];
     l.message := coalesce(p ->> 'message', p ->> 'body', p ->> 'subject');
     l.utm := utm;
     l.source := coalesce(p ->> 'source', utm ->> 'utm_source');

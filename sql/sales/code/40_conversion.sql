@@ -114,8 +114,12 @@ BEGIN
     c := CASE WHEN old.id IS NULL THEN crm.insert_row(c) ELSE crm.update_row(old, c) END;
     INSERT INTO crm.contact_points (tenant_id, contact_id, kind, value, country, is_primary)
     SELECT t, c.id, v.kind, v.value, l.country,
-           NOT EXISTS (SELECT FROM crm.contact_points AS q WHERE q.tenant_id = t AND q.contact_id = c.id AND q.kind = v.kind)
-    FROM (VALUES ('email', l.email, l.email_key), ('mobile', l.phone, l.phone_key)) AS v (kind, value, value_key)
+           v.n = 1 AND NOT EXISTS (SELECT FROM crm.contact_points AS q WHERE q.tenant_id = t AND q.contact_id = c.id AND q.kind = v.kind)
+    FROM (SELECT 'email' AS kind, l.email AS value, l.email_key AS value_key, 1 AS n
+          UNION ALL
+          -- a number that stands alone is written as it was given
+          SELECT 'mobile', CASE WHEN cardinality(p.numbers) > 1 THEN u.number ELSE l.phone END, u.number, u.n
+          FROM (SELECT crm.phone_numbers(l.phone, coalesce(l.country, '')::text) AS numbers) AS p, unnest(p.numbers) WITH ORDINALITY AS u (number, n)) AS v
     WHERE v.value_key IS NOT NULL
       AND NOT EXISTS (SELECT FROM crm.contact_points AS q
                       WHERE q.tenant_id = t AND q.contact_id = c.id AND q.value_key = v.value_key);

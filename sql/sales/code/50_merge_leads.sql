@@ -21,8 +21,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    IF l.phone_key IS DISTINCT FROM crm.normalize_phone(l.phone, coalesce(beside.country, l.country, '')::text) THEN
-        l.phone := coalesce(l.phone_key, l.phone);
+    IF l.phone_key IS DISTINCT FROM (crm.phone_numbers(l.phone, coalesce(beside.country, l.country, '')::text))[1] THEN
+        l.phone := coalesce(array_to_string(crm.phone_numbers(l.phone, coalesce(l.country, '')::text), ', '), l.phone);
     END IF;
     RETURN l;
 END

@@ -39,7 +39,7 @@ CREATE TABLE crm.leads (
     name_key text GENERATED ALWAYS AS (crm.name_key(name)) STORED,
     company_key text GENERATED ALWAYS AS (crm.name_key(company)) STORED,
     email_key text GENERATED ALWAYS AS (crm.normalize_email(email)) STORED,
-    phone_key text GENERATED ALWAYS AS (crm.normalize_phone(phone, coalesce(country, '')::text)) STORED,
+    phone_key text GENERATED ALWAYS AS ((crm.phone_numbers(phone, coalesce(country, '')::text))[1]) STORED,
     channel text NOT NULL DEFAULT 'api',
     source text,
     medium text,
@@ -148,7 +148,7 @@ COMMENT ON COLUMN crm.leads.name IS 'Name of the person; where it is not known, 
 COMMENT ON COLUMN crm.leads.company IS 'Name of the company as it was given.';
 COMMENT ON COLUMN crm.leads.title IS 'Position in the company.';
 COMMENT ON COLUMN crm.leads.email IS 'E-mail address as it was given.';
-COMMENT ON COLUMN crm.leads.phone IS 'Telephone number as it was given.';
+COMMENT ON COLUMN crm.leads.phone IS 'Telephone number as it was given; several may stand in one cell.';
 COMMENT ON COLUMN crm.leads.country IS
 'ISO 3166-1 country; a telephone number without a country code belongs to it. Where none is given that of the account, else the tenant''s.';
 COMMENT ON COLUMN crm.leads.city IS 'City.';
@@ -160,7 +160,7 @@ COMMENT ON COLUMN crm.leads.message IS 'What the lead wrote, or what it is about
 COMMENT ON COLUMN crm.leads.name_key IS 'Name folded for matching (crm.name_key).';
 COMMENT ON COLUMN crm.leads.company_key IS 'Company folded for matching (crm.name_key).';
 COMMENT ON COLUMN crm.leads.email_key IS 'E-mail address in its normal form; NULL where it is none.';
-COMMENT ON COLUMN crm.leads.phone_key IS 'Telephone number in E.164; NULL where it is none.';
+COMMENT ON COLUMN crm.leads.phone_key IS 'The first telephone number in E.164; NULL where there is none.';
 COMMENT ON COLUMN crm.leads.channel IS 'How it came in: form, mail, chat, phone, event, import, api.';
 COMMENT ON COLUMN crm.leads.source IS 'Where it came from first: web, referral, a partner''s name (utm_source).';
 COMMENT ON COLUMN crm.leads.medium IS 'Kind of way it came: cpc, email, organic (utm_medium).';
