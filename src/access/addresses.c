@@ -81,8 +81,12 @@ crm_phone_numbers(PG_FUNCTION_ARGS)
 			continue;
 		resetStringInfo(&out);
 		if (i > start && crm_phone_normalize(in + start, i - start, country, &out))
-			found = accumArrayResult(found, PointerGetDatum(cstring_to_text_with_len(out.data, out.len)),
-									 false, TEXTOID, CurrentMemoryContext);
+		{
+			text	   *number = cstring_to_text_with_len(out.data, out.len);
+
+			found = accumArrayResult(found, PointerGetDatum(number), false, TEXTOID,
+									 CurrentMemoryContext);
+		}
 		start = i + 1;
 	}
 	if (found == NULL)

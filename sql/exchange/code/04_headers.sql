@@ -6,7 +6,8 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE ROWS 50
 SET search_path = pg_catalog, pg_temp
 AS $$
     VALUES
-    ('*', '#deleted', '{isdeleted,is deleted,deleted,is_deleted,deleted at,deletedat,archived,is archived,archived at,record deleted,حذف‌شده,حذف شده,удалено,удален}'::text[]),
+    ('*', '#deleted', '{isdeleted,is deleted,deleted,is_deleted,deleted at,deletedat,archived,is archived,archived at,record deleted,'
+     'حذف‌شده,حذف شده,удалено,удален}'::text[]),
     ('*', '#key', '{id,recordid,record id,objectid,hs object id,external id,شناسه,کد,ردیف,unique id,internal id,hs_object_id,شماره رکورد,کد رکورد}'::text[]),
     ('*', 'owner_id', '{owner,owner name,record owner,account owner,contact owner,opportunity owner,lead owner,deal owner,hubspot owner,responsible,'
      'responsible person,assigned to,sales agent,seller,مسئول,owner id,assigned user,assigned user name,assignee,sales rep,sales representative,'
