@@ -192,6 +192,9 @@ extern bool crm_kept_reading(void);
 extern void crm_kept_relation_changed(Oid relid);
 extern void crm_assign_discard_kept(bool newval, void *extra);
 
+/* value.c */
+extern const char *crm_kept_text_of(const char *maker, const char *subject);
+
 /* row.c */
 typedef struct CrmRowShape CrmRowShape;
 

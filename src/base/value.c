@@ -97,9 +97,28 @@ build_text(const void *key, MemoryContext context)
 
 static CrmKept kept_texts = {
 	.what = "queries made for tables",
-	.tables = {"registry", "erased_addresses"},
+	.tables = {"registry", "erased_addresses", "person_restrictions"},
 	.build = build_text,
 };
+
+/* The text that crm.kept_text() gives, NULL for none; it is there until somebody asks again. */
+const char *
+crm_kept_text_of(const char *maker, const char *subject)
+{
+	StringInfoData key;
+
+	/* the parser reads a name to its end, however long that takes */
+	if (strlen(maker) >= NAMEDATALEN)
+		ereport(ERROR,
+				(errcode(ERRCODE_NAME_TOO_LONG),
+				 errmsg("the name of the function that makes a text is too long"),
+				 errhint("Name a function of schema crm_internal, without the schema.")));
+	initStringInfo(&key);
+	appendStringInfoString(&key, maker);
+	appendStringInfoChar(&key, '\0');
+	appendStringInfoString(&key, subject);
+	return crm_kept(&kept_texts, key.data, key.len + 1);
+}
 
 PG_FUNCTION_INFO_V1(crm_kept_text);
 
@@ -110,20 +129,9 @@ PG_FUNCTION_INFO_V1(crm_kept_text);
 Datum
 crm_kept_text(PG_FUNCTION_ARGS)
 {
-	StringInfoData key;
-	const char *made;
+	const char *made = crm_kept_text_of(text_to_cstring(PG_GETARG_TEXT_PP(0)),
+										text_to_cstring(PG_GETARG_TEXT_PP(1)));
 
-	/* the parser reads a name to its end, however long that takes */
-	if (VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(0)) >= NAMEDATALEN)
-		ereport(ERROR,
-				(errcode(ERRCODE_NAME_TOO_LONG),
-				 errmsg("the name of the function that makes a text is too long"),
-				 errhint("Name a function of schema crm_internal, without the schema.")));
-	initStringInfo(&key);
-	appendStringInfoString(&key, text_to_cstring(PG_GETARG_TEXT_PP(0)));
-	appendStringInfoChar(&key, '\0');
-	appendStringInfoString(&key, text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	made = crm_kept(&kept_texts, key.data, key.len + 1);
 	if (made == NULL)
 		PG_RETURN_NULL();
 	PG_RETURN_TEXT_P(cstring_to_text(made));

@@ -6,7 +6,8 @@
  * Everybody who asks gets the answer from here: crm.may_contact(), the trigger
  * of the outbox, and those who give messages out.  A suppression of the address
  * is the strongest, then the last statement of the person, then whether the
- * purpose needs consent.
+ * purpose needs consent; none of it counts for a person whose data is not to be
+ * used at all.
  *
  * Asked about now, the answer counts at the moment it is given.  It is read
  * through the newest snapshot, whatever the statement or transaction of the
@@ -220,6 +221,50 @@ judge_facts(const Purpose *purpose, const CrmContactFacts *facts)
 }
 
 /*
+ * Whether data of the person is not to be used at an instant (crm.restrict_person):
+ * the answer then, which is of no channel and no purpose.  Companies that have
+ * restricted nobody, as most, are asked nothing.
+ */
+static bool
+answer_restricted(const CrmContactQuestion *q, TimestampTz at, bool now, CrmContactAnswer *answer)
+{
+	static const char *const sql =
+		"SELECT r.restricted_at FROM crm.person_restrictions AS r"
+		" WHERE r.tenant_id OPERATOR(pg_catalog.=) $1 AND r.subject_table OPERATOR(pg_catalog.=) $2"
+		" AND r.subject_id OPERATOR(pg_catalog.=) $3 AND r.restricted_at OPERATOR(pg_catalog.<=) $4"
+		" AND (r.until IS NULL OR r.until OPERATOR(pg_catalog.>) $4)"
+		" AND (r.lifted_at IS NULL OR r.lifted_at OPERATOR(pg_catalog.>) $4)"
+		" ORDER BY r.restricted_at LIMIT 1";
+	static const Oid types[] = {INT8OID, TEXTOID, INT8OID, TIMESTAMPTZOID};
+	const char *kept = crm_kept_text_of("restrictions_of", psprintf(INT64_FORMAT, q->tenant));
+	Datum		values[4];
+	CrmOwnerSwitch saved;
+	bool		isnull;
+	bool		restricted;
+
+	if (kept != NULL && strcmp(kept, "none") == 0)
+		return false;
+	values[0] = Int64GetDatum(q->tenant);
+	values[1] = CStringGetTextDatum(q->subject_table);
+	values[2] = Int64GetDatum(q->subject_id);
+	values[3] = TimestampTzGetDatum(at);
+	crm_connect_as(crm_kept_owner(&kept_purposes), &saved);
+	if (now)
+		crm_read_newest(sql, lengthof(types), types, values, 1);
+	else
+		(void) crm_execute(sql, lengthof(types), types, values, NULL, true, 1);
+	restricted = SPI_processed > 0;
+	if (restricted)
+	{
+		answer->reason = "restricted";
+		answer->has_since = true;
+		answer->since = DatumGetTimestampTz(crm_spi_value(0, 1, &isnull));
+	}
+	crm_disconnect_self(&saved);
+	return restricted;
+}
+
+/*
  * Now: what is under way is waited for, then the newest is read.  As of an
  * instant: what the caller's snapshot sees.
  */
@@ -248,6 +293,14 @@ answer_question(const CrmContactQuestion *q, const TimestampTz *as_of)
 																q->address_key));
 		/* a wait may have been long, and what was said meanwhile counts */
 		at = GetCurrentTimestamp();
+	}
+	if (answer_restricted(q, at, as_of == NULL, &answer))
+	{
+		answer.known = true;
+		return answer;
+	}
+	if (as_of == NULL)
+	{
 		if (q->address_key != NULL && crm_scan_contact(q, at, &facts))
 			return judge_facts(&purpose, &facts);
 	}

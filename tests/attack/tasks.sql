@@ -19,6 +19,11 @@ INSERT INTO attack.tasks VALUES
 ('crm.settle_erasures', 'SELECT tenant_id, id FROM crm.contacts',
  'INSERT INTO crm.person_requests (tenant_id, id, kind, subject_table, subject_id, reason, done_at, waits_for, waits_on_server) VALUES ($1, 900000 + $2, ''erase'', ''contacts'', $2, ''probe'', $3, ''3'', crm.server_number())',
  'crm.person_requests', 'subject_id', 'SELECT settled_at IS NOT NULL FROM crm.person_requests WHERE tenant_id = $1 AND id = 900000 + $2'),
+('crm.apply_retention', 'SELECT tenant_id, id FROM crm.leads WHERE medium = ''probe_retention''',
+ 'WITH p AS (INSERT INTO crm.retention_policies (tenant_id, name, subject_table, condition, counted_from, kept_for, action, reason) '
+ 'VALUES ($1, ''probe'', ''leads'', ''$.medium == "probe_retention"'', ''closed_at'', ''1 day'', ''erase'', ''probe'') ON CONFLICT DO NOTHING) '
+ 'UPDATE crm.leads SET closed_at = $3 WHERE tenant_id = $1 AND id = $2',
+ 'crm.person_requests', 'subject_id', 'SELECT EXISTS (SELECT FROM crm.person_requests WHERE tenant_id = $1 AND subject_table = ''leads'' AND subject_id = $2)'),
 ('crm.send_reminders', 'SELECT tenant_id, id FROM crm.activities WHERE done_at IS NULL',
  'UPDATE crm.activities SET remind_at = $3, reminded_at = NULL WHERE tenant_id = $1 AND id = $2', 'crm.activities', 'id', 'SELECT reminded_at IS NOT NULL FROM crm.activities WHERE tenant_id = $1 AND id = $2'),
 ('crm.repeat_activities', 'SELECT tenant_id, id FROM crm.activities WHERE done_at IS NULL',
@@ -90,6 +95,7 @@ INSERT INTO crm.tickets (tenant_id, subject, owner_id) SELECT crm.tenant_id(), '
 INSERT INTO crm.score_events (tenant_id, lead_id, kind, occurred_at) SELECT x.tenant_id, x.id, 'visit', now() FROM crm.leads AS x WHERE x.tenant_id = crm.tenant_id() ORDER BY x.id LIMIT 20;
 RESET crm.tenant;
 RESET SESSION AUTHORIZATION;
+INSERT INTO crm.leads (tenant_id, name, medium) SELECT t.tenant_id, 'Probe Nobody ' || n, 'probe_retention' FROM crm.tenants AS t, generate_series(1, 2) AS n;
 INSERT INTO crm.surveys (tenant_id, code, kind, question) SELECT t.tenant_id, 'probe', 'nps', '{"en": "How?"}' FROM crm.tenants AS t;
 DELETE FROM crm.dunning_levels;
 INSERT INTO crm.dunning_levels (tenant_id, level, name, days) SELECT t.tenant_id, 1, 'probe', 7 FROM crm.tenants AS t;

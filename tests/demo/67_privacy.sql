@@ -12,3 +12,16 @@ SELECT count(*) AS rollups_that_differ FROM crm.rollups AS r, crm.verify_rollup(
 \set ON_ERROR_STOP 0
 INSERT INTO crm.leads (name, email) VALUES (:'person_name', :'address');
 \set ON_ERROR_STOP 1
+\echo
+\echo '== Somebody objects: stored and not used; and how long the company keeps what it knows'
+SELECT c.id AS objector FROM crm.contacts AS c JOIN crm.contact_points AS p ON p.contact_id = c.id AND p.kind = 'email'
+WHERE c.tenant_id = 1 AND c.id <> :person ORDER BY c.id DESC LIMIT 1 \gset
+SELECT subject_table, ground FROM crm.restrict_person(:objector, 'letter of today', 'objection') ORDER BY 1;
+SELECT allowed, reason FROM crm.may_contact('contacts', :objector, 'service', 'email');
+SELECT count(*) > 0 AS lifted FROM crm.lift_restriction(:objector, 'answered');
+INSERT INTO crm.retention_policies (name, subject_table, counted_from, kept_for, action, reason)
+VALUES ('leads that came to nothing', 'leads', 'closed_at', '2 years', 'erase', 'nobody asks for them any more');
+INSERT INTO crm.retention_policies (name, subject_table, condition, counted_from, kept_for, action, reason)
+VALUES ('what customers wrote', 'ticket_messages', '$.author_kind == "customer"', 'sent_at', '3 years', 'empty', 'limitation of claims');
+SELECT policy, action, kept_for, records AS due_in_a_year FROM crm.retention_status(now() + interval '1 year');
+SELECT crm.apply_retention(batch => 2) >= 0 AS applied;

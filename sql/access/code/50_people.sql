@@ -120,12 +120,22 @@ BEGIN
                        way.relation::regclass, way.column_name, way.name) INTO more USING tenant, addresses, names;
         grown := crm_internal.with_ids(grown, way.subject, coalesce(more, '{}'));
     END LOOP;
+    -- people whose addresses stand in a table of their own: where one of them alone has it, and none is known yet, since colleagues share mailboxes
+    FOR way IN SELECT r.relation::regclass, w.target AS subject, w.column_name, c.name FROM crm.registered_as('addresses') AS r
+               JOIN crm_internal.ways_down() AS w ON w.relation = r.relation JOIN crm.registered_as('person') AS p ON p.subject = w.target,
+                    jsonb_array_elements_text(r.options -> 'addresses') AS c (name) WHERE NOT r.options ? 'person' AND NOT grown ? w.target
+    LOOP
+        EXECUTE format('SELECT array_agg(DISTINCT x.id) FROM (SELECT min(p.%1$I) AS id FROM %2$s AS p WHERE p.tenant_id = $1 AND p.%3$I = ANY ($2) '
+                       'AND p.%3$I LIKE ''%%@%%'' AND p.%1$I IS NOT NULL GROUP BY p.%3$I HAVING count(DISTINCT p.%1$I) = 1) AS x',
+                       way.column_name, way.relation::regclass, way.name) INTO more USING tenant, addresses;
+        grown := crm_internal.with_ids(grown, way.subject, coalesce(more, '{}'));
+    END LOOP;
     RETURN grown;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.same_person(bigint, jsonb) IS
-'{table: [ids]} of a person with the records that are the same person by one more step: over a link, by merging, by an e-mail address, or by a telephone '
-'together with the name.';
+'{table: [ids]} of a person with the records that are the same person by one more step: over a link, by merging, by an e-mail address (a lead is the contact '
+'who alone has it), or by a telephone together with the name.';
 
 CREATE OR REPLACE FUNCTION crm_internal.names_of(tenant bigint, people jsonb)
 RETURNS text[]

@@ -105,13 +105,16 @@ DECLARE
     said text;
     tags bytea[];
 BEGIN
-    IF crm.kept_text('erasures_of', NEW.tenant_id::text) = 'none' THEN
+    IF crm.kept_text('erasures_of', NEW.tenant_id::text) = 'none' AND crm.kept_text('restrictions_of', NEW.tenant_id::text) = 'none' THEN
         RETURN NULL;
     END IF;
     row_now := to_jsonb(NEW);
     was := CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
     FOREACH name IN ARRAY TG_ARGV[1:] LOOP
         CONTINUE WHEN row_now -> name IS NOT DISTINCT FROM was -> name;
+        IF row_now ->> name LIKE '%@%' AND name <> 'source_id' THEN
+            PERFORM crm_internal.carry_restriction(NEW.tenant_id, TG_ARGV[0], row_now, row_now ->> name);
+        END IF;
         said := CASE name WHEN 'source_id' THEN crm_internal.source_said(TG_ARGV[0], row_now ->> 'source_system', row_now ->> 'source_id')
             ELSE row_now ->> name END;
         tags := crm_internal.person_tags(NEW.tenant_id, said);
@@ -129,7 +132,7 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.refuse_erased() IS
 'Row trigger with the name of the table and its columns: error CR608 where one has an address, or source_id a key, of a person who was erased, unless '
-'crm.readmit says that they asked for it.';
+'crm.readmit says that they asked for it. Where it has the address of a person who is restricted, the record is restricted as well.';
 
 CREATE OR REPLACE FUNCTION crm_internal.apply_addresses(relation regclass)
 RETURNS void
@@ -303,6 +306,44 @@ AS $$
 $$;
 COMMENT ON FUNCTION crm_internal.joined_lines(jsonb) IS 'Lines of a certificate that say the same as one, in the order of tables.';
 
+-- One person, by a record of theirs: the request, all that is done, its certificate and the event.
+CREATE OR REPLACE FUNCTION crm_internal.erase_one(tenant bigint, subject text, id bigint, reason text)
+RETURNS jsonb
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+    people jsonb;
+    made crm.person_requests;
+    lines jsonb;
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        RAISE EXCEPTION 'people are erased in a transaction that sees what others commit'
+            USING ERRCODE = 'active_sql_transaction', HINT = 'Say BEGIN ISOLATION LEVEL READ COMMITTED.';
+    END IF;
+    -- one at a time: two would wait for each other's rows
+    PERFORM crm.lock('erase_person', tenant);
+    people := crm_internal.people_of(tenant, subject, id);
+    IF EXISTS (SELECT FROM crm.person_restrictions AS r WHERE r.tenant_id = tenant AND r.ground = 'claims' AND r.lifted_at IS NULL
+               AND (r.until IS NULL OR r.until > now()) AND r.subject_id = ANY (crm_internal.ids_in(people, r.subject_table))) THEN
+        RAISE EXCEPTION 'what is known of this person is needed for legal claims' USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = 'Erase them when the claims are settled: crm.lift_restriction() first.';
+    END IF;
+    PERFORM crm.because('erase_person');
+    INSERT INTO crm.person_requests AS q (tenant_id, kind, subject_table, subject_id, reason) VALUES (tenant, 'erase', subject, id, reason)
+    RETURNING q.* INTO made;
+    lines := crm_internal.joined_lines(crm_internal.erase_people(tenant, people, made.id));
+    UPDATE crm.person_requests AS q SET certificate = lines WHERE q.tenant_id = tenant AND q.id = made.id;
+    PERFORM crm_internal.write_event('person.erased', subject, id, jsonb_build_object('request', made.id, 'people',
+        (SELECT q.people FROM crm.person_requests AS q WHERE q.tenant_id = tenant AND q.id = made.id)));
+    RETURN lines;
+END
+$$;
+COMMENT ON FUNCTION crm_internal.erase_one(bigint, text, bigint, text) IS
+'Erases the person that a record is, for a reason; lines of the certificate. Errors: 25001 in a transaction that is not READ COMMITTED, 55000 for one who is '
+'kept for legal claims.';
+
 -- security definer: what goes is more than any one user sees
 CREATE OR REPLACE FUNCTION crm.erase_person(contact_id bigint DEFAULT NULL, reason text DEFAULT NULL, lead_id bigint DEFAULT NULL)
 RETURNS TABLE (table_name text, column_name text, done text, row_count bigint, because text)
@@ -313,26 +354,13 @@ AS $$
 DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     who record;
-    made crm.person_requests;
     lines jsonb;
 BEGIN
     IF coalesce(reason, '') = '' THEN
         RAISE EXCEPTION 'nobody is erased without a reason' USING ERRCODE = 'invalid_parameter_value', HINT = 'Say who asked for it, when and how.';
     END IF;
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE EXCEPTION 'people are erased in a transaction that sees what others commit'
-            USING ERRCODE = 'active_sql_transaction', HINT = 'Say BEGIN ISOLATION LEVEL READ COMMITTED.';
-    END IF;
-    -- one at a time: two would wait for each other's rows
-    PERFORM crm.lock('erase_person', tenant);
     SELECT p.subject, p.id INTO who FROM crm_internal.require_person(contact_id, lead_id) AS p;
-    PERFORM crm.because('erase_person');
-    INSERT INTO crm.person_requests AS q (tenant_id, kind, subject_table, subject_id, reason)
-    VALUES (tenant, 'erase', who.subject, who.id, erase_person.reason) RETURNING q.* INTO made;
-    lines := crm_internal.joined_lines(crm_internal.erase_people(tenant, crm_internal.people_of(tenant, who.subject, who.id), made.id));
-    UPDATE crm.person_requests AS q SET certificate = lines WHERE q.tenant_id = tenant AND q.id = made.id;
-    PERFORM crm_internal.write_event('person.erased', who.subject, who.id, jsonb_build_object('request', made.id, 'people',
-        (SELECT q.people FROM crm.person_requests AS q WHERE q.tenant_id = tenant AND q.id = made.id)));
+    lines := crm_internal.erase_one(tenant, who.subject, who.id, reason);
     RETURN QUERY SELECT l ->> 'table', l ->> 'column', l ->> 'done', (l ->> 'count')::bigint, l ->> 'because' FROM jsonb_array_elements(lines) AS l;
 END
 $$;
@@ -342,7 +370,7 @@ COMMENT ON FUNCTION crm.erase_person(bigint, text, bigint) IS
 'person. Addresses go on as keyed hashes, so that no import and no capture brings the person back unasked (CR608, crm.readmit). Returns the certificate, '
 'which crm.person_requests keeps: what was done to which column of how many rows, and what stays and why. A second call finds what came since. The event '
 'person.erased tells other systems. Admins. Errors: P0002 for a person who is not there, 22023 without a reason, 25001 in a transaction that is not READ '
-'COMMITTED.';
+'COMMITTED, 55000 for a person who is kept for legal claims (crm.restrict_person).';
 SELECT crm.declare_function('crm.erase_person', 'admin');
 SELECT crm.declare_event('person.erased', 'A person was erased: whoever has a copy erases them, too.',
     '{"request": {"type": "integer"}, "people": {"type": "object"}}');

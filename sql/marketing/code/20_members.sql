@@ -415,6 +415,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
     s crm.segments := crm_internal.segment_named(segment);
+    nobody_restricted CONSTANT boolean := crm.kept_text('restrictions_of', s.tenant_id::text) = 'none';
 BEGIN
     -- whose next instant is still to come, and of the others whoever it leaves inside; who was inside before is in the ledger
     RETURN QUERY
@@ -434,12 +435,13 @@ BEGIN
         WHERE x.tenant_id = s.tenant_id AND x.segment_id = s.id AND x.next_at <= as_of
           AND (SELECT j.member FROM crm_internal.judge_segment(s, x.subject_id, crm_internal.segment_row_of(s.subject_table, s.tenant_id, x.subject_id), as_of) AS j)
         ) AS m (subject_id, since)
-        WHERE crm.whole_tenant() IS NOT NULL OR crm.can_see_record(s.subject_table, m.subject_id);
+        WHERE (crm.whole_tenant() IS NOT NULL OR crm.can_see_record(s.subject_table, m.subject_id))
+          AND (nobody_restricted OR NOT crm_internal.is_restricted(s.tenant_id, s.subject_table, m.subject_id, as_of));
 END
 $$;
 COMMENT ON FUNCTION crm.segment_members_at(text, timestamptz) IS
 'Members of a segment that the caller sees, at an instant, and since when; right also where the worker has not come round. Of a past instant those who had '
-'entered and not left by then (crm.segment_events). Error P0002.';
+'entered and not left by then (crm.segment_events). Without people whose data is not to be used (crm.restrict_person). Error P0002.';
 SELECT crm.declare_function('crm.segment_members_at', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.segments_of(subject_table text, subject_id bigint, as_of timestamptz DEFAULT now())
@@ -457,6 +459,7 @@ AS $$
                        ORDER BY g.occurred_at DESC, g.id DESC LIMIT 1) AS e ON true
     WHERE s.tenant_id = crm.tenant_id() AND s.subject_table = segments_of.subject_table AND (s.active OR as_of < now())
       AND crm.can_see_record(segments_of.subject_table, segments_of.subject_id)
+      AND NOT crm_internal.is_restricted(s.tenant_id, segments_of.subject_table, segments_of.subject_id, as_of)
       AND CASE WHEN x.next_at <= as_of
                THEN (SELECT j.member FROM crm_internal.judge_segment(s, x.subject_id, crm_internal.segment_row_of(s.subject_table, s.tenant_id, x.subject_id), as_of) AS j)
                WHEN as_of < now() THEN e.direction = 'enter'

@@ -107,6 +107,7 @@ BEGIN
     free := ARRAY(SELECT p.id FROM crm_internal.journey_people(j.tenant_id, j.people, ids) AS p JOIN unnest(ids, ats) AS u (id, at) ON u.id = p.id
                   WHERE NOT EXISTS (SELECT FROM crm.journey_members AS m WHERE m.tenant_id = j.tenant_id AND m.journey_id = j.id AND m.subject_id = p.id
                                     AND (pause IS NULL OR m.status = 'active' OR pause > '0' AND m.left_at > u.at - pause))
+                    AND NOT crm_internal.is_restricted(j.tenant_id, j.people, p.id)
                   ORDER BY p.id);
     free := crm_internal.enrol_in_campaign(j.tenant_id, j.campaign_id, j.people, free, as_of);
     WITH made AS (

@@ -411,6 +411,25 @@ COMMENT ON FUNCTION crm.leave_journey(text, bigint, text) IS
 SELECT crm.declare_function('crm.leave_journey', 'agent');
 SELECT crm.declare_api('crm.leave_journey', '{"journey": "welcome", "subject_id": 1}');
 
+CREATE OR REPLACE FUNCTION crm_internal.let_out(tenant bigint, people jsonb, because text)
+RETURNS bigint
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT crm_internal.leave_journey(tenant, ARRAY(
+        SELECT m.id FROM crm.journey_members AS m WHERE m.tenant_id = tenant AND m.status = 'active'
+          AND m.subject_id = ANY (crm_internal.ids_in(people, m.subject_table))), because, now())
+$$;
+COMMENT ON FUNCTION crm_internal.let_out(bigint, jsonb, text) IS 'Lets people out of all journeys they are in, with the reason; of how many.';
+
+CREATE OR REPLACE FUNCTION crm_internal.release_members(tenant bigint, people jsonb)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT crm_internal.let_out(tenant, people, 'restricted') $$;
+COMMENT ON FUNCTION crm_internal.release_members(bigint, jsonb) IS 'People whose data is not to be used leave journeys.';
+SELECT crm.declare_hook('person_restricted', 'crm_internal.release_members(bigint, jsonb)');
+
 CREATE OR REPLACE FUNCTION crm_internal.forget_members(tenant bigint, people jsonb)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -420,9 +439,7 @@ AS $$
 DECLARE
     who record;
 BEGIN
-    PERFORM crm_internal.leave_journey(tenant, ARRAY(
-        SELECT m.id FROM crm.journey_members AS m WHERE m.tenant_id = tenant AND m.status = 'active'
-          AND m.subject_id = ANY (crm_internal.ids_in(people, m.subject_table))), 'erased', now());
+    PERFORM crm_internal.let_out(tenant, people, 'erased');
     -- dynamic segments go by what is left; static ones are counted as they are
     FOR who IN SELECT k AS subject, i::bigint AS id FROM jsonb_each(people) AS e (k, v), jsonb_array_elements_text(e.v) AS i LOOP
         PERFORM crm_internal.touch_segments(tenant, who.subject, who.id, ARRAY(

@@ -59,12 +59,13 @@ RETURNS crm.points_parts
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN at >= now() OR crm_internal.fit_known(model.definition, lead, at) THEN p
+    SELECT CASE WHEN crm_internal.is_restricted(lead.tenant_id, 'leads', lead.id, at) THEN NULL
+                WHEN at >= now() OR crm_internal.fit_known(model.definition, lead, at) THEN p
                 WHEN at IS NOT NULL THEN ROW(NULL, p.engagement, NULL, NULL)::crm.points_parts END
     FROM crm.points_score(model.definition, crm_internal.state_at(model, lead.id, at), at) AS p
 $$;
 COMMENT ON FUNCTION crm_internal.parts_at(crm.score_models, crm.leads, timestamptz) IS
-'Score of a lead at an instant; of one in the past engagement alone where what rules saw of the lead is not known any more.';
+'Score of a lead at an instant; of one in the past engagement alone where what rules saw of the lead is not known any more. NULL: the person is restricted.';
 
 CREATE OR REPLACE FUNCTION crm.lead_score_parts(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
 RETURNS crm.points_parts
@@ -80,7 +81,7 @@ $$;
 COMMENT ON FUNCTION crm.lead_score_parts(bigint, timestamptz, text) IS
 'Fit, engagement, score and grade of a lead at an instant, by the rules of that instant (before the model was made by its first ones). Engagement is exact at '
 'any instant, past ones too. Fit, score and grade of a past instant are NULL where the lead, its account or its contact was changed since: what rules saw then '
-'is not known any more. model: by name; NULL: the first active one. NULL: there is no such lead, or the caller may not see it. P0002: no such model.';
+'is not known any more. model: by name; NULL: the first active one. NULL: there is no such lead, the caller may not see it, or the person is restricted. P0002: no such model.';
 SELECT crm.declare_function('crm.lead_score_parts', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.lead_score_at(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
@@ -107,7 +108,7 @@ AS $$
     FROM crm_internal.score_model_at(model, as_of) AS m
     JOIN crm.leads AS l ON l.tenant_id = m.tenant_id AND l.id = explain_lead_score.lead_id,
          crm.points_explain(m.definition, crm_internal.state_at(m, l.id, as_of), as_of) AS e
-    WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids)
+    WHERE crm.can_see(l.owner_id, l.team_id, l.shared_user_ids, l.shared_team_ids) AND NOT crm_internal.is_restricted(l.tenant_id, 'leads', l.id, as_of)
       AND (as_of >= now() OR crm_internal.fit_known(m.definition, l, as_of)
            OR e.kind = 'engagement')
 $$;
@@ -132,6 +133,7 @@ DECLARE
     asked bigint := n;
     listed bigint := 0;
     more bigint;
+    nobody_restricted CONSTANT boolean := crm.kept_text('restrictions_of', m.tenant_id::text) = 'none';
 BEGIN
     IF n IS NULL OR n < 0 THEN
         RAISE EXCEPTION 'how many leads to list is no number from 0 on' USING ERRCODE = 'invalid_parameter_value';
@@ -160,7 +162,8 @@ BEGIN
             -- looked up one by one: a join would read all leads for a hundred
             CROSS JOIN LATERAL (SELECT FROM crm.leads AS x
                                 WHERE x.tenant_id = m.tenant_id AND x.id = t.lead_id AND x.closed_at IS NULL
-                                  AND crm.can_see(x.owner_id, x.team_id, x.shared_user_ids, x.shared_team_ids) OFFSET 0) AS l
+                                  AND crm.can_see(x.owner_id, x.team_id, x.shared_user_ids, x.shared_team_ids)
+                                  AND (nobody_restricted OR NOT crm_internal.is_restricted(x.tenant_id, 'leads', x.id, as_of)) OFFSET 0) AS l
             ORDER BY t.place OFFSET listed LIMIT n - listed;
         GET DIAGNOSTICS more = ROW_COUNT;
         listed := listed + more;

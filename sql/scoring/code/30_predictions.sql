@@ -194,7 +194,7 @@ BEGIN
         FROM (SELECT q.features FROM crm.lead_predictions AS q WHERE q.tenant_id = t AND q.lead_id = x.id ORDER BY q.id LIMIT 1) AS q,
              jsonb_each(q.features) AS e
         WHERE e.key <> ALL (derived) AND e.key NOT LIKE 'custom.%') AS p ON true
-    WHERE x.tenant_id = t AND x.closed_at <= until AND x.created_at <= until AND x.merged_into_id IS NULL
+    WHERE x.tenant_id = t AND x.closed_at <= until AND x.created_at <= until AND x.merged_into_id IS NULL AND NOT crm_internal.is_restricted(t, 'leads', x.id)
       AND (x.converted_at IS NOT NULL OR x.disqualification_reason NOT IN ('spam', 'duplicate'));
     -- one request entered twice must not stand on both sides of the split
     DELETE FROM lead_training AS a USING lead_training AS b
@@ -418,13 +418,13 @@ BEGIN
             RAISE EXCEPTION 'there is no predictive model %', model_id USING ERRCODE = 'no_data_found';
         END IF;
     END IF;
-    IF model.id IS NOT NULL THEN
+    IF model.id IS NOT NULL AND NOT crm_internal.is_restricted(t, 'leads', l.id) THEN
         features := crm_internal.lead_features(to_jsonb(l.*), model.fields, (SELECT x.time_zone FROM crm.tenants AS x WHERE x.tenant_id = t));
         RETURN NEXT;
     END IF;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.model_for(bigint, bigint) IS 'A model and what it sees of a lead; no row where none is in use.';
+COMMENT ON FUNCTION crm_internal.model_for(bigint, bigint) IS 'A model and what it sees of a lead; no row where none is in use, or the person is restricted.';
 
 CREATE OR REPLACE FUNCTION crm.lead_probability(lead_id bigint, model_id bigint DEFAULT NULL)
 RETURNS double precision
@@ -435,8 +435,8 @@ AS $$
     FROM crm_internal.model_for(lead_probability.lead_id, lead_probability.model_id) AS m
 $$;
 COMMENT ON FUNCTION crm.lead_probability(bigint, bigint) IS
-'Probability that a lead will be converted, by the model in use or the one given; NULL where none is. Errors: P0002 a lead that is not there or not visible, '
-'or an unknown model.';
+'Probability that a lead will be converted, by the model in use or the one given; NULL: none is, or the person is restricted. Errors: P0002 a lead that is '
+'not there or not visible, or an unknown model.';
 SELECT crm.declare_function('crm.lead_probability', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.explain_prediction(lead_id bigint, model_id bigint DEFAULT NULL)
