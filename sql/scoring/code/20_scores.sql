@@ -81,7 +81,8 @@ $$;
 COMMENT ON FUNCTION crm.lead_score_parts(bigint, timestamptz, text) IS
 'Fit, engagement, score and grade of a lead at an instant, by the rules of that instant (before the model was made by its first ones). Engagement is exact at '
 'any instant, past ones too. Fit, score and grade of a past instant are NULL where the lead, its account or its contact was changed since: what rules saw then '
-'is not known any more. model: by name; NULL: the first active one. NULL: there is no such lead, the caller may not see it, or the person is restricted. P0002: no such model.';
+'is not known any more. model: by name; NULL: the first active one. NULL: there is no such lead, the caller may not see it, or the person is '
+'restricted. P0002: no such model.';
 SELECT crm.declare_function('crm.lead_score_parts', 'reader');
 
 CREATE OR REPLACE FUNCTION crm.lead_score_at(lead_id bigint, as_of timestamptz DEFAULT now(), model text DEFAULT NULL)
