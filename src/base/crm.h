@@ -145,6 +145,7 @@ extern void crm_small_tables_init(void);
 /* lock.c */
 extern bool crm_take_lock(const char *what, int64 tenant, const char *key, bool shared,
 						  bool wait);
+extern void crm_hold_key(const char *what, int64 tenant, const char *key);
 extern void crm_announce_change(const char *what, int64 tenant, const char *key);
 extern void crm_await_changes(const char *what, int64 tenant, const char *key);
 

@@ -11,9 +11,15 @@
  * A lock is called by what it protects, a tenant (0: all of them) and a key.
  * These functions are the owner's; crm.lock_own() is for what runs as its
  * caller.
+ *
+ * The table of locks is of one size for the whole server, so locks are for
+ * things of which a transaction takes few.  Addresses, numbers of messages and
+ * ids of other systems, of which an import takes any number, are held by
+ * crm_hold_key() instead.
  */
 #include "base/crm.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
@@ -86,6 +92,93 @@ crm_await_changes(const char *what, int64 tenant, const char *key)
 	(void) LockAcquire(&tag, ShareLock, false, false);
 	(void) LockRelease(&tag, ShareLock, false);
 }
+
+/* ---- any number of keys ---- */
+
+/* A key that this transaction holds, by the transaction or subtransaction that took it. */
+typedef struct
+{
+	int64		key[2];			/* tenant, hash */
+	TransactionId xid;
+} HeldKey;
+
+/*
+ * The keys held by the current transaction, in its own memory.  Looked at only
+ * while held_by is that transaction: the memory of another one is gone.
+ */
+static HTAB *held = NULL;
+static FullTransactionId held_by;
+
+static HeldKey *
+held_entry(const int64 *key, bool *found)
+{
+	FullTransactionId current = GetTopFullTransactionId();
+
+	if (held == NULL || !FullTransactionIdEquals(held_by, current))
+	{
+		HASHCTL		info = {.keysize = sizeof(((HeldKey *) 0)->key), .entrysize = sizeof(HeldKey),
+		.hcxt = TopTransactionContext};
+
+		held = hash_create("crm held keys", 64, &info, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		held_by = current;
+	}
+	return hash_search(held, key, HASH_ENTER, found);
+}
+
+/*
+ * Holds a key until the transaction, or the subtransaction, ends, and waits
+ * for whoever holds it.  Any number can be held, of which the table of locks
+ * would know some thousands: what others wait for is a row of a table with a
+ * unique key.  It is deleted at once, but as long as we have not committed,
+ * nobody else can insert one with the same key, deleted or not.  When we have,
+ * the row is nothing but space to use again.  The table is unlogged, as
+ * nothing in it outlives a transaction.
+ *
+ * Keys are told apart by a hash of 64 bits.  Two that share one wait for each
+ * other without need.  Whoever takes several at a time takes them in one
+ * order, as with locks; the detector of deadlocks sees these waits, too.
+ */
+void
+crm_hold_key(const char *what, int64 tenant, const char *key)
+{
+	static const Oid key_types[] = {INT8OID, INT8OID};
+	static const Oid row_types[] = {TIDOID};
+	int64		hashed[2] = {tenant, (int64) lock_hash(what, tenant, key)};
+	bool		found,
+				isnull;
+	HeldKey    *entry = held_entry(hashed, &found);
+	CrmOwnerSwitch saved;
+	Datum		values[2];
+
+	/* what a subtransaction held that was rolled back is held no more */
+	if (found && TransactionIdIsCurrentTransactionId(entry->xid))
+		return;
+	entry->xid = InvalidTransactionId;
+	values[0] = Int64GetDatum(hashed[0]);
+	values[1] = Int64GetDatum(hashed[1]);
+	crm_connect_as(crm_table_owner(crm_table_oid("installation", false)), &saved);
+	crm_execute("INSERT INTO crm_internal.held_keys AS h (tenant_id, hash) VALUES ($1, $2) RETURNING h.ctid",
+				2, key_types, values, NULL, false, 0);
+	values[0] = crm_spi_value(0, 1, &isnull);
+	crm_execute("DELETE FROM crm_internal.held_keys AS h WHERE h.ctid OPERATOR(pg_catalog.=) $1",
+				1, row_types, values, NULL, false, 0);
+	crm_disconnect_self(&saved);
+	/* only now, as the wait may have ended in an error that somebody caught; and looked up anew, as the owner's triggers may hold keys, too */
+	held_entry(hashed, &found)->xid = GetCurrentTransactionId();
+}
+
+PG_FUNCTION_INFO_V1(crm_hold_key_of);
+
+/* crm.hold_key(what, tenant_id, key) -- waits for it */
+Datum
+crm_hold_key_of(PG_FUNCTION_ARGS)
+{
+	crm_hold_key(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_INT64(1),
+				 text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	PG_RETURN_VOID();
+}
+
+/* ---- SQL ---- */
 
 PG_FUNCTION_INFO_V1(crm_lock);
 

@@ -56,7 +56,8 @@ CREATE FUNCTION crm.lock_own(what text, tenant_id bigint, key text DEFAULT '') R
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_lock_own';
 COMMENT ON FUNCTION crm.lock_own(text, bigint, text) IS
-'As crm.lock(), for functions that run with the rights of their caller: only of the caller''s tenant, else error 42501. The owner of the CRM may name any.';
+'As crm.lock(), for functions that run with the rights of their caller: only of the caller''s tenant, else error 42501. The owner of the CRM may name any. '
+'With a key it is as crm.hold_key(), of which a transaction may take any number.';
 
 -- ---- addresses; here, as the country of a number is the tenant's unless given ----
 

@@ -14,6 +14,14 @@ AS 'MODULE_PATHNAME', 'crm_try_lock';
 COMMENT ON FUNCTION crm.try_lock(text, bigint, text, boolean) IS 'As crm.lock(), but does not wait: false where somebody else holds it.';
 SELECT crm.declare_function('crm.try_lock', 'owner');
 
+CREATE FUNCTION crm.hold_key(what text, tenant_id bigint, key text) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'crm_hold_key_of';
+COMMENT ON FUNCTION crm.hold_key(text, bigint, text) IS
+'As crm.lock(), for keys of which a transaction may hold any number, such as addresses: they are no entries of the table of locks (crm_internal.held_keys), '
+'and are not shown in pg_locks; who waits for one waits for the transaction that holds it. A key is not held with crm.lock() and this.';
+SELECT crm.declare_function('crm.hold_key', 'owner');
+
 CREATE FUNCTION crm.hold_row(relation regclass, tenant_id bigint, id bigint) RETURNS void
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'crm_hold_row';

@@ -31,6 +31,17 @@ COMMENT ON COLUMN crm.maintenance_tasks.last_error_at IS 'When that was.';
 COMMENT ON COLUMN crm.maintenance_tasks.failures IS 'Failed runs in a row; the pause before the next try doubles from 1 second to an hour.';
 COMMENT ON COLUMN crm.maintenance_tasks.position IS 'Order in which they run.';
 
+-- no foreign key: a row is gone before anybody can see it
+CREATE UNLOGGED TABLE crm_internal.held_keys (
+    tenant_id bigint NOT NULL,
+    hash bigint NOT NULL,
+    CONSTRAINT held_keys_pkey PRIMARY KEY (tenant_id, hash)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
+COMMENT ON TABLE crm_internal.held_keys IS
+'Keys that transactions hold (crm.hold_key). Always empty to look at: a row is deleted by the transaction that wrote it, and makes others wait for its end.';
+COMMENT ON COLUMN crm_internal.held_keys.tenant_id IS 'Company, or 0.';
+COMMENT ON COLUMN crm_internal.held_keys.hash IS 'Hash of what is held.';
+
 CREATE TABLE crm_internal.failed_work (
     function_name text NOT NULL,
     tenant_id bigint NOT NULL,

@@ -9,7 +9,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    PERFORM crm.lock('lead', tenant, k.x) FROM (SELECT DISTINCT x COLLATE "C" AS x FROM unnest(keys) AS x WHERE x IS NOT NULL ORDER BY 1) AS k;
+    PERFORM crm.hold_key('lead', tenant, k.x) FROM (SELECT DISTINCT x COLLATE "C" AS x FROM unnest(keys) AS x WHERE x IS NOT NULL ORDER BY 1) AS k;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.lock_lead_keys(bigint, text[]) IS
