@@ -163,7 +163,10 @@ crm_hold_key(const char *what, int64 tenant, const char *key)
 	crm_execute("DELETE FROM crm_internal.held_keys AS h WHERE h.ctid OPERATOR(pg_catalog.=) $1",
 				1, row_types, values, NULL, false, 0);
 	crm_disconnect_self(&saved);
-	/* only now, as the wait may have ended in an error that somebody caught; and looked up anew, as the owner's triggers may hold keys, too */
+	/*
+	 * Only now, as the wait may have ended in an error that somebody caught;
+	 * and looked up anew, as triggers of the owner may hold keys, too.
+	 */
 	held_entry(hashed, &found)->xid = GetCurrentTransactionId();
 }
 
