@@ -66,6 +66,12 @@ INSERT INTO attack.tasks VALUES
 ('crm.raise_dunning', 'SELECT tenant_id, invoice_id FROM crm.invoice_lines WHERE description = ''probe''',
  'UPDATE crm.invoices SET issued_on = $3::date, due_on = $3::date WHERE tenant_id = $1 AND id = $2', 'crm.dunnings', 'invoice_id',
  'SELECT EXISTS (SELECT FROM crm.dunnings WHERE tenant_id = $1 AND invoice_id = $2)'),
+('crm.bill_subscriptions', 'SELECT tenant_id, subscription_id FROM crm.subscription_lines WHERE description = ''probe''',
+ 'UPDATE crm.subscriptions SET next_bill_on = $3::date WHERE tenant_id = $1 AND id = $2', 'crm.subscription_bills', 'subscription_id',
+ 'SELECT EXISTS (SELECT FROM crm.subscription_bills WHERE tenant_id = $1 AND subscription_id = $2)'),
+('crm.open_renewals', 'SELECT tenant_id, subscription_id FROM crm.subscription_lines WHERE description = ''probe''',
+ 'UPDATE crm.subscriptions SET renewal_days = 700, next_bill_on = $3::date WHERE tenant_id = $1 AND id = $2', 'crm.subscription_renewals', 'subscription_id',
+ 'SELECT EXISTS (SELECT FROM crm.subscription_renewals WHERE tenant_id = $1 AND subscription_id = $2)'),
 ('crm.review_loyalty', 'SELECT tenant_id, account_id FROM crm.loyalty_members', 'UPDATE crm.loyalty_members SET review_at = $3 WHERE tenant_id = $1 AND account_id = $2',
  'crm.loyalty_members', 'account_id', 'SELECT review_at > ''2021-01-01'' FROM crm.loyalty_members WHERE tenant_id = $1 AND account_id = $2'),
 ('crm.fold_due_rollups', 'SELECT CASE WHEN row_number() OVER (ORDER BY id) < 3 THEN 1 ELSE 0 END, id FROM crm.rollup_sources',
@@ -103,6 +109,10 @@ INSERT INTO crm.invoices (tenant_id, account_id, currency, issued_on)
 SELECT t.tenant_id, (SELECT min(a.id) FROM crm.accounts AS a WHERE a.tenant_id = t.tenant_id), t.base_currency, current_date FROM crm.tenants AS t, generate_series(1, 2);
 INSERT INTO crm.invoice_lines (tenant_id, invoice_id, description, unit_price) SELECT i.tenant_id, i.id, 'probe', 10 FROM crm.invoices AS i WHERE i.state = 'draft';
 UPDATE crm.invoices AS i SET state = 'posted' FROM crm.invoice_lines AS l WHERE l.tenant_id = i.tenant_id AND l.invoice_id = i.id AND l.description = 'probe';
+INSERT INTO crm.subscriptions (tenant_id, name, account_id, starts_on, ends_on)
+SELECT t.tenant_id, 'probe', (SELECT min(a.id) FROM crm.accounts AS a WHERE a.tenant_id = t.tenant_id), current_date - 3, current_date + 400 FROM crm.tenants AS t, generate_series(1, 2);
+INSERT INTO crm.subscription_lines (tenant_id, subscription_id, product_id, description, unit_price)
+SELECT s.tenant_id, s.id, (SELECT min(p.id) FROM crm.products AS p WHERE p.tenant_id = s.tenant_id), 'probe', 10 FROM crm.subscriptions AS s WHERE s.name = 'probe';
 INSERT INTO crm.campaigns (tenant_id, name) SELECT t.tenant_id, 'probe ' || n FROM crm.tenants AS t, generate_series(1, 2) AS n;
 INSERT INTO crm.agents (tenant_id, user_id, capacity, status) SELECT u.tenant_id, u.id, 10000, 'available' FROM crm.users AS u ON CONFLICT (tenant_id, user_id) DO UPDATE SET capacity = 10000, status = 'available';
 

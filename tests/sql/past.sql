@@ -24,6 +24,8 @@ INSERT INTO crm.winback_members (campaign, account_id, arm, started_on) SELECT '
 INSERT INTO crm.invoices (id, account_id, issued_on, due_on) VALUES (9701, 9701, current_date - 30, current_date - 20);
 INSERT INTO crm.invoice_lines (invoice_id, description, unit_price) VALUES (9701, 'Work', 100);
 UPDATE crm.invoices SET state = 'posted', posted_at = now() - interval '30 days' WHERE id = 9701;
+INSERT INTO crm.subscriptions (id, name, account_id, starts_on) VALUES (9701, 'Past', 9701, current_date - 40);
+INSERT INTO crm.subscription_lines (id, subscription_id, product_id) VALUES (9701, 9701, 9701);
 -- what the test says happened, happened then
 UPDATE crm.segment_events SET occurred_at = now() - interval '40 days', recorded_at = now() - interval '40 days' WHERE subject_id IN (9701, 9702, 9703);
 UPDATE crm.stage_periods SET period = tstzrange(now() - interval '50 days', NULL) WHERE subject_table = 'opportunities' AND subject_id BETWEEN 9701 AND 9706;
@@ -83,6 +85,7 @@ SELECT count(*) FROM (SELECT crm.lose_opportunity(id, (SELECT code FROM crm.loss
 UPDATE crm.tickets SET owner_id = 9702 WHERE id = 9701;
 UPDATE crm.score_rules SET points = points * 7 WHERE model_id = (SELECT id FROM crm.score_models WHERE name = 'past');
 DELETE FROM crm.score_rules WHERE name = 'german';
+SELECT count(*) FROM (SELECT crm.change_subscription(9701, '[{"line_id": 9701, "quantity": 3}]', current_date + 1), crm.cancel_subscription(9701, 'over', current_date + 40)) AS s;
 INSERT INTO crm.account_needs (account_id, need) SELECT id, 'peace' FROM crm.accounts WHERE id BETWEEN 9701 AND 9712;
 INSERT INTO crm.orders (account_id, amount) VALUES (9701, 9000);
 -- one is cancelled, one counts after all, one is merely fulfilled

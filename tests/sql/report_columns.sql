@@ -23,7 +23,7 @@ WHERE c.name LIKE '%\_id' AND c.name <> 'tenant_id'
   AND NOT EXISTS (SELECT FROM columns AS n WHERE n.relation = c.relation AND n.name IN (s.stem, s.stem || '_name', s.stem || '_number', s.stem || '_table'))
   AND NOT (c.attnum = 2 AND EXISTS (SELECT FROM columns AS n WHERE n.relation = c.relation AND n.name IN ('name', 'subject', 'number')))
   -- what has no name of its own is told by the other columns
-  AND NOT (c.attnum = 2 AND c.name IN ('quota_id', 'declaration_id', 'order_line_id', 'response_id', 'touch_id'))
+  AND NOT (c.attnum = 2 AND c.name IN ('quota_id', 'declaration_id', 'order_line_id', 'line_id', 'response_id', 'touch_id'))
 ORDER BY 1, 2;
 
 \echo == one name for one thing

@@ -7,6 +7,7 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
 
 ('en', 'seeds', $json${
   "pipelines": {"sales": "Sales", "leads": "Leads", "support": "Support", "quotes": "Quotes"},
+  "renewal_of": "Renewal: %s",
   "discount_over_limit": "a line has more discount than you may give: ask for an approval (stage approved)",
   "stages": {
     "sales": {"prospecting": "Prospecting", "qualification": "Qualification", "needs_analysis": "Needs analysis", "value_proposition": "Value proposition",

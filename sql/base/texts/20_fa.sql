@@ -8,6 +8,7 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
 ('fa', 'seeds', $json${
   "document_rules": [{"for_currency": "IRR", "minor_units": 0}],
   "pipelines": {"sales": "فروش", "leads": "سرنخ‌ها", "support": "پشتیبانی", "quotes": "پیش‌فاکتورها"},
+  "renewal_of": "تمدید: %s",
   "discount_over_limit": "تخفیف یک سطر بیش از اختیار شماست: تأیید بخواهید (مرحلهٔ تأییدشده)",
   "stages": {
     "sales": {"prospecting": "شناسایی", "qualification": "ارزیابی", "needs_analysis": "نیازسنجی", "value_proposition": "پیشنهاد ارزش",

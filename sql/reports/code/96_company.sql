@@ -56,12 +56,13 @@ BEGIN
     PERFORM crm_internal.demo_tickets(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_surveys(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_loyalty(seed, until, tenant, words, days);
+    PERFORM crm_internal.demo_subscriptions(seed, until, tenant);
     PERFORM crm_internal.demo_segments(words);
     -- two companies may be made in one transaction
     DROP TABLE IF EXISTS pg_temp.demo_offers, pg_temp.demo_prices, pg_temp.demo_accounts, pg_temp.demo_known, pg_temp.demo_contacts, pg_temp.demo_tries,
         pg_temp.demo_deals, pg_temp.demo_customers, pg_temp.demo_buys, pg_temp.demo_lives, pg_temp.demo_steps, pg_temp.demo_lines, pg_temp.demo_made,
         pg_temp.demo_orders, pg_temp.demo_order_lines, pg_temp.demo_requests, pg_temp.demo_ticket_steps, pg_temp.demo_asked, pg_temp.demo_lead_rows,
-        pg_temp.demo_lead_ways, pg_temp.demo_quoted, pg_temp.demo_billed;
+        pg_temp.demo_lead_ways, pg_temp.demo_quoted, pg_temp.demo_billed, pg_temp.demo_subscribed;
 END
 $$;
 COMMENT ON FUNCTION crm_internal.fill_company(integer, bigint, date,

@@ -128,6 +128,9 @@ BEGIN
         WHEN 'quotes' THEN
             RETURN QUERY SELECT q.currency::text, q.price_book_id, q.issued_on, q.account_id
                 FROM crm.quotes AS q WHERE q.tenant_id = tenant AND q.id = line_head.id;
+        WHEN 'subscriptions' THEN
+            RETURN QUERY SELECT s.currency::text, s.price_book_id, greatest(s.starts_on, crm.local_day(tenant, now())), s.account_id
+                FROM crm.subscriptions AS s WHERE s.tenant_id = tenant AND s.id = line_head.id;
         WHEN 'invoices' THEN
             -- what is given back is taxed as it was when it was sold
             RETURN QUERY SELECT i.currency::text, o.price_book_id, coalesce(c.issued_on, i.issued_on, crm.local_day(tenant, now())), i.account_id
