@@ -145,12 +145,15 @@ seed_make() {       # DIR [command that installs the CRM in database crm_templat
     export SEED=$dir
 }
 
+# by file: through the log of writes, as PostgreSQL does it otherwise, it takes twice the time
+copy_of() { createdb -T "$1" --strategy=file_copy "$2"; }   # template, name
+
 # Databases with the CRM installed: copies where there is a template, else made from nothing.
 fresh_database() {  # name ...
     local db
     for db in "$@"; do
         if has_database crm_template; then
-            createdb -T crm_template "$db" || return 1
+            copy_of crm_template "$db" || return 1
         else
             createdb "$db" && sql -d "$db" -c 'CREATE EXTENSION crm' -c 'SELECT crm.install()' >/dev/null || return 1
         fi
@@ -160,7 +163,7 @@ fresh_database() {  # name ...
 has_database() { [ "$(value postgres "SELECT count(*) FROM pg_database WHERE datname = '$1'")" = 1 ]; }
 
 copied_database() { # template, may be empty or not there; name
-    if [ -n "$1" ] && has_database "$1"; then createdb -T "$1" "$2"; else fresh_database "$2"; fi
+    if [ -n "$1" ] && has_database "$1"; then copy_of "$1" "$2"; else fresh_database "$2"; fi
 }
 
 # psql without surprises: no rc file, stop at the first error
