@@ -6,7 +6,7 @@ CREATE TABLE crm.quotas (
     user_id bigint NOT NULL,
     period daterange NOT NULL,
     amount numeric(20,4) NOT NULL,
-    currency char(3) NOT NULL,
+    currency char(3) NOT NULL DEFAULT crm.set_by_trigger()::char(3),
     source_system text,
     source_id text,
     CONSTRAINT quotas_pkey PRIMARY KEY (tenant_id, id),

@@ -54,7 +54,7 @@ CREATE TABLE crm.loyalty_rates (
     family text,
     tier text,
     points numeric NOT NULL,
-    currency char(3) NOT NULL,
+    currency char(3) NOT NULL DEFAULT crm.set_by_trigger()::char(3),
     expires_after_months integer,
     CONSTRAINT loyalty_rates_pkey PRIMARY KEY (tenant_id, id),
     CONSTRAINT loyalty_rates_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES crm.loyalty_programmes (tenant_id),
