@@ -11,6 +11,11 @@ SELECT max(t.tenant_id) AS second FROM crm.tenants AS t \gset
 -- function; which rows serve (tenant_id, id); what makes one of them due; the table of which writing fails, and its column; when a thing is done
 CREATE TABLE attack.tasks (function_name text PRIMARY KEY, rows text NOT NULL, due text NOT NULL, relation regclass NOT NULL, col text NOT NULL, done text NOT NULL);
 INSERT INTO attack.tasks VALUES
+('crm.review_lifecycles', 'SELECT tenant_id, id FROM crm.contacts',
+ 'INSERT INTO crm.lifecycles (tenant_id, subject_table, subject_id, pipeline_id, stage_id, kind, review_at) SELECT $1, ''contacts'', $2, s.pipeline_id, s.id, s.code, $3 '
+ 'FROM crm.stages AS s JOIN crm.pipelines AS p ON p.tenant_id = s.tenant_id AND p.id = s.pipeline_id WHERE s.tenant_id = $1 AND p.subject_table = ''lifecycles'' AND s.is_initial '
+ 'ON CONFLICT ON CONSTRAINT lifecycles_subject_id_key DO UPDATE SET review_at = excluded.review_at, reviewed_at = NULL',
+ 'crm.lifecycles', 'subject_id', 'SELECT reviewed_at IS NOT NULL FROM crm.lifecycles WHERE tenant_id = $1 AND subject_table = ''contacts'' AND subject_id = $2'),
 ('crm.recycle_due_leads', 'SELECT tenant_id, id FROM crm.leads WHERE closed_at IS NOT NULL AND merged_into_id IS NULL AND stage_id IN (SELECT s.id FROM crm.stages AS s WHERE s.type = ''cancelled'')',
  'UPDATE crm.leads SET recycle_at = $3 WHERE tenant_id = $1 AND id = $2', 'crm.leads', 'id', 'SELECT recycle_at IS NULL OR closed_at IS NULL FROM crm.leads WHERE tenant_id = $1 AND id = $2'),
 ('crm.send_due_surveys', 'SELECT tenant_id, id FROM crm.contacts',

@@ -148,7 +148,7 @@ BEGIN
         FOR link IN SELECT l.* FROM crm.table_links(r.relation) AS l LEFT JOIN crm.registry AS y ON y.subject = l.target
                     WHERE l.kind = 'parent' AND (l.target IS NULL OR y.class IN ('owned', 'child', 'log')) LOOP
             FOR parent IN SELECT x.relation::text FROM crm.registry AS x WHERE x.subject = link.target
-                          OR link.target IS NULL AND (crm.column_exists(x.relation, 'owner_id') OR x.class IN ('owned', 'child')) AND crm.column_exists(x.relation, 'id') AND crm.column_exists(x.relation, 'tenant_id') LOOP
+                          OR link.target IS NULL AND (crm.column_exists(x.relation, 'owner_id') OR x.class IN ('owned', 'child') OR x.options ? 'process') AND crm.column_exists(x.relation, 'id') AND crm.column_exists(x.relation, 'tenant_id') LOOP
                 seen := seen || format(' AND (t.%1$I IS NULL OR %4$s OR EXISTS (SELECT FROM %2$s AS x JOIN attack.allowed AS a ON a.relation = %2$L::regclass AND a.row_id = x.ctid AND a.role = p.role AND a.sees WHERE x.tenant_id = t.tenant_id AND x.id = t.%1$I))',
                     link.column_name, parent, NULL, CASE WHEN link.target IS NOT NULL THEN 'false'
                     WHEN link.target_column IS NOT NULL THEN format('t.%I <> %L', link.target_column, (SELECT x.subject FROM crm.registry AS x WHERE x.relation = parent::regclass))
@@ -181,7 +181,10 @@ BEGIN
                    AND (x.class NOT IN ('child', 'log') OR NOT EXISTS (SELECT FROM crm.table_links(x.relation) AS l WHERE l.kind = 'parent' AND l.target IS NULL)
                         OR NOT EXISTS (SELECT FROM crm.registry AS y WHERE y.relation <> ALL (done) AND (y.class = 'owned' OR y.class = 'child'
                                         -- what may be about any record comes after children of one table
-                                        AND NOT EXISTS (SELECT FROM crm.table_links(y.relation) AS l WHERE l.kind = 'parent' AND l.target IS NULL)))) LOOP
+                                        AND NOT EXISTS (SELECT FROM crm.table_links(y.relation) AS l WHERE l.kind = 'parent' AND l.target IS NULL))))
+                   -- and after whatever moves through stages, which has a history
+                   AND (x.options ? 'process' OR NOT EXISTS (SELECT FROM crm.table_links(x.relation) AS l WHERE l.kind = 'parent' AND l.target IS NULL)
+                        OR NOT EXISTS (SELECT FROM crm.registry AS y WHERE y.options ? 'process' AND y.relation <> ALL (done))) LOOP
             PERFORM attack.allow(r);
             done := done || r.relation::regclass;
         END LOOP;

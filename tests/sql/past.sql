@@ -43,7 +43,7 @@ CROSS JOIN LATERAL (SELECT min(n) FILTER (WHERE n IN ('as_of', 'at')) AS argumen
 CROSS JOIN LATERAL (
     SELECT i.argument, string_agg(format('%I => %s', a.name, CASE
         WHEN a.name = i.argument THEN format('(%L::timestamptz)::%s', now() - interval '1 day', a.type::regtype)
-        WHEN a.name IN ('subject_table', 'subject_type') THEN CASE WHEN p.proname = 'segments_of' THEN '''leads''' ELSE '''tickets''' END
+        WHEN a.name IN ('subject_table', 'subject_type') THEN CASE WHEN p.proname IN ('segments_of', 'lifecycle_facts', 'best_send_hour') THEN '''leads''' ELSE '''tickets''' END
         WHEN a.name IN ('subject_id', 'lead_id') THEN '9701' WHEN a.name = 'segment' THEN '''past germans''' WHEN a.name = 'segmentation' THEN '''industry'''
         WHEN a.name = 'campaign' THEN '''past campaign''' WHEN a.name = 'table_name' THEN '''accounts''' WHEN a.name = 'id' THEN '9701'
         WHEN a.name = 'account_id' THEN '9701' WHEN a.name = 'min_count' THEN '1' WHEN a.name = 'account_ids' THEN '''{9701,9702,9703}''' WHEN a.name = 'definition' THEN $d$'{"name": "past", "rules": [{"name": "german", "when": "$.country == \"DE\"", "points": 30}]}'$d$

@@ -6,7 +6,7 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
 ('en', 'privacy', '{"erased": "(erased)"}'),
 
 ('en', 'seeds', $json${
-  "pipelines": {"sales": "Sales", "leads": "Leads", "support": "Support", "quotes": "Quotes"},
+  "pipelines": {"sales": "Sales", "leads": "Leads", "support": "Support", "quotes": "Quotes", "lifecycle": "Life cycle"},
   "renewal_of": "Renewal: %s",
   "discount_over_limit": "a line has more discount than you may give: ask for an approval (stage approved)",
   "stages": {
@@ -14,6 +14,8 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
               "decision_makers": "Identifying decision makers", "perception_analysis": "Perception analysis", "proposal": "Proposal or quote",
               "negotiation": "Negotiation and review", "won": "Closed won", "lost": "Closed lost"},
     "leads": {"new": "New", "working": "Working", "qualified": "Qualified", "converted": "Converted", "disqualified": "Disqualified"},
+    "lifecycle": {"subscriber": "Subscriber", "lead": "Lead", "mql": "Marketing qualified lead", "sql": "Sales qualified lead", "opportunity": "Opportunity",
+                  "customer": "Customer", "evangelist": "Evangelist"},
     "quotes": {"draft": "Draft", "approved": "Approved", "sent": "Sent", "accepted": "Accepted", "declined": "Declined", "replaced": "Replaced"},
     "support": {"new": "New", "open": "Open", "waiting": "Waiting for the customer", "on_hold": "On hold", "resolved": "Resolved", "closed": "Closed",
                 "merged": "Merged", "cancelled": "Cancelled"}},

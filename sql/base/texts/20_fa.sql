@@ -7,7 +7,7 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
 
 ('fa', 'seeds', $json${
   "document_rules": [{"for_currency": "IRR", "minor_units": 0}],
-  "pipelines": {"sales": "فروش", "leads": "سرنخ‌ها", "support": "پشتیبانی", "quotes": "پیش‌فاکتورها"},
+  "pipelines": {"sales": "فروش", "leads": "سرنخ‌ها", "support": "پشتیبانی", "quotes": "پیش‌فاکتورها", "lifecycle": "چرخهٔ عمر"},
   "renewal_of": "تمدید: %s",
   "discount_over_limit": "تخفیف یک سطر بیش از اختیار شماست: تأیید بخواهید (مرحلهٔ تأییدشده)",
   "stages": {
@@ -15,6 +15,8 @@ INSERT INTO crm_internal.texts (language, area, words) VALUES
               "decision_makers": "شناخت تصمیم‌گیران", "perception_analysis": "تحلیل برداشت", "proposal": "پیش‌فاکتور",
               "negotiation": "مذاکره", "won": "برنده", "lost": "بازنده"},
     "leads": {"new": "تازه", "working": "در پیگیری", "qualified": "واجد شرایط", "converted": "تبدیل‌شده", "disqualified": "رد شده"},
+    "lifecycle": {"subscriber": "مشترک", "lead": "سرنخ", "mql": "سرنخ واجد شرایط بازاریابی", "sql": "سرنخ واجد شرایط فروش", "opportunity": "فرصت",
+                  "customer": "مشتری", "evangelist": "هوادار"},
     "quotes": {"draft": "پیش‌نویس", "approved": "تأییدشده", "sent": "فرستاده‌شده", "accepted": "پذیرفته", "declined": "ردشده", "replaced": "جایگزین‌شده"},
     "support": {"new": "تازه", "open": "در دست بررسی", "waiting": "در انتظار مشتری", "on_hold": "متوقف", "resolved": "حل‌شده", "closed": "بسته",
                 "merged": "ادغام‌شده", "cancelled": "لغوشده"}},

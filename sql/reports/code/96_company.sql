@@ -57,6 +57,7 @@ BEGIN
     PERFORM crm_internal.demo_surveys(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_loyalty(seed, until, tenant, words, days);
     PERFORM crm_internal.demo_subscriptions(seed, until, tenant);
+    PERFORM crm_internal.demo_lifecycles(until, tenant);
     PERFORM crm_internal.demo_segments(words);
     -- two companies may be made in one transaction
     DROP TABLE IF EXISTS pg_temp.demo_offers, pg_temp.demo_prices, pg_temp.demo_accounts, pg_temp.demo_known, pg_temp.demo_contacts, pg_temp.demo_tries,

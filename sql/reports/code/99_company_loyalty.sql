@@ -1,4 +1,4 @@
--- A generated company, 10: its loyalty programme, what some customers did with their points, and who is in which tier.
+-- A generated company, 10: its loyalty programme, what some customers did with their points, who is in which tier, and in which stage of the life cycle.
 
 CREATE OR REPLACE FUNCTION crm_internal.demo_loyalty(seed bigint, until date, tenant crm.tenants, words jsonb, days date[])
 RETURNS void
@@ -42,3 +42,25 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.demo_loyalty(bigint, date, crm.tenants, jsonb, date[]) IS
 'The loyalty programme of a generated company: tiers by the orders of twelve months, points that some customers have spent, and every customer in its tier.';
+
+CREATE OR REPLACE FUNCTION crm_internal.demo_lifecycles(until date, tenant crm.tenants)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+    t CONSTANT bigint := tenant.tenant_id;
+BEGIN
+    -- of a second company nothing is known until then: the planner would take all that is said of it for a row or two
+    ANALYZE crm.touches, crm.consents, crm.stage_periods, crm.leads, crm.lead_captures, crm.lead_conversions, crm.contacts, crm.opportunities, crm.orders,
+        crm.survey_responses, crm.past_values;
+    PERFORM crm_internal.begin_lifecycles(t,
+        ARRAY(SELECT 'leads ' || l.id FROM crm.leads AS l WHERE l.tenant_id = t AND l.converted_at IS NULL AND l.merged_into_id IS NULL ORDER BY l.id)
+        || ARRAY(SELECT 'contacts ' || k.id FROM crm.contacts AS k WHERE k.tenant_id = t ORDER BY k.id),
+        until::timestamp AT TIME ZONE tenant.time_zone);
+END
+$$;
+COMMENT ON FUNCTION crm_internal.demo_lifecycles(date, crm.tenants) IS
+'Where the people of a generated company stand in the life cycle, and how they came there: it follows from all that is generated of them.';
