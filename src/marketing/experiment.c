@@ -20,6 +20,7 @@ PG_FUNCTION_INFO_V1(crm_sequential_proportions);
 PG_FUNCTION_INFO_V1(crm_allocation_p);
 PG_FUNCTION_INFO_V1(crm_mean_difference);
 
+#define MOST_VALUE 1e100	/* sums of them are numbers */
 #define MOST_DRAWS 200000000	/* of a bootstrap: a second or so */
 
 static void
@@ -145,9 +146,9 @@ values_argument(FunctionCallInfo fcinfo, int i, int *n)
 	const double *x = crm_model_double_array(PG_GETARG_DATUM(i), n, &has_null);
 
 	for (int k = 0; k < *n && !has_null; k++)
-		has_null = !isfinite(x[k]);
+		has_null = !(fabs(x[k]) <= MOST_VALUE);
 	if (has_null)
-		refuse_figure("a value is null or not finite", "Put 0 for whoever brought nothing.");
+		refuse_figure("a value is null, not finite or beyond 1e100", "Put 0 for whoever brought nothing.");
 	return x;
 }
 

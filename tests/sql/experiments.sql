@@ -53,4 +53,5 @@ SELECT * FROM crm.mean_difference('{0,0,0}', '{0,0,0}');
 SELECT crm.mean_difference('{}', '{1}') IS NULL AS nobody;
 SELECT crm.mean_difference('{1,NULL}', '{1}');
 SELECT crm.mean_difference('{1,Infinity}', '{1}');
+SELECT crm.mean_difference('{1e308,1e308}', '{1e308,1e308}');
 SELECT crm.mean_difference('{1}', '{1}', resamples => 1);

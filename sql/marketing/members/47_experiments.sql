@@ -22,7 +22,7 @@ AS 'MODULE_PATHNAME', 'crm_mean_difference';
 COMMENT ON FUNCTION crm.mean_difference(double precision[], double precision[], double precision, integer, bigint) IS
 'The difference of two means, with the percentile interval of a bootstrap (Efron 1979), for values of which most are 0 and a few large. The same seed gives '
 'the same answer; of groups so large that it would take more than 200 million draws fewer resamples are taken. NULL where a group is empty. Error CR402 for '
-'a value that is NULL or not finite, a level that is none, or resamples not from 100 to 100000.';
+'a value that is NULL, not finite or beyond 1e100, a level that is none, or resamples not from 100 to 100000.';
 
 CREATE TYPE crm.sequential_test AS (
     difference double precision,
