@@ -159,7 +159,7 @@ COPY crm.invoice_lines (invoice_id, product_id, quantity) FROM STDIN;
 SELECT crm.reverse_invoice(50001, 'only to be reversed') IS NULL AS failed;
 INSERT INTO crm.invoice_lines (invoice_id, product_id) VALUES (:i1, 501);
 TRUNCATE crm.invoices CASCADE;
-TRUNCATE crm.invoice_lines;
+TRUNCATE crm.invoice_lines CASCADE;
 INSERT INTO crm.invoices (account_id, state, number, issued_on, due_on, posted_at) VALUES (501, 'posted', 'X', '2026-01-01', '2026-01-01', now());
 -- who looks after it, and what the owner's own fields say, is no part of it
 UPDATE crm.invoices SET owner_id = NULL, team_id = NULL WHERE id = :i1;

@@ -43,7 +43,7 @@ WITH edges AS (
     SELECT s.tenant_id, s.account_id, s.currency, lower(l.during) AS day, l.monthly_amount AS delta, 1 AS step
     FROM crm.subscription_lines AS l JOIN crm.subscriptions AS s ON s.tenant_id = l.tenant_id AND s.id = l.subscription_id WHERE l.monthly_amount > 0
     UNION ALL
-    SELECT s.tenant_id, s.account_id, s.currency, upper(l.during), - l.monthly_amount, -1
+    SELECT s.tenant_id, s.account_id, s.currency, upper(l.during) AS day, - l.monthly_amount AS delta, -1 AS step
     FROM crm.subscription_lines AS l JOIN crm.subscriptions AS s ON s.tenant_id = l.tenant_id AND s.id = l.subscription_id
     WHERE l.monthly_amount > 0 AND NOT upper_inf(l.during)
 ), days AS (
