@@ -14,7 +14,7 @@ trap 'code=$?; cluster_stop; rm -rf "$work"; exit $code' EXIT
 trap 'exit 130' INT TERM
 
 # what PostgreSQL says by itself to a query that it should have refused politely
-ours_not='failed to find conversion function from unknown|could not determine which collation|plan should not reference subplan|could not find array type for data type'
+ours_not='expected [23]-element (int8|float8) array|failed to find conversion function from unknown|could not determine which collation|plan should not reference subplan|could not find array type for data type'
 cluster_start "$work/cluster" "log_line_prefix = '%e %u '" || exit 1
 createdb smith || exit 1
 sql -d smith -f tests/helpers/two_tenants.sql >"$work/setup.log" 2>&1 || { tail -20 "$work/setup.log"; exit 1; }
@@ -27,7 +27,7 @@ for role in attack_agent_1 attack_owner; do
     echo "$role: $(grep -aoE '^queries: [0-9]+' "$work/$role.out" | tail -1), $(grep -ac "^[0-9A-Z]* $role ERROR" "$CLUSTER/server.log") errors"
 done
 crash_lines "$CLUSTER/server.log" >"$work/faults"
-grep -aE -A 12 '^(XX...|53200) [a-z_0-9]+ (ERROR|FATAL|PANIC)' "$CLUSTER/server.log" | grep -avE "$ours_not" | grep -aE '^(XX|53200)' >>"$work/faults"
+grep -aE '^(XX...|53200) [a-z_0-9]+ (ERROR|FATAL|PANIC)' "$CLUSTER/server.log" | grep -avE "$ours_not" >>"$work/faults"
 # not one row of the other company is gone
 [ "$(value smith "SELECT count(*) > 0 FROM crm.accounts AS a WHERE a.tenant_id <> 1")" = t ] || { echo "the other company's rows are gone"; status=1; }
 [ ! -s "$work/faults" ] || { status=1; echo "faults:"; sort "$work/faults" | uniq -c | sort -rn | head -40; cp "$CLUSTER/server.log" "${TMPDIR:-/tmp}/sqlsmith.log" && echo "the whole log: ${TMPDIR:-/tmp}/sqlsmith.log"; }
