@@ -425,6 +425,7 @@ BEGIN
             RAISE EXCEPTION '%', coalesce('there is no score model "' || (d #>> '{score,model}') || '"', 'there is no active score model')
                 USING ERRCODE = 'no_data_found';
         END IF;
+        model := crm_internal.rules_at(model, as_of);
         state := crm_internal.state_at(model, subject, as_of);
         member := member AND coalesce(bounds @> (crm.points_score(model.definition, state, as_of)).score, false);
         next_at := least(next_at, crm.points_leaves(model.definition, state, as_of, lower(bounds)::double precision, upper(bounds)::double precision));

@@ -132,9 +132,8 @@ BEGIN
         SELECT r.score FROM crm.survey_responses AS r JOIN crm.surveys AS v ON v.tenant_id = r.tenant_id AND v.id = r.survey_id AND v.kind = 'nps'
         WHERE r.tenant_id = tenant AND r.contact_id = known.contact AND r.answered_at <= u.at ORDER BY r.answered_at DESC, r.id DESC LIMIT 1) AS n ON true
     LEFT JOIN LATERAL (
-        -- by the rules of that instant
-        SELECT max((crm_internal.parts_at(CASE WHEN u.at >= now() THEN model ELSE crm_internal.score_model_at(model.name, u.at) END, x, u.at)).score) AS score
-        FROM crm.leads AS x
+        -- by the rules of that instant, of the company that is judged
+        SELECT max((crm_internal.parts_at(crm_internal.rules_at(model, u.at), x, u.at)).score) AS score FROM crm.leads AS x
         WHERE model.id IS NOT NULL AND x.tenant_id = tenant AND x.id = ANY (known.leads)) AS sc ON true;
 END
 $$;
