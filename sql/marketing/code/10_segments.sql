@@ -422,8 +422,7 @@ BEGIN
         WHERE m.tenant_id = t AND (m.name = d #>> '{score,model}' OR m.active AND d #>> '{score,model}' IS NULL)
         ORDER BY m.id LIMIT 1;
         IF model.id IS NULL THEN
-            RAISE EXCEPTION '%', coalesce('there is no score model "' || (d #>> '{score,model}') || '"', 'there is no active score model')
-                USING ERRCODE = 'no_data_found';
+            RAISE no_data_found USING MESSAGE = coalesce('there is no score model "' || (d #>> '{score,model}') || '"', 'there is no active score model');
         END IF;
         model := crm_internal.rules_at(model, as_of);
         state := crm_internal.state_at(model, subject, as_of);
