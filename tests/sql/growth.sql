@@ -21,8 +21,8 @@ SELECT sum(large_entered) / sum(small_entered) BETWEEN 3 AND 5 AS "four times th
        sum(large_read) / sum(small_read) BETWEEN 3 AND 5 AS "four times the reading" FROM work;
 -- each table by itself
 SELECT relation, small_read, large_read FROM work WHERE large_read > 1000 AND large_read > 6 * small_read;
--- what is read for one row that is entered
-SELECT sum(large_read) < 5 * sum(large_entered) AS "few rows are read for one" FROM work;
+-- what is read for one row that is entered: the life cycle of each person is judged at each instant at which something happened, by all that is known of them
+SELECT sum(large_read) < 25 * sum(large_entered) AS "few rows are read for one" FROM work;
 
 -- a table that nobody has counted: by the key, not by another index that begins with the tenant, whatever its size is said to be
 CREATE FUNCTION pg_temp.index_of(query text) RETURNS text LANGUAGE plpgsql AS $$

@@ -41,6 +41,10 @@ INSERT INTO crm.contact_points (contact_id, kind, value) VALUES (9106, 'email', 
 SELECT subject_table, subject_id, ground, reason FROM crm.person_restrictions ORDER BY 1, 2;
 SELECT kind, subject_table, subject_id FROM crm.events WHERE kind LIKE 'restriction%' ORDER BY id;
 
+-- their life cycle stands still meanwhile
+SELECT crm.review_lifecycles() >= 0 AS reviewed;
+SELECT subject_table, subject_id FROM crm.lifecycles WHERE subject_id IN (9101, 9102, 9106) ORDER BY 1, 2;
+
 \echo == said again, until an instant, lifted, refused
 SELECT DISTINCT ground, reason, until FROM crm.restrict_person(9101, 'court', 'claims', '2100-01-01Z');
 SELECT * FROM crm.erase_person(9101, 'letter');
@@ -55,6 +59,8 @@ SELECT crm.lift_restriction(9101);
 SELECT subject_table, subject_id, lifted_because FROM crm.lift_restriction(9101, 'settled') ORDER BY 1, 2;
 SELECT allowed, reason FROM crm.may_contact('contacts', 9101, 'marketing', 'email');
 SELECT crm.lead_score_at(9101), count(*) FROM crm.segments_of('contacts', 9101);
+SELECT crm.review_lifecycles() >= 0 AS reviewed;
+SELECT subject_table, subject_id, kind FROM crm.lifecycles WHERE subject_id IN (9101, 9102, 9106) ORDER BY 1, 2;
 -- one whose time is over holds no more, and another may begin
 SELECT count(*) FROM crm.restrict_person(9103, 'for a while', until => now() + interval '1 hour');
 UPDATE crm.person_restrictions SET restricted_at = now() - interval '2 hours', until = now() - interval '1 hour' WHERE subject_id = 9103;

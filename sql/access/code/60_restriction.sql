@@ -116,6 +116,7 @@ DECLARE
     tenant CONSTANT bigint := crm.tenant_id();
     who record;
     people jsonb;
+    hook regprocedure;
 BEGIN
     IF coalesce(because, '') = '' THEN
         RAISE EXCEPTION 'no restriction is lifted without a reason' USING ERRCODE = 'invalid_parameter_value',
@@ -131,6 +132,9 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION 'row % of "%" is not restricted', who.id, who.subject USING ERRCODE = 'no_data_found', HINT = 'See crm.person_restrictions.';
     END IF;
+    FOR hook IN SELECT h FROM crm_internal.hooks_at('person_released') AS h LOOP
+        EXECUTE format('SELECT %s($1, $2)', hook::regproc) USING tenant, people;
+    END LOOP;
 END
 $$;
 COMMENT ON FUNCTION crm.lift_restriction(bigint, text, bigint) IS

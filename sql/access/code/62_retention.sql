@@ -16,7 +16,8 @@ AS $$
           UNION SELECT l.column_name, l.target FROM crm.table_links() AS l
           WHERE l.subject = ways_to_happenings.subject AND l.target IS NOT NULL AND l.target_column IS NULL) AS f
     JOIN crm_internal.ways_down() AS w ON w.target = f.target OR w.target IS NULL AND w.target_column IS NOT NULL
-    JOIN crm.registry AS r ON r.relation = w.relation AND r.options ? 'happened'
+    -- what follows from other records, such as a stage of the life cycle, is no sign of life by itself
+    JOIN crm.registry AS r ON r.relation = w.relation AND r.options ? 'happened' AND NOT (r.class = 'log' AND r.options ? 'process')
     ORDER BY 1, 2, 3
 $$;
 COMMENT ON FUNCTION crm_internal.ways_to_happenings(text) IS

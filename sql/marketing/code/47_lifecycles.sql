@@ -417,7 +417,7 @@ BEGIN
              FROM crm.lifecycles AS l WHERE l.tenant_id = tenant AND l.id = ANY (items::bigint[]) GROUP BY 1, 2 ORDER BY 1, 2 LOOP
         SELECT x.* INTO c FROM crm_internal.lifecycle_config(tenant, g.pipeline_id) AS x;
         UPDATE crm.lifecycles AS l
-        SET stage_id = CASE WHEN l.pinned THEN l.stage_id
+        SET stage_id = CASE WHEN l.pinned OR crm_internal.is_restricted(tenant, l.subject_table, l.subject_id, as_of) THEN l.stage_id
                             ELSE crm_internal.lifecycle_next(c.stages, c.falling, crm_internal.lifecycle_held(tenant, g.pipeline_id, f.facts), l.stage_id) END,
             reviewed_at = as_of, review_at = CASE WHEN c.daily THEN as_of + interval '1 day' END
         FROM crm_internal.lifecycle_facts_at(tenant, g.subject_table, g.ids, array_fill(as_of, ARRAY[cardinality(g.ids)]), c.with_score) AS f
@@ -430,6 +430,16 @@ END
 $$;
 COMMENT ON FUNCTION crm_internal.review_people(bigint, text[], timestamptz) IS
 'Moves people of a company, by their numbers in crm.lifecycles, to the stages that the rules say at an instant. Returns how many were reviewed.';
+
+CREATE OR REPLACE FUNCTION crm_internal.review_released(tenant bigint, people jsonb)
+RETURNS void
+LANGUAGE sql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+    UPDATE crm.lifecycles AS l SET review_at = now() WHERE l.tenant_id = tenant AND l.subject_id = ANY (crm_internal.ids_in(people, l.subject_table))
+$$;
+COMMENT ON FUNCTION crm_internal.review_released(bigint, jsonb) IS 'People whose data may be used again are reviewed: what happened meanwhile moved nobody.';
+SELECT crm.declare_hook('person_released', 'crm_internal.review_released(bigint, jsonb)');
 
 CREATE OR REPLACE FUNCTION crm_internal.hear_lifecycles(as_of timestamptz)
 RETURNS void
@@ -493,6 +503,7 @@ AS $$
 DECLARE
     newcomers CONSTANT text := 'crm.%1$I AS x WHERE x.created_at <= $1%2$s'
         ' AND NOT EXISTS (SELECT FROM crm.lifecycles AS l WHERE l.tenant_id = x.tenant_id AND l.subject_table = %1$L AND l.subject_id = x.id)'
+        ' AND NOT crm_internal.is_restricted(x.tenant_id, %1$L, x.id, $1)'
         ' AND EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = x.tenant_id AND p.subject_table = ''lifecycles'' AND p.is_default AND p.active)';
     n bigint;
 BEGIN
