@@ -19,6 +19,7 @@ dropdb -f kept_tables
 
 # what lives as long as the process elsewhere, with the reason
 allowed='src/base/kept.c        the helper itself
+src/base/lock.c        keys the current transaction holds, in its memory: no configuration
 src/base/plan.c        plans of queries, which PostgreSQL makes anew itself
 src/base/condition.c   an empty jsonb
 src/base/worker.c      what the worker and its launcher work in
