@@ -37,37 +37,41 @@ SELECT crm.declare_hook('new_tenant', 'crm_internal.seed_lifecycles(bigint)');
 
 -- ---- what is known of a person ----
 
-CREATE OR REPLACE FUNCTION crm_internal.lifecycle_bought(tenant bigint, contact bigint, account bigint, at timestamptz)
-RETURNS TABLE (open bigint, won bigint, lost bigint, orders bigint, last_at timestamptz)
+-- once for a person, whatever the number of instants they are judged at
+CREATE OR REPLACE FUNCTION crm_internal.lifecycle_bought(tenant bigint, contact bigint, account bigint)
+RETURNS TABLE (deals text[], deals_from timestamptz[], deals_to timestamptz[], ordered timestamptz[], orders_from timestamptz[], orders_to timestamptz[])
 LANGUAGE plpgsql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-    -- what names nobody is about the account, and so about its people
-    SELECT count(*) FILTER (WHERE s.type IN ('open', 'on_hold')), count(*) FILTER (WHERE s.type = 'won'), count(*) FILTER (WHERE s.type = 'lost')
-    INTO open, won, lost
-    FROM (SELECT (SELECT p.stage_id FROM crm.stage_periods AS p
-                  WHERE p.tenant_id = tenant AND p.subject_table = 'opportunities' AND p.subject_id = q.id AND p.period @> lifecycle_bought.at) AS stage_id
-          FROM (SELECT o.id FROM crm.opportunities AS o WHERE o.tenant_id = tenant AND o.contact_id = contact
-                UNION ALL
-                SELECT o.id FROM crm.opportunities AS o WHERE o.tenant_id = tenant AND o.account_id = account AND o.contact_id IS NULL) AS q) AS o
-    JOIN crm.stages AS s ON s.tenant_id = tenant AND s.id = o.stage_id;
-    SELECT count(*), max(o.ordered_at) INTO orders, last_at
-    FROM (SELECT o.id, o.ordered_at, o.state FROM crm.orders AS o WHERE o.tenant_id = tenant AND o.contact_id = contact AND o.kind = 'sale'
-          UNION ALL
-          SELECT o.id, o.ordered_at, o.state FROM crm.orders AS o
-          WHERE o.tenant_id = tenant AND o.account_id = account AND o.contact_id IS NULL AND o.kind = 'sale') AS o
-    -- one that was cancelled later counted until then
-    WHERE o.ordered_at <= lifecycle_bought.at AND coalesce((
-        SELECT v.value #>> '{}' FROM crm.past_values AS v
-        WHERE v.tenant_id = tenant AND v.table_name = 'orders' AND v.record_id = o.id AND v.column_name = 'state' AND v.until > lifecycle_bought.at
-        ORDER BY v.until LIMIT 1), o.state) <> 'cancelled';
+    IF contact IS NOT NULL THEN
+        -- what names nobody is about the account, and so about its people
+        SELECT array_agg(s.type), array_agg(lower(p.period)), array_agg(upper(p.period)) INTO deals, deals_from, deals_to
+        FROM (SELECT o.id FROM crm.opportunities AS o WHERE o.tenant_id = tenant AND o.contact_id = contact
+              UNION ALL
+              SELECT o.id FROM crm.opportunities AS o WHERE o.tenant_id = tenant AND o.account_id = account AND o.contact_id IS NULL) AS o
+        JOIN crm.stage_periods AS p ON p.tenant_id = tenant AND p.subject_table = 'opportunities' AND p.subject_id = o.id
+        JOIN crm.stages AS s ON s.tenant_id = tenant AND s.id = p.stage_id;
+        -- one that was cancelled later counted until then
+        SELECT array_agg(o.ordered_at), array_agg(greatest(o.ordered_at, v.from_at)), array_agg(v.to_at) INTO ordered, orders_from, orders_to
+        FROM (SELECT o.id, o.ordered_at, o.state FROM crm.orders AS o WHERE o.tenant_id = tenant AND o.contact_id = contact AND o.kind = 'sale'
+              UNION ALL
+              SELECT o.id, o.ordered_at, o.state FROM crm.orders AS o
+              WHERE o.tenant_id = tenant AND o.account_id = account AND o.contact_id IS NULL AND o.kind = 'sale') AS o
+        CROSS JOIN LATERAL (
+            SELECT lag(x.until) OVER (ORDER BY x.until) AS from_at, nullif(x.until, 'infinity') AS to_at, x.state
+            FROM (SELECT w.until, w.value #>> '{}' AS state FROM crm.past_values AS w
+                  WHERE w.tenant_id = tenant AND w.table_name = 'orders' AND w.record_id = o.id AND w.column_name = 'state'
+                  UNION ALL SELECT 'infinity', o.state) AS x) AS v
+        WHERE v.state <> 'cancelled';
+    END IF;
     RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.lifecycle_bought(bigint, bigint, bigint, timestamptz) IS
-'Deals of a contact at an instant (open, won, lost), orders by then and when the last was; contact NULL: none.';
+COMMENT ON FUNCTION crm_internal.lifecycle_bought(bigint, bigint, bigint) IS
+'Of a contact (NULL: nothing): from when until when their deals stood in a stage of which type, and their orders, when they were placed, from when until when '
+'they counted. Bounds in arrays, the upper one not in it, NULL without an end.';
 
 CREATE OR REPLACE FUNCTION crm_internal.lifecycle_facts_at(tenant bigint, subject_table text, ids bigint[], ats timestamptz[], with_score boolean)
 RETURNS TABLE (subject_id bigint, at timestamptz, facts jsonb)
@@ -86,12 +90,13 @@ BEGIN
     RETURN QUERY
     SELECT u.id, u.at, jsonb_build_object('consent', agreed.channels, 'lead_stage', l.code, 'lead_stage_type', l.type,
         'converted', coalesce(u.at >= known.converted_at, false), 'captures', came.captures, 'answers', came.answers,
-        'deals_open', b.open, 'deals_won', b.won, 'deals_lost', b.lost, 'orders', b.orders,
-        'days_since_order', floor(extract(epoch FROM u.at - b.last_at) / 86400), 'nps', n.score,
+        'deals_open', b.open, 'deals_won', b.won, 'deals_lost', b.lost, 'orders', o.orders,
+        'days_since_order', floor(extract(epoch FROM u.at - o.last_at) / 86400), 'nps', n.score,
         'days_known', floor(extract(epoch FROM u.at - known.since) / 86400))
         || CASE WHEN model.id IS NOT NULL THEN jsonb_build_object('score', sc.score) ELSE '{"score": null}' END
-    FROM unnest(ids, ats) AS u (id, at)
-    CROSS JOIN LATERAL (
+    FROM (SELECT p.id, p.ats, known.*, h.*
+          FROM (SELECT x.id, array_agg(x.at) AS ats FROM unnest(ids, ats) AS x (id, at) GROUP BY x.id) AS p
+          CROSS JOIN LATERAL (
         -- the contact, its account, and the leads that it was
         SELECT w.* FROM (
         SELECT k.id AS contact, NULL::bigint AS lead, k.account_id AS account, v.leads, v.converted_at, least(k.created_at, v.since) AS since
@@ -100,12 +105,15 @@ BEGIN
             SELECT coalesce(array_agg(c.lead_id ORDER BY c.lead_id), '{}') AS leads, min(c.converted_at) AS converted_at, min(x.created_at) AS since
             FROM crm.lead_conversions AS c JOIN crm.leads AS x ON x.tenant_id = c.tenant_id AND x.id = c.lead_id
             WHERE c.tenant_id = tenant AND c.contact_id = k.id) AS v
-        WHERE subject_table = 'contacts' AND k.tenant_id = tenant AND k.id = u.id
+        WHERE subject_table = 'contacts' AND k.tenant_id = tenant AND k.id = p.id
         UNION ALL
         SELECT NULL, x.id, NULL, ARRAY[x.id], NULL, x.created_at FROM crm.leads AS x
-        WHERE subject_table = 'leads' AND x.tenant_id = tenant AND x.id = u.id) AS w
+        WHERE subject_table = 'leads' AND x.tenant_id = tenant AND x.id = p.id) AS w
         OFFSET 0    -- by keys, also where the planner takes the rows of a company for one
-    ) AS known
+          ) AS known
+          CROSS JOIN LATERAL crm_internal.lifecycle_bought(tenant, known.contact, known.account) AS h
+          OFFSET 0) AS known      -- once for a person, not for each instant
+    CROSS JOIN LATERAL (SELECT known.id, x.at FROM unnest(known.ats) AS x (at)) AS u
     CROSS JOIN LATERAL (
         SELECT coalesce(jsonb_agg(DISTINCT c.channel) FILTER (WHERE c.state = 'given'), '[]') AS channels
         FROM (SELECT DISTINCT ON (s.purpose, s.channel) s.channel, s.state
@@ -127,7 +135,15 @@ BEGIN
                   WHERE h.tenant_id = tenant AND h.lead_id = known.lead AND h.engaging AND h.touched_at <= u.at
                     AND h.touched_at > u.at - interval '365 days' AND h.source_system IS DISTINCT FROM 'crm.lead_captures') AS answers
     ) AS came
-    CROSS JOIN LATERAL crm_internal.lifecycle_bought(tenant, known.contact, known.account, u.at) AS b
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE d.type IN ('open', 'on_hold')) AS open, count(*) FILTER (WHERE d.type = 'won') AS won,
+               count(*) FILTER (WHERE d.type = 'lost') AS lost
+        FROM unnest(known.deals, known.deals_from, known.deals_to) AS d (type, from_at, to_at) WHERE d.from_at <= u.at AND (d.to_at IS NULL OR d.to_at > u.at)
+    ) AS b
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS orders, max(d.ordered) AS last_at FROM unnest(known.ordered, known.orders_from, known.orders_to) AS d (ordered, from_at, to_at)
+        WHERE d.from_at <= u.at AND (d.to_at IS NULL OR d.to_at > u.at)
+    ) AS o
     LEFT JOIN LATERAL (
         SELECT r.score FROM crm.survey_responses AS r JOIN crm.surveys AS v ON v.tenant_id = r.tenant_id AND v.id = r.survey_id AND v.kind = 'nps'
         WHERE r.tenant_id = tenant AND r.contact_id = known.contact AND r.answered_at <= u.at ORDER BY r.answered_at DESC, r.id DESC LIMIT 1) AS n ON true
@@ -228,34 +244,42 @@ CREATE OR REPLACE TRIGGER lifecycle_rules_after_delete_review AFTER DELETE ON cr
 -- ---- which stage follows ----
 
 CREATE OR REPLACE FUNCTION crm_internal.lifecycle_config(tenant bigint, pipeline bigint)
-RETURNS TABLE (stages bigint[], falling bigint[], with_score boolean, daily boolean)
+RETURNS TABLE (stages bigint[], falling bigint[], with_score boolean, daily boolean, ruled bigint[], conditions jsonpath[])
 LANGUAGE sql STABLE ROWS 1
 SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT array_agg(s.id ORDER BY s.position), coalesce(array_agg(s.id) FILTER (WHERE r.falls_back AND r.active), '{}'),
            coalesce(bool_or(r.active AND r.condition::text ~ '[$@]\."score"'), false),
            -- what changes with time alone
-           coalesce(bool_or(r.active AND r.condition::text ~ '[$@]\."(score|answers|days_since_order|days_known)"'), false)
+           coalesce(bool_or(r.active AND r.condition::text ~ '[$@]\."(score|answers|days_since_order|days_known)"'), false),
+           array_agg(s.id ORDER BY s.position) FILTER (WHERE s.active AND r.active),
+           array_agg(r.condition ORDER BY s.position) FILTER (WHERE s.active AND r.active)
     FROM crm.stages AS s LEFT JOIN crm.lifecycle_rules AS r ON r.tenant_id = s.tenant_id AND r.stage_id = s.id
     WHERE s.tenant_id = tenant AND s.pipeline_id = pipeline
 $$;
 COMMENT ON FUNCTION crm_internal.lifecycle_config(bigint, bigint) IS
-'Stages of a life cycle in their order, those that people fall back from, whether a rule asks for scores, and whether time alone may change what holds.';
+'Stages of a life cycle in their order, those that people fall back from, whether a rule asks for scores, whether time alone may change what holds, and the '
+'stages that have a rule, in their order, with the rules.';
 
-CREATE OR REPLACE FUNCTION crm_internal.lifecycle_held(tenant bigint, pipeline bigint, facts jsonb)
+CREATE OR REPLACE FUNCTION crm_internal.lifecycle_held(ruled bigint[], conditions jsonpath[], facts jsonb)
 RETURNS bigint[]
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+    held bigint[] := '{}';
 BEGIN
-    RETURN ARRAY(SELECT s.id FROM crm.lifecycle_rules AS r JOIN crm.stages AS s ON s.tenant_id = r.tenant_id AND s.id = r.stage_id
-                 WHERE s.tenant_id = tenant AND s.pipeline_id = pipeline AND s.active AND r.active
-                   AND (r.condition IS NULL OR crm.path_holds(facts, r.condition))
-                 ORDER BY s.position);
+    FOR i IN 1 .. coalesce(cardinality(ruled), 0) LOOP
+        IF conditions[i] IS NULL OR crm.path_holds(facts, conditions[i]) THEN
+            held := held || ruled[i];
+        END IF;
+    END LOOP;
+    RETURN held;
 END
 $$;
-COMMENT ON FUNCTION crm_internal.lifecycle_held(bigint, bigint, jsonb) IS 'Stages of a life cycle whose rules hold for a person, in their order.';
+COMMENT ON FUNCTION crm_internal.lifecycle_held(bigint[], jsonpath[], jsonb) IS
+'Stages of a life cycle whose rules hold for a person, in their order; stages and rules as crm_internal.lifecycle_config() says.';
 
 CREATE OR REPLACE FUNCTION crm_internal.lifecycle_next(stages bigint[], falling bigint[], held bigint[], current bigint)
 RETURNS bigint
@@ -358,7 +382,7 @@ BEGIN
         CONTINUE WHEN ids = '{}' OR pipeline IS NULL;
         step_ids := '{}'; step_stages := '{}'; step_ats := '{}'; who := NULL;
         FOR r IN
-            SELECT f.subject_id, f.at, crm_internal.lifecycle_held(tenant, pipeline, f.facts) AS held
+            SELECT f.subject_id, f.at, crm_internal.lifecycle_held(c.ruled, c.conditions, f.facts) AS held
             FROM (SELECT array_agg(i.subject_id) AS ids, array_agg(i.at) AS ats FROM crm_internal.lifecycle_instants(tenant, people, ids, as_of) AS i) AS w
             CROSS JOIN LATERAL crm_internal.lifecycle_facts_at(tenant, people, w.ids, w.ats, c.with_score) AS f
             ORDER BY f.subject_id, f.at
@@ -418,7 +442,7 @@ BEGIN
         SELECT x.* INTO c FROM crm_internal.lifecycle_config(tenant, g.pipeline_id) AS x;
         UPDATE crm.lifecycles AS l
         SET stage_id = CASE WHEN l.pinned OR crm_internal.is_restricted(tenant, l.subject_table, l.subject_id, as_of) THEN l.stage_id
-                            ELSE crm_internal.lifecycle_next(c.stages, c.falling, crm_internal.lifecycle_held(tenant, g.pipeline_id, f.facts), l.stage_id) END,
+                            ELSE crm_internal.lifecycle_next(c.stages, c.falling, crm_internal.lifecycle_held(c.ruled, c.conditions, f.facts), l.stage_id) END,
             reviewed_at = as_of, review_at = CASE WHEN c.daily THEN as_of + interval '1 day' END
         FROM crm_internal.lifecycle_facts_at(tenant, g.subject_table, g.ids, array_fill(as_of, ARRAY[cardinality(g.ids)]), c.with_score) AS f
         WHERE l.tenant_id = tenant AND l.subject_table = g.subject_table AND l.subject_id = f.subject_id;
