@@ -413,12 +413,15 @@ SELECT crm.declare_api('crm.leave_journey', '{"journey": "welcome", "subject_id"
 
 CREATE OR REPLACE FUNCTION crm_internal.let_out(tenant bigint, people jsonb, because text)
 RETURNS bigint
-LANGUAGE sql VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT crm_internal.leave_journey(tenant, ARRAY(
+#variable_conflict use_variable
+BEGIN
+    RETURN crm_internal.leave_journey(tenant, ARRAY(
         SELECT m.id FROM crm.journey_members AS m WHERE m.tenant_id = tenant AND m.status = 'active'
-          AND m.subject_id = ANY (crm_internal.ids_in(people, m.subject_table))), because, now())
+          AND m.subject_id = ANY (crm_internal.ids_in(people, m.subject_table))), because, now());
+END
 $$;
 COMMENT ON FUNCTION crm_internal.let_out(bigint, jsonb, text) IS 'Lets people out of all journeys they are in, with the reason; of how many.';
 
