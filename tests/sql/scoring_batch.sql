@@ -22,11 +22,11 @@ INSERT INTO crm.score_events (lead_id, kind, occurred_at) SELECT l, 'visit', now
 CREATE FUNCTION pg_temp.differ() RETURNS TABLE (what text, n bigint) LANGUAGE sql AS $$
     WITH said AS (
         SELECT p.n, false AS alone, m.name, crm.points_rules(s.state) AS rules, s.ceiling, s.inside, s.version, u.attributes - 'id' AS facts, u.last_event_at,
-               (SELECT array_agg(c.threshold || c.direction || c.score ORDER BY c.id) FROM crm.score_crossings AS c WHERE c.tenant_id = 1 AND c.model_id = m.id AND c.lead_id = p.together) AS crossed
+               (SELECT array_agg(c.threshold || c.direction || c.score ORDER BY c.id) FROM crm.score_crossings AS c WHERE c.tenant_id = 1 AND c.model_id + 0 = m.id AND c.lead_id = p.together) AS crossed
         FROM pair AS p JOIN crm.score_subjects AS u ON u.lead_id = p.together JOIN crm.lead_scores AS s ON s.lead_id = p.together JOIN crm.score_models AS m ON m.id = s.model_id
         UNION ALL
         SELECT p.n, true, m.name, crm.points_rules(s.state), s.ceiling, s.inside, s.version, u.attributes - 'id', u.last_event_at,
-               (SELECT array_agg(c.threshold || c.direction || c.score ORDER BY c.id) FROM crm.score_crossings AS c WHERE c.tenant_id = 1 AND c.model_id = m.id AND c.lead_id = p.alone)
+               (SELECT array_agg(c.threshold || c.direction || c.score ORDER BY c.id) FROM crm.score_crossings AS c WHERE c.tenant_id = 1 AND c.model_id + 0 = m.id AND c.lead_id = p.alone)
         FROM pair AS p JOIN crm.score_subjects AS u ON u.lead_id = p.alone JOIN crm.lead_scores AS s ON s.lead_id = p.alone JOIN crm.score_models AS m ON m.id = s.model_id)
     SELECT 'states', count(*) FROM said
     UNION ALL
