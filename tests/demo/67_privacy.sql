@@ -14,8 +14,8 @@ INSERT INTO crm.leads (name, email) VALUES (:'person_name', :'address');
 \set ON_ERROR_STOP 1
 \echo
 \echo '== Somebody objects: stored and not used; and how long the company keeps what it knows'
-SELECT c.id AS objector FROM crm.contacts AS c JOIN crm.contact_points AS p ON p.contact_id = c.id AND p.kind = 'email'
-WHERE c.tenant_id = 1 AND c.id <> :person ORDER BY c.id DESC LIMIT 1 \gset
+INSERT INTO crm.contacts (name) VALUES ('Lena Fischer') RETURNING id AS objector \gset
+INSERT INTO crm.contact_points (contact_id, kind, value) VALUES (:objector, 'email', 'lena.fischer@objects.example');
 SELECT subject_table, ground FROM crm.restrict_person(:objector, 'letter of today', 'objection') ORDER BY 1;
 SELECT allowed, reason FROM crm.may_contact('contacts', :objector, 'service', 'email');
 SELECT count(*) > 0 AS lifted FROM crm.lift_restriction(:objector, 'answered');
