@@ -45,6 +45,22 @@ COMMENT ON FUNCTION crm_internal.with_ids(jsonb, text, bigint[]) IS '{table: [id
 
 -- ---- addresses ----
 
+-- where addresses of people stand: with the person, or in a table of their own
+CREATE OR REPLACE FUNCTION crm_internal.addresses_of_people()
+RETURNS TABLE (relation regclass, said text, person text, id text)
+LANGUAGE sql STABLE ROWS 5
+SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT r.relation, c.name, r.subject, 'id' FROM crm.registered_as('addresses') AS r,
+           jsonb_array_elements_text(r.options -> 'addresses') AS c (name) WHERE r.options ? 'person'
+    UNION ALL
+    SELECT r.relation, c.name, w.target, w.column_name FROM crm.registered_as('addresses') AS r
+    JOIN crm_internal.ways_down() AS w ON w.relation = r.relation JOIN crm.registered_as('person') AS p ON p.subject = w.target,
+         jsonb_array_elements_text(r.options -> 'addresses') AS c (name) WHERE NOT r.options ? 'person'
+$$;
+COMMENT ON FUNCTION crm_internal.addresses_of_people() IS
+'Columns with addresses of people in normal form (said), the table of the people they are of (person), and the column with their number (id).';
+
 -- which rows of a table with addresses are the person's, as a condition over the row x
 CREATE OR REPLACE FUNCTION crm_internal.address_condition(subject text, people jsonb)
 RETURNS text
@@ -121,10 +137,8 @@ BEGIN
         grown := crm_internal.with_ids(grown, way.subject, coalesce(more, '{}'));
     END LOOP;
     -- people whose addresses stand in a table of their own: where one of them alone has it, and none is known yet, since colleagues share mailboxes
-    FOR way IN SELECT r.relation::regclass, w.target AS subject, w.column_name, c.name FROM crm.registered_as('addresses') AS r
-               JOIN crm_internal.ways_down() AS w ON w.relation = r.relation JOIN crm.registered_as('person') AS p ON p.subject = w.target,
-                    jsonb_array_elements_text(r.options -> 'addresses') AS c (name) WHERE NOT r.options ? 'person' AND NOT grown ? w.target
-    LOOP
+    FOR way IN SELECT a.relation, a.person AS subject, a.id AS column_name, a.said AS name FROM crm_internal.addresses_of_people() AS a
+               WHERE a.id <> 'id' AND NOT grown ? a.person LOOP
         EXECUTE format('SELECT array_agg(DISTINCT x.id) FROM (SELECT min(p.%1$I) AS id FROM %2$s AS p WHERE p.tenant_id = $1 AND p.%3$I = ANY ($2) '
                        'AND p.%3$I LIKE ''%%@%%'' AND p.%1$I IS NOT NULL GROUP BY p.%3$I HAVING count(DISTINCT p.%1$I) = 1) AS x',
                        way.column_name, way.relation::regclass, way.name) INTO more USING tenant, addresses;

@@ -387,14 +387,7 @@ AS $$
 DECLARE
     place record;
 BEGIN
-    FOR place IN
-        SELECT r.relation::regclass, c.name AS said, r.subject AS person, 'id' AS id FROM crm.registered_as('addresses') AS r,
-               jsonb_array_elements_text(r.options -> 'addresses') AS c (name) WHERE r.options ? 'person'
-        UNION ALL
-        SELECT r.relation::regclass, c.name, w.target, w.column_name FROM crm.registered_as('addresses') AS r
-        JOIN crm_internal.ways_down() AS w ON w.relation = r.relation JOIN crm.registered_as('person') AS p ON p.subject = w.target,
-             jsonb_array_elements_text(r.options -> 'addresses') AS c (name) WHERE NOT r.options ? 'person'
-    LOOP
+    FOR place IN SELECT a.* FROM crm_internal.addresses_of_people() AS a LOOP
         RETURN QUERY EXECUTE format('SELECT DISTINCT %L, x.%I FROM %s AS x WHERE x.tenant_id = $1 AND x.%2$I IS NOT NULL AND x.%4$I IS NOT NULL '
             'AND crm_internal.person_tags($1, x.%4$I::text) && $2', place.person, place.id, place.relation::regclass, place.said) USING tenant, tags;
     END LOOP;

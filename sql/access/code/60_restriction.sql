@@ -167,14 +167,7 @@ BEGIN
         RETURN;
     END IF;
     -- who else has it
-    FOR place IN
-        SELECT r.relation::regclass, c.name AS said, r.subject AS person, 'id' AS id FROM crm.registered_as('addresses') AS r,
-               jsonb_array_elements_text(r.options -> 'addresses') AS c (name) WHERE r.options ? 'person'
-        UNION ALL
-        SELECT r.relation::regclass, c.name, w.target, w.column_name FROM crm.registered_as('addresses') AS r
-        JOIN crm_internal.ways_down() AS w ON w.relation = r.relation JOIN crm.registered_as('person') AS p ON p.subject = w.target,
-             jsonb_array_elements_text(r.options -> 'addresses') AS c (name) WHERE NOT r.options ? 'person'
-    LOOP
+    FOR place IN SELECT a.* FROM crm_internal.addresses_of_people() AS a LOOP
         EXECUTE format('SELECT array_agg(DISTINCT x.%I) FROM %s AS x WHERE x.tenant_id = $1 AND x.%I = $2', place.id, place.relation::regclass, place.said)
             INTO more USING tenant, said;
         SELECT r.* INTO known FROM crm.person_restrictions AS r
