@@ -99,22 +99,25 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
+    some_erased CONSTANT boolean := crm.kept_text('erasures_of', NEW.tenant_id::text) <> 'none';
+    some_restricted CONSTANT boolean := crm.kept_text('restrictions_of', NEW.tenant_id::text) <> 'none';
     row_now jsonb;
     was jsonb;
     name text;
     said text;
     tags bytea[];
 BEGIN
-    IF crm.kept_text('erasures_of', NEW.tenant_id::text) = 'none' AND crm.kept_text('restrictions_of', NEW.tenant_id::text) = 'none' THEN
+    IF NOT (some_erased OR some_restricted) THEN
         RETURN NULL;
     END IF;
     row_now := to_jsonb(NEW);
     was := CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) ELSE '{}' END;
     FOREACH name IN ARRAY TG_ARGV[1:] LOOP
         CONTINUE WHEN row_now -> name IS NOT DISTINCT FROM was -> name;
-        IF row_now ->> name LIKE '%@%' AND name <> 'source_id' THEN
+        IF some_restricted AND row_now ->> name LIKE '%@%' AND name <> 'source_id' THEN
             PERFORM crm_internal.carry_restriction(NEW.tenant_id, TG_ARGV[0], row_now, row_now ->> name);
         END IF;
+        CONTINUE WHEN NOT some_erased;
         said := CASE name WHEN 'source_id' THEN crm_internal.source_said(TG_ARGV[0], row_now ->> 'source_system', row_now ->> 'source_id')
             ELSE row_now ->> name END;
         tags := crm_internal.person_tags(NEW.tenant_id, said);

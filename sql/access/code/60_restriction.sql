@@ -85,7 +85,8 @@ BEGIN
     -- said again it is as it is said now, from the day on which it began
     UPDATE crm.person_restrictions AS r
     SET ground = coalesce(restrict_person.ground, 'request'), reason = restrict_person.reason, until = restrict_person.until, restricted_by = crm.user_id()
-    WHERE r.tenant_id = tenant AND r.id IN (SELECT crm_internal.open_restrictions(tenant, people));
+    WHERE r.tenant_id = tenant AND r.id IN (SELECT crm_internal.open_restrictions(tenant, people))
+      AND r.subject_id <> ALL (crm_internal.ids_in(people, r.subject_table));   -- the person's own are written below
     RETURN QUERY
         INSERT INTO crm.person_restrictions AS r (tenant_id, subject_table, subject_id, ground, reason, until)
         SELECT tenant, k, i::bigint, coalesce(restrict_person.ground, 'request'), restrict_person.reason, restrict_person.until

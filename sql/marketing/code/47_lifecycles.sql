@@ -527,8 +527,9 @@ AS $$
 DECLARE
     newcomers CONSTANT text := 'crm.%1$I AS x WHERE x.created_at <= $1%2$s'
         ' AND NOT EXISTS (SELECT FROM crm.lifecycles AS l WHERE l.tenant_id = x.tenant_id AND l.subject_table = %1$L AND l.subject_id = x.id)'
-        ' AND NOT crm_internal.is_restricted(x.tenant_id, %1$L, x.id, $1)'
-        ' AND EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = x.tenant_id AND p.subject_table = ''lifecycles'' AND p.is_default AND p.active)';
+        ' AND EXISTS (SELECT FROM crm.pipelines AS p WHERE p.tenant_id = x.tenant_id AND p.subject_table = ''lifecycles'' AND p.is_default AND p.active)'
+        -- it would be asked of everybody who is there, so not where nobody ever was restricted
+        || CASE WHEN EXISTS (SELECT FROM crm.person_restrictions) THEN ' AND NOT crm_internal.is_restricted(x.tenant_id, %1$L, x.id, $1)' ELSE '' END;
     n bigint;
 BEGIN
     PERFORM crm_internal.hear_lifecycles(as_of);
